@@ -1,0 +1,50 @@
+# `make demo` and `make test` need nothing but python3 and make.
+
+PYTHON ?= python3
+SAMPLE := fixtures/sample_django_project
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: .venv/.demo ## migrate the three databases of the sample project (again: nothing pending)
+	@test -d .demo || cp -R $(SAMPLE) .demo
+	$(BIN)/dbmigrate all --project .demo --settings myproj.settings
+	$(BIN)/dbmigrate status --project .demo
+
+test: .venv/.dev ## run the tests (ARGS="tests/test_x.py -k name" for some of them)
+	$(BIN)/python -m pytest -n auto --dist worksteal -r s $(ARGS)
+
+check: .venv/.dev ## formatting, lint, types, import contracts, Python 3.8 syntax where it is needed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/vermin --quiet --target=3.8- --violations --no-tips --eval-annotations src/dbmigrate/inside
+
+format: .venv/.dev ## format the code and order its imports
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev ## measure against plain shell and one process with call_command; writes docs/performance.md
+	$(BIN)/python bench/compare.py --write
+
+clean: ## remove everything that was made here
+	rm -rf .venv .demo .cache .pytest_cache .mypy_cache .ruff_cache dist build
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: pyproject.toml $(SAMPLE)/requirements.txt | .venv/bin/python
+	$(PIP) --editable . --requirement $(SAMPLE)/requirements.txt
+	@touch $@
+
+# After .demo: two pips at once in one environment would hurt each other.
+.venv/.dev: pyproject.toml .venv/.demo | .venv/bin/python
+	$(PIP) --editable ".[dev]"
+	@touch $@

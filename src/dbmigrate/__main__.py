@@ -1,0 +1,26 @@
+"""`dbmigrate` and `python -m dbmigrate`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; the two questions scripts ask most are answered without loading Click."""
+    words = sys.argv[1:]
+    if words == ["--version"]:
+        from dbmigrate import __version__
+
+        sys.stdout.write(f"dbmigrate {__version__}\n")
+    elif words == ["--help"]:
+        from dbmigrate.cli.help import read_help
+
+        sys.stdout.write(read_help())
+    else:
+        from dbmigrate.cli.root import cli
+
+        cli.main(prog_name="dbmigrate")
+
+
+if __name__ == "__main__":
+    main()

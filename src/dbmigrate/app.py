@@ -1,0 +1,249 @@
+"""The use cases, in the order of what happens: ask, decide, do, ask again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from dbmigrate.checks import run_checks
+from dbmigrate.describing import describe_info, describe_status
+from dbmigrate.errors import ExitCode, Interrupted, PartialError, ProjectError, StepError
+from dbmigrate.host import ENTRY, Host
+from dbmigrate.models.events import (
+    Event,
+    MakeFinished,
+    MigrationsWritten,
+    PlanReady,
+    RunFinished,
+    StepFinished,
+    StepSkipped,
+    Stopping,
+)
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
+from dbmigrate.models.reports import InfoReport, PlanReport, StatusReport, StepSql
+from dbmigrate.models.result import StepResult
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.target import Target
+from dbmigrate.outcome import build_result
+from dbmigrate.planner import build_plan
+from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable
+from dbmigrate.process import ChildMessage, ChildRequest, Launcher
+from dbmigrate.routing import Routing, route
+from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
+from dbmigrate.selecting import check_selection, check_settings
+
+
+@dataclass(frozen=True)
+class Work:
+    """One project, open, with everything a use case needs to work on it."""
+
+    target: Target
+    settings: Settings
+    environment: Mapping[str, str]
+    host: Host
+    launcher: Launcher
+    clock: Callable[[], float]
+    """Seconds that only grow."""
+    listen: Callable[[SimpleQueue[ChildMessage]], AbstractContextManager[None]]
+    """While the block runs, a signal puts StopRequested on the queue instead of ending the process."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """One look at the project and what follows from it."""
+
+    snapshot: Snapshot
+    routing: Routing
+    findings: tuple[Finding, ...]
+    plan: MigrationPlan
+
+
+def review(work: Work, selection: Selection, *, changes: bool) -> Review:
+    """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
+
+    `changes`: whether to compare the models with the migrations.
+    """
+    target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
+    snapshot = work.host.inspect(changes=changes, target=target)
+    check_settings(snapshot, work.settings)
+    routing = route(snapshot, work.settings, named=selection.databases)
+    check_selection(snapshot, routing, selection)
+    plan = build_plan(snapshot, routing, settings=work.settings, selection=selection)
+    written = plan.make.apps if plan.make is not None else ()
+    findings = tuple(
+        finding
+        for finding in run_checks(snapshot, routing)
+        # What makemigrations is about to write is not missing.
+        if not (finding.id == "DBM101" and set(finding.apps) <= set(written))
+    )
+    return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings}))
+
+
+def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review:
+    """Review and refuse whatever must not be migrated.
+
+    Raises:
+        UnreachableError: a database does not answer.
+        FindingsError: a finding stops the run.
+        ModelChangesError: makemigrations could not do its part without a person.
+    """
+    reviewed = review(work, selection, changes=changes)
+    check_reachable(reviewed.snapshot, reviewed.routing, selection)
+    targeted = [database.alias for database in reviewed.plan.databases if database.skip in (None, "nothing-pending")]
+    check_findings(reviewed.findings, targeted)
+    own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
+    check_makemigrations(reviewed.plan.make, own_apps)
+    return reviewed
+
+
+def plan(work: Work, selection: Selection, *, sql: bool) -> PlanReport:
+    """Answer what `all` or `run` would do, refusals included."""
+    reviewed = prepare(work, selection)
+    statements = None
+    if sql:
+        statements = tuple(
+            StepSql(step=step.id, alias=step.alias, migrations=work.host.sql(step.alias, step.migrations, step.scope))
+            for step in reviewed.plan.steps
+        )
+    return PlanReport(project=reviewed.snapshot.project, plan=reviewed.plan, sql=statements)
+
+
+def status(work: Work) -> StatusReport:
+    """Answer how every database stands; one that does not answer is part of the answer."""
+    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings)
+
+
+def info(work: Work) -> InfoReport:
+    """Answer what the project is, how it was found, and what belongs where."""
+    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    return describe_info(reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target)
+
+
+def make(work: Work, words: Sequence[str]) -> int:
+    """Run makemigrations with our own terminal, so that Django can ask; return its exit code."""
+    command = work.target.command(MAKE, *words)
+    return subprocess.run(command, cwd=work.target.cwd, env=dict(work.environment), check=False).returncode
+
+
+def migrate(work: Work, selection: Selection, *, keep_going: bool) -> Iterator[Event]:
+    """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
+
+    PlanReady comes first, once nothing stands against it, and RunFinished last.
+
+    Raises:
+        DbmigrateError: before any database was touched: the preflight refuses, or makemigrations failed.
+        PartialError: the databases could not be asked afterwards.
+    """
+    started_at = work.clock()
+    reviewed = prepare(work, selection)
+    outbox: SimpleQueue[ChildMessage] = SimpleQueue()
+    workshop = Workshop(
+        launcher=work.launcher,
+        outbox=outbox,
+        request=lambda job: _request(work, job),
+        redactor=work.host.redactor,
+        clock=work.clock,
+    )
+    yield PlanReady(plan=reviewed.plan)
+    with work.listen(outbox):
+        written: tuple[str, ...] = ()
+        if reviewed.plan.make is not None:
+            yield from _write_migrations(reviewed.plan.make, workshop)
+            before = reviewed.snapshot
+            reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), changes=False)
+            written = _new_migrations(before, reviewed.snapshot)
+            yield MigrationsWritten(migrations=written)
+            yield PlanReady(plan=reviewed.plan)
+        results: list[StepResult] = []
+        signum = None
+        for event in run_steps(reviewed.plan, workshop, keep_going=keep_going):
+            if isinstance(event, Stopping):
+                signum = event.signal
+            if isinstance(event, StepFinished | StepSkipped):
+                results.append(event.result)
+            yield event
+        after = _verify(work, results) if results else reviewed.snapshot
+        yield RunFinished(
+            result=build_result(
+                reviewed.plan,
+                results,
+                after,
+                written=written,
+                signal=signum,
+                seconds=work.clock() - started_at,
+            )
+        )
+
+
+def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
+    stopped = None
+    for event in run_makemigrations(make_migrations, workshop):
+        yield event
+        if isinstance(event, Stopping):
+            stopped = event
+        if isinstance(event, MakeFinished) and event.result.status != "ok":
+            raise _make_failed(event.result)
+    if stopped is not None:
+        raise Interrupted(
+            "stopped after makemigrations; no database was touched",
+            hint="look at what it wrote (git status), then run the same command again",
+            code=ExitCode(128 + stopped.signal),
+        )
+
+
+def _make_failed(result: StepResult) -> StepError:
+    last = next((line for line in reversed(result.last_lines) if line.strip()), result.because or "it printed nothing")
+    ended = f"exit {result.exit_code} after {result.seconds:.1f} s" if result.exit_code is not None else "not started"
+    return StepError(
+        f"makemigrations failed ({ended}): {last.strip()}; no database was touched",
+        hint=f"see it by itself with: {' '.join(result.command)}",
+        detail="\n".join(result.last_lines),
+    )
+
+
+def _new_migrations(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    known = {f"{app.label}.{name}" for app in before.apps for name in app.migrations}
+    return tuple(
+        f"{app.label}.{name}" for app in after.apps for name in app.migrations if f"{app.label}.{name}" not in known
+    )
+
+
+def _verify(work: Work, results: Sequence[StepResult]) -> Snapshot:
+    try:
+        return work.host.inspect(changes=False)
+    except ProjectError as error:
+        ended = ", ".join(f"{result.id}: {result.status}" for result in results)
+        raise PartialError(
+            f"the databases could not be asked after the run ({error.message}); the processes ended: {ended}",
+            hint="see where they stand with: dbmigrate status",
+            detail=error.detail,
+        ) from error
+
+
+def _request(work: Work, job: Step | MakeMigrations) -> ChildRequest:
+    """Return what to start for a step: manage.py as a person would, or under one more router where it needs one."""
+    command = work.target.command(*job.arguments)
+    key = job.id if isinstance(job, Step) else MAKE
+    scope = job.scope if isinstance(job, Step) else None
+    if scope is None:
+        return ChildRequest(key=key, argv=command, cwd=work.target.cwd, environment=work.environment)
+    first_line = {
+        "scope": scope.model_dump(),
+        "manage": list(work.target.manage),
+        "words": list(command[1 + len(work.target.manage) :]),
+    }
+    return ChildRequest(
+        key=key,
+        argv=(work.target.python, str(ENTRY), "step"),
+        cwd=work.target.cwd,
+        environment=work.environment,
+        first_line=json.dumps(first_line),
+    )

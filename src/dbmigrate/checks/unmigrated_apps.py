@@ -1,0 +1,37 @@
+"""DBM104: an app with managed models and no migrations package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.snapshot import App, Snapshot
+from dbmigrate.routing import Routing
+
+
+def find_unmigrated_apps(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
+    """Yield a finding for each app; an error where a table of it is missing."""
+    for app in snapshot.apps:
+        if app.has_migrations or not app.models:
+            continue
+        missing = _missing(snapshot, app)
+        tables = f"; missing: {', '.join(missing)}" if missing else ""
+        yield Finding(
+            id="DBM104",
+            level="error" if missing else "warning",
+            stops=False,
+            message=f"app {app.label} has models and no migrations, so migrate makes no tables for it{tables}",
+            hint=f"dbmigrate make {app.label} for migrations, or --run-syncdb for tables without migrations",
+            apps=(app.label,),
+        )
+
+
+def _missing(snapshot: Snapshot, app: App) -> list[str]:
+    """Return "table on alias" for every table that is not there and would be made by --run-syncdb."""
+    tables = {f"{app.label}.{model.name}": model.table for model in app.models}
+    return [
+        f"{tables[name]} on {database.alias}"
+        for database in snapshot.databases
+        for name in database.unsynced
+        if name in tables and (database.alias == "default" or database.routes[app.label].answer == "yes")
+    ]

@@ -1,0 +1,217 @@
+"""What a command gets from the outside world: streams, environment, clock, signals; built once and passed on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
+from dbmigrate.discovery import find_project, find_target
+from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.host import Host
+from dbmigrate.models.settings import Settings
+from dbmigrate.process import ChildMessage, SpawnLauncher, StopRequested, child_environment
+
+if TYPE_CHECKING:
+    from dbmigrate.app import Work
+    from dbmigrate.models.events import Event
+    from dbmigrate.renderers.base import Answer, Renderer
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(BaseException):
+    """SIGTERM came while nothing was being migrated."""
+
+
+@dataclass
+class Session:
+    """One invocation of the command line."""
+
+    options: dict[str, Any]
+    """The global options that were given, by name."""
+    command: str | None
+    out: TextIO
+    err: TextIO
+    environ: Mapping[str, str]
+    cwd: Path
+
+    @property
+    def verbosity(self) -> int:
+        """Return -1 for `-q`, 0, or 1 for `-v`."""
+        return int(self.options.get("verbose") or 0) - int(self.options.get("quiet") or 0)
+
+    def read_settings(self, flags: Mapping[str, Flag]) -> tuple[Settings, Path | None]:
+        """Return the merged configuration, and the folder of its file.
+
+        Raises:
+            UsageError: a wrong key or value, with the place it stands in.
+        """
+        folder = find_project(self.cwd, self.options.get("project"))
+        file = find_config_file(folder)
+        given = {
+            key: Flag(f"--{key}", self.options[key])
+            for key in ("settings", "manage", "python", "format")
+            if self.options.get(key) is not None
+        }
+        return merge_settings(file, self.environ, given | dict(flags)), file.path.parent if file is not None else None
+
+    @contextmanager
+    def open(self, flags: Mapping[str, Flag]) -> Iterator[tuple[Work, Renderer]]:
+        """Find the project, start its host, and load everything heavy while it boots.
+
+        `flags` are the configuration keys that the command's own options set.
+        """
+        settings, config_folder = self.read_settings(flags)
+        target = find_target(self.cwd, self.options.get("project"), settings, self.environ, config_folder=config_folder)
+        environment = child_environment(self.environ, settings=target.settings)
+        with Host(target, environment) as host:
+            from dbmigrate.app import Work
+
+            renderer = self.renderer(settings.format)
+            host.boot()
+            yield (
+                Work(
+                    target=target,
+                    settings=settings,
+                    environment=environment,
+                    host=host,
+                    launcher=SpawnLauncher(),
+                    clock=time.monotonic,
+                    listen=listen,
+                ),
+                renderer,
+            )
+
+    def renderer(self, wanted: str) -> Renderer:
+        """Return the renderer for a format; "auto" looks at the streams."""
+        chosen = self._format() if wanted == "auto" else wanted
+        return _Guarded(self._build_renderer(chosen), self.err)
+
+    def _format(self) -> str:
+        is_terminal = self.out.isatty() and self.err.isatty()
+        is_plain = self.environ.get("TERM") == "dumb" or self.environ.get("CI")
+        return "rich" if is_terminal and not is_plain else "plain"
+
+    def _build_renderer(self, chosen: str) -> Renderer:
+        if chosen == "json":
+            from dbmigrate.renderers.json import JsonRenderer
+
+            return JsonRenderer(self.out, self.command)
+        from rich.console import Console
+
+        from dbmigrate.renderers.tables import Page
+
+        is_rich = chosen == "rich"
+        has_color = self._has_color()
+        # Markup, emoji codes and highlighting would change what a child or a migration's name says.
+        verbatim: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
+        if not has_color or not is_rich:
+            verbatim |= {"no_color": True, "color_system": None}
+        elif self.options.get("color") == "always":
+            verbatim |= {"force_terminal": True}
+        width = None if is_rich else 10_000  # a log line has no width
+        page = Page(Console(file=self.out, width=width, **verbatim), verbosity=self.verbosity, has_boxes=is_rich)
+        if not is_rich:
+            from dbmigrate.renderers.plain import PlainRenderer
+
+            return PlainRenderer(page, self.err, verbosity=self.verbosity, now=lambda: datetime.now(timezone.utc))
+        from dbmigrate.renderers.live import RichRenderer
+
+        return RichRenderer(page, Console(file=self.err, **verbatim), verbosity=self.verbosity, clock=time.monotonic)
+
+    def _has_color(self) -> bool:
+        wanted = self.options.get("color") or "auto"
+        return wanted == "always" or (wanted == "auto" and not self.environ.get("NO_COLOR"))
+
+
+class _Guarded:
+    """A renderer that is dropped when its stream fails (closed pipe, full disk): the run goes on."""
+
+    def __init__(self, renderer: Renderer, err: TextIO) -> None:
+        self._renderer: Renderer | None = renderer
+        self._err = err
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        self._try("show", event)
+
+    def answer(self, report: Answer) -> None:
+        """Show the answer."""
+        self._try("answer", report)
+
+    def refuse(self, error: DbmigrateError) -> None:
+        """Show the error."""
+        self._try("refuse", error)
+
+    def close(self, code: ExitCode) -> None:
+        """End the output."""
+        self._try("close", code)
+
+    def _try(self, method: str, argument: object) -> None:
+        if self._renderer is None:
+            return
+        try:
+            getattr(self._renderer, method)(argument)
+        except OSError as error:
+            self._renderer = None
+            _warn_about_stream(self._err, error)
+
+
+def _warn_about_stream(err: TextIO, error: OSError) -> None:
+    try:
+        err.write(f"warning: the output cannot be written any more ({error.strerror}); the work goes on\n")
+        err.flush()
+    except OSError:
+        pass
+
+
+def current_session(options: dict[str, Any], command: str | None) -> Session:
+    """Return the session of this process."""
+    return Session(options=options, command=command, out=sys.stdout, err=sys.stderr, environ=os.environ, cwd=Path.cwd())
+
+
+def format_of_line(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Return the format asked for on a command line that could not be parsed."""
+    wanted = environ.get("DBMIGRATE_FORMAT", "auto")
+    for index, word in enumerate(arguments):
+        if word == "--format" and index + 1 < len(arguments):
+            wanted = arguments[index + 1]
+        elif word.startswith("--format="):
+            wanted = word.partition("=")[2]
+    return wanted if wanted in FORMATS else "auto"
+
+
+@contextmanager
+def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
+    """Let signals put StopRequested on the queue while the block runs."""
+
+    def put(signum: int, frame: FrameType | None) -> None:
+        # SimpleQueue.put is re-entrant (bpo-14976), so a handler on the waiting thread may call it.
+        outbox.put(StopRequested(signum))
+
+    before = {signum: signal.signal(signum, put) for signum in SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM unwind the stack as ^C does, so that the host is ended and the exit code says why."""
+
+    def raise_terminated(signum: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, raise_terminated)

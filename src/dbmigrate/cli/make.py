@@ -1,0 +1,47 @@
+"""`dbmigrate make`."""
+
+from __future__ import annotations
+
+import click
+
+from dbmigrate.cli.context import current_session
+from dbmigrate.cli.options import global_options, read_global_options
+from dbmigrate.errors import ExitCode, StepError
+
+
+@click.command("make", short_help="Run makemigrations at the terminal, so that it can ask.")
+@click.argument("apps", nargs=-1)
+@click.option("-n", "--name", metavar="NAME", help="Name of the migration.")
+@click.option("--empty", is_flag=True, help="Write an empty migration.")
+@click.option("--merge", is_flag=True, help="Write a migration that joins two leaf migrations.")
+@click.option("--update", is_flag=True, help="Merge the changes into the latest migration (Django 4.2 and later).")
+@click.option("--dry-run", is_flag=True, help="Show what would be written.")
+@global_options
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    apps: tuple[str, ...],
+    name: str | None,
+    empty: bool,
+    merge: bool,
+    update: bool,
+    dry_run: bool,
+) -> ExitCode:
+    """Run the project's makemigrations with this terminal, so that Django can ask its questions."""
+    options = read_global_options(context)
+    session = current_session(options, context.info_name)
+    switches = {"--empty": empty, "--merge": merge, "--update": update, "--dry-run": dry_run}
+    words = [*apps, *(switch for switch, is_given in switches.items() if is_given)]
+    if name is not None:
+        words.append(f"--name={name}")
+    if options.get("no_input"):
+        words.append("--no-input")
+    with session.open({}) as (work, renderer):
+        from dbmigrate import app
+
+        code = app.make(work, words)
+        if code != 0:
+            raise StepError(f"makemigrations ended with {code}; no database was touched", hint="see its words above")
+        renderer.close(ExitCode.OK)
+        return ExitCode.OK

@@ -1,0 +1,94 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from dbmigrate.config import FORMATS
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+GLOBAL_KEY = "dbmigrate.options"
+"""Key of `Context.meta` under which the global options are, wherever on the line they stood."""
+
+COLORS = ("auto", "always", "never")
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    assert parameter.name is not None
+    if context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT:
+        context.meta.setdefault(GLOBAL_KEY, {})[parameter.name] = value
+
+
+def _global(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
+    return click.option(*names, expose_value=False, is_eager=True, callback=_remember, **attributes)
+
+
+_GLOBAL_OPTIONS = (
+    _global("--settings", metavar="DOTTED", help="Settings module of the project."),
+    _global("--project", metavar="DIR", help="Folder of the project; default: the nearest with manage.py."),
+    _global("--manage", metavar="COMMAND", help="What is called instead of manage.py."),
+    _global("--python", metavar="PATH", help="Interpreter of the project."),
+    _global("--format", type=click.Choice(FORMATS), help="How to say it; auto is rich on a terminal, else plain."),
+    _global("--color", type=click.Choice(COLORS), help="Whether to colour."),
+    _global("-v", "--verbose", count=True, help="Say more: what children print, commands, tracebacks."),
+    _global("-q", "--quiet", count=True, help="Say only what is wrong."),
+    _global("--no-input", is_flag=True, help="Never ask."),
+)
+
+
+def global_options(command: Decorated) -> Decorated:
+    """Add the options that are valid before and after every command."""
+    for option in reversed(_GLOBAL_OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_global_options(context: click.Context) -> dict[str, Any]:
+    """Return the global options that were given; the one after the command wins."""
+    given: dict[str, Any] = context.meta.get(GLOBAL_KEY, {})
+    return given
+
+
+def selection_options(command: Decorated) -> Decorated:
+    """Add what names databases, apps and a migration."""
+    for option in reversed(
+        (
+            click.option(
+                "--database", "databases", multiple=True, metavar="ALIAS", help="Only this database; repeatable."
+            ),
+            click.option("--app", "apps", multiple=True, metavar="LABEL", help="Only this app; repeatable."),
+            click.option("--to", metavar="MIGRATION", help='Up or down to this migration of the one app; or "zero".'),
+            click.option("--fake", is_flag=True, help="Record migrations of the one app without running them."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def migrate_options(command: Decorated) -> Decorated:
+    """Add what `all`, `run` and `plan` have in common."""
+    for option in reversed(
+        (
+            click.option(
+                "--skip-makemigrations", is_flag=True, default=None, help="Write no migrations, whatever has changed."
+            ),
+            click.option("--fake-initial", is_flag=True, help="Passed on to migrate."),
+            click.option("--run-syncdb", is_flag=True, help="Passed on: make tables of apps without migrations."),
+            click.option("--always", is_flag=True, help="Run migrate also where nothing is pending."),
+            click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Databases at the same time."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+keep_going_option = click.option(
+    "--keep-going", is_flag=True, help="After a failure go on with databases that do not need the failed one."
+)
+
+exit_code_option = click.option("--exit-code", is_flag=True, help="Exit 10 when something is pending.")

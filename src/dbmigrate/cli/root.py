@@ -1,0 +1,118 @@
+"""The root command: its subcommands, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import MutableMapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from dbmigrate import __version__
+from dbmigrate.cli.context import Terminated, current_session, end_on_sigterm, format_of_line
+from dbmigrate.cli.help import read_help
+from dbmigrate.cli.options import GLOBAL_KEY, global_options
+from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
+
+COMMANDS = ("all", "run", "plan", "status", "info", "make")
+"""In the order of the help; each is a module of this package with a `command`."""
+
+
+class Root(click.Group):
+    """Loads a subcommand when it is called, and is the only error boundary."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"dbmigrate.cli.{cmd_name}").command
+        return command
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the text that `--help` shows without loading Click."""
+        return read_help().rstrip("\n")
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run the command line and leave with its exit code; nothing else in dbmigrate exits the process."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        options: dict[str, Any] = {}
+        end_on_sigterm()
+        try:
+            extra["standalone_mode"] = False
+            with self.make_context(prog_name or "dbmigrate", list(arguments)) as context:
+                options = context.meta.setdefault(GLOBAL_KEY, {})
+                code = self.invoke(context)
+        except click.exceptions.Exit as error:
+            code = error.exit_code
+        except (DbmigrateError, click.ClickException) as error:
+            code = _refuse(_as_own(error), arguments, options)
+        except (KeyboardInterrupt, click.Abort):
+            code = _refuse(Interrupted("interrupted; nothing was migrated"), arguments, options)
+        except Terminated:
+            terminated = Interrupted("ended by SIGTERM; nothing was migrated", code=ExitCode.TERMINATED)
+            code = _refuse(terminated, arguments, options)
+        except Exception as error:
+            code = _refuse(_as_bug(error), arguments, options)
+        _leave(code)
+
+
+def _as_own(error: DbmigrateError | click.ClickException) -> DbmigrateError:
+    if isinstance(error, DbmigrateError):
+        return error
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "dbmigrate"
+    return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"{path} --help")
+
+
+def _as_bug(error: Exception) -> DbmigrateError:
+    story = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile("w", prefix="dbmigrate-", suffix=".log", delete=False) as log:
+        log.write(f"dbmigrate {__version__}, Python {sys.version}\n\n{story}")
+    return DbmigrateError(
+        f"this is a bug in dbmigrate: {type(error).__name__}: {error}",
+        hint=f"report it with the log {log.name}; see where the databases stand with: dbmigrate status",
+        detail=story,
+    )
+
+
+def _refuse(error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any]) -> ExitCode:
+    command = next((word for word in arguments if word in COMMANDS), None)
+    session = current_session(dict(options), command)
+    wanted = options.get("format") or format_of_line(arguments, session.environ)
+    renderer = session.renderer(wanted)
+    renderer.refuse(error)
+    renderer.close(error.code)
+    return error.code
+
+
+def _leave(code: int | None) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # The reader has gone (`| head`): Python would complain once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(int(code or 0))
+
+
+@click.command(cls=Root, invoke_without_command=True)
+@global_options
+@click.version_option(__version__, message="dbmigrate %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> ExitCode | None:
+    """Migrate every database of a Django project."""
+    if context.invoked_subcommand is not None:
+        return None
+    click.echo(context.get_help(), err=True)
+    return ExitCode.USAGE

@@ -1,0 +1,196 @@
+"""Find, read, merge and validate the configuration, and remember where each value came from.
+
+Standard library only: it is read before the host starts, and the host starts before pydantic is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dbmigrate.errors import UsageError
+from dbmigrate.models.settings import DatabaseSettings, Settings
+from dbmigrate.nearest import nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE_NAME = "pyproject.toml"
+TABLE = "[tool.dbmigrate]"
+PREFIX = "DBMIGRATE_"
+
+FORMATS = ("auto", "rich", "plain", "json")
+SCOPES = ("app", "database")
+OPEN_POLICIES = ("skip", "migrate")
+
+# Kubernetes puts these into every container of a namespace that has a service named "dbmigrate".
+_SERVICE_LINK = re.compile(r"DBMIGRATE_(SERVICE_(HOST|PORT)|PORT)(_.*)?")
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """The `[tool.dbmigrate]` table and the file it is in."""
+
+    path: Path
+    table: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A value given on the command line, and the flag's name."""
+
+    name: str
+    value: Any
+
+
+def find_config_file(folder: Path) -> ConfigFile | None:
+    """Return the nearest pyproject.toml, from this folder upwards, that has a `[tool.dbmigrate]` table.
+
+    Raises:
+        UsageError: a pyproject.toml on the way cannot be read.
+    """
+    for place in (folder, *folder.parents):
+        path = place / FILE_NAME
+        if not path.is_file():
+            continue
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("dbmigrate")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read: {error}", hint="correct the file") from error
+        if table is not None:
+            return ConfigFile(path=path, table=table)
+    return None
+
+
+def merge_settings(file: ConfigFile | None, environ: Mapping[str, str], flags: Mapping[str, Flag]) -> Settings:
+    """Merge the file, `DBMIGRATE_*` and the flags; the later wins.
+
+    Raises:
+        UsageError: a key that does not exist or a value that does not fit, with the place it stands in.
+    """
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys((*KEYS, "databases"), "default")
+    for key, (value, origin) in (_read_file(file) | _read_environ(environ)).items():
+        values[key], origins[key] = value, origin
+    for key, flag in flags.items():
+        values[key], origins[key] = KEYS[key](flag.value, flag.name), flag.name
+    return Settings(**values, origins=origins)
+
+
+def _read_file(file: ConfigFile | None) -> dict[str, tuple[Any, str]]:
+    if file is None:
+        return {}
+    place = f"{file.path} {TABLE}"
+    if not isinstance(file.table, dict):
+        raise UsageError(f"{place}: is not a table", hint="write the keys below a line that says [tool.dbmigrate]")
+    found: dict[str, tuple[Any, str]] = {}
+    for key, value in file.table.items():
+        if key == "databases":
+            found[key] = (_read_databases(value, place), str(file.path))
+        elif key in KEYS:
+            found[key] = (KEYS[key](value, f"{place} {key}"), str(file.path))
+        else:
+            raise UsageError(f"{place}: there is no key {key}", hint=nearest(key, (*KEYS, "databases"), what="keys"))
+    return found
+
+
+def _read_databases(value: object, place: str) -> dict[str, DatabaseSettings]:
+    if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
+        raise UsageError(f"{place} databases: is not a table", hint="write [tool.dbmigrate.databases.ALIAS]")
+    read = {}
+    for alias, table in value.items():
+        for key in table:
+            if key not in DATABASE_KEYS:
+                raise UsageError(
+                    f"{place} databases.{alias}: there is no key {key}",
+                    hint=nearest(key, DATABASE_KEYS, what="keys"),
+                )
+        read[alias] = DatabaseSettings(
+            **{key: DATABASE_KEYS[key](table[key], f"{place} databases.{alias}.{key}") for key in table}
+        )
+    return read
+
+
+def _read_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    found: dict[str, tuple[Any, str]] = {}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or _SERVICE_LINK.fullmatch(name):
+            continue
+        key = name.removeprefix(PREFIX).lower()
+        if key not in KEYS:
+            names = [PREFIX + known.upper() for known in KEYS]
+            raise UsageError(f"{name} in the environment is no setting", hint=nearest(name, names, what="names"))
+        if environ[name]:  # an empty variable is how a shell or a compose file says "not set"
+            found[key] = (KEYS[key](environ[name], name), name)
+    return found
+
+
+def _text(value: object, place: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{place}: {value!r} is not a text", hint='write it in quotes, for example "value"')
+    return value
+
+
+def _number(value: object, place: str) -> int:
+    if isinstance(value, str) and value.strip().isdigit():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UsageError(f"{place}: {value!r} is not a whole number from 1 up", hint="write for example 4")
+    return value
+
+
+def _truth(value: object, place: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    if not isinstance(value, bool):
+        raise UsageError(f"{place}: {value!r} is neither true nor false", hint="write true or false")
+    return value
+
+
+def _names(value: object, place: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if not isinstance(value, Sequence) or not all(isinstance(name, str) for name in value):
+        raise UsageError(f"{place}: {value!r} is not a list of names", hint='write for example ["archive"]')
+    return tuple(value)
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[object, str], str]:
+    def read(value: object, place: str) -> str:
+        if value not in choices:
+            raise UsageError(f"{place}: {value!r} is none of {', '.join(choices)}", hint=_choice_hint(value, choices))
+        return str(value)
+
+    return read
+
+
+def _choice_hint(value: object, choices: Sequence[str]) -> str:
+    return nearest(str(value), choices, what="choices")
+
+
+KEYS: Mapping[str, Callable[[object, str], Any]] = {
+    "settings": _text,
+    "manage": _text,
+    "python": _text,
+    "jobs": _number,
+    "scope": _one_of(SCOPES),
+    "open": _one_of(OPEN_POLICIES),
+    "exclude": _names,
+    "order": _names,
+    "skip_makemigrations": _truth,
+    "format": _one_of(FORMATS),
+}
+"""Every key with what reads its value: (value, the place it stands in) -> value."""
+
+DATABASE_KEYS: Mapping[str, Callable[[object, str], Any]] = {
+    "scope": _one_of(SCOPES),
+    "open": _one_of(OPEN_POLICIES),
+}
+"""What `[tool.dbmigrate.databases.<alias>]` may hold."""

@@ -1,0 +1,102 @@
+"""From a snapshot to the answers of `status` and `info`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.reports import DatabaseStatus, InfoReport, RoutedApp, SettingOrigin, StatusReport
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.models.target import Target
+from dbmigrate.routing import Routing
+
+
+def describe_status(
+    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, findings: Sequence[Finding]
+) -> StatusReport:
+    """Return every database as it is; `plan` is what `all` would do, so that both count the same."""
+    return StatusReport(
+        project=snapshot.project,
+        databases=_databases(snapshot, routing, plan),
+        findings=tuple(findings),
+    )
+
+
+def describe_info(
+    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, settings: Settings, target: Target
+) -> InfoReport:
+    """Return the project, how it was found, how dbmigrate is configured, and what belongs where."""
+    return InfoReport(
+        project=snapshot.project,
+        root=str(target.root),
+        working_directory=str(target.cwd),
+        choices=tuple(
+            SettingOrigin(key=key, value=choice.value, origin=choice.reason) for key, choice in target.choices.items()
+        ),
+        configuration=_configuration(settings),
+        databases=_databases(snapshot, routing, plan),
+        routers=snapshot.routers,
+        rules=snapshot.rules,
+        routes=tuple(_routed_apps(snapshot, routing)),
+        receivers=snapshot.receivers,
+        replaced_commands=snapshot.replaced_commands,
+        constance=snapshot.constance.label if snapshot.constance is not None else None,
+    )
+
+
+def _databases(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> tuple[DatabaseStatus, ...]:
+    return tuple(_database(database, routing, plan) for database in snapshot.databases)
+
+
+def _database(database: Database, routing: Routing, plan: MigrationPlan) -> DatabaseStatus:
+    kind = routing.kinds[database.alias]
+    planned = [migration for step in plan.steps if step.alias == database.alias for migration in step.migrations]
+    return DatabaseStatus(
+        alias=database.alias,
+        kind=kind.kind,
+        because=kind.because,
+        state=database.state,
+        error=database.error,
+        server=database.server,
+        name=database.name,
+        apps=tuple(routing.places[database.alias]),
+        applied=database.applied,
+        pending=None if database.state == "unreachable" else len(planned),
+        only_recorded=sum(not migration.does for migration in planned),
+        unknown=len(database.unknown),
+        last_applied=database.last_applied,
+    )
+
+
+def _configuration(settings: Settings) -> tuple[SettingOrigin, ...]:
+    origins = settings.origins
+    rows = [
+        SettingOrigin(key=key, value=getattr(settings, key), origin=origin)
+        for key, origin in origins.items()
+        if key != "databases"
+    ]
+    for alias, own in settings.databases.items():
+        for key in ("scope", "open"):
+            value = getattr(own, key)
+            if value is not None:
+                rows.append(SettingOrigin(key=f"databases.{alias}.{key}", value=value, origin=origins["databases"]))
+    return tuple(rows)
+
+
+def _routed_apps(snapshot: Snapshot, routing: Routing) -> list[RoutedApp]:
+    return [
+        RoutedApp(
+            label=app.label,
+            has_migrations=app.has_migrations,
+            aliases=routing.aliases_of(app.label),
+            answers={database.alias: database.routes[app.label].answer for database in snapshot.databases},
+            split={
+                database.alias: database.routes[app.label].models
+                for database in snapshot.databases
+                if database.routes[app.label].models
+            },
+        )
+        for app in snapshot.apps
+    ]

@@ -1,0 +1,189 @@
+"""From the working directory, the flags and the environment to the Target: manage.py, interpreter, settings."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from dbmigrate.errors import ProjectError
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.target import Choice, Target
+
+MANAGE = "manage.py"
+ENVIRONMENT_FOLDERS = (".venv", "venv", "env")
+
+
+def find_project(cwd: Path, project: str | None) -> Path:
+    """Return the folder the project is looked for in: `--project`, else the nearest upward with a manage.py, else cwd.
+
+    Raises:
+        ProjectError: `--project` is no folder.
+    """
+    if project is not None:
+        folder = (cwd / project).absolute()
+        if folder.is_file() and folder.name == MANAGE:
+            folder = folder.parent
+        if not folder.is_dir():
+            raise ProjectError(f"--project {project} is not a folder", hint=f"pass the folder that holds {MANAGE}")
+        return folder
+    return next((place for place in (cwd, *cwd.parents) if (place / MANAGE).is_file()), cwd)
+
+
+def find_target(
+    cwd: Path, project: str | None, settings: Settings, environ: Mapping[str, str], *, config_folder: Path | None
+) -> Target:
+    """Find the project and everything needed to run it; nothing is run.
+
+    `config_folder` is where relative paths of the configuration file start.
+
+    Raises:
+        ProjectError: there is no project, or what was named is not there; the message says what was tried.
+    """
+    folder = find_project(cwd, project)
+    root = _find_root(folder)
+    chosen_settings, settings_choice = _choose_settings(settings, environ)
+    python = _choose_python(cwd, folder, root, settings, environ, config_folder)
+    manage, manage_choice = _choose_manage(cwd, folder, settings, Path(python.value), settings_choice, config_folder)
+    return Target(
+        root=root,
+        manage=manage,
+        python=python.value,
+        settings=chosen_settings,
+        # `python -m django` finds the project by the working directory alone.
+        cwd=folder if manage[0] == "-m" else cwd,
+        choices={
+            "project": Choice(str(folder), "--project" if project is not None else _found_reason(folder, cwd)),
+            "manage": manage_choice,
+            "python": python,
+            "settings": settings_choice,
+        },
+    )
+
+
+def _found_reason(folder: Path, cwd: Path) -> str:
+    if not (folder / MANAGE).is_file():
+        return "the working directory"
+    return f"the working directory has a {MANAGE}" if folder == cwd else f"the nearest folder upward with a {MANAGE}"
+
+
+def _find_root(folder: Path) -> Path:
+    """Return the repository's root, else the nearest folder upward with a pyproject.toml, else the folder itself."""
+    for mark in (".git", "pyproject.toml"):
+        for place in (folder, *folder.parents):
+            if (place / mark).exists():
+                return place
+    return folder
+
+
+def _choose_settings(settings: Settings, environ: Mapping[str, str]) -> tuple[str | None, Choice]:
+    """Return what to pass as `--settings`, and what will count: the environment is passed on as it is."""
+    origin = settings.origins["settings"]
+    from_environment = environ.get("DJANGO_SETTINGS_MODULE")
+    if settings.settings is not None and (origin.startswith(("--", "DBMIGRATE_")) or not from_environment):
+        return settings.settings, Choice(settings.settings, origin)
+    if from_environment:
+        return None, Choice(from_environment, "DJANGO_SETTINGS_MODULE")
+    return None, Choice("", f"what {MANAGE} sets by itself")
+
+
+def _choose_python(
+    cwd: Path,
+    folder: Path,
+    root: Path,
+    settings: Settings,
+    environ: Mapping[str, str],
+    config_folder: Path | None,
+) -> Choice:
+    if settings.python is not None:
+        origin = settings.origins["python"]
+        start = cwd if origin.startswith(("--", "DBMIGRATE_")) else config_folder or cwd
+        found = _find_executable(settings.python, start)
+        if found is None:
+            raise ProjectError(
+                f"there is no interpreter {settings.python} (from {origin}; looked in {start} and on PATH)",
+                hint="pass --python with the path of the project's python",
+            )
+        return Choice(found, origin)
+    environment = environ.get("VIRTUAL_ENV")
+    if environment:
+        python = _interpreter_of(Path(environment))
+        if python is None:
+            raise ProjectError(
+                f"VIRTUAL_ENV names {environment}, which holds no python",
+                hint="leave that environment (deactivate), or pass --python",
+            )
+        return Choice(python, "VIRTUAL_ENV")
+    for place in _upwards(folder, root):
+        for name in ENVIRONMENT_FOLDERS:
+            python = _interpreter_of(place / name)
+            if python is not None:
+                where = "beside" if place == folder else "above"
+                return Choice(python, f"{name} {where} {MANAGE}")
+    if importlib.util.find_spec("django") is not None:
+        return Choice(sys.executable, "the interpreter dbmigrate runs in, which has Django")
+    on_path = shutil.which("python3", path=environ.get("PATH"))
+    if on_path is None:
+        raise ProjectError(
+            f"no interpreter for the project: no VIRTUAL_ENV, no {', '.join(ENVIRONMENT_FOLDERS)} in {folder} "
+            "or above, no Django beside dbmigrate, no python3 on PATH",
+            hint="pass --python with the path of the project's python",
+        )
+    return Choice(on_path, "python3 on PATH")
+
+
+def _find_executable(name: str, start: Path) -> str | None:
+    path = start / Path(name).expanduser()
+    if path.is_dir():
+        return _interpreter_of(path)
+    if path.is_file() and os.access(path, os.X_OK):
+        return os.path.abspath(path)  # noqa: PTH100 - a link to an interpreter must stay: it is what makes a venv
+    return shutil.which(name) if os.sep not in name else None
+
+
+def _interpreter_of(environment: Path) -> str | None:
+    for relative in ("bin/python", "Scripts/python.exe"):
+        if (environment / relative).is_file():
+            return str((environment / relative).absolute())
+    return None
+
+
+def _upwards(folder: Path, root: Path) -> list[Path]:
+    places = [folder]
+    while places[-1] != root and places[-1] != places[-1].parent:
+        places.append(places[-1].parent)
+    return places
+
+
+def _choose_manage(
+    cwd: Path,
+    folder: Path,
+    settings: Settings,
+    python: Path,
+    settings_choice: Choice,
+    config_folder: Path | None,
+) -> tuple[tuple[str, ...], Choice]:
+    if settings.manage is not None:
+        origin = settings.origins["manage"]
+        words = shlex.split(settings.manage)
+        tried = [place / words[0] for place in (folder, cwd, config_folder, python.parent) if place is not None]
+        script = next((path for path in tried if path.is_file()), None)
+        if script is None:
+            raise ProjectError(
+                f"there is no {words[0]} (from {origin}); tried {', '.join(map(str, dict.fromkeys(tried)))}",
+                hint="pass --manage with a Python file, or with a script of the interpreter's bin folder",
+            )
+        return (str(script), *words[1:]), Choice(settings.manage, origin)
+    script = folder / MANAGE
+    if script.is_file():
+        return (str(script),), Choice(str(script), f"{MANAGE} of the project")
+    if settings_choice.value:
+        return ("-m", "django"), Choice("python -m django", f"no {MANAGE}, and settings are given")
+    raise ProjectError(
+        f"no {MANAGE} in {folder}" + (" or above it" if folder == cwd else ""),
+        hint="change into the project, pass --project DIR or --manage SCRIPT, or pass --settings to do without",
+    )

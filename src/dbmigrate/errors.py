@@ -1,0 +1,92 @@
+"""Exit codes, and the errors a person sees: what happened, and what to type next."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process says to a script; every value has a section in docs/exit-codes.md."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    PROJECT = 3
+    DECLINED = 4
+    PENDING = 10
+    MODEL_CHANGES = 11
+    FINDINGS = 13
+    UNREACHABLE = 21
+    FAILED = 30
+    PARTIAL = 31
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+    @property
+    def label(self) -> str:
+        """The name scripts and people use, for example "model-changes"."""
+        return self.name.lower().replace("_", "-")
+
+
+class DbmigrateError(Exception):
+    """An error that ends the command: one fact, and a hint that can be typed or pasted."""
+
+    code = ExitCode.INTERNAL
+
+    def __init__(self, message: str, *, hint: str | None = None, detail: str | None = None) -> None:
+        """Keep the fact (`message`), the way out (`hint`) and what only `-v` shows (`detail`)."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.detail = detail
+
+
+class UsageError(DbmigrateError):
+    """A wrong flag, name or configuration key."""
+
+    code = ExitCode.USAGE
+
+
+class ProjectError(DbmigrateError):
+    """The project could not be found or loaded."""
+
+    code = ExitCode.PROJECT
+
+
+class ModelChangesError(DbmigrateError):
+    """Migrations would have to be written, and could not be without a person."""
+
+    code = ExitCode.MODEL_CHANGES
+
+
+class FindingsError(DbmigrateError):
+    """A check found something that must not be migrated over."""
+
+    code = ExitCode.FINDINGS
+
+
+class UnreachableError(DbmigrateError):
+    """A database did not answer."""
+
+    code = ExitCode.UNREACHABLE
+
+
+class StepError(DbmigrateError):
+    """A step failed before any database was touched."""
+
+    code = ExitCode.FAILED
+
+
+class PartialError(DbmigrateError):
+    """Steps were run, and what became of them could not be asked."""
+
+    code = ExitCode.PARTIAL
+
+
+class Interrupted(DbmigrateError):  # noqa: N818 - named for the outcome, as the exit code is
+    """A person or the system asked to stop while nothing was being migrated."""
+
+    def __init__(self, message: str, *, hint: str | None = None, code: ExitCode = ExitCode.INTERRUPTED) -> None:
+        """Keep, beside the rest, which signal it was."""
+        super().__init__(message, hint=hint)
+        self.code = code

@@ -1,0 +1,280 @@
+"""The client of the host: one long-lived process in the target's interpreter that has booted the project.
+
+Standard library at import time: the process is started first, and pydantic is loaded while the project boots.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+from dbmigrate.errors import DbmigrateError, ProjectError, UsageError
+from dbmigrate.models.target import Target
+from dbmigrate.nearest import nearest
+from dbmigrate.process import CHUNK_BYTES
+from dbmigrate.redact import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dbmigrate.models.plan import PlannedMigration, Scope
+    from dbmigrate.models.snapshot import Snapshot
+    from dbmigrate.models.sql import MigrationSql
+
+ENTRY = Path(__file__).parent / "inside" / "__main__.py"
+
+ANSWER_SECONDS = 600.0
+"""How long one answer may take; the first includes the boot of the project."""
+
+STDERR_LINES = 60
+"""Lines the project printed that are kept for the case that it dies without an answer."""
+
+BOOT_WORDS = ("migrate",)
+"""What the project sees as its command: some settings look at sys.argv."""
+
+
+class Host:
+    """The booted project. Questions are asked one at a time; leaving the `with` block ends the process."""
+
+    def __init__(self, target: Target, environment: Mapping[str, str]) -> None:
+        """Start the process; it boots while the caller does something else.
+
+        Raises:
+            ProjectError: the interpreter cannot be started.
+        """
+        self._target = target
+        self._redactor = Redactor()
+        self._is_booted = False
+        self._rest = b""
+        self._printed: deque[str] = deque(maxlen=STDERR_LINES)
+        try:
+            self._process = subprocess.Popen(
+                [target.python, str(ENTRY), "host"],
+                cwd=target.cwd,
+                env=dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ProjectError(
+                f"the project's interpreter {target.python} did not start ({error.strerror})",
+                hint=f"pass --python PATH, or set python under [tool.dbmigrate]; it was taken from {self._reason()}",
+            ) from error
+        assert self._process.stderr is not None
+        self._reader = threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True)
+        self._reader.start()
+        self._send({"manage": list(target.manage), "words": [*BOOT_WORDS, *self._settings_words()]})
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def redactor(self) -> Redactor:
+        """What knows the secrets of the project's DATABASES; it knows none before `boot`."""
+        return self._redactor
+
+    def boot(self) -> None:
+        """Wait until the project is up.
+
+        Raises:
+            ProjectError: it did not come up.
+        """
+        if not self._is_booted:
+            started = self._answer()
+            assert isinstance(started, dict)
+            self._redactor = Redactor(started["secrets"])
+            self._is_booted = True
+
+    def inspect(self, *, changes: bool, target: tuple[str, str] | None = None) -> Snapshot:
+        """Look at the project and at every database.
+
+        `changes`: compare the models with the migrations. `target`: app label and migration name, prefix or "zero",
+        for which every database says what it takes to get there.
+
+        Raises:
+            ProjectError: the project did not come up, or its migrations cannot be read.
+            UsageError: `target` names no migration, or several.
+        """
+        from dbmigrate.models.snapshot import Snapshot
+
+        arguments = {"root": str(self._target.root), "changes": changes, "target": target}
+        return Snapshot.model_validate(self._ask("inspect", arguments))
+
+    def sql(self, alias: str, migrations: Sequence[PlannedMigration], scope: Scope | None) -> tuple[MigrationSql, ...]:
+        """Return the statements of these migrations on one alias, in their order; nothing is run."""
+        from dbmigrate.models.sql import MigrationSql
+
+        arguments = {
+            "alias": alias,
+            "migrations": [{"id": planned.id, "backwards": planned.backwards} for planned in migrations],
+            "scope": scope.model_dump() if scope is not None else None,
+        }
+        answers = self._ask("sql", arguments)
+        assert isinstance(answers, list)
+        return tuple(MigrationSql.model_validate(answer) for answer in answers)
+
+    def close(self) -> None:
+        """End the process: it leaves when its questions end, and is killed where it does not."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass
+        if not self._is_booted:
+            self._signal(signal.SIGKILL)
+        try:
+            self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+        self._reader.join(timeout=1)
+
+    def _settings_words(self) -> list[str]:
+        return [f"--settings={self._target.settings}"] if self._target.settings else []
+
+    def _reason(self) -> str:
+        return self._target.choices["python"].reason
+
+    def _ask(self, question: str, arguments: Mapping[str, object]) -> object:
+        self.boot()
+        self._send({"question": question, "arguments": arguments})
+        return self._answer()
+
+    def _send(self, request: Mapping[str, object]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; what it said, or its exit status, comes with the answer
+
+    def _answer(self) -> object:
+        line = self._read_line()
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            self._raise_without_answer()
+        if not reply["ok"]:
+            raise _explain(reply["error"], self._target, self._redactor, "\n".join(self._printed))
+        answer: object = reply["result"]
+        return answer
+
+    def _read_line(self) -> bytes:
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while b"\n" not in self._rest:
+            if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise ProjectError(
+                    f"the project did not answer within {ANSWER_SECONDS:.0f} s (interpreter {self._target.python})",
+                    hint="see what its settings or a database connection wait for; the last lines it printed: -v",
+                    detail=self._redactor.scrub("\n".join(self._printed)),
+                )
+            chunk = os.read(pipe, CHUNK_BYTES)
+            if not chunk:
+                self._raise_without_answer()
+            self._rest += chunk
+        line, self._rest = self._rest.split(b"\n", 1)
+        return line
+
+    def _raise_without_answer(self) -> NoReturn:
+        code = self._process.wait()
+        self._reader.join(timeout=1)
+        how = f"by signal {-code}" if code < 0 else f"with exit status {code}"
+        last = next((line for line in reversed(self._printed) if line.strip()), "it printed nothing")
+        raise ProjectError(
+            self._redactor.scrub(f"the project's interpreter {self._target.python} ended {how}: {last.strip()}"),
+            hint=f"try the same by hand: {' '.join(self._target.command('check'))}",
+            detail=self._redactor.scrub("\n".join(self._printed)),
+        )
+
+    def _drain(self, pipe: IO[bytes]) -> None:
+        # Whatever the project logs is read at once: a full pipe would stop its boot.
+        with pipe:
+            for line in iter(lambda: pipe.readline(CHUNK_BYTES), b""):
+                self._printed.append(line.decode("utf-8", errors="replace").rstrip())
+
+    def _signal(self, signum: int) -> None:
+        try:
+            os.killpg(self._process.pid, signum)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def _explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printed: str) -> DbmigrateError:
+    """Return the error a person sees for one that the host reported."""
+    kind, said = str(error["kind"]), redactor.scrub(str(error["message"]))
+    if kind in ("unknown-migration", "ambiguous-migration"):
+        return _explain_migration(kind, error["app"], said, error["names"])
+    python, manage = target.python, " ".join(target.manage)
+    because = target.choices["python"].reason
+    place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
+    detail = redactor.scrub("\n".join(part for part in (str(error.get("traceback") or ""), printed) if part))
+    message, hint = {
+        "python-too-old": (
+            f"{python} is {said}; dbmigrate needs Python 3.8 or newer in the project",
+            f"pass --python with another interpreter (this one was taken from {because})",
+        ),
+        "django-too-old": (
+            f"{python} has {said}; dbmigrate needs Django 3.2 or newer",
+            f"upgrade Django there, or pass --python with another interpreter (this one was taken from {because})",
+        ),
+        "no-django": (
+            f"Django cannot be imported by {python}: {said}",
+            f"pass --python with the project's interpreter (this one was taken from {because})",
+        ),
+        "exit": (
+            f"the project ended while it was loaded: {said}{place}",
+            f"see why with: {' '.join(target.command('check'))}",
+        ),
+        "no-command": (
+            f"{manage} did not run a Django command: {said}",
+            "pass --manage with the script that runs Django's commands",
+        ),
+        "exec": (
+            f"{manage} cannot be loaded: {said}",
+            "pass --python with the interpreter it changes to, and --manage with the script that it runs",
+        ),
+        "project": (
+            f"the project could not be loaded: {_last_line(said)}{place}",
+            _project_hint(said, target),
+        ),
+    }[kind]
+    return ProjectError(message, hint=hint, detail=detail or None)
+
+
+def _explain_migration(kind: str, app: str, name: str, names: list[str]) -> UsageError:
+    if kind == "ambiguous-migration":
+        return UsageError(f"several migrations of {app} begin with {name}", hint=f"name one of: {', '.join(names)}")
+    return UsageError(f"app {app} has no migration {name}", hint=nearest(name, names, what=f"migrations of {app}"))
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1].strip() if text.strip() else "it did not say why"
+
+
+def _project_hint(said: str, target: Target) -> str:
+    chosen = target.choices["settings"]
+    if "DJANGO_SETTINGS_MODULE" in said or "settings are not configured" in said:
+        return "pass --settings, set DJANGO_SETTINGS_MODULE, or set settings under [tool.dbmigrate]"
+    if target.settings and said.startswith("ModuleNotFoundError") and f"'{target.settings.split('.')[0]}" in said:
+        return (
+            f"the settings module {target.settings} (from {chosen.reason}) must be importable in {target.root}; "
+            "pass --settings or --project"
+        )
+    return f"see it by itself with: {' '.join(target.command('check'))} (the whole traceback: -v)"

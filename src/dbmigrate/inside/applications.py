@@ -1,0 +1,122 @@
+"""The installed apps, and what of the project bears on migrating: rules, receivers, replaced commands, constance."""
+
+import os
+import sys
+import sysconfig
+
+from django.apps import apps
+from django.conf import settings
+from django.core.management import get_commands, load_command_class
+from django.db.migrations.loader import MigrationLoader
+from django.db.models import signals
+
+from .routes import app_configs, tables_of
+
+RULE_SETTINGS = ("DATABASE_ROUTING_RULES", "DATABASE_APPS_MAPPING")
+
+
+def describe_apps(root, disk):
+    """Return the installed apps (models.snapshot.App) in the order of INSTALLED_APPS."""
+    names = disk.names_by_app()
+    return [
+        {
+            "label": config.label,
+            "name": config.name,
+            "is_own": is_own(migrations_folder(config), root),
+            "migrations_module": MigrationLoader.migrations_module(config.label)[0],
+            "migrations": names.get(config.label, []),
+            "models": [
+                {
+                    "name": model._meta.model_name,
+                    "table": model._meta.db_table,
+                    "auto_created": bool(model._meta.auto_created),
+                }
+                for model in tables_of(config)
+            ],
+        }
+        for config in app_configs()
+    ]
+
+
+def migrations_folder(config):
+    """Return the folder an app's migrations are in, or would be made in."""
+    module = sys.modules.get(MigrationLoader.migrations_module(config.label)[0] or "")
+    paths = list(getattr(module, "__path__", ()))
+    return paths[0] if paths else os.path.join(config.path, "migrations")
+
+
+def is_own(folder, root):
+    """Whether a folder is the project's: below its root, and in no folder that packages are installed into."""
+    folder = os.path.realpath(folder)
+    installed = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")}
+    parts = folder.split(os.sep)
+    return (
+        _is_below(folder, os.path.realpath(root))
+        and "site-packages" not in parts
+        and "dist-packages" not in parts
+        and not any(_is_below(folder, place) for place in installed)
+    )
+
+
+def _is_below(folder, place):
+    return folder == place or folder.startswith(place.rstrip(os.sep) + os.sep)
+
+
+def read_rules():
+    """Return the entries of django-cfg's routing settings, with the installed app that each names."""
+    rules = []
+    for source in RULE_SETTINGS:
+        configured = getattr(settings, source, None)
+        if isinstance(configured, dict):
+            for app, alias in configured.items():
+                rules.append({"app": str(app), "label": _find_label(str(app)), "alias": str(alias), "source": source})
+    return rules
+
+
+def _find_label(app):
+    for config in apps.get_app_configs():
+        if app in (config.label, config.name):
+            return config.label
+    return None
+
+
+def find_receivers():
+    """Return the receivers of pre_migrate and post_migrate that are not Django's own."""
+    found = []
+    for name in ("pre_migrate", "post_migrate"):
+        for entry in getattr(signals, name).receivers:
+            receiver = entry[1]() if hasattr(entry[1], "__callback__") else entry[1]
+            if receiver is None:
+                continue
+            # A bound method carries its function; a callable object only its class.
+            named = receiver if hasattr(receiver, "__qualname__") else type(receiver)
+            if not named.__module__.startswith("django."):
+                found.append({"signal": name, "name": "{}.{}".format(named.__module__, named.__qualname__)})
+    return found
+
+
+def find_replaced_commands():
+    """Return {command: module} for migrate and makemigrations where an app brings its own."""
+    replaced = {}
+    for command in ("migrate", "makemigrations"):
+        provider = get_commands()[command]
+        if provider != "django.core":
+            name = provider if isinstance(provider, str) else type(provider).__module__
+            replaced[command] = name
+    return replaced
+
+
+def load_makemigrations():
+    """Return the project's makemigrations command, its own if it has one."""
+    provider = get_commands()["makemigrations"]
+    return load_command_class(provider, "makemigrations") if isinstance(provider, str) else provider
+
+
+def find_constance():
+    """Return the label of django-constance if it keeps its values in a database, else None."""
+    backend = getattr(settings, "CONSTANCE_BACKEND", "") or ""
+    for config in apps.get_app_configs():
+        is_storage = config.name == "constance.backends.database"
+        if is_storage or (config.name == "constance" and "database" in backend and list(config.get_models())):
+            return {"label": config.label}
+    return None

@@ -1,0 +1,115 @@
+"""What makemigrations would write, and what it would have to ask."""
+
+import os
+
+from django.apps import apps
+from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.questioner import MigrationQuestioner
+from django.db.migrations.state import ProjectState
+
+from .applications import load_makemigrations, migrations_folder
+
+
+class _Questioner(MigrationQuestioner):
+    """Writes down every question a person would be asked, and answers so that the detection can go on.
+
+    The words are Django's (django/db/migrations/questioner.py). `--no-input` answers some of them silently, "was this
+    field renamed?" with no, and so drops a column: here each of them is a question.
+    """
+
+    def __init__(self):
+        super().__init__(specified_apps=set(), dry_run=True)
+        self.asked = []  # (lower-case model name, question)
+
+    def ask_not_null_addition(self, field_name, model_name):
+        self._ask(
+            model_name,
+            "It is impossible to add a non-nullable field '{}' to {} without specifying a default.".format(
+                field_name, model_name
+            ),
+        )
+
+    def ask_auto_now_add_addition(self, field_name, model_name):
+        self._ask(
+            model_name,
+            "It is impossible to add the field '{}' with 'auto_now_add=True' to {} without providing a default.".format(
+                field_name, model_name
+            ),
+        )
+
+    def ask_not_null_alteration(self, field_name, model_name):
+        self._ask(
+            model_name,
+            "It is impossible to change a nullable field '{}' on {} to non-nullable without a default.".format(
+                field_name, model_name
+            ),
+        )
+
+    def ask_rename(self, model_name, old_name, new_name, field_instance):
+        self._ask(
+            model_name,
+            "Was {0}.{1} renamed to {0}.{2} (a {3})?".format(
+                model_name, old_name, new_name, type(field_instance).__name__
+            ),
+        )
+        return False
+
+    def ask_rename_model(self, old_model_state, new_model_state):
+        self._ask(
+            old_model_state.name,
+            "Was the model {}.{} renamed to {}?".format(
+                old_model_state.app_label, old_model_state.name, new_model_state.name
+            ),
+        )
+        return False
+
+    def ask_unique_callable_default_addition(self, field_name, model_name):
+        self._ask(
+            model_name,
+            "Callable default on unique field {}.{} will not generate unique values upon migrating.".format(
+                model_name, field_name
+            ),
+        )
+
+    def _ask(self, model_name, question):
+        self.asked.append((model_name.lower(), question))
+
+
+def find_changes(disk):
+    """Return the apps whose models their migrations do not describe (models.snapshot.Change), sorted by label."""
+    questioner = _Questioner()
+    changes = _detect(disk, questioner)
+    names = {label: set(_touched(changes[label])) for label in changes}
+    found = []
+    for label in sorted(changes):
+        if label not in disk.loader.migrated_apps:
+            continue  # an app without a migrations package stays as it is (DBM104)
+        config = apps.get_app_config(label)
+        questions = [question for model, question in questioner.asked if model in names[label]]
+        found.append(
+            {
+                "app": label,
+                "operations": [
+                    operation.describe() for migration in changes[label] for operation in migration.operations
+                ],
+                "question": questions[0] if questions else None,
+                "is_writable": os.access(migrations_folder(config), os.W_OK),
+                "carries": sorted(set(_detect(disk, _Questioner(), {label})) - {label}),
+            }
+        )
+    return found
+
+
+def _detect(disk, questioner, only=None):
+    loader = disk.loader
+    detector_class = getattr(load_makemigrations(), "autodetector", MigrationAutodetector)
+    detector = detector_class(loader.project_state(), ProjectState.from_apps(apps), questioner)
+    return detector.changes(graph=loader.graph, trim_to_apps=only)
+
+
+def _touched(migrations):
+    for migration in migrations:
+        for operation in migration.operations:
+            name = getattr(operation, "model_name", None) or getattr(operation, "name", None)
+            if isinstance(name, str):
+                yield name.lower()

@@ -1,0 +1,40 @@
+"""The private channel: requests come in on what was stdin, replies go out on what was stdout.
+
+A project may print whatever it likes while it is imported. So the two descriptors are moved away first: afterwards
+descriptor 0 is empty and descriptor 1 is stderr.
+"""
+
+import json
+import os
+import sys
+
+
+class Channel:
+    """JSON lines in both directions; one reply for each request."""
+
+    def __init__(self):
+        """Take stdin and stdout away from the project."""
+        sys.stdout.flush()
+        self._requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+        self._replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        empty = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(empty, 0)
+        os.close(empty)
+        os.dup2(2, 1)
+
+    def receive(self):
+        """Return the next request, or None when the other side has gone."""
+        line = self._requests.readline()
+        return json.loads(line) if line else None
+
+    def reply(self, result):
+        """Answer the request with its result."""
+        self._write({"ok": True, "result": result})
+
+    def fail(self, kind, message, **more):
+        """Answer the request with an error: a field of the reply, never a crash."""
+        self._write({"ok": False, "error": dict(more, kind=kind, message=message)})
+
+    def _write(self, reply):
+        self._replies.write(json.dumps(reply) + "\n")
+        self._replies.flush()

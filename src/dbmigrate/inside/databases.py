@@ -1,0 +1,149 @@
+"""One database: does it answer, what is it, and what is applied and pending there."""
+
+import os
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error as DatabaseError
+
+from .effects import Effects
+from .graph import plan_all, plan_to
+from .routes import app_configs, tables_of
+from .servers import describe_server, sqlite_file
+
+
+def describe_database(connection, disk, routes, target):
+    """Return one entry of Snapshot.databases; a database that does not answer is described, never raised."""
+    configured = connection.settings_dict
+    routed = {config.label: routes.route(connection.alias, config) for config in app_configs()}
+    description = {
+        "alias": connection.alias,
+        "engine": configured["ENGINE"],
+        "vendor": getattr(connection, "vendor", ""),
+        "name": str(configured.get("NAME") or ""),
+        "host": str(configured.get("HOST") or ""),
+        "port": str(configured.get("PORT") or ""),
+        "mirror_of": (configured.get("TEST") or {}).get("MIRROR"),
+        "transactional_ddl": bool(getattr(connection.features, "can_rollback_ddl", False)),
+        "routes": routed,
+        "state": "ok",
+        "error": None,
+        "server": "",
+        "identity": None,
+        "read_only": None,
+        "applied": 0,
+        "last_applied": None,
+        "unknown": [],
+        "inconsistent": None,
+        "pending": [],
+        "targeted": None,
+        "existing": [],
+        "unsynced": [],
+    }
+    if configured["ENGINE"] == "django.db.backends.dummy":
+        return dict(description, state="no-engine")
+    try:
+        state = _find_state(connection)
+        description.update(describe_server(connection, state), state=state)
+        description.update(_describe_contents(connection, state, disk, routes, routed, target))
+    except (DatabaseError, ImproperlyConfigured, OSError) as error:
+        return dict(description, state="unreachable", error=_one_line(error))
+    finally:
+        connection.close()
+    return description
+
+
+def _find_state(connection):
+    """Return "ok" after logging in, or "absent" for an SQLite file that connecting would create."""
+    file = sqlite_file(connection)
+    if file is not None and not os.path.exists(file):
+        folder = os.path.dirname(file)
+        if not os.path.isdir(folder):
+            raise OSError("the folder {} does not exist".format(folder))
+        return "absent"
+    connection.ensure_connection()
+    return "ok"
+
+
+def _describe_contents(connection, state, disk, routes, routed, target):
+    loader = disk.for_connection(connection if state == "ok" else None)
+    tables = set(connection.introspection.table_names()) if state == "ok" else set()
+    effects = Effects(disk, routes)
+    describe = _migration_describer(connection, loader, effects)
+    known = {key: row for key, row in loader.applied_migrations.items() if key in loader.disk_migrations}
+    recorded = [(row.applied, key) for key, row in known.items() if getattr(row, "applied", None) is not None]
+    targeted = None if target is None else plan_to(loader, *target)
+    return {
+        "applied": len(known),
+        "last_applied": _describe_last(recorded),
+        "unknown": sorted(_id(key) for key in loader.applied_migrations if key not in loader.disk_migrations),
+        "inconsistent": _find_inconsistency(connection, loader) if state == "ok" else None,
+        "pending": [describe(*planned) for planned in plan_all(loader)],
+        "targeted": None if targeted is None else [describe(*planned) for planned in targeted],
+        "existing": [name for name, table in _undecided_tables(loader, routed) if table in tables],
+        "unsynced": [name for name, table in _unmigrated_tables(loader, routed) if table not in tables],
+    }
+
+
+def _migration_describer(connection, loader, effects):
+    def describe(migration, backwards):
+        key = (migration.app_label, migration.name)
+        answer, undecided = effects.answer(connection, migration)
+        return {
+            "id": _id(key),
+            "answer": answer,
+            "undecided": undecided,
+            "after": [_id(parent.key) for parent in sorted(loader.graph.node_map[key].parents)],
+            "atomic": bool(migration.atomic),
+            "backwards": backwards,
+        }
+
+    return describe
+
+
+def _describe_last(recorded):
+    if not recorded:
+        return None
+    at, key = max(recorded)
+    return {"id": _id(key), "at": at.isoformat()}
+
+
+def _find_inconsistency(connection, loader):
+    # Imported here to keep one name for "the loader's own exception" near its only use.
+    from django.db.migrations.exceptions import InconsistentMigrationHistory
+
+    try:
+        loader.check_consistent_history(connection)
+    except InconsistentMigrationHistory as error:
+        return str(error)
+    return None
+
+
+def _undecided_tables(loader, routed):
+    """Yield (label.model, table) of migrated apps where no router has an opinion on this alias."""
+    for config in app_configs():
+        if config.label in loader.migrated_apps:
+            yield from _tables_answered(config, routed, ("none",))
+
+
+def _unmigrated_tables(loader, routed):
+    """Yield (label.model, table) of apps without migrations that the routers do not refuse on this alias."""
+    for config in app_configs():
+        if config.label not in loader.migrated_apps:
+            yield from _tables_answered(config, routed, ("yes", "none"))
+
+
+def _tables_answered(config, routed, answers):
+    route = routed[config.label]
+    for model in tables_of(config):
+        name = model._meta.model_name
+        if route["models"].get(name, route["answer"]) in answers:
+            yield "{}.{}".format(config.label, name), model._meta.db_table
+
+
+def _id(key):
+    return "{}.{}".format(*key)
+
+
+def _one_line(error):
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines) or type(error).__name__

@@ -1,0 +1,105 @@
+"""Whether a migration does something on an alias, or would only be recorded there."""
+
+from types import SimpleNamespace
+
+from django.apps import apps
+from django.db import migrations
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.operations.fields import FieldOperation
+from django.db.migrations.operations.models import ModelOperation
+
+STRENGTH = ("no", "none", "error", "yes")
+
+
+class Effects:
+    """Asks the routers about the operations of migrations, with the models as they are now.
+
+    Rendering every historical model would cost more than everything else here together; a model that is gone by now
+    is asked about by its name and the options it was made with.
+    """
+
+    def __init__(self, disk, routes):
+        """Remember how every model was made, from the CreateModel operations on disk."""
+        self._routes = routes
+        self._created = {}
+        for (label, _), migration in disk.loader.disk_migrations.items():
+            for operation in _database_operations(migration.operations):
+                if isinstance(operation, migrations.CreateModel):
+                    self._created[label, operation.name_lower] = operation.options
+
+    def answer(self, connection, migration):
+        """Return (strongest answer over the operations, models its undecided operations are about).
+
+        "" among the models stands for an operation about the app as a whole.
+        """
+        strongest = "no"
+        undecided = []
+        for operation in _database_operations(migration.operations):
+            answer, model = self._answer_operation(connection, migration.app_label, operation)
+            if STRENGTH.index(answer) > STRENGTH.index(strongest):
+                strongest = answer
+            if answer == "none" and model not in undecided:
+                undecided.append(model)
+        return strongest, undecided if strongest == "none" else []
+
+    def _answer_operation(self, connection, label, operation):
+        name = _model_name(operation)
+        if name is not None:
+            return self._answer_model(connection, label, name), name
+        hints = getattr(operation, "hints", None) or {}
+        return self._routes.ask(connection.alias, label, **hints), hints.get("model_name") or ""
+
+    def _answer_model(self, connection, label, name):
+        try:
+            model = apps.get_model(label, name)
+        except LookupError:
+            return self._answer_gone_model(connection.alias, label, name)
+        if not model._meta.can_migrate(connection):
+            return "no"
+        return self._routes.ask_model(connection.alias, model)
+
+    def _answer_gone_model(self, alias, label, name):
+        options = self._created.get((label, name), {})
+        if options.get("proxy") or options.get("managed") is False:
+            return "no"
+        meta = SimpleNamespace(
+            app_label=label,
+            model_name=name,
+            object_name=name,
+            label="{}.{}".format(label, name),
+            label_lower="{}.{}".format(label, name),
+            db_table=options.get("db_table") or "{}_{}".format(label, name),
+            managed=True,
+            proxy=False,
+            swapped=None,
+        )
+        stub = type(name, (), {"_meta": meta, "__module__": "__fake__"})
+        return self._routes.ask(alias, label, model_name=name, model=stub)
+
+
+def _database_operations(operations):
+    """Yield the operations that reach a database, those inside SeparateDatabaseAndState included."""
+    for operation in operations:
+        if isinstance(operation, migrations.SeparateDatabaseAndState):
+            yield from _database_operations(operation.database_operations)
+        elif not _is_noop(operation):
+            yield operation
+
+
+def _is_noop(operation):
+    if isinstance(operation, (migrations.AlterModelOptions, migrations.AlterModelManagers)):
+        return True
+    if isinstance(operation, migrations.RunPython):
+        return operation.code is migrations.RunPython.noop
+    if isinstance(operation, migrations.RunSQL):
+        return operation.sql == migrations.RunSQL.noop
+    return type(operation) is Operation
+
+
+def _model_name(operation):
+    if isinstance(operation, ModelOperation):
+        return operation.name_lower
+    if isinstance(operation, FieldOperation):
+        return operation.model_name_lower
+    name = getattr(operation, "model_name", None)
+    return name.lower() if isinstance(name, str) else None

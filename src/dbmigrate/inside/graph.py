@@ -1,0 +1,90 @@
+"""Migrations as Django's loader sees them, read from disk once for all databases."""
+
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+
+from .boot import BootError
+
+
+class _SharedLoader(MigrationLoader):
+    """A loader for one database which takes over what another has read from disk."""
+
+    def __init__(self, connection, disk):
+        self._disk = disk
+        super().__init__(connection)
+
+    def load_disk(self):
+        self.disk_migrations = self._disk.disk_migrations
+        self.migrated_apps = self._disk.migrated_apps
+        self.unmigrated_apps = self._disk.unmigrated_apps
+
+
+class Disk:
+    """The migrations on disk, and their graph where nothing is applied."""
+
+    def __init__(self):
+        """Import every migration of every app."""
+        # As makemigrations does: an app whose MIGRATION_MODULES entry is not there yet has no migrations.
+        self.loader = MigrationLoader(None, ignore_no_migrations=True)
+
+    def conflicts(self):
+        """Return {app label: sorted leaf migrations} for each app with more than one."""
+        return {label: sorted(names) for label, names in self.loader.detect_conflicts().items()}
+
+    def names_by_app(self):
+        """Return {app label: names in dependency order}, migrations that a squashed one replaces included."""
+        order = {key: index for index, key in enumerate(self._full_plan())}
+        names = {label: [] for label in self.loader.migrated_apps}
+        for key in sorted(self.loader.disk_migrations, key=lambda key: (order.get(key, -1), key)):
+            names[key[0]].append(key[1])
+        return names
+
+    def _full_plan(self):
+        plan = []
+        seen = set()
+        for leaf in self.loader.graph.leaf_nodes():
+            for key in self.loader.graph.forwards_plan(leaf):
+                if key not in seen:
+                    seen.add(key)
+                    plan.append(key)
+        return plan
+
+    def for_connection(self, connection):
+        """Return a loader that knows what is applied on this connection; None stands for an empty database."""
+        return _SharedLoader(connection, self.loader)
+
+
+def plan_all(loader):
+    """Return what `migrate` would run on the loader's database: [(migration, backwards)]."""
+    return _executor(loader).migration_plan(loader.graph.leaf_nodes())
+
+
+def plan_to(loader, app_label, name):
+    """Return what `migrate APP NAME` would run there; None if the app has no migrations.
+
+    Raises:
+        BootError: no migration has this name or prefix ("unknown-migration"), or several do ("ambiguous-migration").
+    """
+    if app_label not in loader.migrated_apps:
+        return None
+    if name == "zero":
+        return _executor(loader).migration_plan([(app_label, None)])
+    names = sorted(key[1] for key in loader.disk_migrations if key[0] == app_label)
+    matching = [name] if name in names else [candidate for candidate in names if candidate.startswith(name)]
+    if len(matching) != 1:
+        kind = "ambiguous-migration" if matching else "unknown-migration"
+        raise BootError(kind, name, app=app_label, names=matching or names)
+    target = (app_label, matching[0])
+    # A squashed migration that is partly applied is not in the graph; Django goes to the last one it replaces
+    # (django/core/management/commands/migrate.py, since 4.0).
+    if target not in loader.graph.nodes and target in loader.replacements:
+        target = loader.replacements[target].replaces[-1]
+    return _executor(loader).migration_plan([target])
+
+
+def _executor(loader):
+    # MigrationExecutor.__init__ would read everything from disk and from the database once more.
+    executor = object.__new__(MigrationExecutor)
+    executor.connection = loader.connection
+    executor.loader = loader
+    return executor

@@ -1,0 +1,51 @@
+"""The host: boots the project once, then answers questions until the other side closes the channel."""
+
+import gc
+import os
+import sys
+
+from . import boot
+from .channel import Channel
+
+
+def main():
+    """Read the first line (how to boot), boot, and serve; every failure is a reply."""
+    channel = Channel()
+    start = channel.receive()
+    if start is None:
+        return
+    # A third of a short process's time is garbage collection and teardown; the host holds nothing that needs either.
+    gc.disable()
+
+    def give_up(error):
+        channel.fail(error.kind, error.message, **error.fields)
+        _leave(3)
+
+    boot.boot_project(start["manage"], start["words"], take_over=lambda: _serve(channel), give_up=give_up)
+
+
+def _serve(channel):
+    # Imported here: they import Django, which only the booted project is sure to have on its path.
+    from . import inspection, sql
+
+    questions = {"inspect": inspection.inspect, "sql": sql.write_sql}
+    channel.reply({"secrets": inspection.find_secrets()})
+    while True:
+        request = channel.receive()
+        if request is None:
+            _leave(0)
+        try:
+            result = questions[request["question"]](**request["arguments"])
+        except boot.BootError as error:
+            channel.fail(error.kind, error.message, **error.fields)
+        except Exception as error:
+            described = boot.describe(error)
+            channel.fail(described.kind, described.message, **described.fields)
+        else:
+            channel.reply(result)
+
+
+def _leave(code):
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,49 @@
+"""The one more router: it refuses what does not belong on one alias, and is asked last."""
+
+import contextlib
+
+
+class ScopeRouter:
+    """Answers only for its alias, and only what nobody before it had an opinion about."""
+
+    def __init__(self, scope):
+        """Keep the alias, the apps that belong there, and the answer for the others."""
+        self.alias = scope["alias"]
+        self.apps = scope["apps"]
+        self.others = scope["others"]
+
+    def allow_migrate(self, db, app_label, model_name=None, **hints):
+        """Return False for what does not belong on this alias; None lets Django do as it would."""
+        if db != self.alias:
+            return None
+        if app_label not in self.apps:
+            return None if self.others else False
+        models = self.apps[app_label]
+        # Without a model it is a RunPython or RunSQL of an app that has at least one model here.
+        # makemigrations asks with the name as it was written (CamelCase), migrate in lower case.
+        if models is None or (model_name is None and models) or (model_name or "").lower() in models:
+            return None
+        return False
+
+
+def add_router(scope):
+    """Put the router behind the project's own, in this process."""
+    from django.db import router
+
+    router.routers.append(ScopeRouter(scope))
+
+
+@contextlib.contextmanager
+def scoped(scope):
+    """Have the router behind the project's own while the block runs; None changes nothing."""
+    from django.db import router
+
+    if scope is None:
+        yield
+        return
+    added = ScopeRouter(scope)
+    router.routers.append(added)
+    try:
+        yield
+    finally:
+        router.routers.remove(added)

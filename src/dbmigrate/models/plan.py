@@ -1,0 +1,116 @@
+"""What will happen: the plan that is shown is the plan that runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dbmigrate.models.base import Value
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.snapshot import Change, MigrationId
+
+Kind = Literal["default", "routed", "open", "replica", "same", "empty", "excluded"]
+
+SkipReason = Literal["open", "replica", "same", "empty", "excluded", "nothing-pending", "not-selected"]
+
+StepReason = Literal["pending", "receivers", "replaced-command", "always"]
+
+
+class Scope(Value):
+    """What one more router, last in the chain, leaves in on one alias where the project's routers have no opinion."""
+
+    alias: str
+    apps: dict[str, tuple[str, ...] | None]
+    """App labels that belong there: their models by lower-case name, or None for the whole app."""
+    others: bool
+    """The answer for apps not named: True lets Django do as it would."""
+
+
+class PlannedMigration(Value):
+    """A migration as one alias will see it."""
+
+    id: MigrationId
+    does: bool
+    """Whether it does something there; otherwise it is only recorded (routers refuse all of its operations)."""
+    atomic: bool = True
+    """Whether it runs in a transaction, on databases that can do that for schema changes."""
+    backwards: bool = False
+
+
+class Step(Value):
+    """One `manage.py migrate` process."""
+
+    id: str
+    """The alias, or alias:app."""
+    alias: str
+    app: str | None
+    """None for the whole database."""
+    to: str | None
+    arguments: tuple[str, ...]
+    """What follows manage.py, without --settings."""
+    migrations: tuple[PlannedMigration, ...]
+    """What it will apply or undo, in order; what an earlier step of the plan applies is not repeated."""
+    reason: StepReason
+    because: tuple[str, ...]
+    """Names behind the reason: receivers, or the module that replaces the command."""
+    after: tuple[str, ...]
+    """Steps that must have ended before it starts."""
+    needs: tuple[str, ...]
+    """Those of `after` without whose success it cannot work: its migrations depend on theirs."""
+    scope: Scope | None
+
+
+class PlannedDatabase(Value):
+    """One database of the project, and what the plan does with it."""
+
+    alias: str
+    kind: Kind
+    because: str | None
+    """A fact for the kind: the owner of a "same", the words of a "replica"."""
+    apps: tuple[str, ...]
+    """Labels of the apps that belong there."""
+    skip: SkipReason | None
+    """Why no step runs there; None if one does."""
+    unopposed: int
+    """Models that nobody has an opinion about here, and that are therefore left out."""
+
+
+class ConstanceCover(Value):
+    """Where the tables of django-constance come from in this plan."""
+
+    label: str
+    aliases: tuple[str, ...]
+    """Aliases its models are routed to and that this plan looks after."""
+    pending: bool
+    """Whether the plan applies migrations of it."""
+    own_steps: tuple[str, ...]
+    """Ids of steps that are there for constance alone."""
+
+
+class MakeMigrations(Value):
+    """The one `manage.py makemigrations` process that comes before everything else."""
+
+    apps: tuple[str, ...]
+    changes: tuple[Change, ...]
+    arguments: tuple[str, ...]
+
+
+class MigrationPlan(Value):
+    """Every step in the order of the plan, every database with what happens to it, and what to know before."""
+
+    selection: Selection
+    make: MakeMigrations | None
+    """None if there is nothing to write or it was not asked for. The migrations it writes are not in `steps` yet."""
+    databases: tuple[PlannedDatabase, ...]
+    """In the order of DATABASES."""
+    steps: tuple[Step, ...]
+    """Every step stands after the ones it waits for."""
+    jobs: int
+    """How many databases may be migrated at the same time."""
+    findings: tuple[Finding, ...]
+    constance: ConstanceCover | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write and nothing to run."""
+        return self.make is None and not self.steps

@@ -1,0 +1,153 @@
+"""The answers of `plan`, `status`, `info`, `all` and `run`, and the envelope they travel in as JSON."""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.models.base import Value
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import Kind, MigrationPlan
+from dbmigrate.models.result import RunResult
+from dbmigrate.models.snapshot import Answer, Project, Receiver, Recorded, Router, Rule
+from dbmigrate.models.sql import MigrationSql
+
+
+class StepSql(Value):
+    """The statements of one step."""
+
+    step: str
+    alias: str
+    migrations: tuple[MigrationSql, ...]
+
+
+class PlanReport(Value):
+    """The answer of `plan`."""
+
+    type: Literal["plan"] = "plan"
+    project: Project
+    plan: MigrationPlan
+    sql: tuple[StepSql, ...] | None
+    """None if it was not asked for."""
+
+
+class RunReport(Value):
+    """The answer of `all` and `run`."""
+
+    type: Literal["run"] = "run"
+    plan: MigrationPlan
+    """The plan that was run: the one made after makemigrations, if that wrote something."""
+    run: RunResult
+
+
+class DatabaseStatus(Value):
+    """One database as it is now."""
+
+    alias: str
+    kind: Kind
+    because: str | None
+    """Owner of a "same", reason of a "replica"."""
+    state: Literal["ok", "absent", "unreachable", "no-engine"]
+    error: str | None
+    server: str
+    name: str
+    apps: tuple[str, ...]
+    """Labels of the apps that belong there."""
+    applied: int
+    pending: int | None
+    """Migrations that `all` would apply there; None if it cannot be known."""
+    only_recorded: int
+    """How many of `pending` would do nothing there."""
+    unknown: int
+    """Recorded there, but not in this code."""
+    last_applied: Recorded | None
+
+
+class StatusReport(Value):
+    """The answer of `status`."""
+
+    type: Literal["status"] = "status"
+    project: Project
+    databases: tuple[DatabaseStatus, ...]
+    findings: tuple[Finding, ...]
+
+
+class SettingOrigin(Value):
+    """A value of the configuration and where it came from."""
+
+    key: str
+    value: str | int | bool | tuple[str, ...] | None
+    origin: str
+
+
+class RoutedApp(Value):
+    """One app, and what the routers say of it on every alias."""
+
+    label: str
+    has_migrations: bool
+    aliases: tuple[str, ...]
+    """Aliases it belongs on."""
+    answers: dict[str, Answer]
+    """By alias: the answer for most of its models."""
+    split: dict[str, dict[str, Answer]]
+    """By alias: models with another answer."""
+
+
+class InfoReport(Value):
+    """The answer of `info`."""
+
+    type: Literal["info"] = "info"
+    project: Project
+    root: str
+    working_directory: str
+    choices: tuple[SettingOrigin, ...]
+    """Project, manage.py, interpreter and settings module, each with the reason."""
+    configuration: tuple[SettingOrigin, ...]
+    databases: tuple[DatabaseStatus, ...]
+    routers: tuple[Router, ...]
+    rules: tuple[Rule, ...]
+    routes: tuple[RoutedApp, ...]
+    receivers: tuple[Receiver, ...]
+    replaced_commands: dict[str, str]
+    constance: str | None
+    """App label of django-constance, where it keeps its values in a database."""
+
+
+class ExitReport(Value):
+    """How the command ended."""
+
+    code: int
+    name: str
+
+
+class ErrorReport(Value):
+    """The error that ended the command."""
+
+    message: str
+    hint: str | None
+    detail: str | None
+
+
+class Envelope(Value):
+    """What `--format json` prints, for every command and every outcome."""
+
+    version: Literal[1] = 1
+    command: str | None
+    """None if the command line could not be read so far."""
+    exit: ExitReport
+    result: Union[PlanReport, RunReport, StatusReport, InfoReport] | None
+    error: ErrorReport | None
+
+    @classmethod
+    def of(
+        cls,
+        command: str | None,
+        code: ExitCode,
+        result: PlanReport | RunReport | StatusReport | InfoReport | None,
+        error: DbmigrateError | None,
+    ) -> Envelope:
+        """Wrap an answer, or an error, or (for a run that failed) neither."""
+        report = None
+        if error is not None:
+            report = ErrorReport(message=error.message, hint=error.hint, detail=error.detail)
+        return cls(command=command, exit=ExitReport(code=code, name=code.label), result=result, error=report)

@@ -1,0 +1,108 @@
+"""What a run did, by database."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dbmigrate.errors import ExitCode
+from dbmigrate.models.base import Value
+from dbmigrate.models.plan import SkipReason
+from dbmigrate.models.snapshot import MigrationId
+
+StepStatus = Literal["ok", "failed", "interrupted", "not-run"]
+
+DatabaseStatus = Literal["migrated", "unchanged", "skipped", "failed", "interrupted", "not-run"]
+
+FailureKind = Literal["command", "post-migrate", "not-recorded", "launch"]
+
+
+class StepResult(Value):
+    """How one process ended."""
+
+    id: str
+    alias: str | None
+    """None for makemigrations."""
+    status: StepStatus
+    exit_code: int | None = None
+    """The process's own: negative is the signal that ended it; None if it never started."""
+    seconds: float = 0.0
+    command: tuple[str, ...] = ()
+    last_lines: tuple[str, ...] = ()
+    """The end of what it printed, both streams in the order of arrival; at most 25 lines."""
+    in_flight: MigrationId | None = None
+    """The migration it had announced and not finished."""
+    because: str | None = None
+    """For "not-run": the step that failed, or "interrupted"; for a process that could not start: the reason."""
+
+
+class Failure(Value):
+    """Why a database is not where the plan wanted it."""
+
+    kind: FailureKind
+    """"command": the process failed; "post-migrate": it failed after every migration was recorded; "not-recorded": it
+    ended well and a migration is still not recorded; "launch": it could not be started."""
+    step: str
+    command: tuple[str, ...]
+    exit_code: int | None
+    seconds: float
+    migration: MigrationId | None
+    """The migration that failed, if one did."""
+    rolled_back: bool | None
+    """Whether the database undid the failed migration by itself; None if no migration failed."""
+    last_lines: tuple[str, ...]
+    message: str
+    """The last line that says something, or the reason it could not start."""
+
+
+class DatabaseResult(Value):
+    """What happened to one database."""
+
+    alias: str
+    status: DatabaseStatus
+    skip: SkipReason | None
+    """For "skipped" and "unchanged"."""
+    owner: str | None
+    """For a "same": the alias that looks after this database."""
+    applied: tuple[MigrationId, ...]
+    """Recorded (or undone) by this run, in plan order, as the database says afterwards."""
+    only_recorded: int
+    """How many of `applied` did nothing there, because the routers refuse all of their operations."""
+    remaining: tuple[MigrationId, ...]
+    """Planned, and not done."""
+    seconds: float
+    failure: Failure | None
+    waited_for: str | None
+    """For "not-run": the database whose failure kept it from starting, or None if it was the interruption."""
+
+
+class RunResult(Value):
+    """Everything a run did; the report and the exit code are made from it alone."""
+
+    written: tuple[str, ...]
+    """Migrations that makemigrations wrote."""
+    databases: tuple[DatabaseResult, ...]
+    """In the order of DATABASES, the ones the selection left out included."""
+    constance: str | None
+    """Label of django-constance if this run looked after its tables and they are in place."""
+    signal: int | None
+    """The signal that asked to stop; None if none came."""
+    seconds: float
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Aliases on which at least one migration was applied."""
+        return tuple(database.alias for database in self.databases if database.applied)
+
+    @property
+    def unfinished(self) -> tuple[DatabaseResult, ...]:
+        """Databases that failed, were interrupted, or were not started."""
+        return tuple(database for database in self.databases if database.status in ("failed", "interrupted", "not-run"))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process says to a script."""
+        if self.signal is not None and self.unfinished:
+            return ExitCode(128 + self.signal)
+        if self.unfinished:
+            return ExitCode.PARTIAL if self.moved else ExitCode.FAILED
+        return ExitCode.OK

@@ -1,0 +1,28 @@
+"""What the user asked for."""
+
+from __future__ import annotations
+
+from dbmigrate.models.base import Value
+
+
+class Selection(Value):
+    """Which databases and apps, and how; the flags and the menu build the same value."""
+
+    databases: tuple[str, ...] = ()
+    """Aliases named; empty means all."""
+    apps: tuple[str, ...] = ()
+    """App labels named; empty means all."""
+    to: str | None = None
+    """Migration name, a prefix of it, or "zero"; only with exactly one app."""
+    fake: bool = False
+    fake_initial: bool = False
+    run_syncdb: bool = False
+    make_migrations: bool = True
+    """Write missing migrations first."""
+    always: bool = False
+    """Run every step, also where nothing is pending."""
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether no database and no app was named."""
+        return not self.databases and not self.apps

@@ -1,0 +1,51 @@
+"""How dbmigrate is configured: the merged value of files, environment and flags.
+
+Standard library only, for the same reason as models/target.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Scope = Literal["app", "database"]
+OpenPolicy = Literal["skip", "migrate"]
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """What `[tool.dbmigrate.databases.<alias>]` may set for one database; None means "as for all"."""
+
+    scope: Scope | None = None
+    open: OpenPolicy | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every configuration key with its merged value."""
+
+    settings: str | None = None
+    manage: str | None = None
+    python: str | None = None
+    jobs: int | None = None
+    """Databases migrated at the same time; None is the smaller of 4 and the number of databases."""
+    scope: Scope = "app"
+    open: OpenPolicy = "skip"
+    exclude: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    """Aliases that are migrated one after the other in this order, before the ones not named."""
+    skip_makemigrations: bool = False
+    format: str = "auto"
+    databases: dict[str, DatabaseSettings] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    """Where each value came from: "default", "DBMIGRATE_JOBS", "--jobs" or a file's path; keyed as in the file."""
+
+    def scope_of(self, alias: str) -> Scope:
+        """Return the scope for this alias: its own, else the general one."""
+        own = self.databases.get(alias, DatabaseSettings()).scope
+        return own if own is not None else self.scope
+
+    def open_of(self, alias: str) -> OpenPolicy:
+        """Return what to do with this alias when it is open: its own policy, else the general one."""
+        own = self.databases.get(alias, DatabaseSettings()).open
+        return own if own is not None else self.open

@@ -1,0 +1,220 @@
+"""What one look at the project and its databases found: the host's answer to `inspect`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dbmigrate.models.base import Value
+
+Answer = Literal["yes", "no", "none", "error"]
+"""What the routers said: True, False, nobody had an opinion, or one of them raised."""
+
+MigrationId = str
+"""App label and name with a dot between, for example "blog.0001_initial"."""
+
+
+class AppModel(Value):
+    """A model that has a table of its own: managed, neither proxy nor swapped out."""
+
+    name: str
+    """Lower-case model name, as routers are given it."""
+    table: str
+    auto_created: bool
+    """Whether it is the table behind a ManyToManyField."""
+
+
+class App(Value):
+    """One installed app."""
+
+    label: str
+    name: str
+    """Dotted path of its package."""
+    is_own: bool
+    """Whether its migrations lie in the project's tree (source: path below the root, not in site-packages)."""
+    migrations_module: str | None
+    """Dotted path where its migrations are; None where the project switched them off."""
+    migrations: tuple[str, ...]
+    """Names in dependency order, squashed ones included; empty if it has no migrations package."""
+    models: tuple[AppModel, ...]
+
+    @property
+    def has_migrations(self) -> bool:
+        """Whether `migrate` knows this app."""
+        return bool(self.migrations)
+
+
+class Router(Value):
+    """One entry of DATABASE_ROUTERS."""
+
+    name: str
+    """Dotted path of its class."""
+    has_allow_migrate: bool
+
+
+class Rule(Value):
+    """An entry of DATABASE_ROUTING_RULES or DATABASE_APPS_MAPPING."""
+
+    app: str
+    """As the project wrote it: app label or dotted path."""
+    label: str | None
+    """The installed app it means; None if there is none."""
+    alias: str
+    source: str
+    """Name of the setting."""
+
+
+class AppRoute(Value):
+    """The routers' answers for one app on one alias."""
+
+    answer: Answer
+    """The answer for every model that `models` does not name (and for the app itself if it has none)."""
+    models: dict[str, Answer] = Field(default_factory=dict)
+    """Models that were answered differently."""
+
+    def answer_for(self, model: str) -> Answer:
+        """Return the answer for one model, by its lower-case name."""
+        return self.models.get(model, self.answer)
+
+
+class RouterError(Value):
+    """A router that raised when it was asked."""
+
+    router: str
+    alias: str
+    model: str
+    """App label and model name, or the app label alone."""
+    message: str
+
+
+class PendingMigration(Value):
+    """A migration that is not recorded on an alias (or is to be undone there)."""
+
+    id: MigrationId
+    answer: Answer
+    """The strongest answer over its operations: "yes" if one runs, "none" if nobody decides, "no" if none runs."""
+    undecided: tuple[str, ...] = ()
+    """Models its undecided operations are about; "" stands for the app as a whole. Only with answer "none"."""
+    after: tuple[MigrationId, ...] = ()
+    """Its direct dependencies, recorded or not."""
+    atomic: bool = True
+    backwards: bool = False
+
+
+class Recorded(Value):
+    """A row of django_migrations."""
+
+    id: MigrationId
+    at: str
+    """ISO 8601, UTC where the project uses time zones."""
+
+
+class Database(Value):
+    """One entry of DATABASES as Django resolved it, and what the server said."""
+
+    alias: str
+    engine: str
+    vendor: str
+    name: str
+    """Database name, or the path of an SQLite file."""
+    host: str
+    port: str
+    mirror_of: str | None
+    """TEST["MIRROR"], which marks a replica."""
+    state: Literal["ok", "absent", "unreachable", "no-engine"]
+    """"absent": an SQLite file that is not there yet; the first migration makes it."""
+    error: str | None
+    """Why it is unreachable, in the driver's or the file system's words."""
+    server: str
+    """Product and version, for example "PostgreSQL 15.4"; empty unless state is "ok"."""
+    identity: str | None
+    """Equal for two aliases of one physical database and schema; None where it could not be asked."""
+    read_only: str | None
+    """Why the server takes no writes, for example "it is a standby"; None if it does."""
+    transactional_ddl: bool
+    """Whether a failed atomic migration is rolled back (source: features.can_rollback_ddl)."""
+    applied: int
+    """How many rows of django_migrations this code knows."""
+    last_applied: Recorded | None
+    unknown: tuple[MigrationId, ...]
+    """Recorded here, but not in this code."""
+    inconsistent: str | None
+    """Django's words if a migration is recorded before one it depends on."""
+    pending: tuple[PendingMigration, ...]
+    """Not recorded, in the order Django would run them (source: MigrationExecutor.migration_plan)."""
+    targeted: tuple[PendingMigration, ...] | None = None
+    """What it takes to get to the migration that was asked for; None if none was."""
+    routes: dict[str, AppRoute]
+    """By app label: every installed app."""
+    existing: tuple[str, ...]
+    """Models (label.model) that nobody has an opinion about here and whose table is already there."""
+    unsynced: tuple[str, ...] = ()
+    """Models (label.model) of apps without migrations that are not refused here and have no table yet."""
+
+
+class Change(Value):
+    """Models of one app that its migrations do not describe."""
+
+    app: str
+    operations: tuple[str, ...]
+    """What makemigrations would write, in Django's words."""
+    question: str | None
+    """What Django would have to ask a person; None if nothing."""
+    is_writable: bool
+    """Whether a file can be made in its migrations folder."""
+    carries: tuple[str, ...]
+    """Other apps that makemigrations would write for as well if only this app was named."""
+
+
+class Receiver(Value):
+    """A pre_migrate or post_migrate receiver that is not Django's own."""
+
+    signal: Literal["pre_migrate", "post_migrate"]
+    name: str
+
+
+class Constance(Value):
+    """django-constance, where it keeps its values in a database."""
+
+    label: str
+    """"constance" since version 3, "database" before."""
+
+
+class Project(Value):
+    """The project as its interpreter sees it."""
+
+    settings_module: str
+    django_version: str
+    python_version: str
+    executable: str
+    debug: bool
+
+
+class Snapshot(Value):
+    """Everything a plan is made from. Holds no password and no DSN: they are never collected into it."""
+
+    project: Project
+    databases: tuple[Database, ...]
+    """In the order of DATABASES."""
+    apps: tuple[App, ...]
+    """In the order of INSTALLED_APPS."""
+    routers: tuple[Router, ...]
+    router_errors: tuple[RouterError, ...]
+    rules: tuple[Rule, ...]
+    conflicts: dict[str, tuple[str, ...]]
+    """Leaf migrations of each app that has more than one."""
+    changes: tuple[Change, ...] | None
+    """Apps whose models changed; None if it was not asked."""
+    receivers: tuple[Receiver, ...]
+    replaced_commands: dict[str, str]
+    """Of "migrate" and "makemigrations", those that are not Django's own, with the module that provides them."""
+    constance: Constance | None
+
+    def database(self, alias: str) -> Database | None:
+        """Return the database with this alias, or None."""
+        return next((database for database in self.databases if database.alias == alias), None)
+
+    def app(self, label: str) -> App | None:
+        """Return the app with this label, or None."""
+        return next((app for app in self.apps if app.label == label), None)

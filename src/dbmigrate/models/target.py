@@ -1,0 +1,40 @@
+"""Where the project is and how its manage.py is run.
+
+Standard library only: the host process is started from this value before pydantic is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value that was found, and the words that say why it is this one."""
+
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """The project together with the interpreter that runs it."""
+
+    root: Path
+    """The repository's root, else the folder of manage.py: nothing outside of it is ever written."""
+    manage: tuple[str, ...]
+    """Script and the words before Django's own, for example ("/srv/app/manage.py",); ("-m", "django") without one."""
+    python: str
+    """Absolute path of the interpreter."""
+    settings: str | None
+    """Value for DJANGO_SETTINGS_MODULE; None leaves it to manage.py."""
+    cwd: Path
+    """Working directory of every child."""
+    choices: dict[str, Choice]
+    """What was chosen for "project", "manage", "python" and "settings", with the reason."""
+
+    def command(self, *words: str) -> tuple[str, ...]:
+        """Return the argv that a person would type to run a Django command in this project."""
+        settings = (f"--settings={self.settings}",) if self.settings else ()
+        return (self.python, *self.manage, *words, *settings)

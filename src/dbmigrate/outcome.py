@@ -1,0 +1,173 @@
+"""From what the processes did and what the databases say afterwards to the result of a run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, PlannedMigration, Step
+from dbmigrate.models.result import DatabaseResult, DatabaseStatus, Failure, FailureKind, RunResult, StepResult
+from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+
+
+def build_result(
+    plan: MigrationPlan,
+    results: Sequence[StepResult],
+    after: Snapshot,
+    *,
+    written: Sequence[MigrationId],
+    signal: int | None,
+    seconds: float,
+) -> RunResult:
+    """Hold the plan against the databases as they are now: neither a process's code nor its words are trusted."""
+    by_step = {result.id: result for result in results}
+    databases = []
+    for planned in plan.databases:
+        steps = [step for step in plan.steps if step.alias == planned.alias]
+        database = after.database(planned.alias)
+        if steps and database is not None:
+            databases.append(_Judge(plan, planned, steps, by_step, database).judge())
+        else:
+            databases.append(_untouched(planned))
+    result = RunResult(
+        written=tuple(written),
+        databases=tuple(databases),
+        constance=None,
+        signal=signal,
+        seconds=seconds,
+    )
+    return result.model_copy(update={"constance": _constance(plan, result)})
+
+
+def _untouched(planned: PlannedDatabase) -> DatabaseResult:
+    return DatabaseResult(
+        alias=planned.alias,
+        status="unchanged" if planned.skip == "nothing-pending" else "skipped",
+        skip=planned.skip,
+        owner=planned.because if planned.kind == "same" else None,
+        applied=(),
+        only_recorded=0,
+        remaining=(),
+        seconds=0.0,
+        failure=None,
+        waited_for=None,
+    )
+
+
+def _constance(plan: MigrationPlan, result: RunResult) -> str | None:
+    if plan.constance is None:
+        return None
+    unfinished = {database.alias for database in result.unfinished}
+    return None if unfinished & set(plan.constance.aliases) else plan.constance.label
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Judges one database that had steps."""
+
+    plan: MigrationPlan
+    planned: PlannedDatabase
+    steps: Sequence[Step]
+    results: Mapping[str, StepResult]
+    database: Database
+    """As it is after the run."""
+
+    def judge(self) -> DatabaseResult:
+        """Return what happened to it."""
+        migrations = [migration for step in self.steps for migration in step.migrations]
+        done = [migration for migration in migrations if self._is_done(migration)]
+        own = [self.results[step.id] for step in self.steps if step.id in self.results]
+        failure = self._failure()
+        return DatabaseResult(
+            alias=self.planned.alias,
+            status=self._status(own, failure, is_moved=bool(done)),
+            skip=None,
+            owner=None,
+            applied=tuple(migration.id for migration in done),
+            only_recorded=sum(not migration.does for migration in done),
+            remaining=tuple(migration.id for migration in migrations if migration not in done),
+            seconds=sum(result.seconds for result in own),
+            failure=failure,
+            waited_for=self._waited_for(own),
+        )
+
+    def _is_done(self, migration: PlannedMigration) -> bool:
+        is_pending = migration.id in {pending.id for pending in self.database.pending}
+        return self.database.state == "ok" and is_pending == migration.backwards
+
+    def _status(self, own: Sequence[StepResult], failure: Failure | None, *, is_moved: bool) -> DatabaseStatus:
+        if failure is not None:
+            return "failed"
+        if any(result.status == "interrupted" for result in own):
+            return "interrupted"
+        if any(result.status == "not-run" for result in own) or len(own) < len(self.steps):
+            return "not-run"
+        return "migrated" if is_moved else "unchanged"
+
+    def _waited_for(self, own: Sequence[StepResult]) -> str | None:
+        """Return the database whose failure kept a step of this one from starting."""
+        skipped = next((result for result in own if result.status == "not-run"), None)
+        if skipped is None or skipped.because is None:
+            return None
+        blocker = next((step.alias for step in self.plan.steps if step.id == skipped.because), None)
+        return blocker if blocker != self.planned.alias else None
+
+    def _failure(self) -> Failure | None:
+        for step in self.steps:
+            result = self.results.get(step.id)
+            if result is None or result.status in ("interrupted", "not-run"):
+                continue
+            missing = [migration for migration in step.migrations if not self._is_done(migration)]
+            if result.status == "failed":
+                return self._describe(step, result, missing)
+            if missing:
+                return self._describe(step, result, missing, kind="not-recorded")
+        return None
+
+    def _describe(
+        self,
+        step: Step,
+        result: StepResult,
+        missing: Sequence[PlannedMigration],
+        *,
+        kind: FailureKind | None = None,
+    ) -> Failure:
+        if kind is None:
+            kind = self._kind(step, result, missing)
+        migration = self._failed_migration(result, missing) if kind in ("command", "not-recorded") else None
+        return Failure(
+            kind=kind,
+            step=step.id,
+            command=result.command,
+            exit_code=result.exit_code,
+            seconds=result.seconds,
+            migration=migration,
+            rolled_back=self._is_rolled_back(step, migration) if kind == "command" else None,
+            last_lines=result.last_lines,
+            message=self._message(result, kind),
+        )
+
+    def _kind(self, step: Step, result: StepResult, missing: Sequence[PlannedMigration]) -> FailureKind:
+        if result.exit_code is None:
+            return "launch"
+        return "post-migrate" if step.migrations and not missing else "command"
+
+    def _failed_migration(self, result: StepResult, missing: Sequence[PlannedMigration]) -> MigrationId | None:
+        """Return the migration it had announced, if that one is not recorded."""
+        pending = {migration.id for migration in missing}
+        if result.in_flight is not None:
+            return result.in_flight if result.in_flight in pending else None
+        return missing[0].id if missing and result.status == "ok" else None
+
+    def _is_rolled_back(self, step: Step, failed: MigrationId | None) -> bool | None:
+        atomic = next((migration.atomic for migration in step.migrations if migration.id == failed), None)
+        return None if atomic is None else atomic and self.database.transactional_ddl
+
+    def _message(self, result: StepResult, kind: FailureKind) -> str:
+        if self.database.error is not None:
+            return f"the database does not answer any more: {self.database.error}"
+        if kind == "not-recorded":
+            return "the process ended well, and the database does not have the migration recorded"
+        if result.because is not None:
+            return result.because
+        return next((line.strip() for line in reversed(result.last_lines) if line.strip()), "it printed nothing")

@@ -1,0 +1,289 @@
+"""From a snapshot to a plan. Pure: nothing is read and nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dbmigrate.models.plan import (
+    ConstanceCover,
+    MakeMigrations,
+    MigrationPlan,
+    PlannedDatabase,
+    PlannedMigration,
+    Scope,
+    SkipReason,
+    Step,
+    StepReason,
+)
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import App, Database, MigrationId, PendingMigration, Snapshot
+from dbmigrate.ordering import order_databases
+from dbmigrate.routing import DEFAULT_ALIAS, Routing, migrated_apps
+
+MOST_JOBS = 4
+"""Databases migrated at the same time where the configuration does not say."""
+
+
+def build_plan(
+    snapshot: Snapshot,
+    routing: Routing,
+    *,
+    settings: Settings,
+    selection: Selection,
+) -> MigrationPlan:
+    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist."""
+    planners = [_DatabasePlanner(snapshot, routing, settings, selection, database) for database in snapshot.databases]
+    steps_by_alias = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
+    steps = order_databases(snapshot, settings, {alias: steps for alias, steps in steps_by_alias.items() if steps})
+    busy = len({step.alias for step in steps})
+    return MigrationPlan(
+        selection=selection,
+        make=_plan_makemigrations(snapshot, selection),
+        databases=tuple(planner.describe(steps_by_alias.get(planner.alias, [])) for planner in planners),
+        steps=steps,
+        jobs=max(1, min(settings.jobs or MOST_JOBS, busy)),
+        findings=(),
+        constance=_plan_constance(snapshot, routing, steps, list(steps_by_alias)),
+    )
+
+
+def _plan_makemigrations(snapshot: Snapshot, selection: Selection) -> MakeMigrations | None:
+    """Return the makemigrations process: only for the project's own apps, and only if something would be written."""
+    if not selection.make_migrations or not selection.is_everything:
+        return None
+    own = {app.label for app in snapshot.apps if app.is_own}
+    changes = tuple(change for change in snapshot.changes or () if change.app in own)
+    if not changes:
+        return None
+    labels = tuple(change.app for change in changes)
+    return MakeMigrations(apps=labels, changes=changes, arguments=("makemigrations", *labels, "--no-input"))
+
+
+def _plan_constance(
+    snapshot: Snapshot, routing: Routing, steps: Sequence[Step], targeted: Sequence[str]
+) -> ConstanceCover | None:
+    if snapshot.constance is None:
+        return None
+    label = snapshot.constance.label
+    aliases = tuple(alias for alias in routing.aliases_of(label) if alias in targeted)
+    if not aliases:
+        return None
+    prefix = f"{label}."
+    return ConstanceCover(
+        label=label,
+        aliases=aliases,
+        pending=any(planned.id.startswith(prefix) and planned.does for step in steps for planned in step.migrations),
+        own_steps=tuple(step.id for step in steps if step.app == label),
+    )
+
+
+@dataclass(frozen=True)
+class _DatabasePlanner:
+    """Plans one database; the steps it returns are in order, but know nothing of other databases yet."""
+
+    snapshot: Snapshot
+    routing: Routing
+    settings: Settings
+    selection: Selection
+    database: Database
+
+    @property
+    def alias(self) -> str:
+        return self.database.alias
+
+    def describe(self, steps: Sequence[Step]) -> PlannedDatabase:
+        """Return the database's line in the plan."""
+        kind = self.routing.kinds[self.alias]
+        skip = self.skip()
+        if skip is None and not steps:
+            skip = "nothing-pending"
+        return PlannedDatabase(
+            alias=self.alias,
+            kind=kind.kind,
+            because=kind.because,
+            apps=tuple(self.routing.places[self.alias]),
+            skip=skip,
+            unopposed=len(self.routing.unopposed[self.alias]) if kind.kind == "routed" else 0,
+        )
+
+    def skip(self) -> SkipReason | None:
+        """Return why this database is not looked at at all, or None if it is."""
+        kind = self.routing.kinds[self.alias].kind
+        if self.selection.databases and self.alias not in self.selection.databases:
+            return "not-selected"
+        if kind in ("open", "replica", "same", "empty", "excluded"):
+            return kind
+        if self.selection.apps and not self._labels():
+            return "not-selected"
+        return None
+
+    def steps(self) -> list[Step]:
+        """Return the steps with work, or with another reason to run."""
+        apps: list[str | None] = [None] if self._is_whole() else list(self._labels_in_order())
+        steps: list[Step] = []
+        covered: set[MigrationId] = set()
+        for app in apps:
+            planned = self._planned(app, covered)
+            has_tables_to_make = self.selection.run_syncdb and self._has_unsynced(app)
+            reason, because = self._reason(planned, has_tables_to_make=has_tables_to_make)
+            if reason is None:
+                continue
+            covered.update(migration.id for migration in planned)
+            steps.append(self._step(app, planned, reason, because))
+        if not steps and self._receivers() and apps and self.selection.to is None:
+            # One process is enough: migrate sends the signals for every app, whichever it was called for.
+            steps.append(self._step(apps[0], (), "receivers", self._receivers()))
+        return steps
+
+    def _step(
+        self, app: str | None, migrations: tuple[PlannedMigration, ...], reason: StepReason, because: tuple[str, ...]
+    ) -> Step:
+        return Step(
+            id=self.alias if app is None else f"{self.alias}:{app}",
+            alias=self.alias,
+            app=app,
+            to=self.selection.to,
+            arguments=self._arguments(app),
+            migrations=migrations,
+            reason=reason,
+            because=because,
+            after=(),
+            needs=(),
+            scope=self._scope(),
+        )
+
+    def _arguments(self, app: str | None) -> tuple[str, ...]:
+        words = ["migrate"]
+        if app is not None:
+            words.append(app)
+        if self.selection.to is not None:
+            words.append(self.selection.to)
+        words += [f"--database={self.alias}", "--no-input"]
+        if self.selection.fake:
+            words.append("--fake")
+        if self.selection.fake_initial:
+            words.append("--fake-initial")
+        if self.selection.run_syncdb and (app is None or not self._app(app).has_migrations):
+            words.append("--run-syncdb")
+        return tuple(words)
+
+    def _reason(
+        self, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
+    ) -> tuple[StepReason | None, tuple[str, ...]]:
+        replaced = self.snapshot.replaced_commands.get("migrate")
+        if planned or has_tables_to_make:
+            return "pending", ()
+        if self.selection.always:
+            return "always", ()
+        if replaced is not None:
+            return "replaced-command", (replaced,)
+        return None, ()
+
+    def _receivers(self) -> tuple[str, ...]:
+        return tuple(receiver.name for receiver in self.snapshot.receivers)
+
+    def _is_whole(self) -> bool:
+        if self.selection.apps:
+            return False
+        if self.alias == DEFAULT_ALIAS or self.settings.scope_of(self.alias) == "database":
+            return True
+        places = self.routing.places[self.alias]
+        return all(app.label in places and places[app.label].is_whole for app in migrated_apps(self.snapshot))
+
+    def _labels(self) -> list[str]:
+        places = self.routing.places[self.alias]
+        labels = [label for label in places if not self.selection.apps or label in self.selection.apps]
+        if self.selection.run_syncdb and not self.selection.apps:
+            labels += [
+                app.label for app in self.snapshot.apps if not app.has_migrations and self._has_unsynced(app.label)
+            ]
+        return labels
+
+    def _labels_in_order(self) -> list[str]:
+        """Return the apps in the order their first pending migration has on this database; constance comes last."""
+        position = {migration.id: index for index, migration in reversed(list(enumerate(self.database.pending)))}
+        first: dict[str, int] = {}
+        for identifier, index in position.items():
+            label = identifier.split(".", 1)[0]
+            first[label] = min(index, first.get(label, index))
+        constance = self.snapshot.constance.label if self.snapshot.constance else None
+        labels = self._labels()
+        return sorted(
+            labels, key=lambda label: (label == constance, first.get(label, len(position)), labels.index(label))
+        )
+
+    def _planned(self, app: str | None, covered: Iterable[MigrationId]) -> tuple[PlannedMigration, ...]:
+        if self.selection.to is not None:
+            wanted: Sequence[PendingMigration] = self.database.targeted or ()
+        elif app is None:
+            wanted = self.database.pending
+        else:
+            wanted = _closure(self.database.pending, app)
+        done = set(covered)
+        return tuple(
+            PlannedMigration(
+                id=migration.id,
+                does=self._does(migration),
+                atomic=migration.atomic,
+                backwards=migration.backwards,
+            )
+            for migration in wanted
+            if migration.id not in done
+        )
+
+    def _does(self, migration: PendingMigration) -> bool:
+        """Return whether a migration does something here, the one more router considered."""
+        if self.routing.by_rules or migration.answer == "none":
+            return migration.answer != "no" and self._has_place_for(migration)
+        return migration.answer in ("yes", "error")
+
+    def _has_place_for(self, migration: PendingMigration) -> bool:
+        place = self.routing.places[self.alias].get(migration.id.split(".", 1)[0])
+        if place is None:
+            return False
+        return place.is_whole or any(model == "" or model in place.models for model in migration.undecided)
+
+    def _has_unsynced(self, app: str | None) -> bool:
+        for name in self.database.unsynced:
+            label, model = name.split(".", 1)
+            is_here = self.alias == DEFAULT_ALIAS or self.database.routes[label].answer_for(model) == "yes"
+            if is_here and app in (None, label):
+                return True
+        return False
+
+    def _scope(self) -> Scope | None:
+        """Return what the one more router leaves in; None where the project's routers answer everything themselves."""
+        if self.alias == DEFAULT_ALIAS:
+            return self._scope_by_rules() if self.routing.by_rules else None
+        if not self.routing.unopposed[self.alias]:
+            return None
+        places = self.routing.places[self.alias]
+        return Scope(
+            alias=self.alias,
+            apps={label: None if place.is_whole else tuple(sorted(place.models)) for label, place in places.items()},
+            others=False,
+        )
+
+    def _scope_by_rules(self) -> Scope | None:
+        elsewhere = [rule.label for rule in self.snapshot.rules if rule.label and rule.alias != self.alias]
+        return Scope(alias=self.alias, apps=dict.fromkeys(elsewhere, ()), others=True) if elsewhere else None
+
+    def _app(self, label: str) -> App:
+        app = self.snapshot.app(label)
+        assert app is not None, label
+        return app
+
+
+def _closure(pending: Sequence[PendingMigration], app: str) -> list[PendingMigration]:
+    """Return what `migrate APP` would run: the app's pending migrations and all they depend on, in order."""
+    by_id = {migration.id: migration for migration in pending}
+    wanted: set[MigrationId] = set()
+    queue = [identifier for identifier in by_id if identifier.split(".", 1)[0] == app]
+    while queue:
+        identifier = queue.pop()
+        if identifier in by_id and identifier not in wanted:
+            wanted.add(identifier)
+            queue.extend(by_id[identifier].after)
+    return [migration for migration in pending if migration.id in wanted]

@@ -1,0 +1,95 @@
+"""What must hold before anything is touched. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dbmigrate.errors import FindingsError, ModelChangesError, UnreachableError
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import MakeMigrations
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.routing import Routing
+
+
+def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) -> None:
+    """Do nothing if every database answers that is to be migrated, or of which that cannot be known.
+
+    Raises:
+        UnreachableError: one does not.
+    """
+    silent = [
+        database
+        for database in snapshot.databases
+        if database.state == "unreachable" and _is_wanted(database, routing, selection)
+    ]
+    if silent:
+        aliases = [database.alias for database in silent]
+        raise UnreachableError(
+            "; ".join(f"database {database.alias} does not answer: {database.error}" for database in silent)
+            + " (nothing was changed)",
+            hint=(
+                f"start it, or correct {_setting(aliases[0])}; to go without it: --database for the others, "
+                f"or exclude = {_list(aliases)} under [tool.dbmigrate]"
+            ),
+        )
+
+
+def check_findings(findings: Sequence[Finding], targeted: Sequence[str]) -> None:
+    """Do nothing if no finding stops the run on one of these aliases.
+
+    Raises:
+        FindingsError: some do; the message has a line for each.
+    """
+    stopping = [
+        finding for finding in findings if finding.stops and (not finding.aliases or {*finding.aliases} & {*targeted})
+    ]
+    if stopping:
+        raise FindingsError(
+            "\n".join(f"{finding.id}: {finding.message}" for finding in stopping),
+            hint="\n".join(dict.fromkeys(finding.hint for finding in stopping)),
+        )
+
+
+def check_makemigrations(make: MakeMigrations | None, own_apps: Sequence[str]) -> None:
+    """Do nothing if makemigrations can write everything without a person.
+
+    Raises:
+        ModelChangesError: it would ask, or write where it cannot or must not.
+    """
+    for change in make.changes if make is not None else ():
+        if change.question is not None:
+            raise ModelChangesError(
+                f"makemigrations would have to ask about app {change.app}: {change.question} (nothing was changed)",
+                hint=f"dbmigrate make {change.app}",
+            )
+        if not change.is_writable:
+            raise ModelChangesError(
+                f"the models of app {change.app} changed ({'; '.join(change.operations)}) "
+                "and its migrations folder cannot be written (nothing was changed)",
+                hint=f"write the migration where the source is (dbmigrate make {change.app}) and deploy it, "
+                "or pass --skip-makemigrations",
+            )
+        foreign = [label for label in change.carries if label not in own_apps]
+        if foreign:
+            raise ModelChangesError(
+                f"a migration for app {change.app} would bring one for {', '.join(foreign)}, "
+                "which is installed and not the project's to write (nothing was changed)",
+                hint=f"look for a release of {foreign[0]} that has the migration, or pass --skip-makemigrations",
+            )
+
+
+def _is_wanted(database: Database, routing: Routing, selection: Selection) -> bool:
+    if routing.kinds[database.alias].kind not in ("default", "routed", "open"):
+        return False
+    if selection.databases and database.alias not in selection.databases:
+        return False
+    return not selection.apps or any(label in routing.places[database.alias] for label in selection.apps)
+
+
+def _setting(alias: str) -> str:
+    return f'DATABASES["{alias}"]'
+
+
+def _list(aliases: Sequence[str]) -> str:
+    return "[" + ", ".join(f'"{alias}"' for alias in aliases) + "]"

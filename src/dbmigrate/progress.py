@@ -1,0 +1,52 @@
+"""Know which migration a child is at, from the words Django prints; for showing and for naming a failure. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from dbmigrate.models.plan import Step
+from dbmigrate.models.snapshot import MigrationId
+
+# "  Applying blog.0001_initial... OK" (django/core/management/commands/migrate.py, migration_progress_callback). A
+# migration may print inside that line, so only its beginning is looked at; "... OK" at the end tells that it is over.
+_ANNOUNCED = re.compile(r"^\s*(?:Applying|Unapplying) (\S+\.\S+?)\.\.\.(.*)$")
+_DONE = re.compile(r"\b(OK|FAKED)$")
+
+
+class MigrationWatch:
+    """Follows one step's lines."""
+
+    def __init__(self, step: Step) -> None:
+        """Start before the first migration."""
+        self._planned = [migration.id for migration in step.migrations]
+        self._seen: list[MigrationId] = []
+        self._is_done = True
+
+    @property
+    def in_flight(self) -> MigrationId | None:
+        """The migration that was announced and not said to be done."""
+        return self._seen[-1] if self._seen and not self._is_done else None
+
+    @property
+    def position(self) -> int:
+        """1 while the first migration runs."""
+        return len(self._seen)
+
+    @property
+    def total(self) -> int:
+        """How many migrations the step has; more than planned where Django found more."""
+        return max(len(self._planned), len(self._seen))
+
+    def read(self, line: str) -> MigrationId | None:
+        """Take a line, or the beginning of one; return a migration that it announces for the first time."""
+        match = _ANNOUNCED.match(line)
+        if match is None:
+            if self._seen and _DONE.search(line.rstrip()):
+                self._is_done = True
+            return None
+        migration, rest = match.groups()
+        is_new = migration not in self._seen
+        if is_new:
+            self._seen.append(migration)
+        self._is_done = bool(_DONE.search(rest.rstrip()))
+        return migration if is_new else None

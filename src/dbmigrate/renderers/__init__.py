@@ -1,0 +1,1 @@
+"""Turn events and answers into text; nothing is decided here."""

@@ -1,0 +1,27 @@
+"""What every format can do."""
+
+from __future__ import annotations
+
+from typing import Protocol, Union
+
+from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.models.events import Event
+from dbmigrate.models.reports import InfoReport, PlanReport, RunReport, StatusReport
+
+Answer = Union[PlanReport, RunReport, StatusReport, InfoReport]
+
+
+class Renderer(Protocol):
+    """Shows one command, from its first event to its exit code."""
+
+    def show(self, event: Event) -> None:
+        """Show one event of a run."""
+
+    def answer(self, report: Answer) -> None:
+        """Show the command's answer."""
+
+    def refuse(self, error: DbmigrateError) -> None:
+        """Show the error that ended the command."""
+
+    def close(self, code: ExitCode) -> None:
+        """End the output; comes once, after everything else."""

@@ -1,0 +1,201 @@
+"""`--format rich`: a live line per database on the terminal, then a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.models.events import (
+    Event,
+    MakeStarted,
+    MigrationsWritten,
+    PlanReady,
+    RunFinished,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+    Stopping,
+)
+from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.result import RunResult
+from dbmigrate.renderers import words
+from dbmigrate.renderers.base import Answer
+from dbmigrate.renderers.board import Board, Row
+from dbmigrate.renderers.tables import Page
+
+FRAMES_PER_SECOND = 8
+BAR_WIDTH = 20
+NARROW = 60
+"""Below this many columns the bar is left out."""
+
+EMOJI = {"start": "🚀 ", "make": "📝 ", "database": "🔄 ", "app": "📦 "}
+SYMBOLS = {
+    "waiting": ("·", "."),
+    "running": ("▶", ">"),
+    "ok": ("✔", "+"),
+    "failed": ("✘", "x"),
+    "not-run": ("-", "-"),
+}
+STYLES = {"waiting": "dim", "running": "cyan", "ok": "green", "failed": "bold red", "not-run": "yellow"}
+
+
+class RichRenderer:
+    """Draws the live view on the error console and answers on the page."""
+
+    def __init__(self, page: Page, console: Console, *, verbosity: int, clock: Callable[[], float]) -> None:
+        """Draw on `console`, which must not interpret markup; `clock` gives seconds that only grow."""
+        self._page = page
+        self._console = console
+        self._verbosity = verbosity
+        self._clock = clock
+        self._has_unicode = console.encoding.lower().startswith("utf")
+        self._board = Board()
+        self._plan: MigrationPlan | None = None
+        self._live: Live | None = None
+
+    def show(self, event: Event) -> None:
+        """Move the live view on."""
+        self._board.take(event, self._clock())
+        match event:
+            case PlanReady():
+                self._begin(event.plan)
+            case MakeStarted():
+                self._say(self._symbol("make") + words.making(event.make))
+            case MigrationsWritten():
+                self._say(f"  Migrations written: {', '.join(event.migrations) or 'none'}")
+            case StepStarted():
+                self._announce(event)
+            case StepOutput() if self._verbosity > 0:
+                self._say(f"  {event.alias or 'makemigrations'}  {event.text}", "dim")
+            case StepFinished() if event.result.status == "ok" and self._is_last(event):
+                self._say(f"  Migrations completed for {event.result.alias}", "green")
+            case Stopping():
+                running = f"; still running: {', '.join(event.running)}" if event.running else ""
+                self._print(f"stopping: nothing new is started{running}", "yellow")
+            case RunFinished():
+                self._finish(event.result)
+            case _:
+                pass
+
+    def answer(self, report: Answer) -> None:
+        """Write the answer of a command."""
+        self._page.show(report)
+
+    def refuse(self, error: DbmigrateError) -> None:
+        """Write the error, its hint, and with `-v` the whole story."""
+        self._stop()
+        if error.detail is not None and self._verbosity > 0:
+            self._print(error.detail, "dim")
+        for line in error.message.splitlines():
+            self._labelled("error", line, "bold red")
+        if error.hint is not None:
+            self._labelled("hint", error.hint, "cyan")
+
+    def close(self, code: ExitCode) -> None:
+        """End the live view, and say what a code other than 0 means."""
+        self._stop()
+        if code != ExitCode.OK and code in words.EXIT_MEANINGS and self._plan is not None:
+            self._print(f"exit {code.value} ({code.label}): {words.EXIT_MEANINGS[code]}", "dim")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the rows as they are now; called by the live view for every frame."""
+        now = self._clock()
+        is_narrow = options.max_width < NARROW
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
+        if not is_narrow:
+            grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, justify="right")
+        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        grid.add_column(no_wrap=True, justify="right")
+        for row in list(self._board.rows.values()):
+            grid.add_row(*self._cells(row, now, is_narrow=is_narrow))
+        yield grid
+
+    def _cells(self, row: Row, now: float, *, is_narrow: bool) -> Iterator[Text | ProgressBar]:
+        elapsed = row.elapsed(now)
+        yield Text(SYMBOLS[row.state][0 if self._has_unicode else 1], style=STYLES[row.state])
+        yield Text(row.alias)
+        if not is_narrow:
+            yield ProgressBar(total=max(row.total, 1), completed=row.done if row.total else 0, width=BAR_WIDTH)
+        yield Text(f"{row.done}/{row.total}" if row.total else "")
+        yield Text(row.current, style="dim")
+        yield Text(words.duration(elapsed) if elapsed is not None else "", style="dim")
+
+    def _begin(self, plan: MigrationPlan) -> None:
+        is_second = self._plan is not None
+        self._plan = plan
+        if not is_second:
+            self._say(self._symbol("start") + words.heading(plan), "bold")
+            for finding in plan.findings:
+                self._labelled("warning", f"{finding.id}: {finding.message}", "yellow")
+                self._labelled("   hint", finding.hint, "cyan")
+            if plan.selection.make_migrations and plan.selection.is_everything and plan.make is None:
+                self._say("No changes detected")
+        if plan.steps and self._live is None and self._verbosity >= 0:
+            self._live = Live(
+                self,
+                console=self._console,
+                refresh_per_second=FRAMES_PER_SECOND,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+
+    def _announce(self, event: StepStarted) -> None:
+        step = event.step
+        assert self._plan is not None
+        if step.id == next(planned.id for planned in self._plan.steps if planned.alias == step.alias):
+            self._say(f"{self._symbol('database')}Migrating database: {step.alias}")
+        self._say(f"  {self._symbol('app')}{words.subject(step)}")
+        because = words.reason(step)
+        if because is not None:
+            self._say(f"  {because}", "dim")
+        if self._verbosity > 0:
+            self._say(f"  $ {' '.join(event.command)}", "dim")
+
+    def _is_last(self, event: StepFinished) -> bool:
+        assert self._plan is not None
+        return event.result.id == [step.id for step in self._plan.steps if step.alias == event.result.alias][-1]
+
+    def _finish(self, result: RunResult) -> None:
+        self._stop()
+        if self._verbosity >= 0:
+            self._page.show_result(result)
+        for database in result.databases:
+            if database.failure is not None:
+                for line in words.failure_lines(database, database.failure):
+                    self._print(f"{database.alias}  {line}")
+        if result.unfinished:
+            self._labelled("error", words.verdict(result), "bold red")
+            self._labelled("hint", words.advice(result), "cyan")
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _symbol(self, name: str) -> str:
+        return EMOJI[name] if self._has_unicode else ""
+
+    def _say(self, text: str, style: str = "") -> None:
+        if self._verbosity >= 0:
+            self._print(text, style)
+
+    def _print(self, text: str, style: str = "") -> None:
+        for line in text.splitlines() or [""]:
+            self._console.print(Text(words.printable(line), style=style), soft_wrap=True)
+
+    def _labelled(self, label: str, text: str, style: str) -> None:
+        first, *more = text.splitlines() or [""]
+        self._console.print(Text.assemble((f"{label}: ", style), words.printable(first)), soft_wrap=True)
+        for line in more:
+            self._console.print(Text(" " * (len(label) + 2) + words.printable(line)), soft_wrap=True)

@@ -1,0 +1,146 @@
+"""`--format plain`: a line per event, for logs; answers on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TextIO
+
+from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.models.events import (
+    Event,
+    MakeFinished,
+    MakeStarted,
+    MigrationsWritten,
+    PlanReady,
+    RunFinished,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepSkipped,
+    StepStarted,
+    Stopping,
+)
+from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.result import RunResult
+from dbmigrate.renderers import words
+from dbmigrate.renderers.base import Answer
+from dbmigrate.renderers.tables import Page
+
+NORMAL, VERBOSE = 0, 1
+
+
+class PlainRenderer:
+    """Writes each event as it comes; with `-v` every line has its time, and what children print is forwarded."""
+
+    def __init__(self, page: Page, err: TextIO, *, verbosity: int, now: Callable[[], datetime]) -> None:
+        """Write answers to the page and the rest to `err`; `now` gives aware UTC times."""
+        self._page = page
+        self._err = err
+        self._verbosity = verbosity
+        self._now = now
+        self._plan: MigrationPlan | None = None
+        self._started: set[str] = set()
+
+    def show(self, event: Event) -> None:
+        """Write the event's lines."""
+        match event:
+            case PlanReady():
+                self._show_plan(event.plan)
+            case MakeStarted():
+                self._say(None, words.making(event.make))
+            case MigrationsWritten():
+                self._say(None, f"Migrations written: {', '.join(event.migrations) or 'none'}")
+            case StepStarted():
+                if event.step.alias not in self._started:
+                    self._say(event.step.alias, f"Migrating database: {event.step.alias}")
+                    self._started.add(event.step.alias)
+                self._say(event.step.alias, words.subject(event.step))
+                because = words.reason(event.step)
+                if because is not None:
+                    self._say(event.step.alias, because)
+                self._say_verbose(event.step.alias, "$ " + " ".join(event.command))
+            case StepProgress():
+                self._say(event.alias, f"Applying {event.migration} ({event.position} of {event.total})")
+            case StepOutput():
+                self._say_verbose(event.alias, "  " + event.text)
+            case StepFinished():
+                self._show_finished(event)
+            case Stopping():
+                running = f"; still running: {', '.join(event.running)}" if event.running else ""
+                self._warn(f"stopping (signal {event.signal}): nothing new is started{running}")
+            case RunFinished():
+                self._show_result(event.result)
+            case StepSkipped() | MakeFinished():
+                pass  # the report has the former, MigrationsWritten or an error the latter
+
+    def answer(self, report: Answer) -> None:
+        """Write the answer of a command; that of a run was written as it went."""
+        self._page.show(report)
+
+    def refuse(self, error: DbmigrateError) -> None:
+        """Write the error, its hint, and with `-v` the whole story."""
+        if error.detail is not None and self._verbosity >= VERBOSE:
+            self._write(error.detail.splitlines())
+        self._write(f"error: {line}" for line in error.message.splitlines())
+        if error.hint is not None:
+            first, *more = error.hint.splitlines()
+            self._write([f"hint: {first}", *(f"      {line}" for line in more)])
+
+    def close(self, code: ExitCode) -> None:
+        """Say what a code other than 0 means, once a run has come that far."""
+        if code != ExitCode.OK and code in words.EXIT_MEANINGS and self._plan is not None:
+            self._write([f"exit {code.value} ({code.label}): {words.EXIT_MEANINGS[code]}"])
+
+    def _show_plan(self, plan: MigrationPlan) -> None:
+        is_second = self._plan is not None
+        self._plan = plan
+        if is_second:
+            return
+        self._say(None, words.heading(plan))
+        for finding in plan.findings:
+            self._warn(f"{finding.id}: {finding.message}", finding.hint)
+        if plan.selection.make_migrations and plan.selection.is_everything and plan.make is None:
+            self._say(None, "No changes detected")
+
+    def _show_finished(self, event: StepFinished) -> None:
+        result = event.result
+        assert self._plan is not None
+        assert result.alias is not None
+        if result.status != "ok":
+            ended = "could not be started" if result.exit_code is None else words.exit_words(result.exit_code)
+            self._warn(f"{result.id}: {ended} after {words.duration(result.seconds)}")
+        elif result.id == [step.id for step in self._plan.steps if step.alias == result.alias][-1]:
+            self._say(result.alias, f"Migrations completed for {result.alias}")
+
+    def _show_result(self, result: RunResult) -> None:
+        if self._verbosity >= NORMAL:
+            self._page.show_result(result)
+        for database in result.databases:
+            if database.failure is not None:
+                self._write(
+                    f"[{database.alias}] {words.printable(line)}"
+                    for line in words.failure_lines(database, database.failure)
+                )
+        if result.unfinished:
+            self._write([f"error: {words.printable(words.verdict(result))}", f"hint: {words.advice(result)}"])
+
+    def _warn(self, text: str, hint: str | None = None) -> None:
+        self._write([f"warning: {words.printable(line)}" for line in text.splitlines()])
+        if hint is not None:
+            first, *more = hint.splitlines()
+            self._write([f"   hint: {first}", *(f"         {line}" for line in more)])
+
+    def _say(self, alias: str | None, text: str) -> None:
+        if self._verbosity >= NORMAL:
+            self._write([f"[{alias}] {words.printable(text)}" if alias is not None else words.printable(text)])
+
+    def _say_verbose(self, alias: str | None, text: str) -> None:
+        if self._verbosity >= VERBOSE:
+            self._say(alias, text)
+
+    def _write(self, lines: Iterable[str]) -> None:
+        stamp = f"{self._now():%Y-%m-%dT%H:%M:%SZ} " if self._verbosity >= VERBOSE else ""
+        for line in lines:
+            self._err.write(f"{stamp}{line}\n")
+        self._err.flush()

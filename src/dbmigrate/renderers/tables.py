@@ -1,0 +1,249 @@
+"""Answers as tables and lists on stdout: the same rows for a terminal and for a log, boxes and colour apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import MigrationPlan, Step
+from dbmigrate.models.reports import (
+    DatabaseStatus,
+    InfoReport,
+    PlanReport,
+    RoutedApp,
+    RunReport,
+    SettingOrigin,
+    StatusReport,
+    StepSql,
+)
+from dbmigrate.models.result import DatabaseStatus as RunStatus
+from dbmigrate.models.result import RunResult
+from dbmigrate.models.snapshot import Project
+from dbmigrate.renderers import words
+from dbmigrate.renderers.base import Answer
+
+MOST_LISTED = 12
+"""Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
+
+STATUS_STYLES: dict[RunStatus, str] = {
+    "migrated": "green",
+    "unchanged": "dim",
+    "skipped": "dim",
+    "failed": "bold red",
+    "interrupted": "yellow",
+    "not-run": "yellow",
+}
+
+
+class Page:
+    """Where answers are written."""
+
+    def __init__(self, console: Console, *, verbosity: int, has_boxes: bool) -> None:
+        """Write to the console, which must not interpret markup; `has_boxes` draws lines around tables."""
+        self._console = console
+        self._verbosity = verbosity
+        self._box = box.SIMPLE_HEAD if has_boxes else None
+
+    def show(self, report: Answer) -> None:
+        """Write an answer; that of a run was written when it ended."""
+        match report:
+            case PlanReport():
+                self._show_sql(report.sql) if report.sql is not None else self._show_plan(report)
+            case StatusReport():
+                self._show_status(report)
+            case InfoReport():
+                self._show_info(report)
+            case RunReport():
+                pass
+
+    def show_result(self, result: RunResult) -> None:
+        """Write what a run did: a line per database, and the last sentence."""
+        table = self._table("database", "result", "what", "time")
+        for database in result.databases:
+            if database.skip == "not-selected":
+                continue
+            table.add_row(
+                Text(database.alias),
+                Text(database.status, style=STATUS_STYLES[database.status]),
+                Text(words.printable(words.database_sentence(database)), overflow="fold"),
+                Text(words.duration(database.seconds) if database.seconds else ""),
+            )
+        self._console.print(table)
+        if not result.unfinished:
+            if result.constance is not None:
+                self._line(words.constance(result.constance, result), "green")
+            self._line(words.verdict(result), "green")
+
+    def _table(self, *headings: str) -> Table:
+        table = Table(box=self._box, show_header=True, header_style="bold", pad_edge=False, expand=False)
+        for heading in headings:
+            table.add_column(Text(heading, style="bold"), overflow="fold")
+        return table
+
+    def _line(self, text: str = "", style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def _title(self, text: str) -> None:
+        self._line()
+        self._line(text, "bold")
+
+    def _show_plan(self, report: PlanReport) -> None:
+        plan = report.plan
+        self._line(_project_line(report.project), "dim")
+        self._findings(plan.findings)
+        if plan.make is not None:
+            self._title(f"First: {' '.join(plan.make.arguments)}")
+            for change in plan.make.changes:
+                for operation in change.operations:
+                    self._line(f"  {change.app}: {operation}")
+        elif plan.selection.make_migrations and plan.selection.is_everything:
+            self._line("No changes detected")
+        if plan.steps:
+            at_once = f"up to {plan.jobs} databases at once" if plan.jobs > 1 else "one database after the other"
+            self._title(f"{words.plural(len(plan.steps), 'step')}, {at_once}")
+        for number, step in enumerate(plan.steps, 1):
+            self._show_step(number, step)
+        skipped = [database for database in plan.databases if database.skip is not None]
+        if skipped:
+            self._title("No step for")
+        for database in skipped:
+            self._line(f"  {database.alias}: {words.planned_skip(database)}")
+        for database in plan.databases:
+            if database.unopposed and database.skip in (None, "nothing-pending"):
+                self._line(
+                    f"  {database.alias}: {words.plural(database.unopposed, 'model')} left out that no router speaks of"
+                )
+        self._show_constance(plan)
+        if plan.is_empty:
+            self._line()
+            self._line("Nothing pending: every database is up to date", "green")
+
+    def _show_step(self, number: int, step: Step) -> None:
+        only_recorded = sum(not migration.does for migration in step.migrations)
+        what = words.reason(step) or words.counts(len(step.migrations), only_recorded)
+        after = f" (after {', '.join(step.after)})" if step.after else ""
+        self._line(f"  {number}. {step.id}: {what}{after}", "bold")
+        self._line(f"     manage.py {' '.join(step.arguments)}", "dim")
+        if step.scope is not None:
+            self._line("     with one more router, which keeps out what does not belong there", "dim")
+        if len(step.migrations) > MOST_LISTED and self._verbosity < 1:
+            apps = Counter(migration.id.split(".", 1)[0] for migration in step.migrations)
+            self._line("     " + ", ".join(f"{label} {count}" for label, count in apps.items()) + "  (-v lists them)")
+            return
+        for migration in step.migrations:
+            note = " (undone)" if migration.backwards else "" if migration.does else " (only recorded)"
+            self._line(f"     {migration.id}{note}", "" if migration.does else "dim")
+
+    def _show_constance(self, plan: MigrationPlan) -> None:
+        if plan.constance is None:
+            return
+        state = "pending" if plan.constance.pending else "up to date"
+        self._line()
+        self._line(f"Constance: app {plan.constance.label} on {', '.join(plan.constance.aliases)}, {state}")
+
+    def _show_sql(self, sql: Sequence[StepSql]) -> None:
+        for step in sql:
+            for migration in step.migrations:
+                self._line(f"-- database {step.alias}, migration {migration.id}", "bold")
+                if migration.problem is not None:
+                    self._line(
+                        f"-- cannot be written down before the migrations above it are applied: {migration.problem}"
+                    )
+                for statement in migration.statements:
+                    self._line(statement)
+                if not migration.statements and migration.problem is None:
+                    self._line("-- (only recorded)")
+                self._line()
+
+    def _show_status(self, report: StatusReport) -> None:
+        self._line(_project_line(report.project), "dim")
+        self._findings(report.findings)
+        table = self._table("database", "kind", "server", "applied", "pending", "last applied")
+        for database in report.databases:
+            is_up = database.state in ("ok", "absent")
+            table.add_row(
+                Text(database.alias),
+                Text(_kind(database)),
+                Text(database.server or database.state)
+                if is_up
+                else Text(f"{database.state}: {database.error or ''}", "red"),
+                Text(str(database.applied) if is_up else "?"),
+                Text(_pending(database), style="yellow" if database.pending else ""),
+                Text(f"{database.last_applied.id} {database.last_applied.at[:19]}" if database.last_applied else ""),
+            )
+        self._console.print(table)
+
+    def _show_info(self, report: InfoReport) -> None:
+        self._line(_project_line(report.project), "dim")
+        self._title("Project")
+        self._origins(report.choices)
+        self._line(f"  root: {report.root}; working directory: {report.working_directory}")
+        self._title("Configuration")
+        self._origins(report.configuration)
+        self._title("Databases")
+        for database in report.databases:
+            apps = ", ".join(database.apps) or "no app"
+            self._line(f"  {database.alias} ({_kind(database)}, {database.server or database.state}): {apps}")
+            self._line(f"     {database.name}", "dim")
+        self._title("Routers")
+        for router in report.routers:
+            self._line(f"  {router.name}" + ("" if router.has_allow_migrate else " (no allow_migrate)"))
+        if not report.routers:
+            self._line("  none")
+        for rule in report.rules:
+            self._line(f"  {rule.source}: {rule.app} -> {rule.alias}")
+        self._title("Apps")
+        self._routes(report.routes)
+        for receiver in report.receivers:
+            self._line(f"{receiver.signal} receiver: {receiver.name}")
+        for command, module in report.replaced_commands.items():
+            self._line(f"{command} is replaced by {module}")
+        if report.constance is not None:
+            self._line(f"constance keeps its values in a database: app {report.constance}")
+
+    def _origins(self, rows: Sequence[SettingOrigin]) -> None:
+        for row in rows:
+            value = ", ".join(row.value) if isinstance(row.value, tuple) else row.value
+            shown = "" if value is None or value == "" else f" = {value}"
+            self._line(f"  {row.key}{shown}  ({row.origin})")
+
+    def _routes(self, routes: Sequence[RoutedApp]) -> None:
+        aliases = list(routes[0].answers) if routes else []
+        table = self._table("app", "belongs on", *aliases)
+        for route in routes:
+            belongs = ", ".join(route.aliases) if route.has_migrations else "no migrations"
+            answers = [route.answers[alias] + ("*" if alias in route.split else "") for alias in aliases]
+            table.add_row(Text(route.label), Text(belongs), *[Text(answer) for answer in answers])
+        self._console.print(table)
+        if any(route.split for route in routes):
+            self._line("* some of its models are answered otherwise", "dim")
+
+    def _findings(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            self._line(f"{finding.level}: {finding.id}: {finding.message}", "yellow")
+            self._line(f"   hint: {finding.hint}")
+
+
+def _project_line(project: Project) -> str:
+    return f"{project.settings_module}, Django {project.django_version}, Python {project.python_version}"
+
+
+def _kind(database: DatabaseStatus) -> str:
+    return f"{database.kind} ({database.because})" if database.because else database.kind
+
+
+def _pending(database: DatabaseStatus) -> str:
+    if database.pending is None:
+        return "?"
+    text = str(database.pending)
+    if database.only_recorded:
+        text += f" ({database.only_recorded} only recorded)"
+    if database.unknown:
+        text += f", {database.unknown} unknown to this code"
+    return text

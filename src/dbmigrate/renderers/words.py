@@ -1,0 +1,203 @@
+"""The words people read, for every format that is text; those of a run follow django-cfg's `migrate_all`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from dbmigrate.errors import ExitCode
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, SkipReason, Step
+from dbmigrate.models.result import DatabaseResult, Failure, RunResult
+
+EXIT_MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.FAILED: "a step failed, no database moved",
+    ExitCode.PARTIAL: "some databases moved, some failed or were not started",
+    ExitCode.INTERRUPTED: "interrupted before everything was done",
+    ExitCode.TERMINATED: "ended by SIGTERM before everything was done",
+}
+
+SKIPS: dict[SkipReason, str] = {
+    "open": "nobody says what belongs there",
+    "replica": "a replica",
+    "same": "the same database as",
+    "empty": "nothing belongs there",
+    "excluded": "excluded by the configuration",
+    "nothing-pending": "nothing pending",
+    "not-selected": "not selected",
+}
+
+# CSI and OSC sequences, then every other control character but the tab.
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return the text without what would move the cursor, colour the terminal, or hide in a log."""
+    return _CONTROL.sub("", text)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return "1 migration", "2 migrations"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return "0.4 s" or "2 min 5 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def heading(plan: MigrationPlan) -> str:
+    """Return the first line of a run."""
+    if plan.selection.is_everything:
+        return "Migrating all databases..."
+    selection = plan.selection
+    apps = f"{', '.join(selection.apps)}" if selection.apps else "all apps"
+    return f"Migrating {apps} on {', '.join(selection.databases)}..." if selection.databases else f"Migrating {apps}..."
+
+
+def making(make: MakeMigrations) -> str:
+    """Return the line above makemigrations."""
+    return f"Making migrations for {', '.join(make.apps)}..."
+
+
+def subject(step: Step) -> str:
+    """Return the line above one step."""
+    return f"Migrating app: {step.app}" if step.app is not None else "Migrating all apps..."
+
+
+def reason(step: Step) -> str | None:
+    """Return why a step runs where nothing is pending, or None if something is."""
+    if step.reason == "receivers":
+        return f"nothing is pending; it runs for the project's receivers of migrate signals: {', '.join(step.because)}"
+    if step.reason == "replaced-command":
+        return f"nothing is pending; it runs because {step.because[0]} replaces the migrate command"
+    if step.reason == "always":
+        return "nothing is pending; it runs because of --always"
+    return None
+
+
+def counts(applied: int, only_recorded: int) -> str:
+    """Return "6 migrations, 2 only recorded"."""
+    recorded = f", {only_recorded} only recorded" if only_recorded else ""
+    return f"{plural(applied, 'migration')}{recorded}"
+
+
+def skip_sentence(alias_is_owned_by: str | None, skip: SkipReason, because: str | None = None) -> str:
+    """Return why a database is not migrated."""
+    if skip == "same" and alias_is_owned_by is not None:
+        return f"{SKIPS[skip]} {alias_is_owned_by}, which looks after it"
+    return f"{SKIPS[skip]} ({because})" if because else SKIPS[skip]
+
+
+def planned_skip(database: PlannedDatabase) -> str:
+    """Return why the plan has no step for a database."""
+    assert database.skip is not None
+    owner = database.because if database.kind == "same" else None
+    return skip_sentence(owner, database.skip, database.because if database.kind == "replica" else None)
+
+
+def database_sentence(database: DatabaseResult) -> str:
+    """Return what became of one database."""
+    match database.status:
+        case "migrated":
+            return counts(len(database.applied), database.only_recorded)
+        case "unchanged":
+            return SKIPS["nothing-pending"] if database.skip else "nothing was pending"
+        case "skipped":
+            assert database.skip is not None
+            return skip_sentence(database.owner, database.skip)
+        case "failed":
+            assert database.failure is not None
+            return f"{failure_subject(database.failure)}{_moved(database)}"
+        case "interrupted":
+            return f"interrupted{_moved(database)}; {plural(len(database.remaining), 'migration')} not applied"
+        case "not-run":
+            cause = f" because {database.waited_for} failed" if database.waited_for else ""
+            return f"not started{cause}{_moved(database)}; {plural(len(database.remaining), 'migration')} pending"
+
+
+def _moved(database: DatabaseResult) -> str:
+    return f", after {plural(len(database.applied), 'migration')}" if database.applied else ""
+
+
+def failure_subject(failure: Failure) -> str:
+    """Return what failed, in a few words."""
+    match failure.kind:
+        case "post-migrate":
+            return "a post_migrate handler failed after every migration was applied"
+        case "not-recorded":
+            return f"{failure.migration} is not recorded"
+        case "launch":
+            return "the process could not be started"
+        case "command":
+            return failure.migration if failure.migration is not None else "migrate failed"
+
+
+def failure_lines(database: DatabaseResult, failure: Failure) -> list[str]:
+    """Return everything known about a failed step; its last lines come last."""
+    ended = "" if failure.exit_code is None else f" ({exit_words(failure.exit_code)} after {duration(failure.seconds)})"
+    lines = [f"failed: {failure_subject(failure)}{ended}", f"command: {shlex.join(failure.command)}"]
+    if database.applied:
+        lines.append(f"applied before: {', '.join(database.applied)}")
+    if failure.rolled_back is True:
+        lines.append(f"the database rolled {failure.migration} back: nothing of it is left")
+    if failure.rolled_back is False:
+        lines.append(f"{failure.migration} may be half done: this migration is not rolled back")
+    if failure.last_lines:
+        lines.append("its last lines:")
+        lines += [f"  {line}" for line in failure.last_lines]
+    return lines
+
+
+def exit_words(code: int) -> str:
+    """Return how a process ended."""
+    return f"killed by signal {-code}" if code < 0 else f"exit {code}"
+
+
+def verdict(result: RunResult) -> str:
+    """Return the last sentence of a run."""
+    if not result.unfinished:
+        if not result.moved:
+            return "Nothing pending: every database is up to date"
+        return "All migrations completed successfully"
+    by_status = {
+        "failed": [database for database in result.unfinished if database.status == "failed"],
+        "were interrupted": [database for database in result.unfinished if database.status == "interrupted"],
+        "were not started": [database for database in result.unfinished if database.status == "not-run"],
+    }
+    total = sum(database.status != "skipped" for database in result.databases)
+    parts = [f"{len(found)} of {total} databases {what}: {_named(found)}" for what, found in by_status.items() if found]
+    done = [database.alias for database in result.databases if database.status == "migrated"]
+    parts.append(f"migrated: {', '.join(done)}" if done else "no database moved" if not result.moved else "")
+    return "; ".join(part for part in parts if part)
+
+
+def _named(databases: Sequence[DatabaseResult]) -> str:
+    return ", ".join(
+        f"{database.alias} ({failure_subject(database.failure)}: {database.failure.message})"
+        if database.failure is not None
+        else database.alias
+        for database in databases
+    )
+
+
+def constance(label: str, result: RunResult) -> str:
+    """Return what became of django-constance's tables."""
+    moved = any(migration.startswith(f"{label}.") for database in result.databases for migration in database.applied)
+    return "Constance migrated successfully" if moved else "Constance is up to date"
+
+
+def advice(result: RunResult) -> str:
+    """Return what to do after a run that did not finish."""
+    failures = [database.failure for database in result.databases if database.failure is not None]
+    if any(failure.rolled_back is False for failure in failures):
+        return (
+            "look at what the failed migration left before running again: finish it by hand and record it "
+            "(dbmigrate run --database ALIAS --app APP --to MIGRATION --fake), or undo it; then run the same command"
+        )
+    if failures:
+        return "mend the cause and run the same command again: it goes on where this run stopped"
+    return "run the same command again: it goes on where this run stopped"

@@ -1,0 +1,206 @@
+"""Run the steps of a plan as processes and tell what happens, in order, on the caller's thread."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Literal
+
+from dbmigrate.models.events import (
+    Event,
+    MakeFinished,
+    MakeStarted,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepSkipped,
+    StepStarted,
+    Stopping,
+)
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
+from dbmigrate.models.result import StepResult
+from dbmigrate.models.snapshot import MigrationId
+from dbmigrate.process import ChildEnded, ChildMessage, ChildOutput, ChildRequest, Launcher, RunningChild, StopRequested
+from dbmigrate.progress import MigrationWatch
+from dbmigrate.redact import Redactor
+
+LAST_LINES = 25
+"""Lines of a child that are kept for the report of its failure."""
+
+MAKE = "makemigrations"
+
+# The first signal sends nothing: what runs may finish. SIGINT before SIGTERM: psycopg cancels the statement on the
+# server, where SIGTERM would leave the session working with its locks.
+LADDER = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What it takes to start children for one target."""
+
+    launcher: Launcher
+    outbox: SimpleQueue[ChildMessage]
+    """Where children and the signal handler put what they have to say."""
+    request: Callable[[Step | MakeMigrations], ChildRequest]
+    redactor: Redactor
+    clock: Callable[[], float]
+    """Seconds that only grow."""
+
+
+def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
+    """Run makemigrations; MakeStarted comes first, MakeFinished last."""
+    crew = _Crew(workshop)
+    yield MakeStarted(make=make, command=workshop.request(make).argv)
+    failed = crew.start(make)
+    if failed is not None:
+        yield MakeFinished(result=failed)
+    while crew.running:
+        yield from crew.listen()
+
+
+def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> Iterator[Event]:
+    """Run every step and yield what happens: exactly one StepFinished or StepSkipped for each step of the plan.
+
+    A step's lines lie between its StepStarted and its StepFinished. At most `plan.jobs` run at once, in plan order, a
+    step after all of its `after`. After a failure nothing new starts, or with `keep_going` only what does not need
+    the failed step. A first StopRequested lets what runs finish, the second interrupts it.
+    """
+    crew = _Crew(workshop)
+    waiting = list(plan.steps)
+    while waiting or crew.running:
+        for step in list(waiting):
+            verdict = _verdict(step, crew, keep_going=keep_going)
+            if verdict == "wait" or (verdict == "start" and len(crew.running) >= plan.jobs):
+                continue
+            waiting.remove(step)
+            if isinstance(verdict, _Skip):
+                yield StepSkipped(result=crew.skip(step, because=verdict.because))
+            else:
+                yield StepStarted(step=step, command=workshop.request(step).argv)
+                failed = crew.start(step)
+                if failed is not None:
+                    yield StepFinished(result=failed)
+        if crew.running:
+            yield from crew.listen()
+
+
+@dataclass(frozen=True)
+class _Skip:
+    because: str
+    """Id of the step that failed, or "interrupted"."""
+
+
+def _verdict(step: Step, crew: _Crew, *, keep_going: bool) -> Literal["start", "wait"] | _Skip:
+    """Return "start", "wait", or why the step is not started any more."""
+    if crew.rung:
+        return _Skip("interrupted")
+    needed = set(step.after if not keep_going else step.needs)
+    for result in crew.ended.values():
+        if result.status == "failed" and not keep_going:
+            return _Skip(result.id)
+        if result.id in needed and result.status != "ok":
+            # The step that failed, not the one that was not started because of it.
+            return _Skip(result.because if result.status == "not-run" and result.because else result.id)
+    return "start" if all(other in crew.ended for other in step.after) else "wait"
+
+
+@dataclass
+class _Job:
+    """A child that runs."""
+
+    work: Step | MakeMigrations
+    command: tuple[str, ...]
+    started_at: float
+    child: RunningChild
+    watch: MigrationWatch | None
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+
+    @property
+    def alias(self) -> str | None:
+        return self.work.alias if isinstance(self.work, Step) else None
+
+
+class _Crew:
+    """The children that run and the results of those that ended: the state of one run."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self.running: dict[str, _Job] = {}
+        self.ended: dict[str, StepResult] = {}
+        self.rung = 0
+
+    def start(self, work: Step | MakeMigrations) -> StepResult | None:
+        """Start a child; return a result only if that was not possible."""
+        request = self._workshop.request(work)
+        started_at = self._workshop.clock()
+        alias = work.alias if isinstance(work, Step) else None
+        try:
+            child = self._workshop.launcher.start(request, self._workshop.outbox)
+        except OSError as error:
+            because = f"{request.argv[0]} could not be started: {error.strerror or error}"
+            result = StepResult(id=request.key, alias=alias, status="failed", command=request.argv, because=because)
+            self.ended[request.key] = result
+            return result
+        watch = MigrationWatch(work) if isinstance(work, Step) else None
+        self.running[request.key] = _Job(work, request.argv, started_at, child, watch)
+        return None
+
+    def skip(self, step: Step, *, because: str) -> StepResult:
+        result = StepResult(id=step.id, alias=step.alias, status="not-run", because=because)
+        self.ended[step.id] = result
+        return result
+
+    def listen(self) -> Iterator[Event]:
+        """Wait for one message and yield what it means."""
+        message = self._workshop.outbox.get()
+        if isinstance(message, StopRequested):
+            yield self._climb(message)
+        elif isinstance(message, ChildEnded):
+            result = self._end(message)
+            yield MakeFinished(result=result) if result.alias is None else StepFinished(result=result)
+        else:
+            yield from self._output(message)
+
+    def _climb(self, message: StopRequested) -> Stopping:
+        self.rung += 1
+        signum = LADDER.get(min(self.rung, max(LADDER)))
+        if signum is not None:
+            for job in self.running.values():
+                job.child.send_signal(signum)
+        return Stopping(signal=message.signum, rung=self.rung, running=tuple(self.running))
+
+    def _end(self, message: ChildEnded) -> StepResult:
+        job = self.running.pop(message.key)
+        interrupted = self.rung > 1 and message.returncode != 0
+        result = StepResult(
+            id=message.key,
+            alias=job.alias,
+            status="ok" if message.returncode == 0 else "interrupted" if interrupted else "failed",
+            exit_code=message.returncode,
+            seconds=self._workshop.clock() - job.started_at,
+            command=job.command,
+            last_lines=tuple(job.last_lines),
+            in_flight=job.watch.in_flight if job.watch is not None else None,
+        )
+        self.ended[message.key] = result
+        return result
+
+    def _output(self, message: ChildOutput) -> Iterator[Event]:
+        job = self.running[message.key]
+        text = self._workshop.redactor.scrub(message.text)
+        migration = job.watch.read(text) if job.watch is not None and message.stream == "stdout" else None
+        if migration is not None:
+            yield self._progress(job, message.key, migration)
+        if message.is_complete:
+            job.last_lines.append(text)
+            yield StepOutput(step=message.key, alias=job.alias, stream=message.stream, text=text)
+
+    def _progress(self, job: _Job, key: str, migration: MigrationId) -> StepProgress:
+        assert job.watch is not None
+        assert job.alias is not None
+        return StepProgress(
+            step=key, alias=job.alias, migration=migration, position=job.watch.position, total=job.watch.total
+        )

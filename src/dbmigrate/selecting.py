@@ -1,0 +1,97 @@
+"""Hold what the user asked for against what the project has. Pure."""
+
+from __future__ import annotations
+
+from dbmigrate.errors import UsageError
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.nearest import nearest
+from dbmigrate.routing import Routing
+
+
+def check_settings(snapshot: Snapshot, settings: Settings) -> None:
+    """Do nothing if every alias in the configuration exists.
+
+    Raises:
+        UsageError: one does not, with the place it stands in.
+    """
+    aliases = [database.alias for database in snapshot.databases]
+    for key, named in (("exclude", settings.exclude), ("order", settings.order), ("databases", settings.databases)):
+        for alias in named:
+            if alias not in aliases:
+                raise UsageError(
+                    f"{settings.origins[key]}: {key} names database {alias}, which is not in DATABASES",
+                    hint=nearest(alias, aliases, what="databases"),
+                )
+
+
+def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection) -> None:
+    """Do nothing if every name exists and fits together.
+
+    Raises:
+        UsageError: a database or an app that is not there, a pair the routers refuse, a replica, `--to` or `--fake`
+            with more or less than one app.
+    """
+    for alias in selection.databases:
+        _check_alias(snapshot, routing, alias)
+    for label in selection.apps:
+        _check_app(snapshot, label)
+    if (selection.to is not None or selection.fake) and len(selection.apps) != 1:
+        flag = "--to" if selection.to is not None else "--fake"
+        raise UsageError(f"{flag} goes with exactly one app", hint=f"add --app APP, or leave {flag} out")
+    for label in selection.apps:
+        _check_pair(routing, selection, label)
+    for alias in selection.databases:
+        if selection.apps and not any(label in routing.places[alias] for label in selection.apps):
+            raise UsageError(
+                f"database {alias} takes none of the apps {', '.join(selection.apps)}",
+                hint=f"leave out --database {alias}",
+            )
+
+
+def _check_alias(snapshot: Snapshot, routing: Routing, alias: str) -> None:
+    aliases = [database.alias for database in snapshot.databases]
+    if alias not in aliases:
+        raise UsageError(f"there is no database {alias} in DATABASES", hint=nearest(alias, aliases, what="databases"))
+    kind = routing.kinds[alias]
+    if kind.kind == "replica":
+        raise UsageError(
+            f"database {alias} is a replica ({kind.because}) and is not migrated",
+            hint="migrate the database it replicates; the replica follows by itself",
+        )
+    if kind.kind == "excluded":
+        raise UsageError(
+            f"database {alias} is excluded by the configuration",
+            hint=f"take {alias} out of `exclude` (dbmigrate info shows where it is set)",
+        )
+    if kind.kind == "same":
+        raise UsageError(
+            f"database {alias} is the same physical database as {kind.because}, which looks after it",
+            hint=f"use --database {kind.because}",
+        )
+
+
+def _check_app(snapshot: Snapshot, label: str) -> None:
+    app = snapshot.app(label)
+    if app is None:
+        labels = [app.label for app in snapshot.apps]
+        named = next((app.label for app in snapshot.apps if app.name == label), None)
+        hint = f"use its label: {named}" if named else nearest(label, labels, what="apps")
+        raise UsageError(f"there is no app {label} in INSTALLED_APPS", hint=hint)
+    if not app.has_migrations:
+        raise UsageError(f"app {label} has no migrations", hint=f"make them with: dbmigrate make {label}")
+
+
+def _check_pair(routing: Routing, selection: Selection, label: str) -> None:
+    homes = routing.aliases_of(label)
+    if selection.databases and not set(homes) & set(selection.databases):
+        named = ", ".join(selection.databases)
+        where = f"it belongs on {', '.join(homes)}" if homes else "it belongs on no database"
+        hint = f"dbmigrate run --app {label} --database {homes[0]}" if homes else "see: dbmigrate info"
+        raise UsageError(f"app {label} is not routed to {named}; {where}", hint=hint)
+    if not homes:
+        raise UsageError(
+            f"app {label} belongs on no database: the routers refuse it everywhere",
+            hint="give it a router that says yes, or see: dbmigrate info",
+        )

@@ -1,0 +1,79 @@
+"""Run the installed `dbmigrate` as its users do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+EXECUTABLE = Path(sys.executable).parent / "dbmigrate"
+TIMEOUT_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one command ended; its repr is what a failing test prints."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    code: int
+    stdout: str
+    stderr: str
+
+    def __repr__(self) -> str:
+        return (
+            f"\n$ cd {self.cwd}\n$ {' '.join(self.argv)}\n[exit {self.code}]\n"
+            f"--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}\n---"
+        )
+
+    def expect(self, code: int) -> Outcome:
+        """Return itself if the exit code is this one."""
+        assert self.code == code, f"expected exit {code}: {self!r}"
+        return self
+
+    @property
+    def json(self) -> Any:
+        """Stdout as JSON."""
+        return json.loads(self.stdout)
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Return an environment without anything of the developer's."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": tempfile.gettempdir(),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **more,
+    }
+
+
+def dbmigrate(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Outcome:
+    """Run the executable to its end."""
+    argv = (str(EXECUTABLE), *arguments)
+    ended = subprocess.run(
+        argv,
+        cwd=cwd,
+        env=clean_environment(**(environment or {})),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    return Outcome(argv=argv, cwd=cwd, code=ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+
+
+def manage(*arguments: str, cwd: Path, python: str = sys.executable) -> Outcome:
+    """Run the project's manage.py by itself, for comparison; it must succeed."""
+    argv = (python, "manage.py", *arguments)
+    ended = subprocess.run(
+        argv, cwd=cwd, env=clean_environment(), capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+    )
+    return Outcome(argv, cwd, ended.returncode, ended.stdout, ended.stderr).expect(0)
