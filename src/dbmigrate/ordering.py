@@ -38,7 +38,8 @@ def _wishes(
 ) -> list[tuple[str, list[str]]]:
     """Return (alias, aliases it should wait for), the strongest wish first: a later one never undoes an earlier one."""
     wishes = [(alias, [DEFAULT_ALIAS]) for alias in aliases]
-    wishes += [(alias, sorted(dependencies[alias], key=aliases.index)) for alias in aliases]
+    # From the last to the first: of two that depend on each other the earlier one gets the others to wait for it.
+    wishes += [(alias, sorted(dependencies[alias], key=aliases.index)) for alias in reversed(aliases)]
     named = [alias for alias in settings.order if alias in aliases]
     return wishes + [(later, [earlier]) for earlier, later in pairwise(named)]
 

@@ -38,7 +38,7 @@ SUPPORTED = ("django32", "django42", "django52", "newest")
 def environment(name: str) -> str:
     """Return the path of the python of an environment; the test is skipped where no fitting Python is installed."""
     recipe = RECIPES[name]
-    found = next(((version, path) for version in recipe.pythons if (path := _find_python(version))), None)
+    found = next(((version, path) for version in recipe.pythons if (path := find_python(version))), None)
     if found is None:
         pytest.skip(f"environment {name} needs one of Python {', '.join(recipe.pythons)}")
     version, base = found
@@ -61,12 +61,12 @@ def _make(folder: Path, base: str, packages: tuple[str, ...]) -> None:
     (folder / "done").touch()
 
 
-def _find_python(version: str) -> str | None:
+def find_python(version: str) -> str | None:
     """Return an interpreter of this version that starts: on PATH, or of pyenv."""
     roots = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"]
     candidates = [str(path) for root in roots for path in sorted(root.glob(f"{version}.*/bin/python"))]
     on_path = shutil.which(f"python{version}")
     for candidate in [*candidates, on_path]:
-        if candidate and subprocess.run([candidate, "-c", "import venv"], capture_output=True).returncode == 0:
+        if candidate and subprocess.run([candidate, "-c", "import sys"], capture_output=True).returncode == 0:
             return candidate
     return None

@@ -93,7 +93,7 @@ def write_project(
     router that answers everything; None leaves DATABASE_ROUTERS empty.
     """
     project = Project(root)
-    entries = aliases if isinstance(aliases, Mapping) else dict.fromkeys(aliases, {})
+    entries = aliases if isinstance(aliases, Mapping) else {alias: {} for alias in aliases}
     databases = "\n".join(
         f"    {alias!r}: {dict(entry)!r}," if entry else f"    {alias!r}: {_sqlite(project, alias)},"
         for alias, entry in entries.items()
@@ -102,7 +102,8 @@ def write_project(
     routers = "" if rules is None else 'DATABASE_ROUTERS = ["routers.Router"]\n'
     project.write(
         "site_settings.py",
-        f"{SETTINGS}INSTALLED_APPS = {[*contrib, *apps]!r}\nDATABASES = {{\n{databases}\n}}\n{routers}{dedent(settings)}",
+        f"{SETTINGS}INSTALLED_APPS = {[*contrib, *apps]!r}\n"
+        f"DATABASES = {{\n{databases}\n}}\n{routers}{dedent(settings)}",
     )
     if rules is not None:
         project.write("routers.py", ROUTER.format(rules=dict(rules)))

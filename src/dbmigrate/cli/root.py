@@ -17,6 +17,7 @@ from dbmigrate.cli.context import Terminated, current_session, end_on_sigterm, f
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.options import GLOBAL_KEY, global_options
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
+from dbmigrate.nearest import nearest
 
 COMMANDS = ("all", "run", "plan", "status", "info", "make")
 """In the order of the help; each is a module of this package with a `command`."""
@@ -29,10 +30,14 @@ class Root(click.Group):
         """Return the names of all commands."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of a command."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Import the module of a command.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
         if cmd_name not in COMMANDS:
-            return None
+            raise UsageError(f"there is no command {cmd_name}", hint=nearest(cmd_name, COMMANDS, what="commands"))
         command: click.Command = importlib.import_module(f"dbmigrate.cli.{cmd_name}").command
         return command
 

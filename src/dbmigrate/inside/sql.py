@@ -1,5 +1,6 @@
 """The question `sql`: the statements that migrations would run on one alias, without running them."""
 
+import contextlib
 import os
 
 from django.db import connections
@@ -15,13 +16,9 @@ def write_sql(alias, migrations, scope):
     The state before each migration is the one after the migrations before it, but the database is as it is now: where
     an operation has to look something up that an earlier pending migration makes, `problem` says so.
     """
-    connection = _connection_without_file(connections[alias])
-    loader = Disk().for_connection(connection)
-    try:
-        with scoped(scope):
-            return [_collect(connection, loader, planned) for planned in migrations]
-    finally:
-        connection.close()
+    with _connection_without_file(alias) as connection, scoped(scope):
+        loader = Disk().for_connection(connection)
+        return [_collect(connection, loader, planned) for planned in migrations]
 
 
 def _collect(connection, loader, planned):
@@ -38,9 +35,16 @@ def _collect(connection, loader, planned):
     return {"id": planned["id"], "statements": statements, "problem": problem}
 
 
-def _connection_without_file(connection):
-    """Return a connection that creates no file: an absent SQLite database is stood in for by one in memory."""
-    file = sqlite_file(connection)
-    if file is None or os.path.exists(file):
-        return connection
-    return type(connection)(dict(connection.settings_dict, NAME=":memory:"), alias=connection.alias)
+@contextlib.contextmanager
+def _connection_without_file(alias):
+    """Give a connection that creates no file: an absent SQLite database is stood in for by one in memory."""
+    connection = real = connections[alias]
+    file = sqlite_file(real)
+    if file is not None and not os.path.exists(file):
+        connection = type(real)(dict(real.settings_dict, NAME=":memory:"), alias=alias)
+        connections[alias] = connection  # transaction.atomic looks it up by its alias
+    try:
+        yield connection
+    finally:
+        connection.close()
+        connections[alias] = real

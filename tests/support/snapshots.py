@@ -1,0 +1,160 @@
+"""Literal snapshots, short enough to be read in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import (
+    Answer,
+    App,
+    AppModel,
+    AppRoute,
+    Change,
+    Constance,
+    Database,
+    PendingMigration,
+    Project,
+    Receiver,
+    Router,
+    RouterError,
+    Rule,
+    Snapshot,
+)
+from dbmigrate.planner import build_plan
+from dbmigrate.routing import route
+
+PROJECT = Project(
+    settings_module="site_settings", django_version="5.2", python_version="3.11", executable="/python", debug=False
+)
+ROUTER = Router(name="routers.Router", has_allow_migrate=True)
+
+
+def app(label: str, *models: str, migrations: tuple[str, ...] = ("0001_initial",), is_own: bool = True) -> App:
+    """Return an app with these models (one named like it if none are), each with a table of its own."""
+    return App(
+        label=label,
+        name=label,
+        is_own=is_own,
+        migrations_module=f"{label}.migrations",
+        migrations=migrations,
+        models=tuple(
+            AppModel(name=name, table=f"{label}_{name}", auto_created=False) for name in models or (f"{label}item",)
+        ),
+    )
+
+
+def app_without_models(label: str) -> App:
+    """Return an app that has migrations and no models."""
+    return app(label).model_copy(update={"models": ()})
+
+
+def routes(**answers: Answer | dict[str, Answer]) -> dict[str, AppRoute]:
+    """Return routes by app: an answer for all of it, or answers by model ("" stands for the models not named)."""
+    return {
+        label: AppRoute(answer=answer, models={})
+        if isinstance(answer, str)
+        else AppRoute(answer=answer.get("", "no"), models={name: said for name, said in answer.items() if name})
+        for label, answer in answers.items()
+    }
+
+
+def pending(identifier: str, answer: Answer = "yes", *after: str, **more: Any) -> PendingMigration:
+    """Return a pending migration; one with the answer "none" is about its app's model unless it says otherwise."""
+    label = identifier.split(".")[0]
+    if answer == "none":
+        more.setdefault("undecided", (f"{label}item",))
+    return PendingMigration(id=identifier, answer=answer, after=after, **more)
+
+
+def database(alias: str, answers: Mapping[str, AppRoute], *waiting: PendingMigration, **more: Any) -> Database:
+    """Return a database that answers, is its own, and has these migrations pending."""
+    return Database(
+        **{
+            "alias": alias,
+            "engine": "django.db.backends.sqlite3",
+            "vendor": "sqlite",
+            "name": f"/{alias}.sqlite3",
+            "host": "",
+            "port": "",
+            "mirror_of": None,
+            "state": "ok",
+            "error": None,
+            "server": "SQLite 3.40",
+            "identity": alias,
+            "read_only": None,
+            "transactional_ddl": True,
+            "applied": 0,
+            "last_applied": None,
+            "unknown": (),
+            "inconsistent": None,
+            "pending": waiting,
+            "routes": dict(answers),
+            "existing": (),
+            **more,
+        }
+    )
+
+
+def snapshot(
+    *databases: Database,
+    apps: tuple[App, ...] = (),
+    routers: tuple[Router, ...] = (ROUTER,),
+    rules: Mapping[str, str] | None = None,
+    changes: tuple[Change, ...] | None = (),
+    receivers: tuple[Receiver, ...] = (),
+    replaced_commands: Mapping[str, str] | None = None,
+    constance: str | None = None,
+    conflicts: Mapping[str, tuple[str, ...]] | None = None,
+    router_errors: tuple[RouterError, ...] = (),
+) -> Snapshot:
+    """Return a snapshot; without `apps` there is one with one model for every label the routes name."""
+    labels = dict.fromkeys(label for entry in databases for label in entry.routes)
+    apps = apps or tuple(app(label) for label in labels)
+    known = {entry.label for entry in apps}
+    return Snapshot(
+        project=PROJECT,
+        databases=databases,
+        apps=apps,
+        routers=routers,
+        router_errors=router_errors,
+        rules=tuple(
+            Rule(app=label, label=label if label in known else None, alias=alias, source="DATABASE_ROUTING_RULES")
+            for label, alias in (rules or {}).items()
+        ),
+        conflicts=dict(conflicts or {}),
+        changes=changes,
+        receivers=receivers,
+        replaced_commands=dict(replaced_commands or {}),
+        constance=Constance(label=constance) if constance is not None else None,
+    )
+
+
+def settings(**values: Any) -> Settings:
+    """Return a configuration with these values and the defaults."""
+    return Settings(**values, origins={})
+
+
+def plan_of(taken: Snapshot, configured: Settings | None = None, **selected: Any) -> MigrationPlan:
+    """Return the plan for a snapshot."""
+    selection = Selection(**selected)
+    configured = configured or settings()
+    return build_plan(
+        taken, route(taken, configured, named=selection.databases), settings=configured, selection=selection
+    )
+
+
+def steps(plan: MigrationPlan) -> dict[str, list[str]]:
+    """Return the migrations of every step by its id, in plan order; "~" marks one that is only recorded."""
+    return {
+        step.id: [("" if migration.does else "~") + migration.id for migration in step.migrations]
+        for step in plan.steps
+    }
+
+
+def skips(plan: MigrationPlan) -> dict[str, str]:
+    """Return the reason of every database that has no step."""
+    return {entry.alias: entry.skip for entry in plan.databases if entry.skip is not None}

@@ -1,0 +1,446 @@
+"""`dbmigrate all` and `run` on real projects, through the real executable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.cli import Outcome, dbmigrate, manage
+from support.environments import SUPPORTED, environment
+from support.postgresql import PostgresqlServer
+from support.projects import (
+    Project,
+    applied,
+    copy_sample,
+    create,
+    failing,
+    migration,
+    model,
+    simple_app,
+    write_project,
+)
+
+DOCS_ROUTER = """\
+class BlogRouter:
+    # The kind of router that Django's documentation shows: it speaks for its own app alone.
+    def allow_migrate(self, db, app_label, model_name=None, **hints):
+        if app_label == "blog":
+            return db == "blog_db"
+        return None
+"""
+
+CONTRIB = ("django.contrib.auth", "django.contrib.contenttypes")
+
+BLOG_WITH_AUTHOR = {
+    "models.py": model(
+        "Post",
+        'author = models.ForeignKey("auth.User", models.DO_NOTHING, db_constraint=False, related_name="+")',
+    ),
+    "migrations/0001_initial.py": migration(
+        create(
+            "Post",
+            '("author", models.ForeignKey(db_constraint=False, on_delete=models.DO_NOTHING, related_name="+",'
+            ' to="auth.user"))',
+        ),
+        after=(("auth", "0001_initial"),),
+    ),
+}
+
+
+def statuses(outcome: Outcome) -> dict[str, str]:
+    """Return the status of every database by its alias, from the JSON answer."""
+    return {entry["alias"]: entry["status"] for entry in outcome.json["result"]["run"]["databases"]}
+
+
+def count_boots(project: Project, settings: str = "myproj/settings.py") -> Path:
+    """Let the project write a line to the returned file each time its settings are imported."""
+    log = project.root.parent / "boots.log"
+    project.append(settings, f"open({str(log)!r}, 'a').write('boot\\n')")
+    return log
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_the_sample_is_migrated_as_plain_django_would(name: str, tmp_path: Path) -> None:
+    python = environment(name)
+    ours, plain = copy_sample(tmp_path / "ours"), copy_sample(tmp_path / "plain")
+    manage("migrate", "--database=default", cwd=plain.root, python=python)
+    manage("migrate", "blog", "--database=blog_db", cwd=plain.root, python=python)
+    manage("migrate", "shop", "--database=shop_db", cwd=plain.root, python=python)
+
+    outcome = dbmigrate("all", "--settings", "myproj.settings", "--python", python, cwd=ours.root).expect(0)
+
+    assert ours.tables() == plain.tables()
+    assert {alias: sorted(applied(ours.database(alias))) for alias in ("default", "blog_db", "shop_db")} == {
+        alias: sorted(applied(plain.database(alias))) for alias in ("default", "blog_db", "shop_db")
+    }
+    assert outcome.stdout.endswith("Constance migrated successfully\nAll migrations completed successfully\n")
+    assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
+
+
+def test_a_log_says_what_people_who_come_from_django_cfg_look_for(sample: Project) -> None:
+    outcome = dbmigrate("all", "--jobs", "1", cwd=sample.root).expect(0)
+
+    spoken = [line for line in outcome.stderr.splitlines() if "Applying" not in line]
+    assert spoken == [
+        "Migrating all databases...",
+        "No changes detected",
+        "[default] Migrating database: default",
+        "[default] Migrating all apps...",
+        "[default] Migrations completed for default",
+        "[blog_db] Migrating database: blog_db",
+        "[blog_db] Migrating app: blog",
+        "[blog_db] Migrations completed for blog_db",
+        "[shop_db] Migrating database: shop_db",
+        "[shop_db] Migrating app: shop",
+        "[shop_db] Migrations completed for shop_db",
+    ]
+    assert "[blog_db] Applying blog.0003_post_slug (5 of 6)" in outcome.stderr
+
+
+def test_nothing_pending_costs_exactly_one_boot(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+    log = count_boots(sample)
+
+    dbmigrate("all", cwd=sample.root).expect(0)
+
+    assert log.read_text() == "boot\n"
+
+
+@pytest.mark.parametrize("command", ["status", "info", "plan", "all --dry-run", "plan --sql"])
+def test_a_command_that_only_looks_writes_nothing(sample: Project, command: str) -> None:
+    before = sample.content()
+
+    dbmigrate(*command.split(), cwd=sample.root).expect(0)
+
+    assert sample.content() == before
+
+
+def test_changed_models_are_written_down_and_migrated(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+    text = (sample.root / "shop/models.py").read_text()
+    sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))
+
+    planned = dbmigrate("plan", "--exit-code", cwd=sample.root).expect(11)
+    outcome = dbmigrate("all", cwd=sample.root).expect(0)
+
+    assert "shop: Alter field name on product" in planned.stdout
+    assert "Migrations written: shop.0004_alter_product_name" in outcome.stderr
+    assert applied(sample.database("shop_db"))[-1] == "shop.0004_alter_product_name"
+
+
+def test_with_skip_makemigrations_changed_models_are_a_warning(sample: Project) -> None:
+    text = (sample.root / "shop/models.py").read_text()
+    sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))
+
+    outcome = dbmigrate("all", "--skip-makemigrations", cwd=sample.root).expect(0)
+
+    assert "warning: DBM101: the models of shop changed" in outcome.stderr
+    assert not list((sample.root / "shop/migrations").glob("0004*"))
+
+
+def test_the_exit_code_of_status_and_plan_says_that_something_is_pending(sample: Project) -> None:
+    for command in ("status", "plan"):
+        dbmigrate(command, cwd=sample.root).expect(0)
+        dbmigrate(command, "--exit-code", cwd=sample.root).expect(10)
+
+
+def test_one_app_on_one_database(sample: Project) -> None:
+    dbmigrate("run", "--database", "blog_db", "--app", "blog", cwd=sample.root).expect(0)
+
+    assert sample.tables() == {"blog": {"django_migrations", "blog_post", "blog_tag", "blog_post_tags"}}
+
+
+def test_an_app_alone_goes_wherever_it_is_routed_to(sample: Project) -> None:
+    dbmigrate("run", "--app", "shop", cwd=sample.root).expect(0)
+
+    assert list(sample.tables()) == ["shop"]
+
+
+def test_run_auto_does_what_all_does(sample: Project) -> None:
+    outcome = dbmigrate("run", "--auto", cwd=sample.root).expect(0)
+
+    assert list(sample.tables()) == ["blog", "default", "shop"]
+    assert "Constance migrated successfully" in outcome.stdout
+
+
+def test_going_back_to_a_migration_and_forth_again(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+
+    back = dbmigrate("run", "--app", "blog", "--to", "0002", "--format", "json", cwd=sample.root).expect(0)
+
+    undone = next(entry for entry in back.json["result"]["run"]["databases"] if entry["alias"] == "blog_db")
+    assert undone["applied"] == ["blog.0004_fill_slugs", "blog.0003_post_slug"]
+    assert [name for name in applied(sample.database("blog_db")) if name.startswith("blog.")] == [
+        "blog.0001_initial",
+        "blog.0002_tags",
+    ]
+    dbmigrate("run", "--app", "blog", cwd=sample.root).expect(0)
+    assert "blog.0004_fill_slugs" in applied(sample.database("blog_db"))
+
+
+def test_faking_records_without_running(sample: Project) -> None:
+    dbmigrate("run", "--app", "shop", "--fake", cwd=sample.root).expect(0)
+
+    assert "shop.0003_order_index" in applied(sample.database("shop_db"))
+    assert sample.tables()["shop"] == {"django_migrations"}
+
+
+@pytest.mark.parametrize("name", ["django32", "newest"])
+def test_with_the_router_of_djangos_docs_no_table_lands_where_it_does_not_belong(name: str, tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {"blog": BLOG_WITH_AUTHOR},
+        aliases=("default", "blog_db"),
+        contrib=CONTRIB,
+        settings='DATABASE_ROUTERS = ["docs_router.BlogRouter"]',
+    )
+    project.write("docs_router.py", DOCS_ROUTER)
+
+    dbmigrate("all", "--python", environment(name), cwd=project.root).expect(0)
+
+    assert project.tables()["blog"] == {"django_migrations", "blog_post"}
+    assert "auth_user" in project.tables()["default"]
+    assert "blog_post" not in project.tables()["default"]
+    assert "auth.0001_initial" in applied(project.database("blog_db"))
+    assert "Nothing pending" in dbmigrate("all", "--python", environment(name), cwd=project.root).stdout
+
+
+def test_rules_without_a_router_are_followed_with_a_warning(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {"blog": BLOG_WITH_AUTHOR},
+        aliases=("default", "blog_db"),
+        contrib=CONTRIB,
+        settings='DATABASE_ROUTING_RULES = {"blog": "blog_db"}',
+    )
+
+    outcome = dbmigrate("all", cwd=project.root).expect(0)
+
+    assert "warning: DBM203: no router follows DATABASE_ROUTING_RULES" in outcome.stderr
+    assert "class RulesRouter:" in outcome.stderr
+    assert project.tables()["blog"] == {"django_migrations", "blog_post"}
+    assert "blog_post" not in project.tables()["default"]
+
+
+def test_without_routers_and_rules_the_other_databases_are_skipped_with_a_warning(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app()}, aliases=("default", "archive"))
+
+    outcome = dbmigrate("all", cwd=project.root).expect(0)
+
+    assert "warning: DBM206: database archive is skipped" in outcome.stderr
+    assert list(project.tables()) == ["default"]
+
+    dbmigrate("run", "--database", "archive", cwd=project.root).expect(0)
+    assert "core_item" in project.tables()["archive"]
+
+
+def test_a_replica_and_an_excluded_database_are_left_alone(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {"core": simple_app()},
+        aliases={
+            "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "default.sqlite3"},
+            "mirror": {"ENGINE": "django.db.backends.sqlite3", "NAME": "m.sqlite3", "TEST": {"MIRROR": "default"}},
+            "old": {"ENGINE": "django.db.backends.sqlite3", "NAME": "old.sqlite3"},
+        },
+    )
+    project.write("pyproject.toml", '[tool.dbmigrate]\nexclude = ["old"]\n')
+
+    outcome = dbmigrate("all", "--format", "json", cwd=project.root).expect(0)
+
+    assert statuses(outcome) == {"default": "migrated", "mirror": "skipped", "old": "skipped"}
+    assert list(project.tables()) == ["default"]
+
+
+def test_an_app_split_model_by_model_has_each_table_once(tmp_path: Path) -> None:
+    both = "class Item(models.Model):\n    pass\n\n\nclass Order(models.Model):\n    pass\n"
+    fields = '[("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"))]'
+    project = write_project(
+        tmp_path,
+        {
+            "shop": {
+                "models.py": f"from django.db import models\n\n\n{both}",
+                "migrations/0001_initial.py": migration(
+                    f'migrations.CreateModel("Item", {fields})', f'migrations.CreateModel("Order", {fields})'
+                ),
+            }
+        },
+        aliases=("default", "orders"),
+        settings='DATABASE_ROUTERS = ["split.Router"]',
+    )
+    project.write(
+        "split.py",
+        """\
+        class Router:
+            def allow_migrate(self, db, app_label, model_name=None, **hints):
+                return db == ("orders" if model_name == "order" else "default")
+        """,
+    )
+
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    assert project.tables() == {
+        "default": {"django_migrations", "shop_item"},
+        "orders": {"django_migrations", "shop_order"},
+    }
+
+
+def test_keep_going_leaves_out_only_what_needs_the_failed_database(tmp_path: Path) -> None:
+    broken = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration("migrations.RunPython(fail)", head=failing()),
+    }
+    needs_blog = simple_app()
+    needs_blog["migrations/0001_initial.py"] = migration(create(), after=(("blog", "0001_initial"),))
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": broken, "shop": simple_app(), "news": needs_blog},
+        aliases=("default", "blog_db", "shop_db", "news_db"),
+        rules={"blog": "blog_db", "shop": "shop_db", "news": "news_db"},
+    )
+
+    outcome = dbmigrate("all", "--keep-going", "--skip-makemigrations", "--format", "json", cwd=project.root).expect(31)
+
+    assert statuses(outcome) == {
+        "default": "migrated",
+        "blog_db": "failed",
+        "shop_db": "migrated",
+        "news_db": "not-run",
+    }
+
+
+def test_a_post_migrate_handler_that_fails_is_told_apart_from_a_migration(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {
+            "core": {
+                **simple_app(),
+                "apps.py": """\
+                from django.apps import AppConfig
+                from django.db.models.signals import post_migrate
+
+                def sync(**kwargs):
+                    raise RuntimeError("no permission service")
+
+                class CoreConfig(AppConfig):
+                    name = "core"
+
+                    def ready(self):
+                        post_migrate.connect(sync)
+                """,
+            }
+        },
+    )
+
+    outcome = dbmigrate("all", cwd=project.root).expect(31)
+
+    assert "failed: a post_migrate handler failed after every migration was applied" in outcome.stderr
+    assert applied(project.database("default")) == ["core.0001_initial"]
+
+
+def test_receivers_of_the_project_run_although_nothing_is_pending(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {
+            "core": {
+                **simple_app(),
+                "apps.py": """\
+                from django.apps import AppConfig
+                from django.db.models.signals import post_migrate
+
+                def sync(using, **kwargs):
+                    print("synced", using)
+
+                class CoreConfig(AppConfig):
+                    name = "core"
+
+                    def ready(self):
+                        post_migrate.connect(sync, sender=self)
+                """,
+            }
+        },
+    )
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    outcome = dbmigrate("all", "-v", cwd=project.root).expect(0)
+
+    assert "receivers of migrate signals: core.apps.sync" in outcome.stderr
+    assert "synced default" in outcome.stderr
+
+
+def test_a_replaced_migrate_command_runs_although_nothing_is_pending(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {
+            "core": {
+                **simple_app(),
+                "management/__init__.py": "",
+                "management/commands/__init__.py": "",
+                "management/commands/migrate.py": (
+                    "from django.core.management.commands.migrate import Command as Base\n\n"
+                    "class Command(Base):\n    pass\n"
+                ),
+            }
+        },
+    )
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    assert "because core replaces the migrate command" in dbmigrate("all", cwd=project.root).expect(0).stderr
+
+
+def test_an_app_without_migrations_gets_its_tables_with_run_syncdb(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app(), "plain": {"models.py": model()}})
+
+    warned = dbmigrate("all", cwd=project.root).expect(0)
+    assert "DBM104: app plain has models and no migrations" in warned.stderr
+    assert "plain_item" not in project.tables()["default"]
+
+    dbmigrate("all", "--run-syncdb", cwd=project.root).expect(0)
+    assert "plain_item" in project.tables()["default"]
+
+
+@pytest.mark.postgresql
+def test_postgresql_databases_are_migrated_and_two_names_for_one_are_seen(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    main, blog = postgresql.create_database(), postgresql.create_database()
+    project = write_project(
+        tmp_path,
+        {"blog": BLOG_WITH_AUTHOR},
+        aliases={"default": main, "blog_db": blog, "copy": {**main, "TEST": {}}},
+        contrib=CONTRIB,
+        rules={"blog": "blog_db"},
+    )
+
+    outcome = dbmigrate("all", "--format", "json", cwd=project.root).expect(0)
+
+    assert statuses(outcome) == {"default": "migrated", "blog_db": "migrated", "copy": "skipped"}
+    assert postgresql.tables(blog) == {"django_migrations", "blog_post"}
+    assert "auth_user" in postgresql.tables(main)
+    assert "PostgreSQL" in dbmigrate("status", cwd=project.root).expect(0).stdout
+
+
+@pytest.mark.postgresql
+def test_a_failed_migration_on_postgresql_is_rolled_back_and_the_next_run_finishes(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    entry = postgresql.create_database()
+    text = migration(create(), "migrations.RunSQL('SELECT no_such_function()')")
+    app = {"models.py": model(), "migrations/0001_initial.py": text}
+    project = write_project(tmp_path, {"core": app}, aliases={"default": entry})
+
+    outcome = dbmigrate("all", cwd=project.root).expect(30)
+    assert "the database rolled core.0001_initial back" in outcome.stderr
+    assert postgresql.tables(entry) == {"django_migrations"}
+
+    project.write("core/migrations/0001_initial.py", migration(create()))
+    dbmigrate("all", cwd=project.root).expect(0)
+    assert postgresql.tables(entry) == {"django_migrations", "core_item"}
+
+
+def test_the_interpreter_that_dbmigrate_runs_in_is_used_where_there_is_no_other(sample: Project) -> None:
+    outcome = dbmigrate("info", "--format", "json", cwd=sample.root).expect(0)
+
+    choices = {entry["key"]: entry for entry in outcome.json["result"]["choices"]}
+    assert choices["python"]["value"] == sys.executable

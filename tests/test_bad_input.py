@@ -1,0 +1,334 @@
+"""Every kind of bad input: one clear error, the right exit code, nothing changed. All through the real executable."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.cli import Outcome, dbmigrate
+from support.environments import environment, find_python
+from support.postgresql import PostgresqlServer
+from support.projects import Project, applied, copy_sample, create, failing, migration, model, simple_app, write_project
+
+
+def refused(project: Project, *arguments: str, code: int, environment: dict[str, str] | None = None) -> Outcome:
+    """Run and expect an error that leaves every file of the project as it was and ends with a hint."""
+    before = project.content()
+
+    outcome = dbmigrate(*arguments, cwd=project.root, environment=environment)
+
+    outcome.expect(code)
+    assert project.content() == before
+    lines = outcome.stderr.splitlines()
+    assert any(line.startswith("error: ") for line in lines), outcome
+    assert any(line.startswith("hint: ") for line in lines), outcome
+    assert "Traceback" not in outcome.stderr, outcome
+    return outcome
+
+
+def has(outcome: Outcome, *parts: str) -> None:
+    """Assert that all of these stand in the error's text."""
+    missing = [part for part in parts if part not in outcome.stderr]
+    assert not missing, f"{missing} not in {outcome!r}"
+
+
+def test_a_folder_without_manage_py(tmp_path: Path) -> None:
+    has(refused(Project(tmp_path), "all", code=3), f"no manage.py in {tmp_path} or above it", "--project")
+
+
+def test_a_project_folder_that_does_not_exist(tmp_path: Path) -> None:
+    has(refused(Project(tmp_path), "all", "--project", "nowhere", code=3), "nowhere is not a folder")
+
+
+def test_a_settings_module_that_does_not_exist(sample: Project) -> None:
+    outcome = refused(sample, "all", "--settings", "myproj.nope", code=3)
+
+    has(outcome, "No module named 'myproj.nope'", "--settings")
+
+
+def test_settings_that_raise_show_their_last_line_and_file_and_all_of_it_on_demand(sample: Project) -> None:
+    sample.append("myproj/settings.py", "raise RuntimeError('the vault is closed')")
+    line = len((sample.root / "myproj/settings.py").read_text().splitlines())
+
+    brief = refused(sample, "all", code=3)
+    has(brief, "RuntimeError: the vault is closed", "myproj/settings.py", f"line {line}")
+    assert len(brief.stderr.splitlines()) == 2
+
+    has(dbmigrate("all", "-v", cwd=sample.root), "Traceback (most recent call last)", "the vault is closed")
+
+
+def test_settings_that_do_not_parse(sample: Project) -> None:
+    sample.append("myproj/settings.py", "DEBUG = = True")
+
+    has(refused(sample, "all", code=3), "SyntaxError", "myproj/settings.py")
+
+
+def test_settings_that_exit(sample: Project) -> None:
+    sample.append("myproj/settings.py", "import sys; sys.exit('no licence')")
+
+    has(refused(sample, "all", code=3), "SystemExit: no licence", "myproj/settings.py")
+
+
+def test_settings_that_end_the_process_at_once(sample: Project) -> None:
+    sample.append("myproj/settings.py", "import os, sys; print('gone', file=sys.stderr, flush=True); os._exit(7)")
+
+    has(refused(sample, "all", code=3), "exit status 7", "gone")
+
+
+def test_a_manage_py_that_runs_no_django_command(sample: Project) -> None:
+    sample.write("manage.py", "print('hello')")
+
+    has(refused(sample, "all", code=3), "did not run a Django command", "--manage")
+
+
+def test_an_interpreter_that_does_not_exist(sample: Project) -> None:
+    has(refused(sample, "all", "--python", "/nowhere/python", code=3), "/nowhere/python", "--python")
+
+
+def test_an_interpreter_without_django(sample: Project) -> None:
+    python = environment("no-django")
+
+    has(refused(sample, "all", "--python", python, code=3), "Django cannot be imported", python, "--python")
+
+
+def test_a_django_that_is_too_old(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app()})
+
+    has(refused(project, "all", "--python", environment("django22"), code=3), "Django 2.2", "3.2 or newer")
+
+
+def test_a_missing_sqlite_folder(sample: Project) -> None:
+    outcome = refused(sample, "all", code=21, environment={"SAMPLE_DATABASE_DIR": str(sample.root / "gone")})
+
+    has(outcome, "database default does not answer", f"{sample.root}/gone does not exist", 'DATABASES["default"]')
+
+
+@pytest.mark.postgresql
+def test_a_database_that_is_down(tmp_path: Path, postgresql: PostgresqlServer) -> None:
+    entry = {**postgresql.create_database(), "HOST": "127.0.0.1", "PORT": "1"}
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": simple_app()},
+        aliases={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "default.sqlite3"}, "blog_db": entry},
+        rules={"blog": "blog_db"},
+    )
+
+    has(refused(project, "all", code=21), "database blog_db does not answer", "refused", "nothing was changed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--database", "blog"), ("no database blog in DATABASES", "blog_db")),
+        (("run", "--app", "blgo"), ("no app blgo", "blog")),
+        (("run", "--app", "blog", "--to", "0009"), ("app blog has no migration 0009", "0004_fill_slugs")),
+        (("run", "--app", "blog", "--to", "000"), ("several migrations of blog begin with 000", "0001_initial")),
+        (("run", "--app", "blog", "--database", "shop_db"), ("not routed to shop_db", "it belongs on blog_db")),
+        (("run", "--to", "0001", "--database", "default"), ("--to goes with exactly one app",)),
+        (("run",), ("nothing is named", "--auto")),
+        (("run", "--auto", "--app", "blog"), ("--auto",)),
+        (("al",), ("no command al", "did you mean all?")),
+        (("all", "--jobs", "0"), ("--jobs",)),
+        (("all", "--nonsense"), ("--nonsense", "dbmigrate all --help")),
+    ],
+)
+def test_a_name_that_does_not_fit(sample: Project, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    has(refused(sample, *arguments, code=2), *words)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('exlude = ["shop_db"]', ("no key exlude", "exclude")),
+        ('exclude = ["shopdb"]', ("exclude names database shopdb", "shop_db")),
+        ('jobs = "many"', ("jobs", "'many'")),
+        ('scope = "all"', ("scope", "app, database")),
+        ("jobs = [", ("pyproject.toml cannot be read",)),
+        ('databases.blog_db.scop = "app"', ("databases.blog_db", "scop", "scope")),
+    ],
+)
+def test_a_configuration_that_does_not_fit(sample: Project, line: str, words: tuple[str, ...]) -> None:
+    sample.write("pyproject.toml", f"[tool.dbmigrate]\n{line}\n")
+
+    has(refused(sample, "all", code=2), "pyproject.toml", *words)
+
+
+def test_an_unknown_variable_of_the_environment(sample: Project) -> None:
+    outcome = refused(sample, "all", code=2, environment={"DBMIGRATE_JOB": "2"})
+
+    has(outcome, "DBMIGRATE_JOB", "DBMIGRATE_JOBS")
+
+
+def test_variables_that_kubernetes_makes_for_a_service_of_our_name_are_not_settings(sample: Project) -> None:
+    links = {"DBMIGRATE_SERVICE_HOST": "10.0.0.1", "DBMIGRATE_PORT_80_TCP_ADDR": "10.0.0.1"}
+
+    dbmigrate("status", cwd=sample.root, environment=links).expect(0)
+
+
+def test_two_leaf_migrations(sample: Project) -> None:
+    sample.write("blog/migrations/0004_other.py", migration(after=(("blog", "0003_post_slug"),)))
+
+    outcome = refused(sample, "all", code=13)
+
+    has(outcome, "DBM102", "app blog", "0004_fill_slugs and 0004_other", "dbmigrate make blog --merge")
+
+
+def test_a_routing_rule_to_an_alias_that_is_not_there(sample: Project) -> None:
+    sample.append("myproj/settings.py", 'DATABASE_ROUTING_RULES["profiles"] = "profile_db"')
+
+    has(refused(sample, "all", code=13), "DBM202", "profiles", "profile_db", "DATABASES")
+
+
+def test_a_router_that_raises(sample: Project) -> None:
+    sample.append("myproj/routers.py", "RoutingRulesRouter.allow_migrate = lambda self, db: True")
+
+    has(refused(sample, "all", code=13), "DBM205", "RoutingRulesRouter", "TypeError")
+
+
+def test_an_inconsistent_history(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+    with closing(sqlite3.connect(sample.database("blog_db"))) as connection, connection:
+        connection.execute("DELETE FROM django_migrations WHERE app = 'blog' AND name = '0002_tags'")
+
+    has(refused(sample, "all", code=13), "DBM103", "blog_db", "blog.0003_post_slug")
+
+
+def test_two_aliases_of_one_database_with_different_apps(tmp_path: Path) -> None:
+    one = {"ENGINE": "django.db.backends.sqlite3", "NAME": "one.sqlite3"}
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": simple_app()},
+        aliases={"default": one, "blog_db": one},
+        rules={"blog": "blog_db"},
+    )
+
+    has(refused(project, "all", code=13), "DBM207", "default and blog_db are one physical database")
+
+
+def test_a_migration_whose_question_needs_a_person(sample: Project) -> None:
+    text = (sample.root / "blog/models.py").read_text()
+    sample.write("blog/models.py", text.replace("    body = ", "    rank = models.IntegerField()\n    body = "))
+
+    outcome = refused(sample, "all", code=11)
+
+    has(outcome, "app blog", "non-nullable field 'rank' to post", "dbmigrate make blog")
+
+
+def test_a_read_only_source_tree(sample: Project, request: pytest.FixtureRequest) -> None:
+    text = (sample.root / "shop/models.py").read_text()
+    sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))
+    folder = sample.root / "shop/migrations"
+    make_read_only(folder, request)
+
+    outcome = refused(sample, "all", code=11)
+
+    has(outcome, "app shop", "cannot be written", "--skip-makemigrations")
+
+
+def make_read_only(folder: Path, request: pytest.FixtureRequest) -> None:
+    """Make a folder unwritable until the test ends, for root too (for whom permission bits do not count)."""
+    folder.chmod(0o555)
+    request.addfinalizer(lambda: folder.chmod(0o755))
+    if os.access(folder, os.W_OK):
+        frozen = subprocess.run(["chattr", "+i", str(folder)], capture_output=True)
+        if frozen.returncode != 0:
+            pytest.skip("running as root on a file system without immutable folders")
+        request.addfinalizer(lambda: subprocess.run(["chattr", "-i", str(folder)], check=True))
+
+
+def test_a_migration_that_raises_in_the_second_of_three_databases(tmp_path: Path) -> None:
+    broken = {
+        **simple_app(),
+        "migrations/0002_boom.py": migration(
+            "migrations.RunPython(fail)", after=(("blog", "0001_initial"),), head=failing("the disk is full")
+        ),
+    }
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": broken, "shop": simple_app()},
+        aliases=("default", "blog_db", "shop_db"),
+        rules={"blog": "blog_db", "shop": "shop_db"},
+    )
+
+    outcome = dbmigrate("all", "--jobs", "1", cwd=project.root).expect(31)
+
+    has(
+        outcome,
+        "[blog_db] failed: blog.0002_boom (exit 1",
+        "RuntimeError: the disk is full",
+        "the database rolled blog.0002_boom back",
+        "1 of 3 databases were not started: shop_db",
+        "migrated: default",
+        "exit 31 (partial)",
+    )
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+    assert not project.database("shop_db").exists()
+
+    project.write("blog/migrations/0002_boom.py", migration(after=(("blog", "0001_initial"),)))
+    dbmigrate("all", cwd=project.root).expect(0)
+    assert applied(project.database("blog_db"))[-1] == "blog.0002_boom"
+    assert "shop_item" in project.tables()["shop"]
+
+
+def test_a_migration_that_raises_before_any_database_moved(tmp_path: Path) -> None:
+    operations = (create(), "migrations.RunPython(fail)")
+    first = {"models.py": model(), "migrations/0001_initial.py": migration(*operations, head=failing())}
+    project = write_project(tmp_path, {"core": first})
+
+    has(dbmigrate("all", cwd=project.root).expect(30), "failed: core.0001_initial", "exit 30 (failed)")
+    assert project.tables() == {"default": {"django_migrations"}}
+
+
+def test_a_child_that_prints_a_megabyte_to_stderr(tmp_path: Path) -> None:
+    noise = "import sys\ndef shout(apps, schema_editor):\n    sys.stderr.write(('x' * 99 + chr(10)) * 10_000)\n"
+    loud = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(shout)", head=noise),
+    }
+    project = write_project(tmp_path, {"core": loud})
+
+    assert len(dbmigrate("all", "-v", cwd=project.root).expect(0).stderr) > 1_000_000
+
+
+def test_a_child_killed_by_a_signal(tmp_path: Path) -> None:
+    kill = "import os, signal\ndef kill(apps, schema_editor):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    app = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(kill)", head=kill),
+    }
+    project = write_project(tmp_path, {"core": app})
+
+    has(dbmigrate("all", cwd=project.root).expect(30), "killed by signal 9", "core.0001_initial")
+
+
+def test_every_refusal_is_one_json_document_when_json_is_asked_for(tmp_path: Path) -> None:
+    project = copy_sample(tmp_path)
+    cases = {
+        ("all", "--settings", "nope"): (3, "project"),
+        ("run", "--app", "nope"): (2, "usage"),
+        ("all", "--nonsense"): (2, "usage"),
+        ("run",): (2, "usage"),
+    }
+    for arguments, (code, name) in cases.items():
+        outcome = dbmigrate(*arguments, "--format", "json", cwd=project.root).expect(code)
+
+        assert outcome.json["exit"] == {"code": code, "name": name}
+        assert outcome.json["error"]["message"]
+        assert outcome.stderr == ""
+
+
+def test_an_interpreter_that_is_too_old(sample: Project) -> None:
+    old = find_python("3.6") or find_python("3.7") or find_python("2.7")
+    if old is None:
+        pytest.skip("no Python older than 3.8 is installed")
+
+    has(refused(sample, "all", "--python", old, code=3), "dbmigrate needs Python 3.8 or newer", old)
+
+
+def test_the_interpreter_of_the_tests_is_good_enough(sample: Project) -> None:
+    dbmigrate("status", "--python", sys.executable, cwd=sample.root).expect(0)
