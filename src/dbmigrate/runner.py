@@ -116,11 +116,35 @@ class _Job:
     started_at: float
     child: RunningChild
     watch: MigrationWatch | None
-    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    tail: _Tail = field(default_factory=lambda: _Tail(LAST_LINES))
 
     @property
     def alias(self) -> str | None:
         return self.work.alias if isinstance(self.work, Step) else None
+
+
+class _Tail:
+    """The last lines of a child, both streams in the order in which the lines began.
+
+    Django leaves "Applying x..." unfinished while a traceback comes on the other stream: what failed, then why.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._lines: deque[list[str]] = deque(maxlen=size)
+        self._unfinished: dict[str, list[str]] = {}
+
+    def take(self, output: ChildOutput, text: str) -> None:
+        line = self._unfinished.pop(output.stream, None)
+        if line is None:
+            line = [""]
+            self._lines.append(line)
+        line[0] = text
+        if not output.is_complete:
+            self._unfinished[output.stream] = line
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(line for (line,) in self._lines)
 
 
 class _Crew:
@@ -182,7 +206,7 @@ class _Crew:
             exit_code=message.returncode,
             seconds=self._workshop.clock() - job.started_at,
             command=job.command,
-            last_lines=tuple(job.last_lines),
+            last_lines=job.tail.lines,
             in_flight=job.watch.in_flight if job.watch is not None else None,
         )
         self.ended[message.key] = result
@@ -194,8 +218,8 @@ class _Crew:
         migration = job.watch.read(text) if job.watch is not None and message.stream == "stdout" else None
         if migration is not None:
             yield self._progress(job, message.key, migration)
+        job.tail.take(message, text)
         if message.is_complete:
-            job.last_lines.append(text)
             yield StepOutput(step=message.key, alias=job.alias, stream=message.stream, text=text)
 
     def _progress(self, job: _Job, key: str, migration: MigrationId) -> StepProgress:

@@ -28,7 +28,7 @@ class StepResult(Value):
     seconds: float = 0.0
     command: tuple[str, ...] = ()
     last_lines: tuple[str, ...] = ()
-    """The end of what it printed, both streams in the order of arrival; at most 25 lines."""
+    """The end of what it printed, both streams in the order in which the lines began; at most 25."""
     in_flight: MigrationId | None = None
     """The migration it had announced and not finished."""
     because: str | None = None

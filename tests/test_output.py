@@ -1,0 +1,316 @@
+"""What is printed, in every format and on every kind of terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from support.cli import EXECUTABLE, clean_environment, dbmigrate
+from support.projects import Project, applied, create, failing, migration, model, simple_app, write_project
+
+from dbmigrate.models.reports import Envelope
+from dbmigrate.schema import envelope_schema
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def on_a_terminal(
+    project: Project, *arguments: str, columns: int = 80, **environment: str
+) -> tuple[int | None, list[str]]:
+    """Run on a real terminal and return the exit code and what it was sent, line by line, colour and all."""
+    child = pexpect.spawn(
+        str(EXECUTABLE),
+        list(arguments),
+        cwd=str(project.root),
+        env=clean_environment(**{"TERM": "xterm-256color", **environment}),
+        dimensions=(30, columns),
+        encoding="utf-8",
+        timeout=60,
+    )
+    text = child.read()
+    child.close()
+    return child.exitstatus, text.replace("\r\n", "\n").split("\n")
+
+
+def without_control(lines: list[str]) -> list[str]:
+    """Return the lines without escape sequences."""
+    return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in lines]
+
+
+@pytest.mark.parametrize("command", ["all", "run --app blog", "plan --sql", "status", "info"])
+def test_every_answer_is_one_document_that_its_model_reads(sample: Project, command: str) -> None:
+    outcome = dbmigrate(*command.split(), "--format", "json", cwd=sample.root).expect(0)
+
+    envelope = Envelope.model_validate_json(outcome.stdout)
+    assert envelope.command == command.split()[0]
+    assert envelope.result is not None
+    assert outcome.stderr == ""
+
+
+def test_the_published_schema_is_that_of_the_models() -> None:
+    assert (DOCS / "schema" / "envelope.json").read_text() == envelope_schema(), (
+        "write it again: python -m dbmigrate.schema > docs/schema/envelope.json (a key that goes away breaks scripts)"
+    )
+
+
+def test_no_key_of_the_published_schema_went_away() -> None:
+    published = json.loads((DOCS / "schema" / "envelope.json").read_text())
+
+    required = {name: set(part.get("properties", ())) for name, part in published["$defs"].items()}
+    assert {"code", "name"} <= required["ExitReport"]
+    assert {"alias", "status", "applied", "remaining", "failure"} <= required["DatabaseResult"]
+
+
+def test_a_run_that_failed_is_a_document_too(tmp_path: Path) -> None:
+    app = {"models.py": model(), "migrations/0001_initial.py": migration("migrations.RunPython(fail)", head=failing())}
+    project = write_project(tmp_path, {"core": app})
+
+    outcome = dbmigrate("all", "--skip-makemigrations", "--format", "json", cwd=project.root).expect(30)
+
+    failure = outcome.json["result"]["run"]["databases"][0]["failure"]
+    assert (
+        failure["kind"],
+        failure["migration"],
+        failure["rolled_back"],
+        failure["exit_code"],
+        failure["message"],
+    ) == (
+        "command",
+        "core.0001_initial",
+        True,
+        1,
+        "RuntimeError: boom",
+    )
+
+
+def test_the_terminal_shows_the_words_of_the_reference_and_a_summary(sample: Project) -> None:
+    code, lines = on_a_terminal(sample, "all")
+
+    text = "\n".join(without_control(lines))
+    assert code == 0
+    for words in (
+        "🚀 Migrating all databases...",
+        "🔄 Migrating database: blog_db",
+        "📦 Migrating app: blog",
+        "Migrations completed for blog_db",
+        "Constance migrated successfully",
+        "All migrations completed successfully",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_no_line_of_the_live_view_is_wider_than_the_terminal(sample: Project, columns: int) -> None:
+    _, lines = on_a_terminal(sample, "all", columns=columns)
+
+    frames = [line for line in without_control(lines) if "/33" in line or "/6" in line]
+    assert frames
+    assert all(len(part) <= columns for line in frames for part in line.split("\r"))
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "true"}])
+def test_no_colour_where_it_is_not_wanted(sample: Project, environment: dict[str, str]) -> None:
+    _, lines = on_a_terminal(sample, "all", **environment)
+
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", "\n".join(lines))
+
+
+def test_no_emoji_where_the_terminal_cannot_show_them(sample: Project) -> None:
+    environment = {"PYTHONIOENCODING": "ascii", "LANG": "C", "PYTHONUTF8": "0"}
+
+    _, lines = on_a_terminal(sample, "all", **environment)
+
+    assert all(line.isascii() for line in lines)
+
+
+def test_quiet_says_nothing_unless_something_is_wrong(sample: Project) -> None:
+    outcome = dbmigrate("all", "-q", cwd=sample.root).expect(0)
+
+    assert (outcome.stdout, outcome.stderr) == ("", "")
+
+
+def test_verbose_lines_have_a_time_and_what_children_print(sample: Project) -> None:
+    outcome = dbmigrate("all", "-v", cwd=sample.root).expect(0)
+
+    assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[default\]   Running migrations:$", outcome.stderr, re.M)
+
+
+def test_what_a_migration_prints_survives_every_format(tmp_path: Path) -> None:
+    nasty = "[bold]x[/] :tada: \\x1b[31mred\\x1b[0m ::error::y \\x00 \\u2028 " + "long" * 3000
+    shout = f"print({nasty!r}.encode().decode('unicode_escape'))"
+    head = f"def shout(apps, schema_editor):\n    {shout}\n    raise SystemExit(3)\n"
+    text = migration(create(), "migrations.RunPython(shout)", head=head)
+    project = write_project(tmp_path, {"core": {"models.py": model(), "migrations/0001_initial.py": text}})
+
+    plain = dbmigrate("all", "-v", cwd=project.root).expect(30)
+    document = dbmigrate("all", "--format", "json", cwd=project.root).expect(30).json
+    code, lines = on_a_terminal(project, "all", "-v")
+
+    assert "[bold]x[/] :tada: red ::error::y" in plain.stderr
+    assert "\x1b" not in plain.stderr
+    assert "\x00" not in plain.stderr
+    assert any(
+        "[bold]x[/] :tada:" in line for line in document["result"]["run"]["databases"][0]["failure"]["last_lines"]
+    )
+    assert code == 30
+    assert any("[bold]x[/] :tada: red ::error::y" in line for line in without_control(lines))
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run(sample: Project) -> None:
+    shell = f"{EXECUTABLE} all -v 2>&1 | head -n 1"
+
+    ended = subprocess.run(
+        ["sh", "-c", shell], cwd=sample.root, env=clean_environment(), capture_output=True, text=True, timeout=60
+    )
+
+    assert ended.stdout.count("\n") == 1
+    assert "blog.0004_fill_slugs" in applied(sample.database("blog_db"))
+
+
+def waiting_project(tmp_path: Path) -> tuple[Project, Path, Path]:
+    """Return a project whose first database waits for the file `go` after it wrote the file `ready`."""
+    ready, go = tmp_path / "ready", tmp_path / "go"
+    head = f"""\
+import pathlib, time
+
+def wait(apps, schema_editor):
+    pathlib.Path({str(ready)!r}).touch()
+    deadline = time.monotonic() + 60
+    while not pathlib.Path({str(go)!r}).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+"""
+    app = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(wait)", head=head),
+    }
+    project = write_project(
+        tmp_path / "site",
+        {"core": app, "blog": simple_app()},
+        aliases=("default", "blog_db"),
+        rules={"blog": "blog_db"},
+    )
+    return project, ready, go
+
+
+def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
+    """Start dbmigrate in the background."""
+    return subprocess.Popen(
+        [str(EXECUTABLE), *arguments],
+        cwd=project.root,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(file: Path) -> None:
+    """Wait until a file is there."""
+    import time
+
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < deadline, f"{file} did not appear"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("signum", "code", "name"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_the_first_signal_lets_the_running_migration_finish(tmp_path: Path, signum: int, code: int, name: str) -> None:
+    project, ready, go = waiting_project(tmp_path)
+    process = start(project, "all", "--skip-makemigrations")
+    wait_for(ready)
+
+    process.send_signal(signum)
+    assert process.stderr is not None
+    said = ""
+    while "stopping" not in said:
+        said = process.stderr.readline()
+        assert said, "it ended before it said that it stops"
+    go.touch()
+    _, rest = process.communicate(timeout=60)
+
+    assert process.returncode == code
+    assert "still running: default" in said
+    assert "were not started: blog_db" in rest
+    assert f"exit {code} ({name})" in rest
+    assert "core.0001_initial" in applied(project.database("default"))
+    assert not project.database("blog_db").exists()
+
+
+def test_the_second_interrupt_ends_the_running_migration(tmp_path: Path) -> None:
+    project, ready, _ = waiting_project(tmp_path)
+    process = start(project, "all", "--skip-makemigrations")
+    wait_for(ready)
+
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    while process.poll() is None:  # two signals that arrive at once may be one
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(0.3)
+        except subprocess.TimeoutExpired:
+            continue
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "1 of 2 databases were interrupted: default" in stderr
+    assert "core.0001_initial" not in applied(project.database("default"))
+
+
+def test_an_interrupt_before_anything_was_touched(sample: Project) -> None:
+    ready = sample.root.parent / "ready"
+    sample.append("myproj/settings.py", f"import pathlib, time; pathlib.Path({str(ready)!r}).touch(); time.sleep(60)")
+    process = start(sample, "all")
+    wait_for(ready)
+
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "error: interrupted; nothing was migrated" in stderr
+    assert sample.tables() == {}
+
+
+IMPORTS = """
+import sys
+sys.argv = ["dbmigrate", {word!r}]
+from dbmigrate.__main__ import main
+main()
+print(sorted({{"pydantic", "rich", "InquirerPy", "click"}} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("word", ["--version", "--help"])
+def test_what_scripts_ask_most_loads_nothing(word: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTS.format(word=word)], capture_output=True, text=True, env=os.environ, check=True
+    )
+
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_help_names_every_command_and_global_option(tmp_path: Path) -> None:
+    from dbmigrate.cli.root import COMMANDS, cli
+
+    text = dbmigrate("--help", cwd=tmp_path).expect(0).stdout
+
+    options: list[Any] = [parameter for parameter in cli.params if parameter.name != "help"]
+    names = {max(option.opts, key=len) for option in options} | set(COMMANDS)
+    assert {name for name in names if name not in text} == set()
+    assert dbmigrate("all", "--help", cwd=tmp_path).expect(0).stdout.startswith("Usage: dbmigrate all [OPTIONS]")
+
+
+def test_without_a_command_and_a_terminal_there_is_help_and_a_usage_code(tmp_path: Path) -> None:
+    outcome = dbmigrate(cwd=tmp_path).expect(2)
+
+    assert outcome.stderr.startswith("Usage: dbmigrate")

@@ -1,0 +1,215 @@
+"""The order, the failure policy and the stopping of a run, with children that follow a script."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+from support.children import FakeLauncher, Script
+
+from dbmigrate.models.events import (
+    Event,
+    MakeFinished,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepSkipped,
+    StepStarted,
+    Stopping,
+)
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedMigration, Step
+from dbmigrate.models.selection import Selection
+from dbmigrate.process import ChildMessage, ChildOutput, ChildRequest
+from dbmigrate.redact import Redactor
+from dbmigrate.runner import Workshop, run_makemigrations, run_steps
+
+
+def step(key: str, *, after: tuple[str, ...] = (), needs: tuple[str, ...] = (), migrations: int = 0) -> Step:
+    return Step(
+        id=key,
+        alias=key.split(":")[0],
+        app=None,
+        to=None,
+        arguments=("migrate", f"--database={key}"),
+        migrations=tuple(PlannedMigration(id=f"app.000{number}", does=True) for number in range(1, migrations + 1)),
+        reason="pending",
+        because=(),
+        after=after,
+        needs=needs,
+        scope=None,
+    )
+
+
+def plan(*steps: Step, jobs: int = 4) -> MigrationPlan:
+    return MigrationPlan(
+        selection=Selection(), make=None, databases=(), steps=steps, jobs=jobs, findings=(), constance=None
+    )
+
+
+def workshop(launcher: FakeLauncher, secrets: tuple[str, ...] = ()) -> Workshop:
+    outbox: SimpleQueue[ChildMessage] = SimpleQueue()
+
+    def request(work: Step | MakeMigrations) -> ChildRequest:
+        key = work.id if isinstance(work, Step) else "makemigrations"
+        return ChildRequest(key, ("python", "manage.py", *work.arguments), Path("/srv"), {})
+
+    ticks = iter(range(10_000))
+    return Workshop(launcher, outbox, request, Redactor(secrets), clock=lambda: float(next(ticks)))
+
+
+def run(launcher: FakeLauncher, planned: MigrationPlan, *, keep_going: bool = False) -> list[Event]:
+    return list(run_steps(planned, workshop(launcher), keep_going=keep_going))
+
+
+def statuses(events: list[Event]) -> dict[str, str]:
+    return {event.result.id: event.result.status for event in events if isinstance(event, StepFinished | StepSkipped)}
+
+
+CHAIN = (step("default"), step("blog", after=("default",)), step("shop", after=("blog",), needs=("blog",)))
+
+
+def test_a_step_starts_after_the_ones_it_waits_for() -> None:
+    launcher = FakeLauncher()
+
+    events = run(launcher, plan(*CHAIN))
+
+    assert launcher.started == ["default", "blog", "shop"]
+    assert statuses(events) == {"default": "ok", "blog": "ok", "shop": "ok"}
+
+
+def test_independent_steps_start_together_up_to_the_number_of_jobs() -> None:
+    launcher = FakeLauncher({key: Script(ends_on=signal.SIGINT) for key in "abc"})
+    events = run_steps(plan(step("a"), step("b"), step("c"), jobs=2), workshop(launcher), keep_going=False)
+
+    started = [next(events) for _ in range(2)]
+
+    assert [event.step.id for event in started if isinstance(event, StepStarted)] == ["a", "b"]
+    assert launcher.started == ["a"]  # b starts when the caller asks for more
+    launcher.children["a"].send_signal(signal.SIGINT)
+    rest = iter(events)
+    assert isinstance(next(rest), StepFinished)
+    assert launcher.started == ["a", "b"]
+
+
+def test_after_a_failure_nothing_new_starts() -> None:
+    launcher = FakeLauncher({"default": Script(lines=("boom",), code=1)})
+
+    events = run(launcher, plan(*CHAIN))
+
+    assert launcher.started == ["default"]
+    assert statuses(events) == {"default": "failed", "blog": "not-run", "shop": "not-run"}
+
+
+def test_keep_going_goes_on_with_what_does_not_need_the_failed_step() -> None:
+    launcher = FakeLauncher({"blog": Script(code=1)})
+
+    events = run(launcher, plan(*CHAIN, step("news", after=("default",)), jobs=1), keep_going=True)
+
+    assert statuses(events) == {"default": "ok", "blog": "failed", "shop": "not-run", "news": "ok"}
+    skipped = next(event for event in events if isinstance(event, StepSkipped))
+    assert skipped.result.because == "blog"
+
+
+def test_what_runs_may_finish_after_a_failure_elsewhere() -> None:
+    launcher = FakeLauncher({"a": Script(code=1), "b": Script(code=0)})
+
+    assert statuses(run(launcher, plan(step("a"), step("b"), step("c"), jobs=2))) == {
+        "a": "failed",
+        "b": "ok",
+        "c": "not-run",
+    }
+
+
+def test_a_process_that_cannot_start_is_a_failed_step() -> None:
+    events = run(FakeLauncher({"default": Script(cannot_start="No such file or directory")}), plan(*CHAIN))
+
+    finished = next(event for event in events if isinstance(event, StepFinished))
+    assert (finished.result.exit_code, finished.result.because) == (
+        None,
+        "python could not be started: No such file or directory",
+    )
+
+
+def test_the_migration_in_flight_is_told_with_its_number() -> None:
+    lines = ("Running migrations:", "  Applying app.0001... OK", "  Applying app.0002...", "Traceback", "ValueError: x")
+    events = run(FakeLauncher({"a": Script(lines=lines, code=1)}), plan(step("a", migrations=3)))
+
+    progress = [event for event in events if isinstance(event, StepProgress)]
+    assert [(event.migration, event.position, event.total) for event in progress] == [
+        ("app.0001", 1, 3),
+        ("app.0002", 2, 3),
+    ]
+    finished = next(event for event in events if isinstance(event, StepFinished))
+    assert (finished.result.in_flight, finished.result.last_lines) == ("app.0002", lines)
+
+
+def test_only_the_last_lines_of_a_child_are_kept() -> None:
+    events = run(FakeLauncher({"a": Script(lines=tuple(map(str, range(1000))))}), plan(step("a")))
+
+    finished = next(event for event in events if isinstance(event, StepFinished))
+    assert finished.result.last_lines == tuple(map(str, range(975, 1000)))
+
+
+def test_a_line_with_a_secret_never_becomes_an_event() -> None:
+    launcher = FakeLauncher({"a": Script(lines=("password is hunter2",))})
+
+    events = list(run_steps(plan(step("a")), workshop(launcher, ("hunter2",)), keep_going=False))
+
+    assert [event.text for event in events if isinstance(event, StepOutput)] == ["password is ***"]
+
+
+def test_the_first_signal_lets_what_runs_finish_and_starts_nothing_new() -> None:
+    launcher = FakeLauncher({"default": Script(then_stop=(signal.SIGTERM,))})
+
+    events = run(launcher, plan(*CHAIN))
+
+    assert statuses(events) == {"default": "ok", "blog": "not-run", "shop": "not-run"}
+    assert launcher.children["default"].signals == []
+    assert [(event.rung, event.signal, event.running) for event in events if isinstance(event, Stopping)] == [
+        (1, signal.SIGTERM, ("default",))
+    ]
+
+
+@pytest.mark.parametrize(("times", "last"), [(2, signal.SIGINT), (3, signal.SIGTERM), (4, signal.SIGKILL)])
+def test_further_signals_interrupt_terminate_and_kill(times: int, last: int) -> None:
+    script = Script(then_stop=(signal.SIGINT,) * times, ends_on=last)
+    launcher = FakeLauncher({"default": script})
+
+    events = run(launcher, plan(*CHAIN))
+
+    assert statuses(events)["default"] == "interrupted"
+    assert launcher.children["default"].signals[-1] == last
+
+
+def test_makemigrations_is_told_from_its_start_to_its_end() -> None:
+    launcher = FakeLauncher({"makemigrations": Script(lines=("Migrations for 'app':",), code=3)})
+    make = MakeMigrations(apps=("app",), changes=(), arguments=("makemigrations", "app"))
+
+    events = list(run_makemigrations(make, workshop(launcher)))
+
+    assert [event.type for event in events] == ["make-started", "step-output", "make-finished"]
+    assert isinstance(events[-1], MakeFinished)
+    assert events[-1].result.exit_code == 3
+
+
+def test_a_line_that_is_never_finished_stands_where_it_began() -> None:
+    launcher = FakeLauncher()
+    shop = workshop(launcher)
+
+    def speak(key: str) -> None:
+        for stream, text, is_complete in (
+            ("stdout", "  Applying app.0001...", False),
+            ("stderr", "Traceback", True),
+            ("stderr", "ValueError: x", True),
+            ("stdout", "  Applying app.0001...", True),
+        ):
+            shop.outbox.put(ChildOutput(key, stream, text, is_complete))  # type: ignore[arg-type]
+
+    launcher.on_start = speak
+
+    events = list(run_steps(plan(step("a", migrations=1)), shop, keep_going=False))
+
+    finished = next(event for event in events if isinstance(event, StepFinished))
+    assert finished.result.last_lines == ("  Applying app.0001...", "Traceback", "ValueError: x")
