@@ -18,6 +18,8 @@ demo: .venv/.demo ## migrate the three databases of the sample project (again: n
 	$(BIN)/dbmigrate status --project .demo
 
 test: .venv/.dev ## run the tests (ARGS="tests/test_x.py -k name" for some of them)
+	@$(BIN)/python -m compileall -q src/dbmigrate
+	@$(BIN)/python tests/support/environments.py
 	$(BIN)/python -m pytest -n auto --dist worksteal -r s $(ARGS)
 
 check: .venv/.dev ## formatting, lint, types, import contracts, Python 3.8 syntax where it is needed

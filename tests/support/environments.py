@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,10 @@ RECIPES = {
     "django42": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12"), ("Django==4.2.*", "django-constance>=4")),
     "django52": Recipe(("3.10", "3.11", "3.12", "3.13"), ("Django==5.2.*", "django-constance>=4")),
     "newest": Recipe(("3.14", "3.13", "3.12"), ("Django>=6.0", "django-constance>=4")),
+    "axes-and-silk-old": Recipe(("3.8", "3.9", "3.10"), ("Django==3.2.*", "django-axes", "django-silk")),
+    "axes-and-silk-new": Recipe(("3.13", "3.12", "3.11", "3.10"), ("Django", "django-axes", "django-silk")),
+    "wagtail-old": Recipe(("3.8", "3.9", "3.10", "3.11"), ("Django==4.2.*", "wagtail==5.2.*", "django-axes")),
+    "wagtail-new": Recipe(("3.13", "3.12", "3.11", "3.10"), ("wagtail>=7", "django-axes")),
     "no-django": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12", "3.13"), ()),
 }
 
@@ -54,11 +59,21 @@ def environment(name: str) -> str:
 
 def _make(folder: Path, base: str, packages: tuple[str, ...]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([base, "-m", "venv", str(folder)], check=True, timeout=100)
+    subprocess.run([base, "-m", "venv", str(folder)], check=True, timeout=300)
     if packages:
         install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, *packages], check=True, timeout=300)
+        subprocess.run([*install, *packages], check=True, timeout=600)
     (folder / "done").touch()
+
+
+def make_all() -> None:
+    """Make every environment there is a Python for, several at a time, so that no test has to wait for it."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for name, result in [(name, pool.submit(environment, name)) for name in RECIPES]:
+            try:
+                result.result()
+            except pytest.skip.Exception as skipped:
+                print(f"{name}: {skipped.msg}")  # noqa: T201 - the one line of a program
 
 
 def find_python(version: str) -> str | None:
@@ -70,3 +85,7 @@ def find_python(version: str) -> str | None:
         if candidate and subprocess.run([candidate, "-c", "import sys"], capture_output=True).returncode == 0:
             return candidate
     return None
+
+
+if __name__ == "__main__":
+    make_all()

@@ -1,0 +1,162 @@
+"""Applications and a project that nobody here wrote, given more databases, against what plain Django commands give."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.cli import clean_environment, dbmigrate, manage
+from support.environments import environment
+from support.projects import Project, applied, write_project
+
+CONTRIB = tuple(f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions", "admin", "messages"))
+APPLICATIONS = ("axes", "silk")
+ALIASES = ("default", "audit", "profiling")
+RULES = {"axes": "audit", "silk": "profiling"}
+
+MORE_SETTINGS = """\
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+TEMPLATES = [{
+    "BACKEND": "django.template.backends.django.DjangoTemplates",
+    "APP_DIRS": True,
+    "OPTIONS": {"context_processors": [
+        "django.template.context_processors.request",
+        "django.contrib.auth.context_processors.auth",
+        "django.contrib.messages.context_processors.messages",
+    ]},
+}]
+ROOT_URLCONF = "urls"
+"""
+
+DOCS_ROUTERS = """\
+class AxesRouter:
+    def allow_migrate(self, db, app_label, **hints):
+        return db == "audit" if app_label == "axes" else None
+
+class SilkRouter:
+    def allow_migrate(self, db, app_label, **hints):
+        return db == "profiling" if app_label == "silk" else None
+"""
+
+
+def applications_project(folder: Path, kind: str) -> Project:
+    """Write a site with both applications and three databases."""
+    settings = MORE_SETTINGS
+    if kind == "docs":
+        settings += 'DATABASE_ROUTERS = ["docs_routers.AxesRouter", "docs_routers.SilkRouter"]\n'
+    project = write_project(
+        folder,
+        {},
+        aliases=ALIASES,
+        contrib=(*CONTRIB, *APPLICATIONS),
+        rules=RULES if kind == "rules" else None,
+        settings=settings,
+    )
+    project.write("urls.py", "urlpatterns = []")
+    project.write("docs_routers.py", DOCS_ROUTERS)
+    return project
+
+
+@pytest.mark.parametrize("age", ["old", "new"])
+def test_with_a_router_that_answers_always_each_database_is_as_plain_django_leaves_it(tmp_path: Path, age: str) -> None:
+    python = environment(f"axes-and-silk-{age}")
+    ours, plain = applications_project(tmp_path / "ours", "rules"), applications_project(tmp_path / "plain", "rules")
+    manage("migrate", "--database=default", cwd=plain.root, python=python)
+    manage("migrate", "axes", "--database=audit", cwd=plain.root, python=python)
+    manage("migrate", "silk", "--database=profiling", cwd=plain.root, python=python)
+
+    dbmigrate("all", "--python", python, cwd=ours.root).expect(0)
+
+    assert ours.tables() == plain.tables()
+    assert [sorted(applied(ours.database(alias))) for alias in ALIASES] == [
+        sorted(applied(plain.database(alias))) for alias in ALIASES
+    ]
+    manage("migrate", "axes", "--check", "--database=audit", cwd=ours.root, python=python)
+    assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
+
+
+@pytest.mark.parametrize("age", ["old", "new"])
+def test_with_routers_as_djangos_docs_show_them_only_the_routed_tables_are_there(tmp_path: Path, age: str) -> None:
+    python = environment(f"axes-and-silk-{age}")
+    ours, plain = applications_project(tmp_path / "ours", "docs"), applications_project(tmp_path / "plain", "docs")
+    manage("migrate", "--database=default", cwd=plain.root, python=python)
+
+    dbmigrate("all", "--python", python, cwd=ours.root).expect(0)
+
+    found = ours.tables()
+    assert found["default"] == plain.tables()["default"]
+    assert {name.split("_")[0] for name in found["audit"]} == {"axes", "django"}
+    assert {name.split("_")[0] for name in found["profiling"]} == {"silk", "django"}
+    assert (found["audit"] | found["profiling"]) & found["default"] == {"django_migrations"}
+    assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
+
+
+@pytest.mark.parametrize("age", ["old", "new"])
+def test_without_a_router_everything_is_on_default_and_the_others_are_left_alone(tmp_path: Path, age: str) -> None:
+    python = environment(f"axes-and-silk-{age}")
+    ours, plain = applications_project(tmp_path / "ours", "none"), applications_project(tmp_path / "plain", "none")
+    manage("migrate", "--database=default", cwd=plain.root, python=python)
+
+    outcome = dbmigrate("all", "--python", python, cwd=ours.root).expect(0)
+
+    assert ours.tables() == plain.tables()
+    assert outcome.stderr.count("warning: DBM206") == 2
+
+
+WAGTAIL_SETTINGS = """\
+from pathlib import Path
+
+from .dev import *
+
+INSTALLED_APPS += ["axes"]
+MIDDLEWARE += ["axes.middleware.AxesMiddleware"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+DATABASES = {
+    name: {"ENGINE": "django.db.backends.sqlite3", "NAME": Path(BASE_DIR) / (name + ".sqlite3")}
+    for name in ("default", "audit", "sessions")
+}
+DATABASE_ROUTERS = ["shop_window.routers.Router"]
+"""
+
+WAGTAIL_ROUTER = """\
+class Router:
+    rules = {"axes": "audit", "sessions": "sessions"}
+
+    def allow_migrate(self, db, app_label, **hints):
+        return db == self.rules.get(app_label, "default")
+"""
+
+
+def wagtail_project(folder: Path, python: str) -> Project:
+    """Let `wagtail start` write a site, and give it an audit and a session database."""
+    folder.mkdir()
+    start = [str(Path(python).parent / "wagtail"), "start", "shop_window", str(folder)]
+    subprocess.run(start, check=True, capture_output=True, env=clean_environment(), timeout=60)
+    project = Project(folder)
+    project.write("shop_window/settings/three.py", WAGTAIL_SETTINGS)
+    project.write("shop_window/routers.py", WAGTAIL_ROUTER)
+    text = (folder / "manage.py").read_text()
+    project.write("manage.py", text.replace("shop_window.settings.dev", "shop_window.settings.three"))
+    return project
+
+
+@pytest.mark.parametrize("age", ["old", "new"])
+def test_a_wagtail_site_with_three_databases(tmp_path: Path, age: str) -> None:
+    python = environment(f"wagtail-{age}")
+    ours, plain = wagtail_project(tmp_path / "ours", python), wagtail_project(tmp_path / "plain", python)
+    manage("migrate", "--database=default", cwd=plain.root, python=python)
+    manage("migrate", "axes", "--database=audit", cwd=plain.root, python=python)
+    manage("migrate", "sessions", "--database=sessions", cwd=plain.root, python=python)
+
+    dbmigrate("all", "--settings", "shop_window.settings.three", "--python", python, cwd=ours.root).expect(0)
+
+    assert ours.tables() == plain.tables()
+    assert len(ours.tables()["default"]) > 40
+    assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
