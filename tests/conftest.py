@@ -33,7 +33,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlS
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Turn a skipped service test into a failure where CI asks for that."""
-    report: pytest.TestReport = yield  # type: ignore[assignment,misc]
+    report: pytest.TestReport = yield  # type: ignore[assignment]
     wanted = [name for name in SERVICES if item.get_closest_marker(name)]
     if report.skipped and wanted and os.environ.get(REQUIRE_SERVICES):
         report.outcome = "failed"

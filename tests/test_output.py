@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def on_a_terminal(
-    project: Project, *arguments: str, columns: int = 80, **environment: str
+    project: Project, *arguments: str, columns: int = 80, environment: Mapping[str, str] | None = None
 ) -> tuple[int | None, list[str]]:
     """Run on a real terminal and return the exit code and what it was sent, line by line, colour and all."""
     child = pexpect.spawn(
         str(EXECUTABLE),
         list(arguments),
         cwd=str(project.root),
-        env=clean_environment(**{"TERM": "xterm-256color", **environment}),
+        env=clean_environment(**{"TERM": "xterm-256color", **(environment or {})}),
         dimensions=(30, columns),
         encoding="utf-8",
         timeout=60,
@@ -118,7 +119,7 @@ def test_no_line_of_the_live_view_is_wider_than_the_terminal(sample: Project, co
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "true"}])
 def test_no_colour_where_it_is_not_wanted(sample: Project, environment: dict[str, str]) -> None:
-    _, lines = on_a_terminal(sample, "all", **environment)
+    _, lines = on_a_terminal(sample, "all", environment=environment)
 
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", "\n".join(lines))
 
@@ -126,7 +127,7 @@ def test_no_colour_where_it_is_not_wanted(sample: Project, environment: dict[str
 def test_no_emoji_where_the_terminal_cannot_show_them(sample: Project) -> None:
     environment = {"PYTHONIOENCODING": "ascii", "LANG": "C", "PYTHONUTF8": "0"}
 
-    _, lines = on_a_terminal(sample, "all", **environment)
+    _, lines = on_a_terminal(sample, "all", environment=environment)
 
     assert all(line.isascii() for line in lines)
 

@@ -40,7 +40,7 @@ class PostgresqlServer:
         with psycopg.connect(
             dbname=entry["NAME"], user=entry["USER"], host=entry["HOST"], port=entry["PORT"], autocommit=True
         ) as connection:
-            cursor = connection.execute(sql)  # type: ignore[call-overload]
+            cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
     def tables(self, entry: dict[str, Any]) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.snapshots import (
     app,
@@ -463,7 +465,7 @@ def test_migrations_are_made_for_the_projects_own_apps_alone() -> None:
 
 
 @pytest.mark.parametrize("selected", [{"make_migrations": False}, {"apps": ("core",)}, {"databases": ("default",)}])
-def test_no_migrations_are_made_where_that_was_not_asked_for(selected: dict[str, object]) -> None:
+def test_no_migrations_are_made_where_that_was_not_asked_for(selected: dict[str, Any]) -> None:
     taken = snapshot(database("default", routes(core="yes")), changes=(CHANGE,))
 
     assert plan_of(taken, **selected).make is None
