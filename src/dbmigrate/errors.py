@@ -12,7 +12,6 @@ class ExitCode(IntEnum):
     INTERNAL = 1
     USAGE = 2
     PROJECT = 3
-    DECLINED = 4
     PENDING = 10
     MODEL_CHANGES = 11
     FINDINGS = 13

@@ -1,0 +1,168 @@
+"""What is written down is true: every command of the README runs, every code, check, key and module has its place."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from support.cli import EXECUTABLE, clean_environment
+from support.projects import Project, applied, copy_sample
+
+from dbmigrate.cli.root import COMMANDS
+from dbmigrate.config import DATABASE_KEYS, KEYS
+from dbmigrate.errors import ExitCode
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+SOURCE = ROOT / "src" / "dbmigrate"
+FAILURE_IN = "raise RuntimeError('the disk is full')"
+
+
+def blocks(language: str) -> list[str]:
+    """Return the fenced blocks of the README in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+def shell(script: str, project: Project, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a script with `sh -e`, as the first process of a container would."""
+    path = f"{EXECUTABLE.parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "-e", "-c", script, "entrypoint", *arguments],
+        cwd=project.root,
+        env=clean_environment(PATH=path, **more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=90,
+    )
+
+
+def normal(text: str) -> list[str]:
+    """Return the lines without times and trailing spaces."""
+    return [re.sub(r"\d+\.\d s", "0.0 s", line).rstrip() for line in text.splitlines()]
+
+
+def test_every_console_command_of_the_readme_runs_and_prints_what_stands_there(tmp_path: Path) -> None:
+    project = copy_sample(tmp_path)
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            command, _, expected = part.partition("\n")
+
+            ended = shell(command, project, DBMIGRATE_JOBS="1")
+
+            assert ended.returncode == 0, f"$ {command}\n{ended.stdout}"
+            printed = iter(normal(ended.stdout))
+            for line in normal(expected):
+                assert line == "..." or line in printed, (
+                    f"$ {command}\n{line!r} is not (or not there) in\n{ended.stdout}"
+                )
+
+
+def test_the_ci_recipe_passes_in_order_and_fails_when_a_migration_is_missing(sample: Project) -> None:
+    recipe = blocks("sh")[1]
+
+    good = shell(recipe, sample)
+    text = (sample.root / "shop/models.py").read_text()
+    sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))
+    bad = shell(recipe, sample)
+
+    assert good.returncode == 0, good.stdout
+    assert bad.returncode == 1, bad.stdout
+
+
+@pytest.mark.parametrize("recipe", ["readme", "file"])
+def test_the_entrypoint_serves_after_migrating_and_not_after_a_failure(sample: Project, recipe: str) -> None:
+    script = blocks("sh")[0] if recipe == "readme" else (ROOT / "docs/examples/entrypoint.sh").read_text()
+    server = ("sh", "-c", "echo serving as $$")
+    environment = {"DJANGO_SETTINGS_MODULE": "myproj.settings"}
+
+    good = shell(script, sample, *server, **environment)
+    (sample.root / "blog/migrations/0005_boom.py").write_text(
+        "from django.db import migrations\n\n\ndef fail(apps, schema_editor):\n"
+        f"    {FAILURE_IN}\n\n\nclass Migration(migrations.Migration):\n"
+        '    dependencies = [("blog", "0004_fill_slugs")]\n    operations = [migrations.RunPython(fail)]\n'
+    )
+    bad = shell(script, sample, *server, **environment)
+
+    assert "serving as" in good.stdout
+    assert "blog.0004_fill_slugs" in applied(sample.database("blog_db"))
+    assert "serving as" not in bad.stdout
+    assert bad.returncode == ExitCode.PARTIAL, bad.stdout
+    assert FAILURE_IN.split("'")[1] in bad.stdout
+
+
+def test_the_two_commands_of_the_readme_exist_and_the_demo_says_that_nothing_is_pending() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    demo = ["make", "demo", f"BIN={Path(sys.executable).parent}", "--assume-old=.venv/.demo"]
+
+    runs = [subprocess.run(demo, cwd=ROOT, capture_output=True, text=True, timeout=90) for _ in range(2)]
+
+    assert [ended.returncode for ended in runs] == [0, 0], runs
+    assert "Nothing pending: every database is up to date" in runs[1].stdout
+    assert re.search(r"^test:", makefile, re.M)
+
+
+def test_every_exit_code_has_a_section_and_stands_in_the_readme() -> None:
+    text = (ROOT / "docs/exit-codes.md").read_text()
+
+    documented = {(int(code), name) for code, name in re.findall(r"^## (\d+) (\S+)$", text, re.M)}
+    assert documented == {(code.value, code.label) for code in ExitCode}
+    assert all(re.search(rf"^\| ([\d, ]*\b)?{code}\b", README, re.M) for code, _ in documented)
+
+
+def test_every_check_has_a_section_and_every_section_a_check() -> None:
+    in_source = set(re.findall(r'id="(DBM\d+)"', "".join(file.read_text() for file in SOURCE.glob("checks/*.py"))))
+
+    assert set(re.findall(r"^## (DBM\d+)$", (ROOT / "docs/checks.md").read_text(), re.M)) == in_source
+
+
+def test_every_configuration_key_stands_in_the_readme() -> None:
+    table = README.split("## Configuration")[1].split("## Exit codes")[0]
+
+    assert {key for key in KEYS if f"| `{key}` |" not in table} == set()
+    assert all(f".{key}`" in table for key in DATABASE_KEYS)
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    assert {name for name in COMMANDS if f"| `dbmigrate {name}` |" not in README} == set()
+
+
+def test_every_module_stands_in_the_picture_of_the_architecture() -> None:
+    picture = (ROOT / "docs/architecture.md").read_text()
+
+    names = {path.stem for path in SOURCE.iterdir() if not path.name.startswith("_") and path.suffix != ".typed"}
+    assert {name for name in names if f"{name}.py" not in picture and f"{name}/" not in picture} == set()
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_wheel_has_what_runs_in_the_target_and_the_help(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+    ]
+    subprocess.run([*command, str(ROOT)], check=True, capture_output=True, timeout=90)
+
+    names = set(zipfile.ZipFile(next(tmp_path.glob("dbmigrate-*.whl"))).namelist())
+
+    here = {
+        str(path.relative_to(SOURCE.parent)) for path in SOURCE.rglob("*") if path.suffix in (".py", ".txt", ".typed")
+    }
+    assert here <= names

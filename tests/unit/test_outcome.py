@@ -1,0 +1,126 @@
+"""What became of each database, from the plan, the processes' results and the databases afterwards."""
+
+from __future__ import annotations
+
+import pytest
+from support.snapshots import database, pending, plan_of, routes, snapshot
+
+from dbmigrate.errors import ExitCode
+from dbmigrate.models.result import RunResult, StepResult
+from dbmigrate.models.snapshot import Database, PendingMigration
+from dbmigrate.outcome import build_result
+
+CORE, BLOG = "core.0001_initial", "blog.0001_initial"
+
+
+def default(*waiting: PendingMigration, **more: object) -> Database:
+    return database("default", routes(core="yes", blog="no"), *waiting, **more)
+
+
+def blog_db(*waiting: PendingMigration, **more: object) -> Database:
+    return database("blog_db", routes(core="no", blog="yes"), *waiting, **more)
+
+
+BEFORE = snapshot(default(pending(CORE)), blog_db(pending(BLOG)))
+
+
+def ok(step: str) -> StepResult:
+    return StepResult(id=step, alias=step.split(":")[0], status="ok", exit_code=0, seconds=1.0, command=("migrate",))
+
+
+def failed(step: str, **more: object) -> StepResult:
+    return ok(step).model_copy(update={"status": "failed", "exit_code": 1, "last_lines": ("", "x: y", ""), **more})
+
+
+def not_run(step: str, because: str) -> StepResult:
+    return StepResult(id=step, alias=step.split(":")[0], status="not-run", because=because)
+
+
+def result(*results: StepResult, after: tuple[Database, ...], signal: int | None = None) -> RunResult:
+    return build_result(plan_of(BEFORE), results, snapshot(*after), written=(), signal=signal, seconds=2.0)
+
+
+def statuses(run: RunResult) -> dict[str, str]:
+    return {entry.alias: entry.status for entry in run.databases}
+
+
+def test_what_is_recorded_afterwards_counts_as_applied() -> None:
+    run = result(ok("default"), ok("blog_db:blog"), after=(default(), blog_db()))
+
+    assert statuses(run) == {"default": "migrated", "blog_db": "migrated"}
+    assert [entry.applied for entry in run.databases] == [(CORE,), (BLOG,)]
+    assert (run.exit_code, run.moved) == (ExitCode.OK, ("default", "blog_db"))
+
+
+def test_a_process_that_ended_well_and_recorded_nothing_has_failed() -> None:
+    run = result(ok("default"), ok("blog_db:blog"), after=(default(), blog_db(pending(BLOG))))
+
+    failure = run.databases[1].failure
+    assert failure is not None
+    assert (failure.kind, failure.migration, failure.rolled_back) == ("not-recorded", BLOG, None)
+    assert run.exit_code is ExitCode.PARTIAL
+
+
+@pytest.mark.parametrize(
+    ("transactional", "atomic", "rolled_back"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_whether_the_failed_migration_was_rolled_back(transactional: bool, atomic: bool, rolled_back: bool) -> None:
+    before = snapshot(default(pending(CORE, atomic=atomic)))
+    after = snapshot(default(pending(CORE, atomic=atomic), transactional_ddl=transactional))
+    plan = plan_of(before)
+
+    run = build_result(plan, [failed("default", in_flight=CORE)], after, written=(), signal=None, seconds=1.0)
+
+    failure = run.databases[0].failure
+    assert failure is not None
+    assert (failure.kind, failure.migration, failure.rolled_back, failure.message) == (
+        "command",
+        CORE,
+        rolled_back,
+        "x: y",
+    )
+    assert run.exit_code is ExitCode.FAILED
+
+
+def test_a_failure_after_everything_was_recorded_is_not_a_failed_migration() -> None:
+    run = result(failed("default"), not_run("blog_db:blog", "default"), after=(default(), blog_db(pending(BLOG))))
+
+    failure = run.databases[0].failure
+    assert failure is not None
+    assert (failure.kind, failure.migration, failure.rolled_back) == ("post-migrate", None, None)
+    assert (run.databases[1].status, run.databases[1].waited_for) == ("not-run", "default")
+    assert run.exit_code is ExitCode.PARTIAL
+
+
+def test_a_database_that_went_away_says_so() -> None:
+    run = result(
+        ok("default"),
+        failed("blog_db:blog", in_flight=BLOG),
+        after=(default(), blog_db(state="unreachable", error="connection refused")),
+    )
+
+    failure = run.databases[1].failure
+    assert failure is not None
+    assert failure.message == "the database does not answer any more: connection refused"
+    assert run.databases[1].remaining == (BLOG,)
+
+
+def test_an_interrupted_run_exits_with_its_signal_unless_everything_was_done() -> None:
+    stopped = result(
+        ok("default"), not_run("blog_db:blog", "interrupted"), after=(default(), blog_db(pending(BLOG))), signal=15
+    )
+    done = result(ok("default"), ok("blog_db:blog"), after=(default(), blog_db()), signal=2)
+
+    assert (stopped.exit_code, stopped.databases[1].waited_for) == (ExitCode.TERMINATED, None)
+    assert done.exit_code is ExitCode.OK
+
+
+def test_a_process_that_never_started_is_told_apart() -> None:
+    lost = StepResult(id="default", alias="default", status="failed", because="python could not be started: gone")
+
+    run = result(lost, not_run("blog_db:blog", "default"), after=(default(pending(CORE)), blog_db(pending(BLOG))))
+
+    failure = run.databases[0].failure
+    assert failure is not None
+    assert (failure.kind, failure.message) == ("launch", "python could not be started: gone")
+    assert run.exit_code is ExitCode.FAILED

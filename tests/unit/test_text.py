@@ -1,0 +1,87 @@
+"""Secrets, control characters, names that were meant, and the live view's rows."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.snapshots import database, pending, plan_of, routes, snapshot
+
+from dbmigrate.models.events import PlanReady, StepFinished, StepProgress, StepSkipped, StepStarted
+from dbmigrate.models.result import StepResult
+from dbmigrate.nearest import nearest
+from dbmigrate.redact import HIDDEN, Redactor
+from dbmigrate.renderers.board import Board
+from dbmigrate.renderers.words import duration, exit_words, plural, printable
+
+SECRETS = st.text(min_size=3, max_size=30).filter(lambda text: text.strip() == text and "*" not in text)
+
+
+@given(SECRETS, st.sampled_from(["{}", "password={}!", "postgres://me:{}@host/db", "({})"]))
+def test_a_secret_is_hidden_in_every_form(secret: str, place: str) -> None:
+    redactor = Redactor([secret])
+
+    for form in (secret, repr(secret), quote(secret, safe=""), quote_plus(secret), secret.replace("'", "''")):
+        assert secret not in redactor.scrub(place.format(form)).replace(place.format(""), "")
+
+
+def test_a_password_in_a_url_is_hidden_although_nobody_knows_it_yet() -> None:
+    text = "could not parse postgresql://me:pa55@db.example:5432/x"
+
+    assert Redactor().scrub(text) == f"could not parse postgresql://me:{HIDDEN}@db.example:5432/x"
+
+
+def test_text_without_a_secret_stays_as_it_is() -> None:
+    assert Redactor(["ab", ""]).scrub("about a table") == "about a table"
+
+
+@given(st.text())
+def test_what_is_printed_moves_no_cursor(text: str) -> None:
+    assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", printable(text))
+
+
+def test_colour_and_titles_leave_nothing_behind() -> None:
+    assert printable("\x1b[1;31mred\x1b[0m \x1b]0;title\x07done\ttab") == "red done\ttab"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("blgo_db", "did you mean blog_db?"),
+        ("zzz", "the databases are: default, blog_db"),
+    ],
+)
+def test_the_nearest_name_is_named_or_else_all_of_them(name: str, hint: str) -> None:
+    assert nearest(name, ["default", "blog_db"], what="databases") == hint
+
+
+def test_small_words() -> None:
+    assert (plural(1, "step"), plural(2, "step")) == ("1 step", "2 steps")
+    assert (duration(0.44), duration(125)) == ("0.4 s", "2 min 5 s")
+    assert (exit_words(3), exit_words(-9)) == ("exit 3", "killed by signal 9")
+
+
+def test_the_board_follows_a_run() -> None:
+    plan = plan_of(
+        snapshot(
+            database("default", routes(core="yes", blog="no"), pending("core.0001"), pending("core.0002")),
+            database("blog_db", routes(core="no", blog="yes"), pending("blog.0001")),
+        )
+    )
+    first, second = plan.steps
+    board = Board()
+
+    board.take(PlanReady(plan=plan), now=0)
+    board.take(StepStarted(step=first, command=()), now=1)
+    board.take(StepProgress(step="default", alias="default", migration="core.0002", position=2, total=2), now=2)
+    running = board.rows["default"]
+    board.take(StepFinished(result=StepResult(id="default", alias="default", status="failed", exit_code=1)), now=3)
+    board.take(StepSkipped(result=StepResult(id=second.id, alias="blog_db", status="not-run")), now=3)
+
+    assert (running.state, running.done, running.total, running.current) == ("running", 1, 2, "core.0002")
+    assert running.elapsed(now=2.5) == 1.5
+    assert [(row.alias, row.state) for row in board.rows.values()] == [("default", "failed"), ("blog_db", "not-run")]
+    assert board.rows["default"].elapsed(now=9) == 2
