@@ -170,7 +170,7 @@ def test_going_back_to_a_migration_and_forth_again(sample: Project) -> None:
     back = dbmigrate("run", "--app", "blog", "--to", "0002", "--format", "json", cwd=sample.root).expect(0)
 
     undone = next(entry for entry in back.json["result"]["run"]["databases"] if entry["alias"] == "blog_db")
-    assert undone["applied"] == ["blog.0004_fill_slugs", "blog.0003_post_slug"]
+    assert undone["undone"] == ["blog.0004_fill_slugs", "blog.0003_post_slug"]
     assert [name for name in applied(sample.database("blog_db")) if name.startswith("blog.")] == [
         "blog.0001_initial",
         "blog.0002_tags",
@@ -444,3 +444,54 @@ def test_the_interpreter_that_dbmigrate_runs_in_is_used_where_there_is_no_other(
 
     choices = {entry["key"]: entry for entry in outcome.json["result"]["choices"]}
     assert choices["python"]["value"] == sys.executable
+
+
+def test_a_project_without_a_default_database(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {"core": simple_app()},
+        aliases=("default", "main"),
+        settings='DATABASES["default"] = {}\nDATABASE_ROUTERS = ["main_router.Router"]',
+    )
+    project.write(
+        "main_router.py",
+        """\
+        class Router:
+            def db_for_read(self, model, **hints):
+                return "main"
+
+            db_for_write = db_for_read
+
+            def allow_migrate(self, db, app_label, **hints):
+                return db == "main"
+        """,
+    )
+
+    outcome = dbmigrate("all", "--format", "json", cwd=project.root).expect(0)
+
+    assert statuses(outcome) == {"default": "skipped", "main": "migrated"}
+    assert project.tables() == {"main": {"django_migrations", "core_item"}}
+
+
+def test_an_app_of_squashed_migrations_is_migrated_and_nothing_is_pending_then(tmp_path: Path) -> None:
+    squashed = migration(create()).replace(
+        "    dependencies", '    replaces = [("core", "0001_initial"), ("core", "0002_more")]\n    dependencies'
+    )
+    app = {
+        **simple_app(),
+        "migrations/0002_more.py": migration(after=(("core", "0001_initial"),)),
+        "migrations/0001_squashed_0002_more.py": squashed,
+    }
+    squash = "migrations/0001_squashed_0002_more.py"
+    before = {path: text for path, text in app.items() if path != squash}
+    fresh = write_project(tmp_path / "fresh", {"core": app})
+    halfway = write_project(tmp_path / "halfway", {"core": before})
+    dbmigrate("run", "--app", "core", "--to", "0001_initial", cwd=halfway.root).expect(0)
+    halfway.write(f"core/{squash}", app[squash])
+
+    refused = dbmigrate("run", "--app", "core", "--to", "0001_initial", cwd=fresh.root).expect(2)
+    assert "migration 0001_initial is part of 0001_squashed_0002_more" in refused.stderr
+    for project in (fresh, halfway):
+        dbmigrate("all", cwd=project.root).expect(0)
+        assert "Nothing pending" in dbmigrate("all", cwd=project.root).expect(0).stdout
+        assert "core.0001_squashed_0002_more" in applied(project.database("default"))

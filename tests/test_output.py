@@ -315,3 +315,19 @@ def test_without_a_command_and_a_terminal_there_is_help_and_a_usage_code(tmp_pat
     outcome = dbmigrate(cwd=tmp_path).expect(2)
 
     assert outcome.stderr.startswith("Usage: dbmigrate")
+
+
+def test_a_bug_exits_with_1_and_names_its_log(sample: Project) -> None:
+    fault = "import dbmigrate.app as app\napp.status = lambda work: 1 / 0\n"
+    fault += "from dbmigrate.cli.root import cli\ncli.main(['status'])"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", fault], cwd=sample.root, env=clean_environment(), capture_output=True, text=True
+    )
+
+    assert ended.returncode == 1
+    assert "error: this is a bug in dbmigrate: ZeroDivisionError" in ended.stderr
+    log = re.search(r"the log (\S+\.log)", ended.stderr)
+    assert log is not None
+    assert "Traceback" in Path(log.group(1)).read_text()
+    Path(log.group(1)).unlink()

@@ -37,7 +37,7 @@ from dbmigrate.preflight import check_findings, check_makemigrations, check_reac
 from dbmigrate.process import ChildMessage, ChildRequest, Launcher
 from dbmigrate.routing import Routing, route
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
-from dbmigrate.selecting import check_selection, check_settings
+from dbmigrate.selecting import check_selection, check_settings, check_target
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def review(work: Work, selection: Selection, *, changes: bool) -> Review:
     routing = route(snapshot, work.settings, named=selection.databases)
     check_selection(snapshot, routing, selection)
     plan = build_plan(snapshot, routing, settings=work.settings, selection=selection)
+    check_target(snapshot, selection, targeted_aliases(plan))
     written = plan.make.apps if plan.make is not None else ()
     findings = tuple(
         finding
@@ -84,6 +85,11 @@ def review(work: Work, selection: Selection, *, changes: bool) -> Review:
         if not (finding.id == "DBM101" and set(finding.apps) <= set(written))
     )
     return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings}))
+
+
+def targeted_aliases(plan: MigrationPlan) -> tuple[str, ...]:
+    """Return the databases that the plan looks after, those with nothing pending included."""
+    return tuple(database.alias for database in plan.databases if database.skip in (None, "nothing-pending"))
 
 
 def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review:
@@ -96,8 +102,7 @@ def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review
     """
     reviewed = review(work, selection, changes=changes)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
-    targeted = [database.alias for database in reviewed.plan.databases if database.skip in (None, "nothing-pending")]
-    check_findings(reviewed.findings, targeted)
+    check_findings(reviewed.findings, targeted_aliases(reviewed.plan))
     own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
     check_makemigrations(reviewed.plan.make, own_apps)
     return reviewed

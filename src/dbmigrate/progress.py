@@ -9,7 +9,7 @@ from dbmigrate.models.snapshot import MigrationId
 
 # "  Applying blog.0001_initial... OK" (django/core/management/commands/migrate.py, migration_progress_callback). A
 # migration may print inside that line, so only its beginning is looked at; "... OK" at the end tells that it is over.
-_ANNOUNCED = re.compile(r"^\s*(?:Applying|Unapplying) (\S+\.\S+?)\.\.\.(.*)$")
+_ANNOUNCED = re.compile(r"^\s*(Applying|Unapplying) (\S+\.\S+?)\.\.\.(.*)$")
 _DONE = re.compile(r"\b(OK|FAKED)$")
 
 
@@ -21,6 +21,7 @@ class MigrationWatch:
         self._planned = [migration.id for migration in step.migrations]
         self._seen: list[MigrationId] = []
         self._is_done = True
+        self.is_backwards = False
 
     @property
     def in_flight(self) -> MigrationId | None:
@@ -44,7 +45,8 @@ class MigrationWatch:
             if self._seen and _DONE.search(line.rstrip()):
                 self._is_done = True
             return None
-        migration, rest = match.groups()
+        act, migration, rest = match.groups()
+        self.is_backwards = act == "Unapplying"
         is_new = migration not in self._seen
         if is_new:
             self._seen.append(migration)

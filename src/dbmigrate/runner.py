@@ -226,5 +226,10 @@ class _Crew:
         assert job.watch is not None
         assert job.alias is not None
         return StepProgress(
-            step=key, alias=job.alias, migration=migration, position=job.watch.position, total=job.watch.total
+            step=key,
+            alias=job.alias,
+            migration=migration,
+            position=job.watch.position,
+            total=job.watch.total,
+            backwards=job.watch.is_backwards,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dbmigrate.errors import UsageError
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
@@ -47,6 +49,22 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection) 
             raise UsageError(
                 f"database {alias} takes none of the apps {', '.join(selection.apps)}",
                 hint=f"leave out --database {alias}",
+            )
+
+
+def check_target(snapshot: Snapshot, selection: Selection, aliases: Iterable[str]) -> None:
+    """Do nothing if each of these databases can go to the migration that was asked for.
+
+    Raises:
+        UsageError: on one of them a squashed migration stands for it.
+    """
+    for alias in aliases:
+        database = snapshot.database(alias)
+        if database is not None and database.target_replaced_by is not None:
+            raise UsageError(
+                f"on database {alias} migration {selection.to} is part of {database.target_replaced_by}, "
+                "and Django cannot stop inside of a squashed migration",
+                hint=f"--to {database.target_replaced_by}",
             )
 
 

@@ -76,7 +76,10 @@ def test_the_board_follows_a_run() -> None:
 
     board.take(PlanReady(plan=plan), now=0)
     board.take(StepStarted(step=first, command=()), now=1)
-    board.take(StepProgress(step="default", alias="default", migration="core.0002", position=2, total=2), now=2)
+    board.take(
+        StepProgress(step="default", alias="default", migration="core.0002", position=2, total=2, backwards=False),
+        now=2,
+    )
     running = board.rows["default"]
     board.take(StepFinished(result=StepResult(id="default", alias="default", status="failed", exit_code=1)), now=3)
     board.take(StepSkipped(result=StepResult(id=second.id, alias="blog_db", status="not-run")), now=3)

@@ -36,6 +36,7 @@ def describe_database(connection, disk, routes, target):
         "inconsistent": None,
         "pending": [],
         "targeted": None,
+        "target_replaced_by": None,
         "existing": [],
         "unsynced": [],
     }
@@ -71,7 +72,7 @@ def _describe_contents(connection, state, disk, routes, routed, target):
     describe = _migration_describer(connection, loader, effects)
     known = {key: row for key, row in loader.applied_migrations.items() if key in loader.disk_migrations}
     recorded = [(row.applied, key) for key, row in known.items() if getattr(row, "applied", None) is not None]
-    targeted = None if target is None else plan_to(loader, *target)
+    targeted, replaced_by = (None, None) if target is None else plan_to(loader, *target)
     return {
         "applied": len(known),
         "last_applied": _describe_last(recorded),
@@ -79,6 +80,7 @@ def _describe_contents(connection, state, disk, routes, routed, target):
         "inconsistent": _find_inconsistency(connection, loader) if state == "ok" else None,
         "pending": [describe(*planned) for planned in plan_all(loader)],
         "targeted": None if targeted is None else [describe(*planned) for planned in targeted],
+        "target_replaced_by": replaced_by,
         "existing": [name for name, table in _undecided_tables(loader, routed) if table in tables],
         "unsynced": [name for name, table in _unmigrated_tables(loader, routed) if table not in tables],
     }

@@ -60,15 +60,17 @@ def plan_all(loader):
 
 
 def plan_to(loader, app_label, name):
-    """Return what `migrate APP NAME` would run there; None if the app has no migrations.
+    """Return (what `migrate APP NAME` would run there, the squashed migration that stands in its place there).
+
+    The first is None where the app has no migrations or the second is not None.
 
     Raises:
         BootError: no migration has this name or prefix ("unknown-migration"), or several do ("ambiguous-migration").
     """
     if app_label not in loader.migrated_apps:
-        return None
+        return None, None
     if name == "zero":
-        return _executor(loader).migration_plan([(app_label, None)])
+        return _executor(loader).migration_plan([(app_label, None)]), None
     names = sorted(key[1] for key in loader.disk_migrations if key[0] == app_label)
     matching = [name] if name in names else [candidate for candidate in names if candidate.startswith(name)]
     if len(matching) != 1:
@@ -79,7 +81,9 @@ def plan_to(loader, app_label, name):
     # (django/core/management/commands/migrate.py, since 4.0).
     if target not in loader.graph.nodes and target in loader.replacements:
         target = loader.replacements[target].replaces[-1]
-    return _executor(loader).migration_plan([target])
+    if target not in loader.graph.nodes:
+        return None, next(key[1] for key, squashed in loader.replacements.items() if target in squashed.replaces)
+    return _executor(loader).migration_plan([target]), None
 
 
 def _executor(loader):

@@ -67,6 +67,8 @@ class StepProgress(Value):
     position: int
     """1 for the first migration of the step."""
     total: int
+    backwards: bool
+    """Whether it is taken back."""
 
 
 class StepFinished(Value):

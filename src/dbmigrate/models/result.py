@@ -64,7 +64,9 @@ class DatabaseResult(Value):
     owner: str | None
     """For a "same": the alias that looks after this database."""
     applied: tuple[MigrationId, ...]
-    """Recorded (or undone) by this run, in plan order, as the database says afterwards."""
+    """Recorded by this run, in plan order, as the database says afterwards."""
+    undone: tuple[MigrationId, ...]
+    """Taken back by this run, in plan order, as the database says afterwards."""
     only_recorded: int
     """How many of `applied` did nothing there, because the routers refuse all of their operations."""
     remaining: tuple[MigrationId, ...]
@@ -90,8 +92,8 @@ class RunResult(Value):
 
     @property
     def moved(self) -> tuple[str, ...]:
-        """Aliases on which at least one migration was applied."""
-        return tuple(database.alias for database in self.databases if database.applied)
+        """Aliases on which at least one migration was applied or undone."""
+        return tuple(database.alias for database in self.databases if database.applied or database.undone)
 
     @property
     def unfinished(self) -> tuple[DatabaseResult, ...]:

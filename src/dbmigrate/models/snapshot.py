@@ -145,6 +145,8 @@ class Database(Value):
     """Not recorded, in the order Django would run them (source: MigrationExecutor.migration_plan)."""
     targeted: tuple[PendingMigration, ...] | None = None
     """What it takes to get to the migration that was asked for; None if none was."""
+    target_replaced_by: str | None = None
+    """Name of the squashed migration that stands here for the one that was asked for; None if none does."""
     routes: dict[str, AppRoute]
     """By app label: every installed app."""
     existing: tuple[str, ...]

@@ -61,7 +61,8 @@ class PlainRenderer:
                     self._say(event.step.alias, because)
                 self._say_verbose(event.step.alias, "$ " + " ".join(event.command))
             case StepProgress():
-                self._say(event.alias, f"Applying {event.migration} ({event.position} of {event.total})")
+                act = "Undoing" if event.backwards else "Applying"
+                self._say(event.alias, f"{act} {event.migration} ({event.position} of {event.total})")
             case StepOutput():
                 self._say_verbose(event.alias, "  " + event.text)
             case StepFinished():

@@ -105,8 +105,8 @@ class Page:
         elif plan.selection.make_migrations and plan.selection.is_everything:
             self._line("No changes detected")
         if plan.steps:
-            at_once = f"up to {plan.jobs} databases at once" if plan.jobs > 1 else "one database after the other"
-            self._title(f"{words.plural(len(plan.steps), 'step')}, {at_once}")
+            at_once = f", up to {plan.jobs} databases at once" if plan.jobs > 1 else ""
+            self._title(f"{words.plural(len(plan.steps), 'step')}{at_once}")
         for number, step in enumerate(plan.steps, 1):
             self._show_step(number, step)
         skipped = [database for database in plan.databases if database.skip is not None]

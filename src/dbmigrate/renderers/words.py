@@ -103,7 +103,7 @@ def database_sentence(database: DatabaseResult) -> str:
     """Return what became of one database."""
     match database.status:
         case "migrated":
-            return counts(len(database.applied), database.only_recorded)
+            return done(database)
         case "unchanged":
             return SKIPS["nothing-pending"] if database.skip else "nothing was pending"
         case "skipped":
@@ -119,8 +119,15 @@ def database_sentence(database: DatabaseResult) -> str:
             return f"not started{cause}{_moved(database)}; {plural(len(database.remaining), 'migration')} pending"
 
 
+def done(database: DatabaseResult) -> str:
+    """Return what was applied and undone on one database."""
+    if database.undone:
+        return f"{plural(len(database.undone), 'migration')} undone"
+    return counts(len(database.applied), database.only_recorded)
+
+
 def _moved(database: DatabaseResult) -> str:
-    return f", after {plural(len(database.applied), 'migration')}" if database.applied else ""
+    return f", after {done(database)}" if database.applied or database.undone else ""
 
 
 def failure_subject(failure: Failure) -> str:
