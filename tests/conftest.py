@@ -10,7 +10,7 @@ import pytest
 from support.postgresql import PostgresqlServer, running_server
 from support.projects import Project, copy_sample
 
-REQUIRE_SERVICES = "DBMIGRATE_TESTS_REQUIRE_SERVICES"
+REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
 SERVICES = ("postgresql",)
 
 

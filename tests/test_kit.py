@@ -48,5 +48,5 @@ def test_a_skipped_service_test_fails_where_services_are_required(tmp_path: Path
             [*command, str(tests)], env={**environment, **more}, cwd=tmp_path, capture_output=True
         ).returncode
 
-    environment.pop("DBMIGRATE_TESTS_REQUIRE_SERVICES", None)
-    assert (run(), run(DBMIGRATE_TESTS_REQUIRE_SERVICES="1")) == (0, 1)
+    environment.pop("TESTS_REQUIRE_SERVICES", None)
+    assert (run(), run(TESTS_REQUIRE_SERVICES="1")) == (0, 1)

@@ -208,10 +208,14 @@ def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack as ^C does, so that the host is ended and the exit code says why."""
+def end_on_signals() -> None:
+    """Let SIGINT and SIGTERM unwind the stack, so that the host is ended and the exit code says why.
+
+    SIGINT too: under a shell's `&` it is inherited as ignored, and children would inherit that from here.
+    """
 
     def raise_terminated(signum: int, frame: FrameType | None) -> NoReturn:
         raise Terminated
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, raise_terminated)

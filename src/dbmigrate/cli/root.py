@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from dbmigrate import __version__
-from dbmigrate.cli.context import Terminated, current_session, end_on_sigterm, format_of_line
+from dbmigrate.cli.context import Terminated, current_session, end_on_signals, format_of_line
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.options import GLOBAL_KEY, global_options
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
@@ -51,7 +51,7 @@ class Root(click.Group):
         """Run the command line and leave with its exit code; nothing else in dbmigrate exits the process."""
         arguments = list(sys.argv[1:] if args is None else args)
         options: dict[str, Any] = {}
-        end_on_sigterm()
+        end_on_signals()
         try:
             extra["standalone_mode"] = False
             with self.make_context(prog_name or "dbmigrate", list(arguments)) as context:
