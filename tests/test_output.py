@@ -215,6 +215,16 @@ def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def read_until(process: subprocess.Popen[str], word: str) -> str:
+    """Return the first line on stderr with this word."""
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    while word not in line:
+        assert line, "it ended before it said so"
+        line = process.stderr.readline()
+    return line
+
+
 def wait_for(file: Path) -> None:
     """Wait until a file is there."""
     import time
@@ -234,11 +244,7 @@ def test_the_first_signal_lets_the_running_migration_finish(tmp_path: Path, sign
     wait_for(ready)
 
     process.send_signal(signum)
-    assert process.stderr is not None
-    said = ""
-    while "stopping" not in said:
-        said = process.stderr.readline()
-        assert said, "it ended before it said that it stops"
+    said = read_until(process, "stopping")
     go.touch()
     _, rest = process.communicate(timeout=60)
 
@@ -256,13 +262,8 @@ def test_the_second_interrupt_ends_the_running_migration(tmp_path: Path) -> None
     wait_for(ready)
 
     process.send_signal(signal.SIGINT)
+    read_until(process, "stopping")
     process.send_signal(signal.SIGINT)
-    while process.poll() is None:  # two signals that arrive at once may be one
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(0.3)
-        except subprocess.TimeoutExpired:
-            continue
     _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 130

@@ -76,8 +76,7 @@ class RichRenderer:
             case StepFinished() if event.result.status == "ok" and self._is_last(event):
                 self._say(f"  Migrations completed for {event.result.alias}", "green")
             case Stopping():
-                running = f"; still running: {', '.join(event.running)}" if event.running else ""
-                self._print(f"stopping: nothing new is started{running}", "yellow")
+                self._print(words.stopping(event), "yellow")
             case RunFinished():
                 self._finish(event.result)
             case _:

@@ -68,8 +68,7 @@ class PlainRenderer:
             case StepFinished():
                 self._show_finished(event)
             case Stopping():
-                running = f"; still running: {', '.join(event.running)}" if event.running else ""
-                self._warn(f"stopping (signal {event.signal}): nothing new is started{running}")
+                self._warn(words.stopping(event))
             case RunFinished():
                 self._show_result(event.result)
             case StepSkipped() | MakeFinished():

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from dbmigrate.errors import ExitCode
+from dbmigrate.models.events import Stopping
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, SkipReason, Step
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 
@@ -157,6 +158,14 @@ def failure_lines(database: DatabaseResult, failure: Failure) -> list[str]:
         lines.append("its last lines:")
         lines += [f"  {line}" for line in failure.last_lines]
     return lines
+
+
+def stopping(event: Stopping) -> str:
+    """Return what a signal does, by how many came before."""
+    running = ", ".join(event.running) or "nothing"
+    if event.rung == 1:
+        return f"stopping (signal {event.signal}): nothing new is started, still running: {running}"
+    return f"stopping (signal {event.signal}, number {event.rung}): ending what runs: {running}"
 
 
 def exit_words(code: int) -> str:
