@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import Outcome, dbmigrate, manage
+from support.cli import Outcome, dbmigrate
 from support.environments import SUPPORTED, environment
+from support.plain import after_plain_commands, read_databases
 from support.postgresql import PostgresqlServer
 from support.projects import (
     Project,
@@ -64,16 +65,12 @@ def count_boots(project: Project, settings: str = "myproj/settings.py") -> Path:
 def test_the_sample_is_migrated_as_plain_django_would(name: str, tmp_path: Path) -> None:
     python = environment(name)
     ours, plain = copy_sample(tmp_path / "ours"), copy_sample(tmp_path / "plain")
-    manage("migrate", "--database=default", cwd=plain.root, python=python)
-    manage("migrate", "blog", "--database=blog_db", cwd=plain.root, python=python)
-    manage("migrate", "shop", "--database=shop_db", cwd=plain.root, python=python)
+    commands = ("migrate --database=default", "migrate blog --database=blog_db", "migrate shop --database=shop_db")
+    expected = after_plain_commands(plain, *commands, python=python)
 
     outcome = dbmigrate("all", "--settings", "myproj.settings", "--python", python, cwd=ours.root).expect(0)
 
-    assert ours.tables() == plain.tables()
-    assert {alias: sorted(applied(ours.database(alias))) for alias in ("default", "blog_db", "shop_db")} == {
-        alias: sorted(applied(plain.database(alias))) for alias in ("default", "blog_db", "shop_db")
-    }
+    assert read_databases(ours) == expected
     assert outcome.stdout.endswith("Constance migrated successfully\nAll migrations completed successfully\n")
     assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
 
