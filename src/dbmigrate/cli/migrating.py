@@ -14,33 +14,37 @@ from dbmigrate.errors import ExitCode
 
 if TYPE_CHECKING:
     from dbmigrate.models.selection import Selection
+    from dbmigrate.models.settings import Settings
+
+SETTINGS = ("jobs", "skip_makemigrations")
+"""Options that are configuration keys too; the others are part of the selection and named like its fields."""
 
 
-def flags_of(*, jobs: int | None, skip_makemigrations: bool | None) -> dict[str, Flag]:
-    """Return the configuration keys that these options set."""
-    given = {"jobs": ("--jobs", jobs), "skip_makemigrations": ("--skip-makemigrations", skip_makemigrations)}
-    return {key: Flag(name, value) for key, (name, value) in given.items() if value is not None}
+def _flags(options: Mapping[str, Any]) -> dict[str, Flag]:
+    given = {key: options[key] for key in SETTINGS if options[key] is not None}
+    return {key: Flag(f"--{key.replace('_', '-')}", value) for key, value in given.items()}
 
 
-def select(skip_makemigrations: bool, **asked: Any) -> Selection:
-    """Return the selection; pydantic is loaded only now, while the host boots."""
+def _select(options: Mapping[str, Any], settings: Settings) -> Selection:
+    # Imported here: pydantic is loaded while the host boots.
     from dbmigrate.models.selection import Selection
 
-    return Selection(make_migrations=not skip_makemigrations, **asked)
+    asked = {name: value for name, value in options.items() if name not in SETTINGS}
+    return Selection(make_migrations=not settings.skip_makemigrations, **asked)
 
 
-def migrate(
-    context: click.Context, asked: Mapping[str, Any], flags: Mapping[str, Flag], *, keep_going: bool
-) -> ExitCode:
-    """Migrate what was asked for."""
+def migrate(context: click.Context, options: Mapping[str, Any], *, keep_going: bool, dry_run: bool) -> ExitCode:
+    """Migrate what the command's options ask for; `dry_run` shows the plan instead."""
+    if dry_run:
+        return show_plan(context, options)
     session = current_session(read_global_options(context), context.info_name)
-    with session.open(flags) as (work, renderer):
+    with session.open(_flags(options)) as (work, renderer):
         from dbmigrate import app
         from dbmigrate.models.events import PlanReady, RunFinished
         from dbmigrate.models.reports import RunReport
 
         plan = result = None
-        for event in app.migrate(work, select(work.settings.skip_makemigrations, **asked), keep_going=keep_going):
+        for event in app.migrate(work, _select(options, work.settings), keep_going=keep_going):
             if isinstance(event, PlanReady):
                 plan = event.plan
             if isinstance(event, RunFinished):
@@ -54,19 +58,14 @@ def migrate(
 
 
 def show_plan(
-    context: click.Context,
-    asked: Mapping[str, Any],
-    flags: Mapping[str, Flag],
-    *,
-    sql: bool = False,
-    exit_code: bool = False,
+    context: click.Context, options: Mapping[str, Any], *, sql: bool = False, exit_code: bool = False
 ) -> ExitCode:
     """Show what would be done."""
     session = current_session(read_global_options(context), context.info_name)
-    with session.open(flags) as (work, renderer):
+    with session.open(_flags(options)) as (work, renderer):
         from dbmigrate import app
 
-        report = app.plan(work, select(work.settings.skip_makemigrations, **asked), sql=sql)
+        report = app.plan(work, _select(options, work.settings), sql=sql)
         code = ExitCode.OK
         if exit_code and report.plan.make is not None:
             code = ExitCode.MODEL_CHANGES
