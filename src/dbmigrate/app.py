@@ -65,13 +65,13 @@ class Review:
     plan: MigrationPlan
 
 
-def review(work: Work, selection: Selection, *, changes: bool) -> Review:
+def review(work: Work, selection: Selection, *, changes: bool, records: bool = False) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
-    `changes`: whether to compare the models with the migrations.
+    `changes`: whether to compare the models with the migrations; `records`: whether to list what is applied.
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
-    snapshot = work.host.inspect(changes=changes, target=target)
+    snapshot = work.host.inspect(changes=changes, target=target, records=records)
     check_settings(snapshot, work.settings)
     routing = route(snapshot, work.settings, named=selection.databases)
     check_selection(snapshot, routing, selection)
@@ -120,9 +120,9 @@ def plan(work: Work, selection: Selection, *, sql: bool) -> PlanReport:
     return PlanReport(project=reviewed.snapshot.project, plan=reviewed.plan, sql=statements)
 
 
-def status(work: Work) -> StatusReport:
+def status(work: Work, *, migrations: bool) -> StatusReport:
     """Answer how every database stands; one that does not answer is part of the answer."""
-    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    reviewed = review(work, Selection(make_migrations=False), changes=False, records=migrations)
     return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings)
 
 
@@ -223,7 +223,7 @@ def _new_migrations(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
 
 def _verify(work: Work, results: Sequence[StepResult]) -> Snapshot:
     try:
-        return work.host.inspect(changes=False)
+        return work.host.inspect()
     except ProjectError as error:
         ended = ", ".join(f"{result.id}: {result.status}" for result in results)
         raise PartialError(

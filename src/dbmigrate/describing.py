@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
-from dbmigrate.models.reports import DatabaseStatus, InfoReport, RoutedApp, SettingOrigin, StatusReport
+from dbmigrate.models.reports import DatabaseStatus, InfoReport, MigrationStatus, RoutedApp, SettingOrigin, StatusReport
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, Snapshot
 from dbmigrate.models.target import Target
@@ -21,6 +21,7 @@ def describe_status(
         project=snapshot.project,
         databases=_databases(snapshot, routing, plan),
         findings=tuple(findings),
+        migrations=_migrations(snapshot, routing),
     )
 
 
@@ -67,6 +68,25 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan) -> Data
         only_recorded=sum(not migration.does for migration in planned),
         unknown=len(database.unknown),
         last_applied=database.last_applied,
+    )
+
+
+def _migrations(snapshot: Snapshot, routing: Routing) -> tuple[MigrationStatus, ...] | None:
+    if any(database.records is None and database.state == "ok" for database in snapshot.databases):
+        return None
+    applied: dict[str, dict[str, str]] = {}
+    for database in snapshot.databases:
+        for record in database.records or ():
+            applied.setdefault(record.id, {})[database.alias] = record.at
+    return tuple(
+        MigrationStatus(
+            app=app.label,
+            name=name,
+            belongs_on=routing.aliases_of(app.label),
+            applied_on=applied.get(f"{app.label}.{name}", {}),
+        )
+        for app in snapshot.apps
+        for name in app.migrations
     )
 
 

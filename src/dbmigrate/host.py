@@ -99,11 +99,13 @@ class Host:
             self._redactor = Redactor(started["secrets"])
             self._is_booted = True
 
-    def inspect(self, *, changes: bool, target: tuple[str, str] | None = None) -> Snapshot:
+    def inspect(
+        self, *, changes: bool = False, target: tuple[str, str] | None = None, records: bool = False
+    ) -> Snapshot:
         """Look at the project and at every database.
 
         `changes`: compare the models with the migrations. `target`: app label and migration name, prefix or "zero",
-        for which every database says what it takes to get there.
+        for which every database says what it takes to get there. `records`: list what is applied.
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
@@ -111,7 +113,7 @@ class Host:
         """
         from dbmigrate.models.snapshot import Snapshot
 
-        arguments = {"root": str(self._target.root), "changes": changes, "target": target}
+        arguments = {"root": str(self._target.root), "changes": changes, "target": target, "records": records}
         return Snapshot.model_validate(self._ask("inspect", arguments))
 
     def sql(self, alias: str, migrations: Sequence[PlannedMigration], scope: Scope | None) -> tuple[MigrationSql, ...]:

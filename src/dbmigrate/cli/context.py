@@ -7,19 +7,23 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
 
+import click
+
+from dbmigrate.cli.options import read_global_options
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
 from dbmigrate.discovery import find_project, find_target
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.host import Host
 from dbmigrate.models.settings import Settings
+from dbmigrate.models.target import Target
 from dbmigrate.process import ChildMessage, SpawnLauncher, StopRequested, child_environment
 
 if TYPE_CHECKING:
@@ -34,6 +38,21 @@ class Terminated(BaseException):
     """SIGTERM came while nothing was being migrated."""
 
 
+class HostKeeper(Protocol):
+    """Decides how long a host lives."""
+
+    def open(self, target: Target, environment: Mapping[str, str]) -> AbstractContextManager[Host]:
+        """Return a host of this target for the length of the block."""
+
+
+class OneCommand:
+    """A host for each command: it ends with it."""
+
+    def open(self, target: Target, environment: Mapping[str, str]) -> AbstractContextManager[Host]:
+        """Start a host."""
+        return Host(target, environment)
+
+
 @dataclass
 class Session:
     """One invocation of the command line."""
@@ -45,6 +64,7 @@ class Session:
     err: TextIO
     environ: Mapping[str, str]
     cwd: Path
+    keeper: HostKeeper
 
     @property
     def verbosity(self) -> int:
@@ -75,7 +95,7 @@ class Session:
         settings, config_folder = self.read_settings(flags)
         target = find_target(self.cwd, self.options.get("project"), settings, self.environ, config_folder=config_folder)
         environment = child_environment(self.environ, settings=target.settings)
-        with Host(target, environment) as host:
+        with self.keeper.open(target, environment) as host:
             from dbmigrate.app import Work
 
             renderer = self.renderer(settings.format)
@@ -176,9 +196,22 @@ def _warn_about_stream(err: TextIO, error: OSError) -> None:
         pass
 
 
-def current_session(options: dict[str, Any], command: str | None) -> Session:
+def current_session(options: dict[str, Any], command: str | None, keeper: HostKeeper | None = None) -> Session:
     """Return the session of this process."""
-    return Session(options=options, command=command, out=sys.stdout, err=sys.stderr, environ=os.environ, cwd=Path.cwd())
+    return Session(
+        options=options,
+        command=command,
+        out=sys.stdout,
+        err=sys.stderr,
+        environ=os.environ,
+        cwd=Path.cwd(),
+        keeper=keeper or OneCommand(),
+    )
+
+
+def session_of(context: click.Context) -> Session:
+    """Return the session of a command: its global options, and the host of the menu it was called from."""
+    return current_session(read_global_options(context), context.info_name, context.find_root().obj)
 
 
 def format_of_line(arguments: Sequence[str], environ: Mapping[str, str]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from dbmigrate.cli.context import current_session
-from dbmigrate.cli.options import global_options, read_global_options
+from dbmigrate.cli.context import session_of
+from dbmigrate.cli.options import global_options
 from dbmigrate.errors import ExitCode
 
 
@@ -14,7 +14,7 @@ from dbmigrate.errors import ExitCode
 @click.pass_context
 def command(context: click.Context) -> ExitCode:
     """Show the project and how it was found, the configuration with its origins, and what belongs where."""
-    session = current_session(read_global_options(context), context.info_name)
+    session = session_of(context)
     with session.open({}) as (work, renderer):
         from dbmigrate import app
 

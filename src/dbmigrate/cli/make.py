@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbmigrate.cli.context import current_session
+from dbmigrate.cli.context import session_of
 from dbmigrate.cli.options import global_options, read_global_options
 from dbmigrate.errors import ExitCode, StepError
 
@@ -30,7 +30,7 @@ def command(
 ) -> ExitCode:
     """Run the project's makemigrations with this terminal, so that Django can ask its questions."""
     options = read_global_options(context)
-    session = current_session(options, context.info_name)
+    session = session_of(context)
     switches = {"--empty": empty, "--merge": merge, "--update": update, "--dry-run": dry_run}
     words = [*apps, *(switch for switch, is_given in switches.items() if is_given)]
     if name is not None:

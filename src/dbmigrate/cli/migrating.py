@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbmigrate.cli.context import current_session
-from dbmigrate.cli.options import read_global_options
+from dbmigrate.cli.context import session_of
 from dbmigrate.config import Flag
 from dbmigrate.errors import ExitCode
 
@@ -37,7 +36,7 @@ def migrate(context: click.Context, options: Mapping[str, Any], *, keep_going: b
     """Migrate what the command's options ask for; `dry_run` shows the plan instead."""
     if dry_run:
         return show_plan(context, options)
-    session = current_session(read_global_options(context), context.info_name)
+    session = session_of(context)
     with session.open(_flags(options)) as (work, renderer):
         from dbmigrate import app
         from dbmigrate.models.events import PlanReady, RunFinished
@@ -61,7 +60,7 @@ def show_plan(
     context: click.Context, options: Mapping[str, Any], *, sql: bool = False, exit_code: bool = False
 ) -> ExitCode:
     """Show what would be done."""
-    session = current_session(read_global_options(context), context.info_name)
+    session = session_of(context)
     with session.open(_flags(options)) as (work, renderer):
         from dbmigrate import app
 

@@ -19,7 +19,7 @@ from dbmigrate.cli.options import GLOBAL_KEY, global_options
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
 
-COMMANDS = ("all", "run", "plan", "status", "info", "make")
+COMMANDS = ("menu", "all", "run", "plan", "status", "info", "make")
 """In the order of the help; each is a module of this package with a `command`."""
 
 
@@ -119,5 +119,9 @@ def cli(context: click.Context) -> ExitCode | None:
     """Migrate every database of a Django project."""
     if context.invoked_subcommand is not None:
         return None
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from dbmigrate.cli.menu import show_menu
+
+        return show_menu(context)
     click.echo(context.get_help(), err=True)
     return ExitCode.USAGE

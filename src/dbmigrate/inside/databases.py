@@ -11,7 +11,7 @@ from .routes import app_configs, tables_of
 from .servers import describe_server, sqlite_file
 
 
-def describe_database(connection, disk, routes, target):
+def describe_database(connection, disk, routes, target, records):
     """Return one entry of Snapshot.databases; a database that does not answer is described, never raised."""
     configured = connection.settings_dict
     routed = {config.label: routes.route(connection.alias, config) for config in app_configs()}
@@ -32,6 +32,7 @@ def describe_database(connection, disk, routes, target):
         "read_only": None,
         "applied": 0,
         "last_applied": None,
+        "records": None,
         "unknown": [],
         "inconsistent": None,
         "pending": [],
@@ -45,7 +46,7 @@ def describe_database(connection, disk, routes, target):
     try:
         state = _find_state(connection)
         description.update(describe_server(connection, state), state=state)
-        description.update(_describe_contents(connection, state, disk, routes, routed, target))
+        description.update(_describe_contents(connection, state, disk, routes, routed, target, records))
     except (DatabaseError, ImproperlyConfigured, OSError) as error:
         return dict(description, state="unreachable", error=_one_line(error))
     finally:
@@ -65,7 +66,7 @@ def _find_state(connection):
     return "ok"
 
 
-def _describe_contents(connection, state, disk, routes, routed, target):
+def _describe_contents(connection, state, disk, routes, routed, target, records):
     loader = disk.for_connection(connection if state == "ok" else None)
     tables = set(connection.introspection.table_names()) if state == "ok" else set()
     effects = Effects(disk, routes)
@@ -75,7 +76,8 @@ def _describe_contents(connection, state, disk, routes, routed, target):
     targeted, replaced_by = (None, None) if target is None else plan_to(loader, *target)
     return {
         "applied": len(known),
-        "last_applied": _describe_last(recorded),
+        "last_applied": _describe_record(*max(recorded)) if recorded else None,
+        "records": [_describe_record(*record) for record in sorted(recorded)] if records else None,
         "unknown": sorted(_id(key) for key in loader.applied_migrations if key not in loader.disk_migrations),
         "inconsistent": _find_inconsistency(connection, loader) if state == "ok" else None,
         "pending": [describe(*planned) for planned in plan_all(loader)],
@@ -102,10 +104,7 @@ def _migration_describer(connection, loader, effects):
     return describe
 
 
-def _describe_last(recorded):
-    if not recorded:
-        return None
-    at, key = max(recorded)
+def _describe_record(at, key):
     return {"id": _id(key), "at": at.isoformat()}
 
 

@@ -15,17 +15,17 @@ from .graph import Disk
 from .routes import RouteBook, describe_routers
 
 
-def inspect(root, changes, target):
+def inspect(root, changes, target, records):
     """Look at the project and at every database; nothing is written anywhere.
 
     `changes`: whether to compare the models with the migrations. `target`: [app label, migration name or "zero"] for
-    which each database says what it takes to get there, or None.
+    which each database says what it takes to get there, or None. `records`: whether to list what is applied.
     """
     importlib.invalidate_caches()  # makemigrations may have written files since the last question
     disk = Disk()
     routes = RouteBook()
     try:
-        databases = [describe_database(connections[alias], disk, routes, target) for alias in connections]
+        databases = [describe_database(connections[alias], disk, routes, target, records) for alias in connections]
     finally:
         connections.close_all()
     return {

@@ -63,6 +63,17 @@ class DatabaseStatus(Value):
     last_applied: Recorded | None
 
 
+class MigrationStatus(Value):
+    """One migration on all databases."""
+
+    app: str
+    name: str
+    belongs_on: tuple[str, ...]
+    """Aliases its app belongs on."""
+    applied_on: dict[str, str]
+    """By alias: when it was recorded there, ISO 8601."""
+
+
 class StatusReport(Value):
     """The answer of `status`."""
 
@@ -70,6 +81,8 @@ class StatusReport(Value):
     project: Project
     databases: tuple[DatabaseStatus, ...]
     findings: tuple[Finding, ...]
+    migrations: tuple[MigrationStatus, ...] | None
+    """Every migration, by app in dependency order; None if it was not asked."""
 
 
 class SettingOrigin(Value):

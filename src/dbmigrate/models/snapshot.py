@@ -137,6 +137,8 @@ class Database(Value):
     applied: int
     """How many rows of django_migrations this code knows."""
     last_applied: Recorded | None
+    records: tuple[Recorded, ...] | None = None
+    """Every row that this code knows, the oldest first; None if it was not asked."""
     unknown: tuple[MigrationId, ...]
     """Recorded here, but not in this code."""
     inconsistent: str | None

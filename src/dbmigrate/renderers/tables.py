@@ -15,6 +15,7 @@ from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.reports import (
     DatabaseStatus,
     InfoReport,
+    MigrationStatus,
     PlanReport,
     RoutedApp,
     RunReport,
@@ -30,6 +31,8 @@ from dbmigrate.renderers.base import Answer
 
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
+
+CELL_STYLES = {"[X]": "green", "[ ]": "yellow", "(x)": "dim", "": ""}
 
 STATUS_STYLES: dict[RunStatus, str] = {
     "migrated": "green",
@@ -109,7 +112,7 @@ class Page:
             self._title(f"{words.plural(len(plan.steps), 'step')}{at_once}")
         for number, step in enumerate(plan.steps, 1):
             self._show_step(number, step)
-        skipped = [database for database in plan.databases if database.skip is not None]
+        skipped = [database for database in plan.databases if database.skip not in (None, "not-selected")]
         if skipped:
             self._title("No step for")
         for database in skipped:
@@ -178,6 +181,17 @@ class Page:
                 Text(f"{database.last_applied.id} {database.last_applied.at[:19]}" if database.last_applied else ""),
             )
         self._console.print(table)
+        if report.migrations is not None:
+            self._show_migrations(report, report.migrations)
+
+    def _show_migrations(self, report: StatusReport, migrations: Sequence[MigrationStatus]) -> None:
+        aliases = [database.alias for database in report.databases]
+        table = self._table("migration", *aliases)
+        for row in migrations:
+            cells = [_cell(row, alias) for alias in aliases]
+            table.add_row(Text(f"{row.app}.{row.name}"), *[Text(cell, style=CELL_STYLES[cell]) for cell in cells])
+        self._console.print(table)
+        self._line("[X] applied   [ ] pending   (x) only recorded, the app does not belong there", "dim")
 
     def _show_info(self, report: InfoReport) -> None:
         self._line(_project_line(report.project), "dim")
@@ -232,6 +246,12 @@ class Page:
 
 def _project_line(project: Project) -> str:
     return f"{project.settings_module}, Django {project.django_version}, Python {project.python_version}"
+
+
+def _cell(row: MigrationStatus, alias: str) -> str:
+    if alias in row.belongs_on:
+        return "[X]" if alias in row.applied_on else "[ ]"
+    return "(x)" if alias in row.applied_on else ""
 
 
 def _kind(database: DatabaseStatus) -> str:

@@ -1,0 +1,113 @@
+"""`dbmigrate menu`, and `dbmigrate` alone on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dbmigrate.cli.context import current_session
+from dbmigrate.cli.keeping import KeptHost
+from dbmigrate.cli.options import global_options, read_global_options
+from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from dbmigrate.models.reports import StatusReport
+
+REPEATED = ("settings", "project", "manage", "python")
+"""Global options that the shown command line repeats: without them it would mean another project."""
+
+
+@click.command("menu", short_help="Choose at the terminal.")
+@global_options
+@click.pass_context
+def command(context: click.Context) -> ExitCode:
+    """Show the databases and apps, and ask what to do; every choice shows its plan and its command line."""
+    return show_menu(context)
+
+
+def show_menu(context: click.Context) -> ExitCode:
+    """Run the menu until somebody leaves it.
+
+    Raises:
+        UsageError: this is no terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "the menu needs a terminal", hint="dbmigrate all, or dbmigrate run --database ALIAS --app LABEL; see --help"
+        )
+    from dbmigrate.menu.flow import Menu, command_line
+    from dbmigrate.menu.inquirer import InquirerPrompter
+
+    options = read_global_options(context)
+    outside = _CommandLine(context.find_root(), options)
+    global_words = [f"--{name}={options[name]}" for name in REPEATED if options.get(name)]
+    menu = Menu(
+        InquirerPrompter(has_unicode=outside.has_unicode),
+        outside,
+        lambda words: command_line(global_words, words),
+    )
+    try:
+        menu.show()
+    finally:
+        outside.close()
+    return ExitCode.OK
+
+
+class _CommandLine:
+    """Runs commands as if they had been typed, all on one host."""
+
+    def __init__(self, root: click.Context, options: dict[str, Any]) -> None:
+        from rich.console import Console
+
+        self._root = root
+        self._options = options
+        self._console = Console(markup=False, emoji=False, highlight=False)
+        self._keeper = KeptHost(self.say)
+        root.obj = self._keeper
+        self.has_unicode = self._console.encoding.lower().startswith("utf")
+
+    def look(self) -> StatusReport | None:
+        """Ask for the state of every database, migrations included."""
+        session = current_session(self._options, "status", self._keeper)
+        try:
+            with session.open({}) as (work, _):
+                from dbmigrate import app
+
+                return app.status(work, migrations=True)
+        except (DbmigrateError, KeyboardInterrupt) as error:
+            self._refuse(error)
+            return None
+
+    def run(self, words: Sequence[str]) -> ExitCode:
+        """Parse and run one command; whatever happens, the menu goes on."""
+        root = self._root.command
+        assert isinstance(root, click.Group)
+        try:
+            name, sub, rest = root.resolve_command(self._root, list(words))
+            assert sub is not None
+            with sub.make_context(name, rest, parent=self._root) as context:
+                code: ExitCode = sub.invoke(context)
+                return code
+        except (DbmigrateError, KeyboardInterrupt) as error:
+            return self._refuse(error)
+
+    def say(self, text: str, *, is_heading: bool = False) -> None:
+        """Print a line."""
+        self._console.print(text, style="bold" if is_heading else None, soft_wrap=True)
+
+    def symbol(self, name: str) -> str:
+        """Return an emoji where the terminal has it."""
+        return {"database": "🗄️ ", "configuration": "📋 "}[name] if self.has_unicode else ""
+
+    def close(self) -> None:
+        """End the host."""
+        self._keeper.close()
+
+    def _refuse(self, error: DbmigrateError | KeyboardInterrupt) -> ExitCode:
+        known = error if isinstance(error, DbmigrateError) else Interrupted("interrupted; nothing was migrated")
+        session = current_session(self._options, None)
+        session.renderer(self._options.get("format") or "auto").refuse(known)
+        return known.code

@@ -1,0 +1,1 @@
+"""The interactive mode: which question follows which, and what is then called."""

@@ -1,0 +1,167 @@
+"""Which question follows: every path through the menu ends in the words of a command line, which are then run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from dbmigrate.errors import ExitCode
+from dbmigrate.menu.prompter import Choice, Prompter
+from dbmigrate.models.reports import DatabaseStatus, StatusReport
+
+QUESTION = "What would you like to do?"
+
+ALL, DATABASE, APP, STATUS, INFO, EXIT = "all", "database", "app", "status", "info", "exit"
+
+ENTRIES = (
+    Choice(ALL, "Migrate all databases (recommended)"),
+    Choice(DATABASE, "Migrate specific database"),
+    Choice(APP, "Migrate specific app"),
+    Choice(STATUS, "Show database status"),
+    Choice(INFO, "View configuration info"),
+    Choice(EXIT, "Exit"),
+)
+
+MOST_CHOSEN = 8
+"""Lists longer than this are narrowed by typing."""
+
+EVERYTHING = "*"
+"""The choice of all of an app's migrations; no migration has this name."""
+
+
+class Outside(Protocol):
+    """What the menu needs from the command line around it."""
+
+    def look(self) -> StatusReport | None:
+        """Return how every database stands, or None if that could not be found out (the reason was shown)."""
+
+    def run(self, words: Sequence[str]) -> ExitCode:
+        """Run `dbmigrate WORDS` with the global options of this session; an error is shown and is its code."""
+
+    def say(self, text: str, *, is_heading: bool = False) -> None:
+        """Show a line."""
+
+    def symbol(self, name: str) -> str:
+        """Return an emoji with a space behind it, or nothing where the terminal has none."""
+
+
+class Menu:
+    """The questions of one session."""
+
+    def __init__(self, prompter: Prompter, outside: Outside, command_line: Callable[[Sequence[str]], str]) -> None:
+        """Ask through the prompter; `command_line` makes what a person would type from a command's words."""
+        self._prompter = prompter
+        self._outside = outside
+        self._command_line = command_line
+
+    def show(self) -> None:
+        """Ask, do, and ask again until somebody leaves."""
+        self._outside.say(f"{self._outside.symbol('database')}Django Database Migrator", is_heading=True)
+        report = self._header()
+        while True:
+            entry = self._prompter.choose(QUESTION, ENTRIES)
+            if entry is None or entry == EXIT:
+                return
+            if entry in (STATUS, INFO):
+                self._act([entry])
+            elif self._migrate(entry, report):
+                report = self._header()
+
+    def _header(self) -> StatusReport | None:
+        report = self._outside.look()
+        if report is None:
+            return None
+        self._outside.say(f"{self._outside.symbol('configuration')}Current Configuration:", is_heading=True)
+        self._outside.say("  Databases:")
+        width = max(len(database.alias) for database in report.databases)
+        for database in report.databases:
+            self._outside.say(f"    {database.alias:{width}}  {describe(database)}")
+        self._outside.say(f"  Apps: {', '.join(apps_of(report))}")
+        return report
+
+    def _migrate(self, entry: str, report: StatusReport | None) -> bool:
+        """Ask what to migrate, show the plan, ask once more, and do it; return whether something was run."""
+        words = self._words(entry, report)
+        if words is None:
+            return False
+        selected = words[1:]
+        # `plan --exit-code` is 0 where there is nothing to do, and otherwise 10 or 11, or the reason against it.
+        planned = self._outside.run(["plan", "--exit-code", *selected])
+        if planned not in (ExitCode.PENDING, ExitCode.MODEL_CHANGES):
+            self._outside.say(f"$ {self._command_line(words)}")
+            return False
+        if not self._prompter.confirm("Run this plan?"):
+            self._outside.say("nothing was changed")
+            return False
+        self._act(words)
+        return True
+
+    def _act(self, words: Sequence[str]) -> None:
+        self._outside.run(words)
+        self._outside.say(f"$ {self._command_line(words)}")
+
+    def _words(self, entry: str, report: StatusReport | None) -> list[str] | None:
+        if entry == ALL:
+            return ["all"]
+        report = report or self._outside.look()
+        if report is None:
+            return None
+        if entry == DATABASE:
+            alias = self._pick(
+                "Which database?",
+                [Choice(database.alias, f"{database.alias}  {describe(database)}") for database in report.databases],
+            )
+            return ["run", "--database", alias] if alias is not None else None
+        return self._app_words(report)
+
+    def _app_words(self, report: StatusReport) -> list[str] | None:
+        homes = apps_of(report)
+        label = self._pick(
+            "Which app?", [Choice(label, f"{label}  on {', '.join(aliases)}") for label, aliases in homes.items()]
+        )
+        if label is None:
+            return None
+        migration = self._pick("Up to which migration?", list(_migration_choices(report, label)))
+        if migration is None:
+            return None
+        return ["run", "--app", label] if migration == EVERYTHING else ["run", "--app", label, "--to", migration]
+
+    def _pick(self, question: str, choices: Sequence[Choice]) -> str | None:
+        ask = self._prompter.find if len(choices) > MOST_CHOSEN else self._prompter.choose
+        return ask(question, choices)
+
+
+def describe(database: DatabaseStatus) -> str:
+    """Return kind, state and what is pending, as it stands beside an alias."""
+    if database.state == "unreachable":
+        return f"{database.kind}, does not answer: {database.error}"
+    if database.kind not in ("default", "routed"):
+        return f"{database.kind} ({database.because})" if database.because else database.kind
+    pending = "nothing pending" if not database.pending else f"{database.pending} pending"
+    return f"{database.kind}, {pending}"
+
+
+def apps_of(report: StatusReport) -> dict[str, list[str]]:
+    """Return the aliases of every app that belongs somewhere, in the order of DATABASES."""
+    homes: dict[str, list[str]] = {}
+    for database in report.databases:
+        for label in database.apps:
+            homes.setdefault(label, []).append(database.alias)
+    return homes
+
+
+def _migration_choices(report: StatusReport, label: str) -> list[Choice]:
+    rows = [row for row in report.migrations or () if row.app == label]
+    aliases = [database.alias for database in report.databases if label in database.apps]
+    choices = [Choice(EVERYTHING, "all of them")]
+    for row in rows:
+        done = [alias for alias in aliases if alias in row.applied_on]
+        state = "applied" if len(done) == len(aliases) else f"applied on {', '.join(done)}" if done else "pending"
+        choices.append(Choice(row.name, f"{row.name}  {state}"))
+    return [*choices, Choice("zero", "zero  (undo all of them)")]
+
+
+def command_line(global_words: Sequence[str], words: Sequence[str]) -> str:
+    """Return what a person would type."""
+    return shlex.join(["dbmigrate", *words, *global_words])

@@ -1,0 +1,87 @@
+"""A real terminal: keys go in, the screen comes out as a person sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pexpect
+import pyte
+
+from support.cli import EXECUTABLE, clean_environment
+from support.projects import Project
+
+PATIENCE_SECONDS = 60
+
+UP, DOWN, ENTER, ESCAPE, CONTROL_C = "\x1b[A", "\x1b[B", "\r", "\x1b", "\x03"
+
+
+class Terminal:
+    """One command on a terminal of a given size."""
+
+    def __init__(
+        self,
+        project: Project,
+        *arguments: str,
+        columns: int = 90,
+        rows: int = 40,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start the command."""
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.Stream(self._screen)
+        self.frames: list[list[str]] = []
+        self._child: Any = pexpect.spawn(
+            str(EXECUTABLE),
+            list(arguments),
+            cwd=str(project.root),
+            env=clean_environment(**{"TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", **(environment or {})}),
+            dimensions=(rows, columns),
+            encoding="utf-8",
+        )
+
+    def screen(self) -> list[str]:
+        """Return the lines that are on the screen, without those at the end that are empty."""
+        lines = [line.rstrip() for line in self._screen.display]
+        while lines and not lines[-1]:
+            lines.pop()
+        return lines
+
+    def press(self, *keys: str) -> None:
+        """Send keys."""
+        for key in keys:
+            self._child.send(key)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size of the terminal."""
+        self._child.setwinsize(rows, columns)
+        self._screen.resize(rows, columns)
+
+    def wait_for(self, text: str) -> list[str]:
+        """Return the screen once this text is on it and nothing more comes."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if not self._read() and any(text in line for line in self.screen()):
+                return self.screen()
+        raise AssertionError(f"{text!r} did not come; the screen is:\n" + "\n".join(self.screen()))
+
+    def wait_for_end(self) -> int:
+        """Return the exit code once the command has ended."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._child.isalive() or self._read():
+            assert time.monotonic() < deadline, "\n".join(self.screen())
+            self._read()
+        self._child.close()
+        code: int = self._child.exitstatus
+        return code
+
+    def _read(self) -> bool:
+        """Take what came within a moment; return whether something did."""
+        with contextlib.suppress(pexpect.TIMEOUT, pexpect.EOF):
+            # pyte drops what follows a variation selector ("🗄️").
+            self._stream.feed(self._child.read_nonblocking(65536, timeout=0.15).replace("\ufe0f", ""))
+            self.frames.append(self.screen())
+            return True
+        return False
