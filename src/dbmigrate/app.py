@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.target import Target
-from dbmigrate.outcome import build_result
+from dbmigrate.outcome import build_result, new_migrations
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable
 from dbmigrate.process import ChildMessage, ChildRequest, Launcher
@@ -132,12 +131,6 @@ def info(work: Work) -> InfoReport:
     return describe_info(reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target)
 
 
-def make(work: Work, words: Sequence[str]) -> int:
-    """Run makemigrations with our own terminal, so that Django can ask; return its exit code."""
-    command = work.target.command(MAKE, *words)
-    return subprocess.run(command, cwd=work.target.cwd, env=dict(work.environment), check=False).returncode
-
-
 def migrate(work: Work, selection: Selection, *, keep_going: bool) -> Iterator[Event]:
     """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
 
@@ -164,7 +157,7 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool) -> Iterator[E
             yield from _write_migrations(reviewed.plan.make, workshop)
             before = reviewed.snapshot
             reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), changes=False)
-            written = _new_migrations(before, reviewed.snapshot)
+            written = new_migrations(before, reviewed.snapshot)
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)
         results: list[StepResult] = []
@@ -211,13 +204,6 @@ def _make_failed(result: StepResult) -> StepError:
         f"makemigrations failed ({ended}): {last.strip()}; no database was touched",
         hint=f"see it by itself with: {' '.join(result.command)}",
         detail="\n".join(result.last_lines),
-    )
-
-
-def _new_migrations(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
-    known = {f"{app.label}.{name}" for app in before.apps for name in app.migrations}
-    return tuple(
-        f"{app.label}.{name}" for app in after.apps for name in app.migrations if f"{app.label}.{name}" not in known
     )
 
 

@@ -39,6 +39,14 @@ def build_result(
     return result.model_copy(update={"constance": _constance(plan, result)})
 
 
+def new_migrations(before: Snapshot, after: Snapshot) -> tuple[MigrationId, ...]:
+    """Return the migrations that are on disk now and were not."""
+    known = {f"{app.label}.{name}" for app in before.apps for name in app.migrations}
+    return tuple(
+        f"{app.label}.{name}" for app in after.apps for name in app.migrations if f"{app.label}.{name}" not in known
+    )
+
+
 def _untouched(planned: PlannedDatabase) -> DatabaseResult:
     return DatabaseResult(
         alias=planned.alias,

@@ -127,7 +127,7 @@ class _DatabasePlanner:
         for app in apps:
             planned = self._planned(app, covered)
             has_tables_to_make = self.selection.run_syncdb and self._has_unsynced(app)
-            reason, because = self._reason(planned, has_tables_to_make=has_tables_to_make)
+            reason, because = self._reason(app, planned, has_tables_to_make=has_tables_to_make)
             if reason is None:
                 continue
             covered.update(migration.id for migration in planned)
@@ -170,11 +170,14 @@ class _DatabasePlanner:
         return tuple(words)
 
     def _reason(
-        self, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
+        self, app: str | None, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
     ) -> tuple[StepReason | None, tuple[str, ...]]:
         replaced = self.snapshot.replaced_commands.get("migrate")
         if planned or has_tables_to_make:
             return "pending", ()
+        squashed = tuple(name for name in self.database.unrecorded if app in (None, name.split(".", 1)[0]))
+        if squashed:
+            return "squashed", squashed
         if self.selection.always:
             return "always", ()
         if replaced is not None:

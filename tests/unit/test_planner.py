@@ -480,3 +480,16 @@ def test_a_plan_survives_the_way_through_json() -> None:
     plan = three()
 
     assert MigrationPlan.model_validate_json(plan.model_dump_json()) == plan
+
+
+def test_a_squashed_migration_that_is_not_recorded_yet_needs_a_process() -> None:
+    plan = plan_of(
+        snapshot(
+            database("default", routes(core="yes", blog="no")),
+            database("blog_db", routes(core="no", blog="yes"), unrecorded=("blog.0001_squashed",)),
+        )
+    )
+
+    assert [(step.id, step.reason, step.because) for step in plan.steps] == [
+        ("blog_db:blog", "squashed", ("blog.0001_squashed",))
+    ]

@@ -29,7 +29,8 @@ from dbmigrate.process import ChildMessage, SpawnLauncher, StopRequested, child_
 if TYPE_CHECKING:
     from dbmigrate.app import Work
     from dbmigrate.models.events import Event
-    from dbmigrate.renderers.base import Answer, Renderer
+    from dbmigrate.models.reports import Answer
+    from dbmigrate.renderers.base import Renderer
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -70,6 +71,11 @@ class Session:
     def verbosity(self) -> int:
         """Return -1 for `-q`, 0, or 1 for `-v`."""
         return int(self.options.get("verbose") or 0) - int(self.options.get("quiet") or 0)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a person at a terminal who wants to be asked."""
+        return sys.stdin.isatty() and self.err.isatty() and not self.options.get("no_input")
 
     def read_settings(self, flags: Mapping[str, Flag]) -> tuple[Settings, Path | None]:
         """Return the merged configuration, and the folder of its file.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.context import session_of
-from dbmigrate.cli.options import global_options, read_global_options
-from dbmigrate.errors import ExitCode, StepError
+from dbmigrate.cli.options import global_options
+from dbmigrate.errors import ExitCode
 
 
 @click.command("make", short_help="Run makemigrations at the terminal, so that it can ask.")
@@ -28,20 +28,18 @@ def command(
     update: bool,
     dry_run: bool,
 ) -> ExitCode:
-    """Run the project's makemigrations with this terminal, so that Django can ask its questions."""
-    options = read_global_options(context)
+    """Run the project's makemigrations with this terminal, so that Django can ask its questions.
+
+    Afterwards it says to which databases each new migration will go.
+    """
     session = session_of(context)
     switches = {"--empty": empty, "--merge": merge, "--update": update, "--dry-run": dry_run}
-    words = [*apps, *(switch for switch, is_given in switches.items() if is_given)]
+    words = [switch for switch, is_given in switches.items() if is_given]
     if name is not None:
         words.append(f"--name={name}")
-    if options.get("no_input"):
-        words.append("--no-input")
     with session.open({}) as (work, renderer):
-        from dbmigrate import app
+        from dbmigrate import developing
 
-        code = app.make(work, words)
-        if code != 0:
-            raise StepError(f"makemigrations ended with {code}; no database was touched", hint="see its words above")
+        renderer.answer(developing.make(work, apps, words, can_ask=session.can_ask))
         renderer.close(ExitCode.OK)
         return ExitCode.OK

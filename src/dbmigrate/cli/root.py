@@ -19,7 +19,7 @@ from dbmigrate.cli.options import GLOBAL_KEY, global_options
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
 
-COMMANDS = ("menu", "all", "run", "plan", "status", "info", "make")
+COMMANDS = ("menu", "all", "run", "plan", "status", "info", "make", "squash")
 """In the order of the help; each is a module of this package with a `command`."""
 
 

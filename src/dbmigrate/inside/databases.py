@@ -33,6 +33,7 @@ def describe_database(connection, disk, routes, target, records):
         "applied": 0,
         "last_applied": None,
         "records": None,
+        "unrecorded": [],
         "unknown": [],
         "inconsistent": None,
         "pending": [],
@@ -71,13 +72,14 @@ def _describe_contents(connection, state, disk, routes, routed, target, records)
     tables = set(connection.introspection.table_names()) if state == "ok" else set()
     effects = Effects(disk, routes)
     describe = _migration_describer(connection, loader, effects)
-    known = {key: row for key, row in loader.applied_migrations.items() if key in loader.disk_migrations}
-    recorded = [(row.applied, key) for key, row in known.items() if getattr(row, "applied", None) is not None]
+    known = [key for key in loader.applied_migrations if key in loader.disk_migrations]
+    recorded = [(row.applied, key) for key, row in loader.recorded.items() if key in loader.disk_migrations]
     targeted, replaced_by = (None, None) if target is None else plan_to(loader, *target)
     return {
         "applied": len(known),
         "last_applied": _describe_record(*max(recorded)) if recorded else None,
         "records": [_describe_record(*record) for record in sorted(recorded)] if records else None,
+        "unrecorded": sorted(_id(key) for key in known if key not in loader.recorded),
         "unknown": sorted(_id(key) for key in loader.applied_migrations if key not in loader.disk_migrations),
         "inconsistent": _find_inconsistency(connection, loader) if state == "ok" else None,
         "pending": [describe(*planned) for planned in plan_all(loader)],

@@ -7,11 +7,24 @@ from .boot import BootError
 
 
 class _SharedLoader(MigrationLoader):
-    """A loader for one database which takes over what another has read from disk."""
+    """A loader for one database which takes over what another has read from disk.
+
+    `recorded` are the rows of django_migrations as they are: build_graph reads them into `applied_migrations` and then
+    counts squashed migrations in as soon as all they replace are applied.
+    """
 
     def __init__(self, connection, disk):
         self._disk = disk
         super().__init__(connection)
+
+    @property
+    def applied_migrations(self):
+        return self._applied_migrations
+
+    @applied_migrations.setter
+    def applied_migrations(self, rows):
+        self._applied_migrations = rows
+        self.recorded = dict(rows or {})
 
     def load_disk(self):
         self.disk_migrations = self._disk.disk_migrations

@@ -13,7 +13,7 @@ Kind = Literal["default", "routed", "open", "replica", "same", "empty", "exclude
 
 SkipReason = Literal["open", "replica", "same", "empty", "excluded", "nothing-pending", "not-selected"]
 
-StepReason = Literal["pending", "receivers", "replaced-command", "always"]
+StepReason = Literal["pending", "squashed", "receivers", "replaced-command", "always"]
 
 
 class Scope(Value):
@@ -52,7 +52,7 @@ class Step(Value):
     """What it will apply or undo, in order; what an earlier step of the plan applies is not repeated."""
     reason: StepReason
     because: tuple[str, ...]
-    """Names behind the reason: receivers, or the module that replaces the command."""
+    """Names behind the reason: squashed migrations, receivers, or the module that replaces the command."""
     after: tuple[str, ...]
     """Steps that must have ended before it starts."""
     needs: tuple[str, ...]

@@ -9,7 +9,8 @@ from dbmigrate.models.base import Value
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import Kind, MigrationPlan
 from dbmigrate.models.result import RunResult
-from dbmigrate.models.snapshot import Answer, Project, Receiver, Recorded, Router, Rule
+from dbmigrate.models.snapshot import Answer as RouterAnswer
+from dbmigrate.models.snapshot import MigrationId, Project, Receiver, Recorded, Router, Rule
 from dbmigrate.models.sql import MigrationSql
 
 
@@ -100,9 +101,9 @@ class RoutedApp(Value):
     has_migrations: bool
     aliases: tuple[str, ...]
     """Aliases it belongs on."""
-    answers: dict[str, Answer]
+    answers: dict[str, RouterAnswer]
     """By alias: the answer for most of its models."""
-    split: dict[str, dict[str, Answer]]
+    split: dict[str, dict[str, RouterAnswer]]
     """By alias: models with another answer."""
 
 
@@ -124,6 +125,33 @@ class InfoReport(Value):
     replaced_commands: dict[str, str]
     constance: str | None
     """App label of django-constance, where it keeps its values in a database."""
+
+
+class WrittenMigration(Value):
+    """A migration that makemigrations wrote."""
+
+    id: MigrationId
+    aliases: tuple[str, ...]
+    """Databases its app belongs on."""
+
+
+class MakeReport(Value):
+    """The answer of `make`."""
+
+    type: Literal["make"] = "make"
+    migrations: tuple[WrittenMigration, ...]
+
+
+class SquashReport(Value):
+    """The answer of `squash`."""
+
+    type: Literal["squash"] = "squash"
+    app: str
+    written: tuple[MigrationId, ...]
+    replaces: tuple[MigrationId, ...]
+
+
+Answer = Union[PlanReport, RunReport, StatusReport, InfoReport, MakeReport, SquashReport]
 
 
 class ExitReport(Value):
@@ -148,7 +176,7 @@ class Envelope(Value):
     command: str | None
     """None if the command line could not be read so far."""
     exit: ExitReport
-    result: Union[PlanReport, RunReport, StatusReport, InfoReport] | None
+    result: Answer | None
     error: ErrorReport | None
 
     @classmethod
@@ -156,7 +184,7 @@ class Envelope(Value):
         cls,
         command: str | None,
         code: ExitCode,
-        result: PlanReport | RunReport | StatusReport | InfoReport | None,
+        result: Answer | None,
         error: DbmigrateError | None,
     ) -> Envelope:
         """Wrap an answer, or an error, or (for a run that failed) neither."""

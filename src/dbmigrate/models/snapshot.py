@@ -139,6 +139,8 @@ class Database(Value):
     last_applied: Recorded | None
     records: tuple[Recorded, ...] | None = None
     """Every row that this code knows, the oldest first; None if it was not asked."""
+    unrecorded: tuple[MigrationId, ...] = ()
+    """Squashed migrations of which everything they replace is recorded, and they themselves are not yet."""
     unknown: tuple[MigrationId, ...]
     """Recorded here, but not in this code."""
     inconsistent: str | None

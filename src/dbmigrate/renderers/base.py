@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Union
+from typing import Protocol
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import Event
-from dbmigrate.models.reports import InfoReport, PlanReport, RunReport, StatusReport
-
-Answer = Union[PlanReport, RunReport, StatusReport, InfoReport]
+from dbmigrate.models.reports import Answer
 
 
 class Renderer(Protocol):

@@ -6,8 +6,7 @@ from typing import TextIO
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import Event
-from dbmigrate.models.reports import Envelope
-from dbmigrate.renderers.base import Answer
+from dbmigrate.models.reports import Answer, Envelope
 
 
 class JsonRenderer:

@@ -23,9 +23,9 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.reports import Answer
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
-from dbmigrate.renderers.base import Answer
 from dbmigrate.renderers.board import Board, Row
 from dbmigrate.renderers.tables import Page
 

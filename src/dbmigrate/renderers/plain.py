@@ -22,9 +22,9 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.reports import Answer
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
-from dbmigrate.renderers.base import Answer
 from dbmigrate.renderers.tables import Page
 
 NORMAL, VERBOSE = 0, 1

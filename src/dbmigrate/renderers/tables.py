@@ -13,13 +13,16 @@ from rich.text import Text
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.reports import (
+    Answer,
     DatabaseStatus,
     InfoReport,
+    MakeReport,
     MigrationStatus,
     PlanReport,
     RoutedApp,
     RunReport,
     SettingOrigin,
+    SquashReport,
     StatusReport,
     StepSql,
 )
@@ -27,7 +30,6 @@ from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.result import RunResult
 from dbmigrate.models.snapshot import Project
 from dbmigrate.renderers import words
-from dbmigrate.renderers.base import Answer
 
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
@@ -62,6 +64,10 @@ class Page:
                 self._show_status(report)
             case InfoReport():
                 self._show_info(report)
+            case MakeReport():
+                self._show_made(report)
+            case SquashReport():
+                self._show_squashed(report)
             case RunReport():
                 pass
 
@@ -126,6 +132,19 @@ class Page:
         if plan.is_empty:
             self._line()
             self._line("Nothing pending: every database is up to date", "green")
+
+    def _show_made(self, report: MakeReport) -> None:
+        for written in report.migrations:
+            self._line(f"{written.id} goes to {', '.join(written.aliases) or 'no database'}")
+        apps = dict.fromkeys(written.id.split(".", 1)[0] for written in report.migrations)
+        if apps:
+            self._line(f"next: dbmigrate run {' '.join(f'--app {label}' for label in apps)}")
+
+    def _show_squashed(self, report: SquashReport) -> None:
+        self._line(f"{', '.join(report.written)} stands for {', '.join(report.replaces)}")
+        self._line(
+            "next: commit it and deploy it everywhere; only then delete what it replaces and its `replaces` line"
+        )
 
     def _show_step(self, number: int, step: Step) -> None:
         only_recorded = sum(not migration.does for migration in step.migrations)

@@ -71,6 +71,8 @@ def subject(step: Step) -> str:
 
 def reason(step: Step) -> str | None:
     """Return why a step runs where nothing is pending, or None if something is."""
+    if step.reason == "squashed":
+        return f"nothing is pending; it runs to record what was squashed: {', '.join(step.because)}"
     if step.reason == "receivers":
         return f"nothing is pending; it runs for the project's receivers of migrate signals: {', '.join(step.because)}"
     if step.reason == "replaced-command":

@@ -1,0 +1,40 @@
+"""`dbmigrate squash`."""
+
+from __future__ import annotations
+
+import click
+
+from dbmigrate.cli.context import session_of
+from dbmigrate.cli.options import global_options
+from dbmigrate.errors import ExitCode
+
+
+@click.command("squash", short_help="Join migrations of an app, unless a database stands between them.")
+@click.argument("app")
+@click.argument("names", nargs=-1, required=True, metavar="[FROM] TO")
+@click.option("--squashed-name", metavar="NAME", help="Name of the squashed migration.")
+@click.option("--no-optimize", is_flag=True, help="Do not try to make fewer operations of them.")
+@global_options
+@click.pass_context
+def command(
+    context: click.Context, *, app: str, names: tuple[str, ...], squashed_name: str | None, no_optimize: bool
+) -> ExitCode:
+    """Run the project's squashmigrations for APP, from FROM (default: the first) to TO.
+
+    Refused while any database has some of these migrations and not the others.
+    """
+    if len(names) > 2:
+        raise click.UsageError("squash takes one or two migrations: [FROM] TO")
+    words = ["--no-optimize"] if no_optimize else []
+    if squashed_name is not None:
+        words.append(f"--squashed-name={squashed_name}")
+    session = session_of(context)
+    if not session.can_ask:
+        words.append("--no-input")
+    first, last = (names[0], names[1]) if len(names) == 2 else (None, names[0])
+    with session.open({}) as (work, renderer):
+        from dbmigrate import developing
+
+        renderer.answer(developing.squash(work, app, first, last, words))
+        renderer.close(ExitCode.OK)
+        return ExitCode.OK

@@ -1,0 +1,143 @@
+"""The use cases of development: write migrations, squash them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+
+from dbmigrate.app import Review, Work, review
+from dbmigrate.errors import FindingsError, ModelChangesError, StepError, UnreachableError, UsageError
+from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.snapshot import App, Change, Snapshot
+from dbmigrate.nearest import nearest
+from dbmigrate.outcome import new_migrations
+from dbmigrate.routing import Routing
+
+LOOK = Selection(make_migrations=False)
+
+
+def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool) -> MakeReport:
+    """Run makemigrations with our own terminal, and answer where each new migration will go.
+
+    `words` are passed on. `can_ask` is False without a terminal: then what Django would ask is an error.
+
+    Raises:
+        UsageError: an app that is not there.
+        ModelChangesError: a question without a terminal, or a folder that cannot be written.
+        StepError: makemigrations failed.
+    """
+    before = review(work, LOOK, changes=True)
+    chosen = [_find_app(before.snapshot, label).label for label in apps]
+    for change in before.snapshot.changes or ():
+        if not chosen or change.app in chosen:
+            _check_change(change, can_ask=can_ask)
+    _run(work, "makemigrations", *chosen, *words, *(() if can_ask else ("--no-input",)))
+    after = review(work, LOOK, changes=False)
+    return MakeReport(
+        migrations=tuple(
+            WrittenMigration(id=identifier, aliases=after.routing.aliases_of(identifier.split(".", 1)[0]))
+            for identifier in new_migrations(before.snapshot, after.snapshot)
+        )
+    )
+
+
+def squash(work: Work, label: str, first: str | None, last: str, words: Sequence[str]) -> SquashReport:
+    """Squash the migrations of one app from `first` (None is the very first) to `last`.
+
+    Raises:
+        UsageError: a name that is not there.
+        UnreachableError: a database cannot be asked how far it is.
+        FindingsError: a database stands between the two: some of them are applied there, and some not.
+        StepError: squashmigrations failed.
+    """
+    before = review(work, LOOK, changes=False, records=True)
+    app = _find_app(before.snapshot, label)
+    start = _find_migration(app, first) if first is not None else app.migrations[0]
+    end = _find_migration(app, last)
+    span = app.migrations[app.migrations.index(start) : app.migrations.index(end) + 1]
+    if len(span) < 2:
+        raise UsageError(f"there is nothing to squash from {start} to {end}", hint="name an earlier FROM or a later TO")
+    _check_no_database_between(before, app, span)
+    names = (label, start, end) if first is not None else (label, end)
+    _run(work, "squashmigrations", *names, *words)
+    after = review(work, LOOK, changes=False)
+    return SquashReport(
+        app=label,
+        written=new_migrations(before.snapshot, after.snapshot),
+        replaces=tuple(f"{label}.{name}" for name in span),
+    )
+
+
+def _check_no_database_between(before: Review, app: App, span: Sequence[str]) -> None:
+    between = []
+    for database in before.snapshot.databases:
+        if not _concerns(before.routing, database.alias, app):
+            continue
+        if database.state == "unreachable":
+            raise UnreachableError(
+                f"database {database.alias} does not answer, so how far {app.label} is there cannot be known: "
+                f"{database.error}",
+                hint="start it, or exclude it under [tool.dbmigrate]",
+            )
+        applied = {record.id for record in database.records or ()}
+        done = [name for name in span if f"{app.label}.{name}" in applied]
+        if done and len(done) < len(span):
+            between.append((database.alias, done[-1]))
+    if between:
+        where = "; ".join(f"{alias} is at {name}" for alias, name in between)
+        raise FindingsError(
+            f"a database stands between {span[0]} and {span[-1]} of app {app.label}: {where} (nothing was changed)",
+            hint=f"migrate it first: dbmigrate run --database {between[0][0]} --app {app.label} --to {span[-1]}",
+        )
+
+
+def _concerns(routing: Routing, alias: str, app: App) -> bool:
+    return app.label in routing.places[alias] and routing.kinds[alias].kind != "excluded"
+
+
+def _check_change(change: Change, *, can_ask: bool) -> None:
+    if change.question is not None and not can_ask:
+        raise ModelChangesError(
+            f"makemigrations has to ask about app {change.app}, and this is no terminal: {change.question} "
+            "(nothing was changed)",
+            hint=f"at a terminal: dbmigrate make {change.app}",
+        )
+    if not change.is_writable:
+        raise ModelChangesError(
+            f"the migrations folder of app {change.app} cannot be written (nothing was changed)",
+            hint="make the folder writable, or write the migration where the source is",
+        )
+
+
+def _find_app(snapshot: Snapshot, label: str) -> App:
+    app = snapshot.app(label)
+    if app is None:
+        raise UsageError(
+            f"there is no app {label} in INSTALLED_APPS",
+            hint=nearest(label, [known.label for known in snapshot.apps], what="apps"),
+        )
+    return app
+
+
+def _find_migration(app: App, name: str) -> str:
+    matching = [name] if name in app.migrations else [known for known in app.migrations if known.startswith(name)]
+    if len(matching) > 1:
+        raise UsageError(f"several migrations of {app.label} begin with {name}", hint=f"one of: {', '.join(matching)}")
+    if not matching:
+        raise UsageError(
+            f"app {app.label} has no migration {name}",
+            hint=nearest(name, app.migrations, what=f"migrations of {app.label}"),
+        )
+    return matching[0]
+
+
+def _run(work: Work, *words: str) -> None:
+    """Run a command of the project with our stdin; what it says is progress and goes to our stderr."""
+    command = work.target.command(*words)
+    code = subprocess.run(command, cwd=work.target.cwd, env=dict(work.environment), stdout=2, check=False).returncode
+    if code != 0:
+        raise StepError(
+            f"{words[0]} ended with exit {code}; no database was touched",
+            hint=f"see its words above; by itself it is: {' '.join(command)}",
+        )

@@ -1,0 +1,132 @@
+"""`dbmigrate make` and `squash` on real projects."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.cli import dbmigrate
+from support.projects import Project, applied, create, migration, model, simple_app, write_project
+from support.terminal import Terminal
+
+FIELDS = ("name = models.CharField(max_length=20)", "one = models.IntegerField(default=1)")
+
+
+def add(field: str, after: str) -> str:
+    return migration(
+        f'migrations.AddField("item", {field!r}, models.IntegerField(default=1))', after=(("blog", after),)
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Return a project whose app blog has three migrations and lives on blog_db."""
+    blog = {
+        "models.py": model("Item", *FIELDS, "two = models.IntegerField(default=1)"),
+        "migrations/0001_initial.py": migration(create()),
+        "migrations/0002_one.py": add("one", "0001_initial"),
+        "migrations/0003_two.py": add("two", "0002_one"),
+    }
+    return write_project(
+        tmp_path / "site",
+        {"core": simple_app(), "blog": blog},
+        aliases=("default", "blog_db"),
+        rules={"blog": "blog_db"},
+    )
+
+
+def test_make_says_where_each_new_migration_goes_and_status_shows_it(project: Project) -> None:
+    project.write("blog/models.py", model("Item", *FIELDS))
+
+    outcome = dbmigrate("make", "blog", "--name", "less", cwd=project.root).expect(0)
+
+    assert outcome.stdout == "blog.0004_less goes to blog_db\nnext: dbmigrate run --app blog\n"
+    assert "Migrations for 'blog':" in outcome.stderr
+    rows = dbmigrate("status", "--migrations", cwd=project.root).expect(0).stdout
+    assert re.search(r"^blog\.0004_less +\[ \] *$", rows, re.M), rows
+
+
+def test_make_without_a_change_says_what_django_says(project: Project) -> None:
+    outcome = dbmigrate("make", cwd=project.root).expect(0)
+
+    assert (outcome.stdout, "No changes detected" in outcome.stderr) == ("", True)
+
+
+def test_make_lets_django_ask_at_a_terminal(project: Project) -> None:
+    text = (project.root / "core/models.py").read_text()
+    project.write("core/models.py", text + "    rank = models.IntegerField()\n")
+    terminal = Terminal(project, "make", "core")
+
+    terminal.wait_for("Select an option:")
+    terminal.press("1\r")
+    terminal.wait_for(">>>")
+    terminal.press("7\r")
+
+    assert "core.0002_item_rank goes to default" in terminal.wait_for("goes to")
+    assert terminal.wait_for_end() == 0
+
+
+def test_make_without_a_terminal_quotes_the_question(project: Project) -> None:
+    text = (project.root / "core/models.py").read_text()
+    project.write("core/models.py", text + "    rank = models.IntegerField()\n")
+    before = project.content()
+
+    outcome = dbmigrate("make", "core", cwd=project.root).expect(11)
+
+    assert "non-nullable field 'rank' to item" in outcome.stderr
+    assert "hint: at a terminal: dbmigrate make core" in outcome.stderr
+    assert project.content() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("make", "blgo"), ("no app blgo", "did you mean blog?")),
+        (("squash", "blgo", "0002"), ("no app blgo", "did you mean blog?")),
+        (("squash", "blog", "0009"), ("app blog has no migration 0009", "0003_two")),
+        (("squash", "blog", "0003", "0001"), ("nothing to squash from 0003_two to 0001_initial",)),
+        (("squash", "blog", "1", "2", "3"), ("one or two migrations",)),
+    ],
+)
+def test_a_name_that_does_not_fit(project: Project, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    before = project.content()
+
+    outcome = dbmigrate(*arguments, cwd=project.root).expect(2)
+
+    assert [word for word in words if word not in outcome.stderr] == []
+    assert project.content() == before
+
+
+def test_squash_joins_migrations_and_says_what_to_do_then(project: Project) -> None:
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    outcome = dbmigrate("squash", "blog", "0003", "--no-input", cwd=project.root).expect(0)
+
+    assert outcome.stdout.startswith(
+        "blog.0001_squashed_0003_two stands for blog.0001_initial, blog.0002_one, blog.0003_two\nnext: commit it"
+    )
+    recorded = dbmigrate("all", cwd=project.root).expect(0)
+    assert "it runs to record what was squashed: blog.0001_squashed_0003_two" in recorded.stderr
+    assert "blog.0001_squashed_0003_two" in applied(project.database("blog_db"))
+    assert "Migrating database" not in dbmigrate("all", cwd=project.root).expect(0).stderr
+
+
+def test_squash_is_refused_while_a_database_stands_between(project: Project) -> None:
+    dbmigrate("run", "--app", "blog", "--to", "0002", cwd=project.root).expect(0)
+    before = project.content()
+
+    outcome = dbmigrate("squash", "blog", "0001", "0003", cwd=project.root).expect(13)
+
+    assert "stands between 0001_initial and 0003_two of app blog: blog_db is at 0002_one" in outcome.stderr
+    assert "hint: migrate it first: dbmigrate run --database blog_db --app blog --to 0003_two" in outcome.stderr
+    assert project.content() == before
+
+
+def test_the_migration_that_make_merges_joins_two_leaves(project: Project) -> None:
+    project.write("blog/migrations/0003_other.py", migration(after=(("blog", "0002_one"),)))
+
+    outcome = dbmigrate("make", "blog", "--merge", "--no-input", cwd=project.root).expect(0)
+
+    assert "blog.0004_merge" in outcome.stdout
+    dbmigrate("all", cwd=project.root).expect(0)
