@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Literal
 
 from dbmigrate.checks import run_checks
 from dbmigrate.describing import describe_info, describe_status
@@ -52,6 +53,8 @@ class Work:
     """Seconds that only grow."""
     listen: Callable[[SimpleQueue[ChildMessage]], AbstractContextManager[None]]
     """While the block runs, a signal puts StopRequested on the queue instead of ending the process."""
+    remember: Callable[[Snapshot], None]
+    """Takes the names of what was found, for shell completion."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def review(work: Work, selection: Selection, *, changes: bool, records: bool = F
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
     snapshot = work.host.inspect(changes=changes, target=target, records=records)
+    work.remember(snapshot)
     check_settings(snapshot, work.settings)
     routing = route(snapshot, work.settings, named=selection.databases)
     check_selection(snapshot, routing, selection)
@@ -107,7 +111,7 @@ def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review
     return reviewed
 
 
-def plan(work: Work, selection: Selection, *, sql: bool) -> PlanReport:
+def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
     """Answer what `all` or `run` would do, refusals included."""
     reviewed = prepare(work, selection)
     statements = None
@@ -116,7 +120,7 @@ def plan(work: Work, selection: Selection, *, sql: bool) -> PlanReport:
             StepSql(step=step.id, alias=step.alias, migrations=work.host.sql(step.alias, step.migrations, step.scope))
             for step in reviewed.plan.steps
         )
-    return PlanReport(project=reviewed.snapshot.project, plan=reviewed.plan, sql=statements)
+    return PlanReport(project=reviewed.snapshot.project, plan=reviewed.plan, sql=statements, graph=graph)
 
 
 def status(work: Work, *, migrations: bool) -> StatusReport:

@@ -15,6 +15,9 @@ from typing import Any
 EXECUTABLE = Path(sys.executable).parent / "dbmigrate"
 TIMEOUT_SECONDS = 90
 
+_HOME = tempfile.TemporaryDirectory(prefix="home-")
+"""Of every process the tests start; it goes away with the test session."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -47,7 +50,7 @@ def clean_environment(**more: str) -> dict[str, str]:
     """Return an environment without anything of the developer's."""
     return {
         "PATH": os.environ["PATH"],
-        "HOME": tempfile.gettempdir(),
+        "HOME": _HOME.name,
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         **more,

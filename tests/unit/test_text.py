@@ -15,6 +15,7 @@ from dbmigrate.models.result import StepResult
 from dbmigrate.nearest import nearest
 from dbmigrate.redact import HIDDEN, Redactor
 from dbmigrate.renderers.board import Board
+from dbmigrate.renderers.graphs import dot, mermaid
 from dbmigrate.renderers.words import duration, exit_words, plural, printable
 
 SECRETS = st.text(min_size=3, max_size=30).filter(lambda text: text.strip() == text and "*" not in text)
@@ -88,3 +89,29 @@ def test_the_board_follows_a_run() -> None:
     assert running.elapsed(now=2.5) == 1.5
     assert [(row.alias, row.state) for row in board.rows.values()] == [("default", "failed"), ("blog_db", "not-run")]
     assert board.rows["default"].elapsed(now=9) == 2
+
+
+GRAPH_PLAN = plan_of(
+    snapshot(
+        database("default", routes(core="yes", blog="no"), pending("core.0001"), pending("core.0002")),
+        database("blog_db", routes(core="no", blog="yes"), pending("blog.0001")),
+    )
+)
+
+
+def test_the_order_between_databases_is_drawn() -> None:
+    assert mermaid(GRAPH_PLAN).splitlines() == [
+        "flowchart LR",
+        '    db0["default<br>all apps<br>2 pending"]',
+        '    db1["blog_db<br>blog<br>1 pending"]',
+        "    db0 --> db1",
+    ]
+    assert dot(GRAPH_PLAN).splitlines() == [
+        "digraph plan {",
+        "    rankdir=LR;",
+        "    node [shape=box];",
+        r'    "default" [label="default\nall apps\n2 pending"];',
+        r'    "blog_db" [label="blog_db\nblog\n1 pending"];',
+        '    "default" -> "blog_db";',
+        "}",
+    ]

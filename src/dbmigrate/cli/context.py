@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
 
 import click
 
-from dbmigrate.cli.options import read_global_options
+from dbmigrate.cli.given import read_global_options
+from dbmigrate.cli.names import remember_names
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
 from dbmigrate.discovery import find_project, find_target
 from dbmigrate.errors import DbmigrateError, ExitCode
-from dbmigrate.host import Host
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Target
-from dbmigrate.process import ChildMessage, SpawnLauncher, StopRequested, child_environment
 
 if TYPE_CHECKING:
     from dbmigrate.app import Work
+    from dbmigrate.host import Host
     from dbmigrate.models.events import Event
     from dbmigrate.models.reports import Answer
+    from dbmigrate.process import ChildMessage
     from dbmigrate.renderers.base import Renderer
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -51,6 +52,8 @@ class OneCommand:
 
     def open(self, target: Target, environment: Mapping[str, str]) -> AbstractContextManager[Host]:
         """Start a host."""
+        from dbmigrate.host import Host
+
         return Host(target, environment)
 
 
@@ -98,8 +101,12 @@ class Session:
 
         `flags` are the configuration keys that the command's own options set.
         """
+        # Shell completion loads this module too and must not pay for what only a command needs.
+        from dbmigrate.process import SpawnLauncher, child_environment
+
         settings, config_folder = self.read_settings(flags)
         target = find_target(self.cwd, self.options.get("project"), settings, self.environ, config_folder=config_folder)
+        folder = Path(target.choices["project"].value)
         environment = child_environment(self.environ, settings=target.settings)
         with self.keeper.open(target, environment) as host:
             from dbmigrate.app import Work
@@ -115,6 +122,7 @@ class Session:
                     launcher=SpawnLauncher(),
                     clock=time.monotonic,
                     listen=listen,
+                    remember=lambda snapshot: remember_names(folder, snapshot, self.environ),
                 ),
                 renderer,
             )
@@ -234,6 +242,7 @@ def format_of_line(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
 @contextmanager
 def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
     """Let signals put StopRequested on the queue while the block runs."""
+    from dbmigrate.process import StopRequested
 
     def put(signum: int, frame: FrameType | None) -> None:
         # SimpleQueue.put is re-entrant (bpo-14976), so a handler on the waiting thread may call it.

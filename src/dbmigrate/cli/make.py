@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.context import session_of
+from dbmigrate.cli.names import complete_app
 from dbmigrate.cli.options import global_options
 from dbmigrate.errors import ExitCode
 
 
 @click.command("make", short_help="Run makemigrations at the terminal, so that it can ask.")
-@click.argument("apps", nargs=-1)
+@click.argument("apps", nargs=-1, shell_complete=complete_app)
 @click.option("-n", "--name", metavar="NAME", help="Name of the migration.")
 @click.option("--empty", is_flag=True, help="Write an empty migration.")
 @click.option("--merge", is_flag=True, help="Write a migration that joins two leaf migrations.")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbmigrate.cli.context import current_session
+from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.keeping import KeptHost
-from dbmigrate.cli.options import global_options, read_global_options
+from dbmigrate.cli.options import global_options
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:

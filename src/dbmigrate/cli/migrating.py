@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -57,14 +57,19 @@ def migrate(context: click.Context, options: Mapping[str, Any], *, keep_going: b
 
 
 def show_plan(
-    context: click.Context, options: Mapping[str, Any], *, sql: bool = False, exit_code: bool = False
+    context: click.Context,
+    options: Mapping[str, Any],
+    *,
+    sql: bool = False,
+    graph: Literal["mermaid", "dot"] | None = None,
+    exit_code: bool = False,
 ) -> ExitCode:
     """Show what would be done."""
     session = session_of(context)
     with session.open(_flags(options)) as (work, renderer):
         from dbmigrate import app
 
-        report = app.plan(work, _select(options, work.settings), sql=sql)
+        report = app.plan(work, _select(options, work.settings), sql=sql, graph=graph)
         code = ExitCode.OK
         if exit_code and report.plan.make is not None:
             code = ExitCode.MODEL_CHANGES

@@ -6,26 +6,18 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
+from dbmigrate.cli.given import remember_option
+from dbmigrate.cli.names import complete_app, complete_database, complete_migration
 from dbmigrate.config import FORMATS
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-GLOBAL_KEY = "dbmigrate.options"
-"""Key of `Context.meta` under which the global options are, wherever on the line they stood."""
-
 COLORS = ("auto", "always", "never")
 
 
-def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
-    assert parameter.name is not None
-    if context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT:
-        context.meta.setdefault(GLOBAL_KEY, {})[parameter.name] = value
-
-
 def _global(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
-    return click.option(*names, expose_value=False, is_eager=True, callback=_remember, **attributes)
+    return click.option(*names, expose_value=False, is_eager=True, callback=remember_option, **attributes)
 
 
 _GLOBAL_OPTIONS = (
@@ -48,21 +40,32 @@ def global_options(command: Decorated) -> Decorated:
     return command
 
 
-def read_global_options(context: click.Context) -> dict[str, Any]:
-    """Return the global options that were given; the one after the command wins."""
-    given: dict[str, Any] = context.meta.get(GLOBAL_KEY, {})
-    return given
-
-
 def selection_options(command: Decorated) -> Decorated:
     """Add what names databases, apps and a migration."""
     for option in reversed(
         (
             click.option(
-                "--database", "databases", multiple=True, metavar="ALIAS", help="Only this database; repeatable."
+                "--database",
+                "databases",
+                multiple=True,
+                metavar="ALIAS",
+                help="Only this database; repeatable.",
+                shell_complete=complete_database,
             ),
-            click.option("--app", "apps", multiple=True, metavar="LABEL", help="Only this app; repeatable."),
-            click.option("--to", metavar="MIGRATION", help='Up or down to this migration of the one app; or "zero".'),
+            click.option(
+                "--app",
+                "apps",
+                multiple=True,
+                metavar="LABEL",
+                help="Only this app; repeatable.",
+                shell_complete=complete_app,
+            ),
+            click.option(
+                "--to",
+                metavar="MIGRATION",
+                shell_complete=complete_migration,
+                help='Up or down to this migration of the one app; or "zero".',
+            ),
             click.option("--fake", is_flag=True, help="Record migrations of the one app without running them."),
         )
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -15,13 +15,18 @@ from dbmigrate.errors import ExitCode
 @selection_options
 @migrate_options
 @click.option("--sql", is_flag=True, help="Show the statements instead of the steps.")
+@click.option(
+    "--graph", type=click.Choice(["mermaid", "dot"]), help="Draw the order between databases instead of the steps."
+)
 @exit_code_option
 @global_options
 @click.pass_context
-def command(context: click.Context, /, *, sql: bool, exit_code: bool, **options: Any) -> ExitCode:
+def command(
+    context: click.Context, /, *, sql: bool, graph: Literal["mermaid", "dot"] | None, exit_code: bool, **options: Any
+) -> ExitCode:
     """Show what `all`, or `run` with the same options, would do; refused where they would be.
 
     Nothing is written: no file, no table. With --exit-code it ends with 11 if migrations would be made, and with 10
     if some are pending.
     """
-    return show_plan(context, options, sql=sql, exit_code=exit_code)
+    return show_plan(context, options, sql=sql, graph=graph, exit_code=exit_code)

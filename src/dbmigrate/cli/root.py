@@ -5,21 +5,21 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import MutableMapping, Sequence
 from typing import Any, NoReturn
 
 import click
 
 from dbmigrate import __version__
+from dbmigrate.cli.completion import VARIABLE
 from dbmigrate.cli.context import Terminated, current_session, end_on_signals, format_of_line
+from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.help import read_help
-from dbmigrate.cli.options import GLOBAL_KEY, global_options
+from dbmigrate.cli.options import global_options
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
 
-COMMANDS = ("menu", "all", "run", "plan", "status", "info", "make", "squash")
+COMMANDS = ("menu", "all", "run", "plan", "status", "info", "make", "squash", "completion")
 """In the order of the help; each is a module of this package with a `command`."""
 
 
@@ -51,11 +51,13 @@ class Root(click.Group):
         """Run the command line and leave with its exit code; nothing else in dbmigrate exits the process."""
         arguments = list(sys.argv[1:] if args is None else args)
         options: dict[str, Any] = {}
+        if VARIABLE in os.environ:
+            self._main_shell_completion({}, "dbmigrate", VARIABLE)
         end_on_signals()
         try:
             extra["standalone_mode"] = False
             with self.make_context(prog_name or "dbmigrate", list(arguments)) as context:
-                options = context.meta.setdefault(GLOBAL_KEY, {})
+                options = read_global_options(context)
                 code = self.invoke(context)
         except click.exceptions.Exit as error:
             code = error.exit_code
@@ -81,6 +83,9 @@ def _as_own(error: DbmigrateError | click.ClickException) -> DbmigrateError:
 
 
 def _as_bug(error: Exception) -> DbmigrateError:
+    import tempfile
+    import traceback
+
     story = "".join(traceback.format_exception(error))
     with tempfile.NamedTemporaryFile("w", prefix="dbmigrate-", suffix=".log", delete=False) as log:
         log.write(f"dbmigrate {__version__}, Python {sys.version}\n\n{story}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.context import session_of
+from dbmigrate.cli.names import complete_app, complete_migration
 from dbmigrate.cli.options import global_options
 from dbmigrate.errors import ExitCode
 
 
 @click.command("squash", short_help="Join migrations of an app, unless a database stands between them.")
-@click.argument("app")
-@click.argument("names", nargs=-1, required=True, metavar="[FROM] TO")
+@click.argument("app", shell_complete=complete_app)
+@click.argument("names", nargs=-1, required=True, metavar="[FROM] TO", shell_complete=complete_migration)
 @click.option("--squashed-name", metavar="NAME", help="Name of the squashed migration.")
 @click.option("--no-optimize", is_flag=True, help="Do not try to make fewer operations of them.")
 @global_options

@@ -30,6 +30,8 @@ class PlanReport(Value):
     plan: MigrationPlan
     sql: tuple[StepSql, ...] | None
     """None if it was not asked for."""
+    graph: Literal["mermaid", "dot"] | None = None
+    """The drawing that is shown instead of the steps."""
 
 
 class RunReport(Value):

@@ -30,6 +30,7 @@ from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.result import RunResult
 from dbmigrate.models.snapshot import Project
 from dbmigrate.renderers import words
+from dbmigrate.renderers.graphs import GRAPHS
 
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
@@ -59,7 +60,12 @@ class Page:
         """Write an answer; that of a run was written when it ended."""
         match report:
             case PlanReport():
-                self._show_sql(report.sql) if report.sql is not None else self._show_plan(report)
+                if report.graph is not None:
+                    self._line(GRAPHS[report.graph](report.plan))
+                elif report.sql is not None:
+                    self._show_sql(report.sql)
+                else:
+                    self._show_plan(report)
             case StatusReport():
                 self._show_status(report)
             case InfoReport():

@@ -1,0 +1,101 @@
+"""Shell completion: names come from what an earlier command found, never from the project itself."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.cli import EXECUTABLE, clean_environment, dbmigrate
+from support.projects import Project
+
+
+def complete(project: Project, words: str, home: Path) -> list[str]:
+    """Return what bash is offered for the last word."""
+    parts = words.split(" ")
+    environment = clean_environment(
+        HOME=str(home),
+        _DBMIGRATE_COMPLETE="bash_complete",
+        COMP_WORDS=f"dbmigrate {words}",
+        COMP_CWORD=str(len(parts)),
+    )
+    ended = subprocess.run(
+        [str(EXECUTABLE)], cwd=project.root, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stderr == ""
+    return [line.split(",")[-1] for line in ended.stdout.splitlines() if line]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("run --database ", ["default", "blog_db", "shop_db"]),
+        ("run --database b", ["blog_db"]),
+        ("run --app p", ["profiles"]),
+        ("run --app blog --to 000", ["0001_initial", "0002_tags", "0003_post_slug", "0004_fill_slugs"]),
+        ("run --app blog --to z", ["zero"]),
+        ("squash shop 0003", ["0003_order_index"]),
+        ("make b", ["blog"]),
+        ("sta", ["status"]),
+    ],
+)
+def test_names_complete_after_a_command_has_seen_them(
+    sample: Project, tmp_path: Path, words: str, offered: list[str]
+) -> None:
+    dbmigrate("status", cwd=sample.root, environment={"HOME": str(tmp_path)}).expect(0)
+    # It cannot be loaded any more, so nothing can be asked of it.
+    sample.append("myproj/settings.py", "raise RuntimeError")
+
+    assert complete(sample, words, tmp_path) == offered
+
+
+def test_without_a_cache_there_is_silence(sample: Project, tmp_path: Path) -> None:
+    assert complete(sample, "run --database ", tmp_path) == []
+
+
+def test_a_broken_cache_and_one_that_cannot_be_written_are_harmless(sample: Project, tmp_path: Path) -> None:
+    dbmigrate("status", cwd=sample.root, environment={"HOME": str(tmp_path)}).expect(0)
+    next((tmp_path / ".cache/dbmigrate").iterdir()).write_text("{")
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the folder would be")
+
+    assert complete(sample, "run --database ", tmp_path) == []
+    dbmigrate("status", cwd=sample.root, environment={"XDG_CACHE_HOME": str(blocked)}).expect(0)
+
+
+def test_what_is_remembered_holds_names_alone(sample: Project, tmp_path: Path) -> None:
+    dbmigrate("status", cwd=sample.root, environment={"HOME": str(tmp_path)}).expect(0)
+
+    text = next((tmp_path / ".cache/dbmigrate").iterdir()).read_text()
+
+    assert text.startswith('{"databases": ["default", "blog_db", "shop_db"], "apps": {"admin": ["0001_initial"')
+    assert "sqlite" not in text
+
+
+@pytest.mark.parametrize(
+    ("shell", "word"), [("bash", "complete -o"), ("zsh", "compdef"), ("fish", "complete --no-files")]
+)
+def test_the_script_of_a_shell_is_printed(tmp_path: Path, shell: str, word: str) -> None:
+    assert word in dbmigrate("completion", shell, cwd=tmp_path).expect(0).stdout
+
+
+def test_bash_takes_the_script_and_completes(sample: Project, tmp_path: Path) -> None:
+    dbmigrate("status", cwd=sample.root, environment={"HOME": str(tmp_path)}).expect(0)
+    script = (
+        'eval "$(dbmigrate completion bash)"\n'
+        "COMP_WORDS=(dbmigrate run --database b); COMP_CWORD=3\n"
+        '_dbmigrate_completion dbmigrate; echo "${COMPREPLY[@]}"'
+    )
+
+    path = f"{EXECUTABLE.parent}:{clean_environment()['PATH']}"
+    ended = subprocess.run(
+        ["bash", "-c", script],
+        cwd=sample.root,
+        env=clean_environment(HOME=str(tmp_path), PATH=path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert ended.stdout.strip() == "blog_db"
