@@ -109,9 +109,10 @@ class Session:
         folder = Path(target.choices["project"].value)
         environment = child_environment(self.environ, settings=target.settings)
         with self.keeper.open(target, environment) as host:
-            from dbmigrate.app import Work
+            with _held_back():
+                from dbmigrate.app import Work
 
-            renderer = self.renderer(settings.format)
+                renderer = self.renderer(settings.format)
             host.boot()
             yield (
                 Work(
@@ -254,6 +255,16 @@ def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Let signals wait while the block imports: there are places in an import where an exception is swallowed."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def end_on_signals() -> None:
