@@ -334,3 +334,14 @@ def test_a_bug_exits_with_1_and_names_its_log(sample: Project) -> None:
     assert log is not None
     assert "Traceback" in Path(log.group(1)).read_text()
     Path(log.group(1)).unlink()
+
+
+def test_a_failed_steps_last_lines_come_last(tmp_path: Path) -> None:
+    app = {"models.py": model(), "migrations/0001_initial.py": migration("migrations.RunPython(fail)", head=failing())}
+    project = write_project(tmp_path, {"core": app})
+
+    plain = dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(30).stderr.splitlines()
+    _, lines = on_a_terminal(project, "all", "--skip-makemigrations")
+
+    assert plain[-1] == "[default]   RuntimeError: boom"
+    assert [line for line in without_control(lines) if line.strip()][-1] == "default    RuntimeError: boom"

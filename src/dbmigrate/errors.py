@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     INTERNAL = 1
     USAGE = 2
     PROJECT = 3
+    DECLINED = 4
     PENDING = 10
     MODEL_CHANGES = 11
     FINDINGS = 13
@@ -50,6 +51,12 @@ class ProjectError(DbmigrateError):
     """The project could not be found or loaded."""
 
     code = ExitCode.PROJECT
+
+
+class DeclinedError(DbmigrateError):
+    """A person said no, a confirmation is missing, or a guard of a destructive act does not allow it."""
+
+    code = ExitCode.DECLINED
 
 
 class ModelChangesError(DbmigrateError):

@@ -129,6 +129,14 @@ class Host:
         assert isinstance(answers, list)
         return tuple(MigrationSql.model_validate(answer) for answer in answers)
 
+    def find_host(self, alias: str) -> str:
+        """Return the host a database is really on; "" for a file or a socket."""
+        return str(self._ask("find_host", {"alias": alias}))
+
+    def empty(self, alias: str) -> None:
+        """Drop everything in a database."""
+        self._ask("empty", {"alias": alias})
+
     def close(self) -> None:
         """End the process: it leaves when its questions end, and is killed where it does not."""
         for pipe in (self._process.stdin, self._process.stdout):

@@ -39,6 +39,7 @@ def app(label: str, *models: str, migrations: tuple[str, ...] = ("0001_initial",
         label=label,
         name=label,
         is_own=is_own,
+        migrations_folder=f"/srv/{label}/migrations",
         migrations_module=f"{label}.migrations",
         migrations=migrations,
         models=tuple(

@@ -19,7 +19,7 @@ from dbmigrate.cli.options import global_options
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
 
-COMMANDS = ("menu", "all", "run", "plan", "status", "info", "make", "squash", "completion")
+COMMANDS = ("menu", "all", "run", "plan", "status", "info", "make", "squash", "reset", "completion")
 """In the order of the help; each is a module of this package with a `command`."""
 
 

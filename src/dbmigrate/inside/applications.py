@@ -23,6 +23,7 @@ def describe_apps(root, disk):
             "label": config.label,
             "name": config.name,
             "is_own": is_own(migrations_folder(config), root),
+            "migrations_folder": migrations_folder(config),
             "migrations_module": MigrationLoader.migrations_module(config.label)[0],
             "migrations": names.get(config.label, []),
             "models": [

@@ -26,9 +26,14 @@ def main():
 
 def _serve(channel):
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import inspection, sql
+    from . import emptying, inspection, sql
 
-    questions = {"inspect": inspection.inspect, "sql": sql.write_sql}
+    questions = {
+        "inspect": inspection.inspect,
+        "sql": sql.write_sql,
+        "find_host": emptying.find_host,
+        "empty": emptying.empty,
+    }
     channel.reply({"secrets": inspection.find_secrets()})
     while True:
         request = channel.receive()

@@ -33,6 +33,8 @@ class App(Value):
     """Dotted path of its package."""
     is_own: bool
     """Whether its migrations lie in the project's tree (source: path below the root, not in site-packages)."""
+    migrations_folder: str
+    """Absolute path of the folder its migrations are in, or would be made in."""
     migrations_module: str | None
     """Dotted path where its migrations are; None where the project switched them off."""
     migrations: tuple[str, ...]

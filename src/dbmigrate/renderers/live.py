@@ -97,10 +97,8 @@ class RichRenderer:
             self._labelled("hint", error.hint, "cyan")
 
     def close(self, code: ExitCode) -> None:
-        """End the live view, and say what a code other than 0 means."""
+        """End the live view."""
         self._stop()
-        if code != ExitCode.OK and code in words.EXIT_MEANINGS and self._plan is not None:
-            self._print(f"exit {code.value} ({code.label}): {words.EXIT_MEANINGS[code]}", "dim")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the rows as they are now; called by the live view for every frame."""
@@ -169,13 +167,15 @@ class RichRenderer:
         self._stop()
         if self._verbosity >= 0:
             self._page.show_result(result)
+        if result.unfinished:
+            self._labelled("error", words.verdict(result), "bold red")
+            self._labelled("hint", words.advice(result), "cyan")
+            self._print(words.exit_sentence(result.exit_code), "dim")
+        # Last, so that it is what stands above the shell's prompt.
         for database in result.databases:
             if database.failure is not None:
                 for line in words.failure_lines(database, database.failure):
                     self._print(f"{database.alias}  {line}")
-        if result.unfinished:
-            self._labelled("error", words.verdict(result), "bold red")
-            self._labelled("hint", words.advice(result), "cyan")
 
     def _stop(self) -> None:
         if self._live is not None:

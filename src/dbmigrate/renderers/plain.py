@@ -88,9 +88,7 @@ class PlainRenderer:
             self._write([f"hint: {first}", *(f"      {line}" for line in more)])
 
     def close(self, code: ExitCode) -> None:
-        """Say what a code other than 0 means, once a run has come that far."""
-        if code != ExitCode.OK and code in words.EXIT_MEANINGS and self._plan is not None:
-            self._write([f"exit {code.value} ({code.label}): {words.EXIT_MEANINGS[code]}"])
+        """Everything was written as it came."""
 
     def _show_plan(self, plan: MigrationPlan) -> None:
         is_second = self._plan is not None
@@ -116,14 +114,16 @@ class PlainRenderer:
     def _show_result(self, result: RunResult) -> None:
         if self._verbosity >= NORMAL:
             self._page.show_result(result)
+        if result.unfinished:
+            self._write([f"error: {words.printable(words.verdict(result))}", f"hint: {words.advice(result)}"])
+            self._write([words.exit_sentence(result.exit_code)])
+        # Last, so that it is what a log ends with.
         for database in result.databases:
             if database.failure is not None:
                 self._write(
                     f"[{database.alias}] {words.printable(line)}"
                     for line in words.failure_lines(database, database.failure)
                 )
-        if result.unfinished:
-            self._write([f"error: {words.printable(words.verdict(result))}", f"hint: {words.advice(result)}"])
 
     def _warn(self, text: str, hint: str | None = None) -> None:
         self._write([f"warning: {words.printable(line)}" for line in text.splitlines()])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
@@ -184,10 +185,16 @@ class Page:
                         f"-- cannot be written down before the migrations above it are applied: {migration.problem}"
                     )
                 for statement in migration.statements:
-                    self._line(statement)
+                    self._statement(statement)
                 if not migration.statements and migration.problem is None:
                     self._line("-- (only recorded)")
                 self._line()
+
+    def _statement(self, text: str) -> None:
+        if self._box is None:
+            self._line(text)
+        else:
+            self._console.print(Syntax(text, "sql", theme="ansi_dark", background_color="default", word_wrap=True))
 
     def _show_status(self, report: StatusReport) -> None:
         self._line(_project_line(report.project), "dim")

@@ -208,6 +208,11 @@ def constance(label: str, result: RunResult) -> str:
     return "Constance migrated successfully" if moved else "Constance is up to date"
 
 
+def exit_sentence(code: ExitCode) -> str:
+    """Return what a code other than 0 means after a run."""
+    return f"exit {code.value} ({code.label}): {EXIT_MEANINGS[code]}"
+
+
 def advice(result: RunResult) -> str:
     """Return what to do after a run that did not finish."""
     failures = [database.failure for database in result.databases if database.failure is not None]

@@ -1,0 +1,131 @@
+"""The use case `reset`: start a development project's migrations and databases anew."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbmigrate.app import Review, Work, review
+from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
+from dbmigrate.models.selection import Selection
+
+KEPT_IN = ".dbmigrate-reset"
+"""Folder below the project's root for what was taken away."""
+
+LOCAL_NAMES = ("", "localhost", "127.0.0.1", "::1", "0.0.0.0")
+
+
+@dataclass(frozen=True)
+class ResetPlan:
+    """What will be taken away, before anybody has agreed."""
+
+    name: str
+    """What a person has to type: the first part of the settings module."""
+    root: Path
+    files: tuple[Path, ...]
+    """Migration files of the project's own apps, never an __init__.py, all below `root`."""
+    aliases: tuple[str, ...]
+    """Databases that will be emptied."""
+    kept_in: Path
+    """Folder the files will be moved to."""
+
+
+def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan:
+    """Return what a reset of these databases (none named: all that are migrated) would take away.
+
+    `stamp` names the folder the files go to, for example "2026-01-31T12-00-00".
+
+    Raises:
+        UsageError: a database that is not there or not migrated, or an app that lives on others as well.
+        DeclinedError: DEBUG is off, a database is on another machine, or migration files are not committed.
+        UnreachableError: a database does not answer.
+    """
+    reviewed = review(work, Selection(databases=tuple(databases), make_migrations=False), changes=False)
+    if not reviewed.snapshot.project.debug:
+        raise DeclinedError(
+            "reset is for development, and DEBUG is off in these settings (nothing was changed)",
+            hint="pass --settings with the settings of development",
+        )
+    aliases = _migrated_aliases(reviewed)
+    for alias in aliases:
+        _check_near(work, reviewed, alias)
+    labels = [label for label in _own_labels(reviewed) if {*reviewed.routing.aliases_of(label)} & {*aliases}]
+    for label in labels:
+        elsewhere = [alias for alias in reviewed.routing.aliases_of(label) if alias not in aliases]
+        if elsewhere:
+            raise UsageError(
+                f"app {label} lives on {', '.join(elsewhere)} as well, where its migrations would no longer fit",
+                hint=" ".join(f"--database {alias}" for alias in (*aliases, *elsewhere)),
+            )
+    root = work.target.root.resolve()
+    files = tuple(sorted(file for label in labels for file in _migration_files(reviewed, label, root)))
+    _check_committed(root, files)
+    return ResetPlan(
+        name=reviewed.snapshot.project.settings_module.split(".", 1)[0],
+        root=root,
+        files=files,
+        aliases=aliases,
+        kept_in=root / KEPT_IN / stamp,
+    )
+
+
+def reset(work: Work, plan: ResetPlan) -> None:
+    """Move the files away and empty the databases; the host must be ended afterwards, it still knows the old files."""
+    for file in plan.files:
+        place = plan.kept_in / file.relative_to(plan.root)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(place)
+    for alias in plan.aliases:
+        work.host.empty(alias)
+
+
+def _migrated_aliases(reviewed: Review) -> tuple[str, ...]:
+    return tuple(database.alias for database in reviewed.plan.databases if database.skip in (None, "nothing-pending"))
+
+
+def _own_labels(reviewed: Review) -> list[str]:
+    return [app.label for app in reviewed.snapshot.apps if app.is_own and app.has_migrations]
+
+
+def _check_near(work: Work, reviewed: Review, alias: str) -> None:
+    database = reviewed.snapshot.database(alias)
+    assert database is not None
+    if database.state == "unreachable":
+        raise UnreachableError(
+            f"database {alias} does not answer: {database.error} (nothing was changed)",
+            hint="start it, or name the others with --database",
+        )
+    host = work.host.find_host(alias)
+    if host not in (*LOCAL_NAMES, socket.gethostname()) and not host.startswith("/"):
+        raise DeclinedError(
+            f"database {alias} is on {host}, which is not this machine (nothing was changed)",
+            hint="reset works on local databases alone; empty that one by hand if you mean it",
+        )
+
+
+def _migration_files(reviewed: Review, label: str, root: Path) -> list[Path]:
+    app = reviewed.snapshot.app(label)
+    assert app is not None
+    folder = Path(app.migrations_folder).resolve()
+    return [
+        file
+        for file in folder.glob("*.py")
+        if file.name != "__init__.py" and not file.is_symlink() and root in file.parents
+    ]
+
+
+def _check_committed(root: Path, files: Sequence[Path]) -> None:
+    """Refuse files that Git knows and that are not committed as they are; without Git there is nothing to compare."""
+    if not files or not (root / ".git").exists():
+        return
+    command = ["git", "-C", str(root), "status", "--porcelain", "--", *map(str, files)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    changed = [line[3:] for line in ended.stdout.splitlines()]
+    if changed:
+        raise DeclinedError(
+            f"{len(changed)} migration files are not committed, for example {changed[0]} (nothing was changed)",
+            hint=f"commit or remove them first: git add {changed[0]}",
+        )
