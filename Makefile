@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench docs site clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,12 @@ format: .venv/.dev ## format the code and order its imports
 
 bench: .venv/.dev ## measure against plain shell and one process with call_command; writes docs/performance.md
 	$(BIN)/python bench/compare.py --write
+
+docs: .venv/.dev ## write what the documents take from the program: tables, schema, captures
+	$(BIN)/python docs/generate.py
+
+site: .venv/.dev ## build the documents as a site in build/site
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 clean: ## remove everything that was made here
 	rm -rf .venv .demo .cache .pytest_cache .mypy_cache .ruff_cache dist build

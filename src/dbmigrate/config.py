@@ -34,6 +34,16 @@ _SERVICE_LINK = re.compile(r"DBMIGRATE_(SERVICE_(HOST|PORT)|PORT)(_.*)?")
 
 
 @dataclass(frozen=True)
+class Key:
+    """One configuration key; its words stand in the documents."""
+
+    read: Callable[[object, str], Any]
+    """(value, the place it stands in) -> value, or a UsageError."""
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True)
 class ConfigFile:
     """The `[tool.dbmigrate]` table and the file it is in."""
 
@@ -79,7 +89,7 @@ def merge_settings(file: ConfigFile | None, environ: Mapping[str, str], flags: M
     for key, (value, origin) in (_read_file(file) | _read_environ(environ)).items():
         values[key], origins[key] = value, origin
     for key, flag in flags.items():
-        values[key], origins[key] = KEYS[key](flag.value, flag.name), flag.name
+        values[key], origins[key] = KEYS[key].read(flag.value, flag.name), flag.name
     return Settings(**values, origins=origins)
 
 
@@ -94,7 +104,7 @@ def _read_file(file: ConfigFile | None) -> dict[str, tuple[Any, str]]:
         if key == "databases":
             found[key] = (_read_databases(value, place), str(file.path))
         elif key in KEYS:
-            found[key] = (KEYS[key](value, f"{place} {key}"), str(file.path))
+            found[key] = (KEYS[key].read(value, f"{place} {key}"), str(file.path))
         else:
             raise UsageError(f"{place}: there is no key {key}", hint=nearest(key, (*KEYS, "databases"), what="keys"))
     return found
@@ -112,7 +122,7 @@ def _read_databases(value: object, place: str) -> dict[str, DatabaseSettings]:
                     hint=nearest(key, DATABASE_KEYS, what="keys"),
                 )
         read[alias] = DatabaseSettings(
-            **{key: DATABASE_KEYS[key](table[key], f"{place} databases.{alias}.{key}") for key in table}
+            **{key: DATABASE_KEYS[key].read(table[key], f"{place} databases.{alias}.{key}") for key in table}
         )
     return read
 
@@ -127,7 +137,7 @@ def _read_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
             names = [PREFIX + known.upper() for known in KEYS]
             raise UsageError(f"{name} in the environment is no setting", hint=nearest(name, names, what="names"))
         if environ[name]:  # an empty variable is how a shell or a compose file says "not set"
-            found[key] = (KEYS[key](environ[name], name), name)
+            found[key] = (KEYS[key].read(environ[name], name), name)
     return found
 
 
@@ -175,22 +185,19 @@ def _choice_hint(value: object, choices: Sequence[str]) -> str:
     return nearest(str(value), choices, what="choices")
 
 
-KEYS: Mapping[str, Callable[[object, str], Any]] = {
-    "settings": _text,
-    "manage": _text,
-    "python": _text,
-    "jobs": _number,
-    "scope": _one_of(SCOPES),
-    "open": _one_of(OPEN_POLICIES),
-    "exclude": _names,
-    "order": _names,
-    "skip_makemigrations": _truth,
-    "format": _one_of(FORMATS),
+KEYS: Mapping[str, Key] = {
+    "settings": Key(_text, "`DJANGO_SETTINGS_MODULE`, else manage.py's own", "settings module"),
+    "manage": Key(_text, "`manage.py`", 'what is called instead, for example `"kiosk manage"`'),
+    "python": Key(_text, "`$VIRTUAL_ENV`, `.venv`, dbmigrate's own, `python3`", "the project's interpreter"),
+    "jobs": Key(_number, "the smaller of 4 and the number of databases", "databases at the same time; 1 is one by one"),
+    "scope": Key(_one_of(SCOPES), '`"app"`', '`"database"` migrates a routed database whole, as `migrate` would'),
+    "open": Key(_one_of(OPEN_POLICIES), '`"skip"`', '`"migrate"` migrates databases nobody speaks of'),
+    "exclude": Key(_names, "`[]`", "databases to leave alone"),
+    "order": Key(_names, "`[]`", "databases that follow one another in this order"),
+    "skip_makemigrations": Key(_truth, "`false`", "write no migrations"),
+    "format": Key(_one_of(FORMATS), '`"auto"`', "`rich`, `plain` or `json`; `auto` is `rich` on a terminal"),
 }
-"""Every key with what reads its value: (value, the place it stands in) -> value."""
+"""Every key."""
 
-DATABASE_KEYS: Mapping[str, Callable[[object, str], Any]] = {
-    "scope": _one_of(SCOPES),
-    "open": _one_of(OPEN_POLICIES),
-}
+DATABASE_KEYS: Mapping[str, Key] = {name: KEYS[name] for name in ("scope", "open")}
 """What `[tool.dbmigrate.databases.<alias>]` may hold."""

@@ -1,0 +1,127 @@
+"""Write what the documents take from the program: the configuration table, the JSON Schema, captures of real runs.
+
+python docs/generate.py             everything
+python docs/generate.py --tables    without the captures, which differ in their times
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from io import StringIO
+from pathlib import Path
+
+from dbmigrate.config import DATABASE_KEYS, KEYS
+from dbmigrate.schema import envelope_schema
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+CAPTURES = DOCS / "captures"
+SAMPLE = ROOT / "fixtures" / "sample_django_project"
+COLUMNS, ROWS = 90, 30
+BEGIN, END = "<!-- configuration -->", "<!-- end of configuration -->"
+
+
+def configuration_table() -> str:
+    """Return the table of all configuration keys."""
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | {key.default} | {key.meaning} |" for name, key in KEYS.items()]
+    names = ", ".join(f"`databases.<alias>.{name}`" for name in DATABASE_KEYS)
+    return "\n".join([*lines, f"| {names} | as above | the same for one database |"])
+
+
+def with_configuration(text: str) -> str:
+    """Return a document with the table between its marks."""
+    head, rest = text.split(BEGIN, 1)
+    return f"{head}{BEGIN}\n{configuration_table()}\n{END}{rest.split(END, 1)[1]}"
+
+
+def write_tables() -> None:
+    """Write the table into the documents that have its marks, and the schema."""
+    for document in (ROOT / "README.md", DOCS / "configuration.md"):
+        document.write_text(with_configuration(document.read_text()))
+    (DOCS / "schema" / "envelope.json").write_text(envelope_schema())
+
+
+def record(folder: Path, name: str, *arguments: str) -> list[tuple[float, str]]:
+    """Run a command on a terminal and write what it left on the screen as an SVG; return what came when."""
+    import pexpect
+    from rich.console import Console
+    from rich.text import Text
+
+    child = pexpect.spawn(
+        str(Path(sys.executable).parent / "dbmigrate"),
+        list(arguments),
+        cwd=str(folder),
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "TERM": "xterm-256color"},
+        dimensions=(ROWS, COLUMNS),
+        encoding="utf-8",
+        timeout=120,
+    )
+    began = time.monotonic()
+    events: list[tuple[float, str]] = []
+    while True:
+        try:
+            events.append((time.monotonic() - began, child.read_nonblocking(65536, timeout=120)))
+        except pexpect.EOF:
+            break
+    child.close()
+    console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
+    console.print(Text(f"$ dbmigrate {' '.join(arguments)}", style="bold"))
+    console.print(Text.from_ansi(settled("".join(data for _, data in events))))
+    console.save_svg(str(CAPTURES / f"{name}.svg"), title="dbmigrate")
+    return events
+
+
+def settled(output: str) -> str:
+    """Return what stays of a terminal's output once the live view has erased itself: SGR codes are kept."""
+    import re
+
+    lines: list[str] = []
+    for line in output.replace("\r\n", "\n").split("\n"):
+        # The live view moves up one line and erases it for every line that it drew.
+        for _ in range(line.count("\x1b[1A")):
+            if lines:
+                lines.pop()
+        rest = line.rsplit("\x1b[2K", 1)[-1]
+        lines.append(re.sub(r"\x1b\[(?![0-9;]*m)[0-9;?]*[A-Za-z]", "", rest).replace("\r", ""))
+    return "\n".join(lines)
+
+
+def write_captures() -> None:
+    """Record a first plan, the run, and the status on a copy of the sample; and all of it as one asciicast."""
+    CAPTURES.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="sample-"))
+    try:
+        project = Path(shutil.copytree(SAMPLE, folder / "sample"))
+        cast: list[list[object]] = []
+        now = 0.0
+        for name, arguments in {"plan": ("plan",), "all": ("all",), "status": ("status",)}.items():
+            cast.append([round(now, 3), "o", f"$ dbmigrate {' '.join(arguments)}\r\n"])
+            events = record(project, name, *arguments)
+            cast += [[round(now + at + 1, 3), "o", data] for at, data in events]
+            now += events[-1][0] + 3
+        header = {"version": 2, "width": COLUMNS, "height": ROWS, "title": "dbmigrate on three databases"}
+        lines = [json.dumps(header), *(json.dumps(event) for event in cast)]
+        (CAPTURES / "session.cast").write_text("\n".join(lines) + "\n")
+    finally:
+        shutil.rmtree(folder)
+
+
+def main() -> None:
+    """Write everything, or the tables alone."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", action="store_true", help="leave the captures as they are")
+    arguments = parser.parse_args()
+    write_tables()
+    if not arguments.tables:
+        write_captures()
+
+
+if __name__ == "__main__":
+    main()
