@@ -280,7 +280,7 @@ def test_an_interrupt_before_anything_was_touched(sample: Project) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr
     assert "error: interrupted; nothing was migrated" in stderr
     assert sample.tables() == {}
 

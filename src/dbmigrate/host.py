@@ -35,6 +35,9 @@ ENTRY = Path(__file__).parent / "inside" / "__main__.py"
 ANSWER_SECONDS = 600.0
 """How long one answer may take; the first includes the boot of the project."""
 
+SLICE_SECONDS = 0.2
+"""A signal in the moment before a wait begins does not end the wait: it is heard when the next one begins."""
+
 STDERR_LINES = 60
 """Lines the project printed that are kept for the case that it dies without an answer."""
 
@@ -189,7 +192,9 @@ class Host:
         pipe = self._process.stdout.fileno()
         deadline = time.monotonic() + ANSWER_SECONDS
         while b"\n" not in self._rest:
-            if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not select.select([pipe], [], [], SLICE_SECONDS)[0]:
+                if time.monotonic() < deadline:
+                    continue
                 raise ProjectError(
                     f"the project did not answer within {ANSWER_SECONDS:.0f} s (interpreter {self._target.python})",
                     hint="see what its settings or a database connection wait for; the last lines it printed: -v",

@@ -43,7 +43,7 @@ class Workshop:
 
     launcher: Launcher
     outbox: SimpleQueue[ChildMessage]
-    """Where children and the signal handler put what they have to say."""
+    """Where children and `listen` put what they have to say."""
     request: Callable[[Step | MakeMigrations], ChildRequest]
     redactor: Redactor
     clock: Callable[[], float]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,14 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from queue import SimpleQueue
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import click
 
 from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.names import remember_names
+from dbmigrate.cli.signals import hold_back, listen
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
 from dbmigrate.discovery import find_project, find_target
 from dbmigrate.errors import DbmigrateError, ExitCode
@@ -30,14 +28,7 @@ if TYPE_CHECKING:
     from dbmigrate.host import Host
     from dbmigrate.models.events import Event
     from dbmigrate.models.reports import Answer
-    from dbmigrate.process import ChildMessage
     from dbmigrate.renderers.base import Renderer
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Terminated(BaseException):
-    """SIGTERM came while nothing was being migrated."""
 
 
 class HostKeeper(Protocol):
@@ -109,7 +100,7 @@ class Session:
         folder = Path(target.choices["project"].value)
         environment = child_environment(self.environ, settings=target.settings)
         with self.keeper.open(target, environment) as host:
-            with _held_back():
+            with hold_back():
                 from dbmigrate.app import Work
 
                 renderer = self.renderer(settings.format)
@@ -238,43 +229,3 @@ def format_of_line(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
         elif word.startswith("--format="):
             wanted = word.partition("=")[2]
     return wanted if wanted in FORMATS else "auto"
-
-
-@contextmanager
-def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
-    """Let signals put StopRequested on the queue while the block runs."""
-    from dbmigrate.process import StopRequested
-
-    def put(signum: int, frame: FrameType | None) -> None:
-        # SimpleQueue.put is re-entrant (bpo-14976), so a handler on the waiting thread may call it.
-        outbox.put(StopRequested(signum))
-
-    before = {signum: signal.signal(signum, put) for signum in SIGNALS}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """Let signals wait while the block imports: there are places in an import where an exception is swallowed."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-
-def end_on_signals() -> None:
-    """Let SIGINT and SIGTERM unwind the stack, so that the host is ended and the exit code says why.
-
-    SIGINT too: under a shell's `&` it is inherited as ignored, and children would inherit that from here.
-    """
-
-    def raise_terminated(signum: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, raise_terminated)

@@ -12,10 +12,11 @@ import click
 
 from dbmigrate import __version__
 from dbmigrate.cli.completion import VARIABLE
-from dbmigrate.cli.context import Terminated, current_session, end_on_signals, format_of_line
+from dbmigrate.cli.context import current_session, format_of_line
 from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.signals import Terminated, end_on_signals
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
 

@@ -1,0 +1,91 @@
+"""SIGINT and SIGTERM: an exception while nothing is migrated, a message to the runner while something is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
+    from types import FrameType
+
+    from dbmigrate.process import ChildMessage
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(BaseException):
+    """SIGTERM came while nothing was being migrated."""
+
+
+def end_on_signals() -> None:
+    """Let SIGINT and SIGTERM unwind the stack, so that the host is ended and the exit code says why.
+
+    SIGINT too: under a shell's `&` it is inherited as ignored, and children would inherit that from here.
+    """
+
+    def raise_terminated(signum: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, raise_terminated)
+
+
+@contextmanager
+def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
+    """Let signals put StopRequested on the queue while the block runs.
+
+    Through a pipe and a thread, not from a Python handler: that one runs between two instructions of the main thread,
+    and a signal in the moment before the thread begins to wait for the queue would be heard with the next message
+    only, which a migration that prints nothing may never send.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    before = {signum: signal.signal(signum, _ignore) for signum in SIGNALS}
+    reader = threading.Thread(target=_pass_on, args=(reading, outbox), daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        signal.set_wakeup_fd(before_fd)
+        os.close(writing)
+        reader.join()
+        os.close(reading)
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Do nothing, unlike SIG_IGN, which children would inherit."""
+
+
+def _pass_on(reading: int, outbox: SimpleQueue[ChildMessage]) -> None:
+    from dbmigrate.process import StopRequested
+
+    while signums := os.read(reading, 64):
+        for signum in signums:
+            if signum in SIGNALS:
+                outbox.put(StopRequested(signum))
+
+
+@contextmanager
+def hold_back() -> Iterator[None]:
+    """Let signals wait while the block imports: there are places in an import where an exception is swallowed.
+
+    Not with pthread_sigmask: another thread of this process would take the signal, and the main thread raise all the
+    same.
+    """
+    held: list[int] = []
+    before = {signum: signal.signal(signum, lambda signum, frame: held.append(signum)) for signum in SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    for taken in held:
+        signal.raise_signal(taken)
