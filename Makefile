@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs site clean
+.PHONY: help demo test services check format bench docs site clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,6 +21,11 @@ test: .venv/.dev ## run the tests (ARGS="tests/test_x.py -k name" for some of th
 	@$(BIN)/python -m compileall -q src/dbmigrate
 	@$(BIN)/python tests/support/environments.py
 	$(BIN)/python -m pytest -n auto --dist worksteal -r s $(ARGS)
+
+services: ## which database servers the tests find here, and how to get the others
+	@echo "PostgreSQL comes with the tests, as a wheel"
+	@PATH="$$PATH:/usr/sbin:/usr/libexec"; command -v mariadbd >/dev/null && echo "MariaDB    $$(command -v mariadbd)" || \
+		echo "MariaDB    not found: its tests are skipped; Debian: apt-get install mariadb-server, macOS: brew install mariadb"
 
 check: .venv/.dev ## formatting, lint, types, import contracts, Python 3.8 syntax where it is needed
 	$(BIN)/ruff format --check .

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.mariadb import MariadbServer, find_server, join_server, stop_server
 from support.postgresql import PostgresqlServer, running_server
 from support.projects import Project, copy_sample
 
 REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
-SERVICES = ("postgresql",)
+SERVICES = ("postgresql", "mariadb")
+MARIADB_FOLDER = "TESTS_MARIADB_FOLDER"
+"""Set by the process that starts the workers: they share one server, and it stops that server at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the folder of the MariaDB server; workers inherit it."""
+    if not hasattr(config, "workerinput"):
+        os.environ[MARIADB_FOLDER] = tempfile.mkdtemp(prefix="mariadb-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the MariaDB server, if a test started it."""
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ.pop(MARIADB_FOLDER))
+        stop_server(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -28,6 +47,14 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlS
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     with running_server(shared / "postgresql") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> MariadbServer:
+    """Return the server that all workers of this session share."""
+    if find_server() is None:
+        pytest.skip("no mariadbd on this machine (make services says how to get it)")
+    return join_server(Path(os.environ[MARIADB_FOLDER]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,0 +1,155 @@
+"""One MariaDB server, Debian's or any on the path, for all workers of a test session: private, on a free port."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pymysql
+
+USER, PASSWORD = "tester", "for-tests"
+START_SECONDS = 60
+
+DRIVER = "import pymysql\npymysql.install_as_MySQLdb()\n"
+"""What a project's settings need for ENTRY's engine, without a driver that must be compiled."""
+
+_names = itertools.count()
+
+_OPTIONS = (
+    "--no-defaults",
+    "--user=root",
+    "--bind-address=127.0.0.1",
+    "--skip-log-bin",
+    "--skip-name-resolve",
+    "--performance-schema=off",
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-buffer-pool-size=48M",
+    "--innodb-log-file-size=16M",
+)
+
+
+class MariadbServer:
+    """A running server."""
+
+    def __init__(self, port: int) -> None:
+        """Take the port it listens on."""
+        self.port = port
+
+    def create_database(self) -> dict[str, Any]:
+        """Make an empty database and return its entry for DATABASES."""
+        name = f"test_{os.getpid()}_{next(_names)}"
+        entry = {
+            "ENGINE": "django.db.backends.mysql",
+            "NAME": name,
+            "USER": USER,
+            "PASSWORD": PASSWORD,
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+        }
+        self.query({**entry, "NAME": None}, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        return entry
+
+    def query(self, entry: dict[str, Any], sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement in a database; return its rows, [] if it has none."""
+        connection = pymysql.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user=entry["USER"],
+            password=entry["PASSWORD"],
+            database=entry["NAME"],
+            autocommit=True,
+        )
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def tables(self, entry: dict[str, Any]) -> set[str]:
+        """Return the tables of a database."""
+        return {name for (name,) in self.query(entry, "SHOW TABLES")}
+
+
+def find_server() -> str | None:
+    """Return the path of mariadbd, or None; Debian puts it where a user's PATH does not look."""
+    return shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/libexec")
+
+
+def join_server(folder: Path) -> MariadbServer:
+    """Start the server in this folder, or return the one that runs there."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        port_file = folder / "port"
+        if not port_file.exists():
+            port_file.write_text(str(_start(folder)))
+        return MariadbServer(int(port_file.read_text()))
+
+
+def stop_server(folder: Path) -> None:
+    """End the server of this folder, if one was started."""
+    pid_file = folder / "server.pid"
+    if not pid_file.exists():
+        return
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)  # nothing in it is needed any more
+
+
+def _start(folder: Path) -> int:
+    server = find_server()
+    assert server is not None
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    subprocess.run(
+        [
+            "mariadb-install-db",
+            "--no-defaults",
+            "--user=root",
+            f"--datadir={folder / 'data'}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    init = folder / "init.sql"
+    init.write_text(f"CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO {USER}@'%';\n")
+    log = folder / "server.log"
+    # Through a shell that ends: the server belongs to no worker, and outlives the one that started it.
+    subprocess.run(
+        [
+            "sh",
+            "-c",
+            'log=$1; shift; setsid "$@" >"$log" 2>&1 </dev/null &',
+            "start",
+            log,
+            server,
+            *_OPTIONS,
+            f"--datadir={folder / 'data'}",
+            f"--socket={folder / 'socket'}",
+            f"--port={port}",
+            f"--pid-file={folder / 'server.pid'}",
+            f"--init-file={init}",
+        ],
+        check=True,
+    )
+    _wait_until_it_answers(port, log)
+    return port
+
+
+def _wait_until_it_answers(port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            pymysql.connect(host="127.0.0.1", port=port, user=USER, password=PASSWORD).close()
+            return
+        except pymysql.Error:
+            assert time.monotonic() < deadline, log.read_text()[:4000]
+            time.sleep(0.1)
