@@ -26,6 +26,8 @@ services: ## which database servers the tests find here, and how to get the othe
 	@echo "PostgreSQL comes with the tests, as a wheel"
 	@PATH="$$PATH:/usr/sbin:/usr/libexec"; command -v mariadbd >/dev/null && echo "MariaDB    $$(command -v mariadbd)" || \
 		echo "MariaDB    not found: its tests are skipped; Debian: apt-get install mariadb-server, macOS: brew install mariadb"
+	@PATH="$$PATH:/usr/sbin"; command -v pgbouncer >/dev/null && echo "PgBouncer  $$(command -v pgbouncer)" || \
+		echo "PgBouncer  not found: its tests are skipped; Debian: apt-get install pgbouncer, macOS: brew install pgbouncer"
 
 check: .venv/.dev ## formatting, lint, types, import contracts, Python 3.8 syntax where it is needed
 	$(BIN)/ruff format --check .

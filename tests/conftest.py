@@ -14,7 +14,7 @@ from support.postgresql import PostgresqlServer, running_server
 from support.projects import Project, copy_sample
 
 REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
-SERVICES = ("postgresql", "mariadb")
+SERVICES = ("postgresql", "mariadb", "pgbouncer")
 MARIADB_FOLDER = "TESTS_MARIADB_FOLDER"
 """Set by the process that starts the workers: they share one server, and it stops that server at the end."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from queue import SimpleQueue
 from typing import Literal
 
 from dbmigrate.checks import run_checks
-from dbmigrate.describing import describe_info, describe_status
+from dbmigrate.describing import describe_info, describe_status, describe_wait
 from dbmigrate.errors import ExitCode, Interrupted, PartialError, ProjectError, StepError
 from dbmigrate.host import ENTRY, Host
 from dbmigrate.models.events import (
@@ -25,7 +26,7 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
-from dbmigrate.models.reports import InfoReport, PlanReport, StatusReport, StepSql
+from dbmigrate.models.reports import InfoReport, PlanReport, StatusReport, StepSql, WaitReport
 from dbmigrate.models.result import StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
@@ -33,11 +34,12 @@ from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.target import Target
 from dbmigrate.outcome import build_result, new_migrations
 from dbmigrate.planner import build_plan
-from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable
+from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
 from dbmigrate.process import ChildMessage, ChildRequest, Launcher
 from dbmigrate.routing import Routing, route
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
 from dbmigrate.selecting import check_selection, check_settings, check_target
+from dbmigrate.waiting import take_locks, wait_for_databases
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class Work:
     """While the block runs, a signal puts StopRequested on the queue instead of ending the process."""
     remember: Callable[[Snapshot], None]
     """Takes the names of what was found, for shell completion."""
+    sleep: Callable[[float], None]
+    tell: Callable[[Event], None]
+    """Shows what happens while a database is waited for, which any use case may have to."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +109,24 @@ def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review
         ModelChangesError: makemigrations could not do its part without a person.
     """
     reviewed = review(work, selection, changes=changes)
+    silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
+    if silent and _wait(work, silent):
+        reviewed = review(work, selection, changes=changes)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
     check_findings(reviewed.findings, targeted_aliases(reviewed.plan))
     own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
     check_makemigrations(reviewed.plan.make, own_apps)
     return reviewed
+
+
+def _wait(work: Work, aliases: Sequence[str]) -> bool:
+    """Wait for databases as long as the settings say; return whether there is anything new to see."""
+    if not work.settings.wait:
+        return False
+    waiting = wait_for_databases(work.host, aliases, work.settings.wait, clock=work.clock, sleep=work.sleep)
+    for event in waiting:
+        work.tell(event)
+    return True
 
 
 def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
@@ -125,8 +143,22 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
 
 def status(work: Work, *, migrations: bool) -> StatusReport:
     """Answer how every database stands; one that does not answer is part of the answer."""
-    reviewed = review(work, Selection(make_migrations=False), changes=False, records=migrations)
+    selection = Selection(make_migrations=False)
+    reviewed = review(work, selection, changes=False, records=migrations)
+    silent = [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
+    if silent and _wait(work, silent):
+        reviewed = review(work, selection, changes=False, records=migrations)
     return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings)
+
+
+def wait(work: Work, selection: Selection) -> WaitReport:
+    """Wait until every database answers that is to be migrated, as long as the settings say."""
+    started_at = work.clock()
+    reviewed = review(work, selection, changes=False)
+    silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
+    if silent and _wait(work, silent):
+        reviewed = review(work, selection, changes=False)
+    return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 
 
 def info(work: Work) -> InfoReport:
@@ -135,22 +167,53 @@ def info(work: Work) -> InfoReport:
     return describe_info(reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target)
 
 
-def migrate(work: Work, selection: Selection, *, keep_going: bool) -> Iterator[Event]:
+def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bool = True) -> Iterator[Event]:
     """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
 
-    PlanReady comes first, once nothing stands against it, and RunFinished last.
+    PlanReady comes first, once nothing stands against it and every lock is held, and RunFinished last. Only what
+    waits for a lock comes before. `has_locks`: whether to keep other runs away.
 
     Raises:
-        DbmigrateError: before any database was touched: the preflight refuses, or makemigrations failed.
+        DbmigrateError: before any database was touched: the preflight refuses, another run does not end, or
+            makemigrations failed.
         PartialError: the databases could not be asked afterwards.
     """
     started_at = work.clock()
     reviewed = prepare(work, selection)
+    if reviewed.plan.is_empty or not has_locks:
+        yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
+        return
+    try:
+        locks = yield from take_locks(
+            work.host,
+            targeted_aliases(reviewed.plan),
+            work.settings.lock_wait,
+            work.settings.lock_url,
+            clock=work.clock,
+            sleep=work.sleep,
+        )
+        # Whatever was true before the locks were held may have been done by another run meanwhile.
+        reviewed = prepare(work, selection)
+        yield from _migrate(work, selection, reviewed, locks.environment, keep_going=keep_going, started_at=started_at)
+    finally:
+        work.host.unlock()
+
+
+def _migrate(
+    work: Work,
+    selection: Selection,
+    reviewed: Review,
+    environments: Mapping[str, Mapping[str, str]],
+    *,
+    keep_going: bool,
+    started_at: float,
+) -> Iterator[Event]:
+    """Do what `migrate` says; `environments` are variables for the children of each database."""
     outbox: SimpleQueue[ChildMessage] = SimpleQueue()
     workshop = Workshop(
         launcher=work.launcher,
         outbox=outbox,
-        request=lambda job: _request(work, job),
+        request=lambda job: _request(work, job, environments),
         redactor=work.host.redactor,
         clock=work.clock,
     )
@@ -223,22 +286,20 @@ def _verify(work: Work, results: Sequence[StepResult]) -> Snapshot:
         ) from error
 
 
-def _request(work: Work, job: Step | MakeMigrations) -> ChildRequest:
+def _request(work: Work, job: Step | MakeMigrations, environments: Mapping[str, Mapping[str, str]]) -> ChildRequest:
     """Return what to start for a step: manage.py as a person would, or under one more router where it needs one."""
     command = work.target.command(*job.arguments)
-    key = job.id if isinstance(job, Step) else MAKE
-    scope = job.scope if isinstance(job, Step) else None
-    if scope is None:
-        return ChildRequest(key=key, argv=command, cwd=work.target.cwd, environment=work.environment)
     first_line = {
-        "scope": scope.model_dump(),
+        "parent": os.getpid(),
+        "scope": job.scope.model_dump() if isinstance(job, Step) and job.scope is not None else None,
         "manage": list(work.target.manage),
         "words": list(command[1 + len(work.target.manage) :]),
     }
     return ChildRequest(
-        key=key,
+        key=job.id if isinstance(job, Step) else MAKE,
         argv=(work.target.python, str(ENTRY), "step"),
         cwd=work.target.cwd,
-        environment=work.environment,
+        environment={**work.environment, **(environments.get(job.alias, {}) if isinstance(job, Step) else {})},
         first_line=json.dumps(first_line),
+        shown_as=command,
     )

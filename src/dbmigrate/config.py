@@ -5,6 +5,7 @@ Standard library only: it is read before the host starts, and the host starts be
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -172,6 +173,26 @@ def _names(value: object, place: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _seconds(value: object, place: str) -> float:
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 <= seconds < math.inf:
+        raise UsageError(f"{place}: {value!r} is not a number of seconds from 0 up", hint="write for example 30")
+    return seconds
+
+
+def _urls(value: object, place: str) -> dict[str, str]:
+    if isinstance(value, str):
+        value = dict(entry.strip().split("=", 1) for entry in value.split(",") if "=" in entry) or value
+    if not isinstance(value, dict) or not all(isinstance(url, str) and "://" in url for url in value.values()):
+        raise UsageError(
+            f"{place}: is not a URL for each database", hint='write for example { default = "postgresql://host/name" }'
+        )
+    return value
+
+
 def _one_of(choices: Sequence[str]) -> Callable[[object, str], str]:
     def read(value: object, place: str) -> str:
         if value not in choices:
@@ -195,6 +216,9 @@ KEYS: Mapping[str, Key] = {
     "exclude": Key(_names, "`[]`", "databases to leave alone"),
     "order": Key(_names, "`[]`", "databases that follow one another in this order"),
     "skip_makemigrations": Key(_truth, "`false`", "write no migrations"),
+    "wait": Key(_seconds, "`0`", "seconds to wait for databases that do not answer"),
+    "lock_wait": Key(_seconds, "`60`", "seconds to wait while another run migrates the same database"),
+    "lock_url": Key(_urls, "`{}`", "by alias: a URL for the lock alone, around a pooler"),
     "format": Key(_one_of(FORMATS), '`"auto"`', "`rich`, `plain` or `json`; `auto` is `rich` on a terminal"),
 }
 """Every key."""

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
-from dbmigrate.models.reports import DatabaseStatus, InfoReport, MigrationStatus, RoutedApp, SettingOrigin, StatusReport
+from dbmigrate.models.reports import (
+    DatabaseStatus,
+    InfoReport,
+    MigrationStatus,
+    RoutedApp,
+    SettingOrigin,
+    StatusReport,
+    Waited,
+    WaitReport,
+)
+from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, Snapshot
 from dbmigrate.models.target import Target
+from dbmigrate.redact import Redactor
 from dbmigrate.routing import Routing
+from dbmigrate.selecting import is_wanted
 
 
 def describe_status(
@@ -22,6 +34,18 @@ def describe_status(
         databases=_databases(snapshot, routing, plan),
         findings=tuple(findings),
         migrations=_migrations(snapshot, routing),
+    )
+
+
+def describe_wait(snapshot: Snapshot, routing: Routing, selection: Selection, *, seconds: float) -> WaitReport:
+    """Return which of the databases that are to be migrated answer."""
+    wanted = [database for database in snapshot.databases if is_wanted(database, routing, selection)]
+    return WaitReport(
+        databases=tuple(
+            Waited(alias=database.alias, state=database.state, trouble=database.trouble, error=database.error)
+            for database in wanted
+        ),
+        seconds=seconds,
     )
 
 
@@ -92,10 +116,9 @@ def _migrations(snapshot: Snapshot, routing: Routing) -> tuple[MigrationStatus, 
 
 def _configuration(settings: Settings) -> tuple[SettingOrigin, ...]:
     origins = settings.origins
+    shown = {**vars(settings), "lock_url": _without_passwords(settings.lock_url)}
     rows = [
-        SettingOrigin(key=key, value=getattr(settings, key), origin=origin)
-        for key, origin in origins.items()
-        if key != "databases"
+        SettingOrigin(key=key, value=shown[key], origin=origin) for key, origin in origins.items() if key != "databases"
     ]
     for alias, own in settings.databases.items():
         for key in ("scope", "open"):
@@ -103,6 +126,10 @@ def _configuration(settings: Settings) -> tuple[SettingOrigin, ...]:
             if value is not None:
                 rows.append(SettingOrigin(key=f"databases.{alias}.{key}", value=value, origin=origins["databases"]))
     return tuple(rows)
+
+
+def _without_passwords(urls: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{alias}={Redactor().scrub(url)}" for alias, url in urls.items())
 
 
 def _routed_apps(snapshot: Snapshot, routing: Routing) -> list[RoutedApp]:

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     PENDING = 10
     MODEL_CHANGES = 11
     FINDINGS = 13
+    LOCKED = 20
     UNREACHABLE = 21
     FAILED = 30
     PARTIAL = 31
@@ -69,6 +70,12 @@ class FindingsError(DbmigrateError):
     """A check found something that must not be migrated over."""
 
     code = ExitCode.FINDINGS
+
+
+class LockedError(DbmigrateError):
+    """Another run holds a lock for longer than was to be waited, or a lock could not be tried."""
+
+    code = ExitCode.LOCKED
 
 
 class UnreachableError(DbmigrateError):

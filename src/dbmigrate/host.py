@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from dbmigrate.errors import DbmigrateError, ProjectError, UsageError
+from dbmigrate.errors import DbmigrateError, LockedError, ProjectError, UsageError
 from dbmigrate.models.target import Target
 from dbmigrate.nearest import nearest
 from dbmigrate.process import CHUNK_BYTES
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dbmigrate.models.plan import PlannedMigration, Scope
+    from dbmigrate.models.servers import LockState, Reached
     from dbmigrate.models.snapshot import Snapshot
     from dbmigrate.models.sql import MigrationSql
 
@@ -117,7 +118,10 @@ class Host:
         from dbmigrate.models.snapshot import Snapshot
 
         arguments = {"root": str(self._target.root), "changes": changes, "target": target, "records": records}
-        return Snapshot.model_validate(self._ask("inspect", arguments))
+        answer = self._ask("inspect", arguments)
+        assert isinstance(answer, dict)
+        answer["databases"] = [self._without_secrets(database) for database in answer["databases"]]
+        return Snapshot.model_validate(answer)
 
     def sql(self, alias: str, migrations: Sequence[PlannedMigration], scope: Scope | None) -> tuple[MigrationSql, ...]:
         """Return the statements of these migrations on one alias, in their order; nothing is run."""
@@ -139,6 +143,33 @@ class Host:
     def empty(self, alias: str) -> None:
         """Drop everything in a database."""
         self._ask("empty", {"alias": alias})
+
+    def reach(self, aliases: Sequence[str]) -> dict[str, Reached]:
+        """Ask these databases, all at the same time, whether they answer."""
+        from dbmigrate.models.servers import Reached
+
+        answers = self._ask("reach", {"aliases": list(aliases)})
+        assert isinstance(answers, dict)
+        return {alias: Reached.model_validate(self._without_secrets(answer)) for alias, answer in answers.items()}
+
+    def lock(self, aliases: Sequence[str], urls: Mapping[str, str]) -> LockState:
+        """Try once for the locks of these databases; what is held stays held until `unlock` or the end of the process.
+
+        `urls`: other ways to a database for its lock alone, by alias.
+
+        Raises:
+            LockedError: a lock cannot be tried at all.
+        """
+        from dbmigrate.models.servers import LockState
+
+        return LockState.model_validate(self._ask("lock", {"aliases": list(aliases), "urls": dict(urls)}))
+
+    def unlock(self) -> None:
+        """Release every lock; a process that has ended holds none."""
+        try:
+            self._ask("unlock", {})
+        except ProjectError:
+            pass
 
     def close(self) -> None:
         """End the process: it leaves when its questions end, and is killed where it does not."""
@@ -167,6 +198,11 @@ class Host:
         self.boot()
         self._send({"question": question, "arguments": arguments})
         return self._answer()
+
+    def _without_secrets(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return an answer about one database with its error scrubbed: drivers repeat what they were given."""
+        error = answer["error"]
+        return answer if error is None else {**answer, "error": self._redactor.scrub(error)}
 
     def _send(self, request: Mapping[str, object]) -> None:
         assert self._process.stdin is not None
@@ -236,6 +272,11 @@ def _explain(error: Mapping[str, Any], target: Target, redactor: Redactor, print
     kind, said = str(error["kind"]), redactor.scrub(str(error["message"]))
     if kind in ("unknown-migration", "ambiguous-migration"):
         return _explain_migration(kind, error["app"], said, error["names"])
+    if kind == "no-lock":
+        return LockedError(
+            f"the lock cannot be taken on {said} (nothing was changed)",
+            hint="behind a pooler set lock_url for the database, a way around it; --no-lock goes without a lock",
+        )
     python, manage = target.python, " ".join(target.manage)
     because = target.choices["python"].reason
     place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""

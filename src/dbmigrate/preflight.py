@@ -8,29 +8,35 @@ from dbmigrate.errors import FindingsError, ModelChangesError, UnreachableError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.routing import Routing
+from dbmigrate.selecting import is_wanted
+
+
+def find_silent(snapshot: Snapshot, routing: Routing, selection: Selection) -> list[str]:
+    """Return the databases that do not answer and are to be migrated, or of which that cannot be known."""
+    return [
+        database.alias
+        for database in snapshot.databases
+        if database.state == "unreachable" and is_wanted(database, routing, selection)
+    ]
 
 
 def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) -> None:
-    """Do nothing if every database answers that is to be migrated, or of which that cannot be known.
+    """Do nothing if every database answers that is wanted.
 
     Raises:
         UnreachableError: one does not.
     """
-    silent = [
-        database
-        for database in snapshot.databases
-        if database.state == "unreachable" and _is_wanted(database, routing, selection)
-    ]
-    if silent:
-        aliases = [database.alias for database in silent]
+    aliases = find_silent(snapshot, routing, selection)
+    if aliases:
+        errors = {database.alias: database.error for database in snapshot.databases}
         raise UnreachableError(
-            "; ".join(f"database {database.alias} does not answer: {database.error}" for database in silent)
+            "; ".join(f"database {alias} does not answer: {errors[alias]}" for alias in aliases)
             + " (nothing was changed)",
             hint=(
-                f"start it, or correct {_setting(aliases[0])}; to go without it: --database for the others, "
-                f"or exclude = {_list(aliases)} under [tool.dbmigrate]"
+                f"start it, or correct {_setting(aliases[0])}; --wait SECONDS waits for it; "
+                f"to go without it: --database for the others, or exclude = {_list(aliases)} under [tool.dbmigrate]"
             ),
         )
 
@@ -77,14 +83,6 @@ def check_makemigrations(make: MakeMigrations | None, own_apps: Sequence[str]) -
                 "which is installed and not the project's to write (nothing was changed)",
                 hint=f"look for a release of {foreign[0]} that has the migration, or pass --skip-makemigrations",
             )
-
-
-def _is_wanted(database: Database, routing: Routing, selection: Selection) -> bool:
-    if routing.kinds[database.alias].kind not in ("default", "routed", "open"):
-        return False
-    if selection.databases and database.alias not in selection.databases:
-        return False
-    return not selection.apps or any(label in routing.places[database.alias] for label in selection.apps)
 
 
 def _setting(alias: str) -> str:

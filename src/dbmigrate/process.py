@@ -44,6 +44,13 @@ class ChildRequest:
     environment: Mapping[str, str]
     first_line: str | None = None
     """Written to its stdin, which is then closed; None gives it an empty stdin."""
+    shown_as: tuple[str, ...] | None = None
+    """What it amounts to, for people, where that is not `argv`."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What a person would type to do the same."""
+        return self.shown_as if self.shown_as is not None else self.argv
 
 
 @dataclass(frozen=True)

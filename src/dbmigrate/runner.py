@@ -53,7 +53,7 @@ class Workshop:
 def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
     """Run makemigrations; MakeStarted comes first, MakeFinished last."""
     crew = _Crew(workshop)
-    yield MakeStarted(make=make, command=workshop.request(make).argv)
+    yield MakeStarted(make=make, command=workshop.request(make).command)
     failed = crew.start(make)
     if failed is not None:
         yield MakeFinished(result=failed)
@@ -79,7 +79,7 @@ def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> I
             if isinstance(verdict, _Skip):
                 yield StepSkipped(result=crew.skip(step, because=verdict.because))
             else:
-                yield StepStarted(step=step, command=workshop.request(step).argv)
+                yield StepStarted(step=step, command=workshop.request(step).command)
                 failed = crew.start(step)
                 if failed is not None:
                     yield StepFinished(result=failed)
@@ -165,11 +165,11 @@ class _Crew:
             child = self._workshop.launcher.start(request, self._workshop.outbox)
         except OSError as error:
             because = f"{request.argv[0]} could not be started: {error.strerror or error}"
-            result = StepResult(id=request.key, alias=alias, status="failed", command=request.argv, because=because)
+            result = StepResult(id=request.key, alias=alias, status="failed", command=request.command, because=because)
             self.ended[request.key] = result
             return result
         watch = MigrationWatch(work) if isinstance(work, Step) else None
-        self.running[request.key] = _Job(work, request.argv, started_at, child, watch)
+        self.running[request.key] = _Job(work, request.command, started_at, child, watch)
         return None
 
     def skip(self, step: Step, *, because: str) -> StepResult:

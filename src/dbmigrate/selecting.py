@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dbmigrate.errors import UsageError
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import Database, Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.routing import Routing
 
@@ -19,7 +19,12 @@ def check_settings(snapshot: Snapshot, settings: Settings) -> None:
         UsageError: one does not, with the place it stands in.
     """
     aliases = [database.alias for database in snapshot.databases]
-    for key, named in (("exclude", settings.exclude), ("order", settings.order), ("databases", settings.databases)):
+    for key, named in (
+        ("exclude", settings.exclude),
+        ("order", settings.order),
+        ("lock_url", settings.lock_url),
+        ("databases", settings.databases),
+    ):
         for alias in named:
             if alias not in aliases:
                 raise UsageError(
@@ -66,6 +71,15 @@ def check_target(snapshot: Snapshot, selection: Selection, aliases: Iterable[str
                 "and Django cannot stop inside of a squashed migration",
                 hint=f"--to {database.target_replaced_by}",
             )
+
+
+def is_wanted(database: Database, routing: Routing, selection: Selection) -> bool:
+    """Return whether a database is to be migrated; one that does not answer counts by what the routers say."""
+    if routing.kinds[database.alias].kind not in ("default", "routed", "open"):
+        return False
+    if selection.databases and database.alias not in selection.databases:
+        return False
+    return not selection.apps or any(label in routing.places[database.alias] for label in selection.apps)
 
 
 def _check_alias(snapshot: Snapshot, routing: Routing, alias: str) -> None:

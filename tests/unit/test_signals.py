@@ -36,9 +36,11 @@ def test_a_signal_is_heard_while_the_main_thread_waits_for_the_queue(signum: int
 
 def test_a_signal_that_is_held_back_comes_after_the_block() -> None:
     reached = False
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # under a shell's `&` it is ignored
 
     with pytest.raises(KeyboardInterrupt), hold_back():
         take(signal.SIGINT)
         reached = True
 
+    signal.signal(signal.SIGINT, before)
     assert reached

@@ -81,7 +81,7 @@ class Session:
         file = find_config_file(folder)
         given = {
             key: Flag(f"--{key}", self.options[key])
-            for key in ("settings", "manage", "python", "format")
+            for key in ("settings", "manage", "python", "format", "wait")
             if self.options.get(key) is not None
         }
         return merge_settings(file, self.environ, given | dict(flags)), file.path.parent if file is not None else None
@@ -115,6 +115,8 @@ class Session:
                     clock=time.monotonic,
                     listen=listen,
                     remember=lambda snapshot: remember_names(folder, snapshot, self.environ),
+                    sleep=time.sleep,
+                    tell=renderer.show,
                 ),
                 renderer,
             )

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
 
-SETTINGS = ("jobs", "skip_makemigrations")
+SETTINGS = ("jobs", "skip_makemigrations", "lock_wait")
 """Options that are configuration keys too; the others are part of the selection and named like its fields."""
 
 
 def _flags(options: Mapping[str, Any]) -> dict[str, Flag]:
-    given = {key: options[key] for key in SETTINGS if options[key] is not None}
+    given = {key: options[key] for key in SETTINGS if options.get(key) is not None}
     return {key: Flag(f"--{key.replace('_', '-')}", value) for key, value in given.items()}
 
 
@@ -32,7 +32,9 @@ def _select(options: Mapping[str, Any], settings: Settings) -> Selection:
     return Selection(make_migrations=not settings.skip_makemigrations, **asked)
 
 
-def migrate(context: click.Context, options: Mapping[str, Any], *, keep_going: bool, dry_run: bool) -> ExitCode:
+def migrate(
+    context: click.Context, options: Mapping[str, Any], *, keep_going: bool, has_locks: bool = True, dry_run: bool
+) -> ExitCode:
     """Migrate what the command's options ask for; `dry_run` shows the plan instead."""
     if dry_run:
         return show_plan(context, options)
@@ -43,7 +45,8 @@ def migrate(context: click.Context, options: Mapping[str, Any], *, keep_going: b
         from dbmigrate.models.reports import RunReport
 
         plan = result = None
-        for event in app.migrate(work, _select(options, work.settings), keep_going=keep_going):
+        selection = _select(options, work.settings)
+        for event in app.migrate(work, selection, keep_going=keep_going, has_locks=has_locks):
             if isinstance(event, PlanReady):
                 plan = event.plan
             if isinstance(event, RunFinished):

@@ -29,6 +29,12 @@ _GLOBAL_OPTIONS = (
     _global("--color", type=click.Choice(COLORS), help="Whether to colour."),
     _global("-v", "--verbose", count=True, help="Say more: what children print, commands, tracebacks."),
     _global("-q", "--quiet", count=True, help="Say only what is wrong."),
+    _global(
+        "--wait",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="Wait for databases that do not answer; default: do not.",
+    ),
     _global("--no-input", is_flag=True, help="Never ask."),
 )
 
@@ -89,6 +95,15 @@ def migrate_options(command: Decorated) -> Decorated:
         command = option(command)
     return command
 
+
+lock_wait_option = click.option(
+    "--lock-wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait for another run on the same database; default 60.",
+)
+
+no_lock_option = click.option("--no-lock", is_flag=True, help="Keep no other run away.")
 
 keep_going_option = click.option(
     "--keep-going", is_flag=True, help="After a failure go on with databases that do not need the failed one."

@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from dbmigrate.cli.migrating import migrate
-from dbmigrate.cli.options import global_options, keep_going_option, migrate_options, selection_options
+from dbmigrate.cli.options import (
+    global_options,
+    keep_going_option,
+    lock_wait_option,
+    migrate_options,
+    no_lock_option,
+    selection_options,
+)
 from dbmigrate.errors import ExitCode, UsageError
 
 
@@ -16,10 +23,14 @@ from dbmigrate.errors import ExitCode, UsageError
 @click.option("--auto", is_flag=True, help="Everything, without questions: makemigrations, then every database.")
 @migrate_options
 @keep_going_option
+@lock_wait_option
+@no_lock_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and do nothing, as `dbmigrate plan`.")
 @global_options
 @click.pass_context
-def command(context: click.Context, /, *, auto: bool, keep_going: bool, dry_run: bool, **options: Any) -> ExitCode:
+def command(
+    context: click.Context, /, *, auto: bool, keep_going: bool, no_lock: bool, dry_run: bool, **options: Any
+) -> ExitCode:
     """Migrate the databases and apps that are named.
 
     Both together mean that app on that database. An app alone is migrated wherever it is routed to. No migrations are
@@ -35,4 +46,4 @@ def command(context: click.Context, /, *, auto: bool, keep_going: bool, dry_run:
         raise UsageError(
             "nothing is named", hint="dbmigrate run --database ALIAS, --app LABEL or --auto; all of it: dbmigrate all"
         )
-    return migrate(context, options, keep_going=keep_going, dry_run=dry_run)
+    return migrate(context, options, keep_going=keep_going, has_locks=not no_lock, dry_run=dry_run)

@@ -1,18 +1,20 @@
 """One database: does it answer, what is it, and what is applied and pending there."""
 
-import os
-
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 
 from .effects import Effects
 from .graph import plan_all, plan_to
+from .reaching import describe_failure
 from .routes import app_configs, tables_of
-from .servers import describe_server, sqlite_file
+from .servers import describe_server
 
 
-def describe_database(connection, disk, routes, target, records):
-    """Return one entry of Snapshot.databases; a database that does not answer is described, never raised."""
+def describe_database(connection, reached, disk, routes, target, records):
+    """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
+
+    `reached` is its answer to `reach`.
+    """
     configured = connection.settings_dict
     routed = {config.label: routes.route(connection.alias, config) for config in app_configs()}
     description = {
@@ -25,8 +27,6 @@ def describe_database(connection, disk, routes, target, records):
         "mirror_of": (configured.get("TEST") or {}).get("MIRROR"),
         "transactional_ddl": bool(getattr(connection.features, "can_rollback_ddl", False)),
         "routes": routed,
-        "state": "ok",
-        "error": None,
         "server": "",
         "identity": None,
         "read_only": None,
@@ -42,29 +42,17 @@ def describe_database(connection, disk, routes, target, records):
         "existing": [],
         "unsynced": [],
     }
-    if configured["ENGINE"] == "django.db.backends.dummy":
-        return dict(description, state="no-engine")
+    description.update(reached)
+    if reached["state"] not in ("ok", "absent"):
+        return description
     try:
-        state = _find_state(connection)
-        description.update(describe_server(connection, state), state=state)
-        description.update(_describe_contents(connection, state, disk, routes, routed, target, records))
+        description.update(describe_server(connection, reached["state"]))
+        description.update(_describe_contents(connection, reached["state"], disk, routes, routed, target, records))
     except (DatabaseError, ImproperlyConfigured, OSError) as error:
-        return dict(description, state="unreachable", error=_one_line(error))
+        description.update(describe_failure(error))
     finally:
         connection.close()
     return description
-
-
-def _find_state(connection):
-    """Return "ok" after logging in, or "absent" for an SQLite file that connecting would create."""
-    file = sqlite_file(connection)
-    if file is not None and not os.path.exists(file):
-        folder = os.path.dirname(file)
-        if not os.path.isdir(folder):
-            raise OSError("the folder {} does not exist".format(folder))
-        return "absent"
-    connection.ensure_connection()
-    return "ok"
 
 
 def _describe_contents(connection, state, disk, routes, routed, target, records):
@@ -145,8 +133,3 @@ def _tables_answered(config, routed, answers):
 
 def _id(key):
     return "{}.{}".format(*key)
-
-
-def _one_line(error):
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines) or type(error).__name__

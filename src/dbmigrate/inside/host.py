@@ -26,13 +26,17 @@ def main():
 
 def _serve(channel):
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import emptying, inspection, sql
+    from . import emptying, inspection, locks, reaching, sql
 
+    held = locks.Locks()
     questions = {
         "inspect": inspection.inspect,
         "sql": sql.write_sql,
         "find_host": emptying.find_host,
         "empty": emptying.empty,
+        "reach": reaching.reach,
+        "lock": held.lock,
+        "unlock": held.unlock,
     }
     channel.reply({"secrets": inspection.find_secrets()})
     while True:

@@ -12,6 +12,7 @@ from .applications import describe_apps, find_constance, find_receivers, find_re
 from .changes import find_changes
 from .databases import describe_database
 from .graph import Disk
+from .reaching import open_connections
 from .routes import RouteBook, describe_routers
 
 
@@ -25,7 +26,11 @@ def inspect(root, changes, target, records):
     disk = Disk()
     routes = RouteBook()
     try:
-        databases = [describe_database(connections[alias], disk, routes, target, records) for alias in connections]
+        reached = open_connections(list(connections))
+        databases = [
+            describe_database(connections[alias], reached[alias], disk, routes, target, records)
+            for alias in connections
+        ]
     finally:
         connections.close_all()
     return {

@@ -1,22 +1,26 @@
-"""One step under one more router: run manage.py as it is, with a last router that knows what belongs here.
+"""One step: become manage.py, or run it with a last router that knows what belongs here; never outlive dbmigrate.
 
-The first line of stdin is {"scope": models.plan.Scope, "manage": script, "words": what follows it}; afterwards stdin
-is empty, as for every step.
+The first line of stdin is {"parent": process id of dbmigrate, "scope": models.plan.Scope or null, "manage": script,
+"words": what follows it}; afterwards stdin is empty.
 """
 
 import json
 import os
+import signal
 import sys
 
 from . import boot
 
 
 def main():
-    """Add the router once Django is set up, and let manage.py run its command."""
+    """Become manage.py; or add the router once Django is set up, and let manage.py run its command."""
     request = json.loads(sys.stdin.readline())
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
+    _end_with(request["parent"])
+    if request["scope"] is None:
+        os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
 
     def patch(management):
         fetch_command = management.ManagementUtility.fetch_command
@@ -31,3 +35,18 @@ def main():
 
     boot.patch_management(patch)
     boot.run_manage(request["manage"], request["words"])
+
+
+def _end_with(parent):
+    """Ask for SIGINT when dbmigrate dies: its lock is free then, and psycopg cancels the statement on the server.
+
+    It survives exec. Only Linux has it (prctl(2), PR_SET_PDEATHSIG).
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, int(signal.SIGINT), 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit("dbmigrate has ended")

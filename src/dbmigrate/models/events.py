@@ -7,7 +7,8 @@ from typing import Literal, Union
 from dbmigrate.models.base import Value
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.result import RunResult, StepResult
-from dbmigrate.models.snapshot import MigrationId
+from dbmigrate.models.servers import LockHolder
+from dbmigrate.models.snapshot import MigrationId, Trouble
 
 
 class PlanReady(Value):
@@ -15,6 +16,47 @@ class PlanReady(Value):
 
     type: Literal["plan-ready"] = "plan-ready"
     plan: MigrationPlan
+
+
+class DatabaseAwaited(Value):
+    """A database does not answer and is waited for. Comes again when the reason changes."""
+
+    type: Literal["database-awaited"] = "database-awaited"
+    alias: str
+    trouble: Trouble
+    error: str
+    seconds_left: float
+
+
+class DatabaseReached(Value):
+    """A database that was waited for answers."""
+
+    type: Literal["database-reached"] = "database-reached"
+    alias: str
+    seconds: float
+
+
+class LockAwaited(Value):
+    """Another run holds the lock of a database. Comes again when the holder changes."""
+
+    type: Literal["lock-awaited"] = "lock-awaited"
+    holder: LockHolder
+    seconds_left: float
+
+
+class LocksTaken(Value):
+    """Every lock is held, after another run was waited for."""
+
+    type: Literal["locks-taken"] = "locks-taken"
+    seconds: float
+
+
+class LockMissing(Value):
+    """A database that nothing keeps two runs apart on."""
+
+    type: Literal["lock-missing"] = "lock-missing"
+    alias: str
+    because: str
 
 
 class MakeStarted(Value):
@@ -103,6 +145,11 @@ class RunFinished(Value):
 
 
 Event = Union[
+    DatabaseAwaited,
+    DatabaseReached,
+    LockAwaited,
+    LockMissing,
+    LocksTaken,
     PlanReady,
     MakeStarted,
     MakeFinished,

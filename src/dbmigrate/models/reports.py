@@ -10,7 +10,7 @@ from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import Kind, MigrationPlan
 from dbmigrate.models.result import RunResult
 from dbmigrate.models.snapshot import Answer as RouterAnswer
-from dbmigrate.models.snapshot import MigrationId, Project, Receiver, Recorded, Router, Rule
+from dbmigrate.models.snapshot import MigrationId, Project, Receiver, Recorded, Router, Rule, Trouble
 from dbmigrate.models.sql import MigrationSql
 
 
@@ -92,7 +92,7 @@ class SettingOrigin(Value):
     """A value of the configuration and where it came from."""
 
     key: str
-    value: str | int | bool | tuple[str, ...] | None
+    value: str | int | float | bool | tuple[str, ...] | None
     origin: str
 
 
@@ -153,7 +153,30 @@ class SquashReport(Value):
     replaces: tuple[MigrationId, ...]
 
 
-Answer = Union[PlanReport, RunReport, StatusReport, InfoReport, MakeReport, SquashReport]
+class Waited(Value):
+    """Whether one database answers."""
+
+    alias: str
+    state: Literal["ok", "absent", "unreachable", "no-engine"]
+    trouble: Trouble | None
+    error: str | None
+    """Why not, in the driver's words."""
+
+
+class WaitReport(Value):
+    """The answer of `wait`: the databases that `all` would migrate, or those that were named."""
+
+    type: Literal["wait"] = "wait"
+    databases: tuple[Waited, ...]
+    seconds: float
+
+    @property
+    def silent(self) -> tuple[Waited, ...]:
+        """Databases that do not answer."""
+        return tuple(database for database in self.databases if database.state == "unreachable")
+
+
+Answer = Union[PlanReport, RunReport, StatusReport, InfoReport, MakeReport, SquashReport, WaitReport]
 
 
 class ExitReport(Value):

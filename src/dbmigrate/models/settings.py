@@ -35,6 +35,12 @@ class Settings:
     order: tuple[str, ...] = ()
     """Aliases that are migrated one after the other in this order, before the ones not named."""
     skip_makemigrations: bool = False
+    wait: float = 0.0
+    """Seconds to wait for databases that do not answer."""
+    lock_wait: float = 60.0
+    """Seconds to wait for another run on the same database."""
+    lock_url: dict[str, str] = field(default_factory=dict)
+    """By alias: another way to the database for its lock alone, around a pooler."""
     format: str = "auto"
     databases: dict[str, DatabaseSettings] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)

@@ -14,6 +14,21 @@ Answer = Literal["yes", "no", "none", "error"]
 MigrationId = str
 """App label and name with a dot between, for example "blog.0001_initial"."""
 
+Trouble = Literal[
+    "refused",
+    "unknown-host",
+    "silent",
+    "starting",
+    "not-accepting",
+    "tls",
+    "no-database",
+    "password",
+    "role",
+    "driver",
+    "other",
+]
+"""What keeps a database from answering."""
+
 
 class AppModel(Value):
     """A model that has a table of its own: managed, neither proxy nor swapped out."""
@@ -126,6 +141,8 @@ class Database(Value):
     """TEST["MIRROR"], which marks a replica."""
     state: Literal["ok", "absent", "unreachable", "no-engine"]
     """"absent": an SQLite file that is not there yet; the first migration makes it."""
+    trouble: Trouble | None = None
+    """What keeps it from answering, as far as the driver's words tell; None if it answers."""
     error: str | None
     """Why it is unreachable, in the driver's or the file system's words."""
     server: str

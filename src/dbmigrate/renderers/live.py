@@ -12,7 +12,12 @@ from rich.text import Text
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import (
+    DatabaseAwaited,
+    DatabaseReached,
     Event,
+    LockAwaited,
+    LockMissing,
+    LocksTaken,
     MakeStarted,
     MigrationsWritten,
     PlanReady,
@@ -63,6 +68,16 @@ class RichRenderer:
         """Move the live view on."""
         self._board.take(event, self._clock())
         match event:
+            case DatabaseAwaited():
+                self._say(words.awaited(event), "yellow")
+            case DatabaseReached():
+                self._say(words.reached(event))
+            case LockAwaited():
+                self._say(words.locked(event), "yellow")
+            case LocksTaken():
+                self._say(words.unlocked(event))
+            case LockMissing():
+                self._labelled("warning", words.lockless(event), "yellow")
             case PlanReady():
                 self._begin(event.plan)
             case MakeStarted():

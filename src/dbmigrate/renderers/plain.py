@@ -8,7 +8,12 @@ from typing import TextIO
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import (
+    DatabaseAwaited,
+    DatabaseReached,
     Event,
+    LockAwaited,
+    LockMissing,
+    LocksTaken,
     MakeFinished,
     MakeStarted,
     MigrationsWritten,
@@ -45,6 +50,16 @@ class PlainRenderer:
     def show(self, event: Event) -> None:
         """Write the event's lines."""
         match event:
+            case DatabaseAwaited():
+                self._say(None, words.awaited(event))
+            case DatabaseReached():
+                self._say(None, words.reached(event))
+            case LockAwaited():
+                self._say(None, words.locked(event))
+            case LocksTaken():
+                self._say(None, words.unlocked(event))
+            case LockMissing():
+                self._warn(words.lockless(event))
             case PlanReady():
                 self._show_plan(event.plan)
             case MakeStarted():

@@ -26,6 +26,7 @@ from dbmigrate.models.reports import (
     SquashReport,
     StatusReport,
     StepSql,
+    WaitReport,
 )
 from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.result import RunResult
@@ -75,6 +76,8 @@ class Page:
                 self._show_made(report)
             case SquashReport():
                 self._show_squashed(report)
+            case WaitReport():
+                self._show_wait(report)
             case RunReport():
                 pass
 
@@ -224,6 +227,15 @@ class Page:
             table.add_row(Text(f"{row.app}.{row.name}"), *[Text(cell, style=CELL_STYLES[cell]) for cell in cells])
         self._console.print(table)
         self._line("[X] applied   [ ] pending   (x) only recorded, the app does not belong there", "dim")
+
+    def _show_wait(self, report: WaitReport) -> None:
+        for database in report.silent:
+            assert database.trouble is not None
+            self._line(f"{database.alias}: {words.TROUBLES[database.trouble]}: {database.error}", "red")
+        answering = [database.alias for database in report.databases if database not in report.silent]
+        self._line(
+            f"{len(answering)} of {words.plural(len(report.databases), 'database')} answer: {', '.join(answering)}"
+        )
 
     def _show_info(self, report: InfoReport) -> None:
         self._line(_project_line(report.project), "dim")

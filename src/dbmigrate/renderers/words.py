@@ -7,9 +7,10 @@ import shlex
 from collections.abc import Sequence
 
 from dbmigrate.errors import ExitCode
-from dbmigrate.models.events import Stopping
+from dbmigrate.models.events import DatabaseAwaited, DatabaseReached, LockAwaited, LockMissing, LocksTaken, Stopping
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, SkipReason, Step
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
+from dbmigrate.models.snapshot import Trouble
 
 EXIT_MEANINGS = {
     ExitCode.OK: "done",
@@ -27,6 +28,20 @@ SKIPS: dict[SkipReason, str] = {
     "excluded": "excluded by the configuration",
     "nothing-pending": "nothing pending",
     "not-selected": "not selected",
+}
+
+TROUBLES: dict[Trouble, str] = {
+    "refused": "nothing listens there",
+    "unknown-host": "its host is not known",
+    "silent": "it does not answer",
+    "starting": "it is starting up",
+    "not-accepting": "it takes no more connections now",
+    "tls": "TLS could not be agreed on",
+    "no-database": "the server has no such database yet",
+    "password": "the server does not let us in",
+    "role": "the server knows no such user",
+    "driver": "its driver cannot be loaded",
+    "other": "it does not answer",
 }
 
 # CSI and OSC sequences, then every other control character but the tab.
@@ -57,6 +72,36 @@ def heading(plan: MigrationPlan) -> str:
     selection = plan.selection
     apps = f"{', '.join(selection.apps)}" if selection.apps else "all apps"
     return f"Migrating {apps} on {', '.join(selection.databases)}..." if selection.databases else f"Migrating {apps}..."
+
+
+def awaited(event: DatabaseAwaited) -> str:
+    """Return that a database is waited for, why, and for how long yet."""
+    why = f"{TROUBLES[event.trouble]}: {event.error}"
+    return f"Waiting for database: {event.alias} (up to {event.seconds_left:.0f} s): {why}"
+
+
+def reached(event: DatabaseReached) -> str:
+    """Return that a database answers now."""
+    return f"Database answers: {event.alias} (after {duration(event.seconds)})"
+
+
+def locked(event: LockAwaited) -> str:
+    """Return who holds a lock, since when, and for how long it is waited for."""
+    held = f", for {duration(event.holder.seconds)} now" if event.holder.seconds is not None else ""
+    return (
+        f"Waiting for the lock of database: {event.holder.alias} (up to {event.seconds_left:.0f} s): "
+        f"held by {event.holder.holder}{held}"
+    )
+
+
+def unlocked(event: LocksTaken) -> str:
+    """Return that the locks are held after a wait."""
+    return f"The lock is free (after {duration(event.seconds)}): looking at the databases again"
+
+
+def lockless(event: LockMissing) -> str:
+    """Return that nothing keeps two runs apart on a database."""
+    return f"no lock on database {event.alias}: {event.because}; see to it that only one run migrates it at a time"
 
 
 def making(make: MakeMigrations) -> str:

@@ -1,0 +1,44 @@
+"""`dbmigrate wait`."""
+
+from __future__ import annotations
+
+import click
+
+from dbmigrate.cli.context import session_of
+from dbmigrate.cli.names import complete_database
+from dbmigrate.cli.options import global_options
+from dbmigrate.config import Flag
+from dbmigrate.errors import ExitCode
+
+DEFAULT_SECONDS = 60.0
+
+
+@click.command("wait", short_help="Wait until every database answers.")
+@click.option(
+    "--database",
+    "databases",
+    multiple=True,
+    metavar="ALIAS",
+    help="Only this database; repeatable.",
+    shell_complete=complete_database,
+)
+@global_options
+@click.pass_context
+def command(context: click.Context, *, databases: tuple[str, ...]) -> ExitCode:
+    """Wait until every database answers that is to be migrated: 60 seconds, or what --wait says.
+
+    It ends with 21 if one still does not answer then, and at once if one has a trouble that waiting does not cure,
+    such as a wrong password.
+    """
+    session = session_of(context)
+    settings, _ = session.read_settings({})
+    flags = {} if settings.origins["wait"] != "default" else {"wait": Flag("default of wait", DEFAULT_SECONDS)}
+    with session.open(flags) as (work, renderer):
+        from dbmigrate import app
+        from dbmigrate.models.selection import Selection
+
+        report = app.wait(work, Selection(databases=databases, make_migrations=False))
+        code = ExitCode.UNREACHABLE if report.silent else ExitCode.OK
+        renderer.answer(report)
+        renderer.close(code)
+        return code

@@ -1,0 +1,298 @@
+"""The questions `lock` and `unlock`: one run at a time per physical database.
+
+Every lock belongs to a connection (SQLite: a file) of this process alone, so it ends with this process, however that
+ends. A lock is tried, never waited for: a session that waits inside a statement keeps a snapshot, and
+CREATE INDEX CONCURRENTLY in the run that holds the lock would wait for it for ever.
+"""
+
+import hashlib
+import os
+import socket
+import time
+import urllib.parse
+
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from .boot import BootError
+from .servers import describe_server, sqlite_file
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+NAME = "dbmigrate"
+
+CHECK_OPTION = "-c client_connection_check_interval=1000"
+"""PostgreSQL 14 and newer: a session whose client is gone ends within a second, also in the middle of a statement."""
+
+YEAR_SECONDS = 31536000
+
+
+class Locks:
+    """The locks that this process holds or tries to get."""
+
+    def __init__(self):
+        """Hold nothing."""
+        self._locks = {}
+        self._held = []
+
+    def lock(self, aliases, urls):
+        """Try to take the lock of each alias; `urls` are other ways to a database, by alias.
+
+        Taken in an order that is the same for every run, whatever its databases are called: two runs cannot wait for
+        each other. Stops at the first that somebody else has; what was taken stays taken.
+        """
+        missing = {}
+        if not self._locks:
+            self._locks = _prepare(aliases, urls, missing)
+        waiting = None
+        for key, lock in sorted(self._locks.items()):
+            if key not in self._held:
+                waiting = lock.take()
+                if waiting is not None:
+                    waiting["alias"] = lock.alias
+                    break
+                self._held.append(key)
+        environment = {lock.alias: lock.environment for lock in self._locks.values()}
+        return {"waiting": waiting, "missing": missing, "environment": environment}
+
+    def unlock(self):
+        """Release everything."""
+        for key, lock in self._locks.items():
+            lock.close(is_held=key in self._held)
+        self._locks, self._held = {}, []
+
+
+def _prepare(aliases, urls, missing):
+    """Return {identity: lock}, one for each physical database; why there is none goes into `missing`."""
+    prepared = {}
+    for alias in aliases:
+        connection = connections[alias]
+        kind = {"sqlite": _FileLock, "postgresql": _PostgresqlLock, "mysql": _MysqlLock}.get(connection.vendor)
+        if kind is None:
+            missing[alias] = "dbmigrate knows no lock for {}".format(connection.display_name)
+        elif kind is _FileLock and sqlite_file(connection) is None:
+            continue  # a database in memory belongs to one process
+        elif kind is _FileLock and fcntl is None:
+            missing[alias] = "this system has no file locks"
+        else:
+            lock = kind(connection, urls.get(alias))
+            prepared[lock.find_identity()] = lock
+    return prepared
+
+
+class _FileLock:
+    """A lock file beside the database."""
+
+    environment = {}
+
+    def __init__(self, connection, url):
+        self.alias = connection.alias
+        self._path = os.path.realpath(sqlite_file(connection)) + ".dbmigrate-lock"
+        self._file = None
+
+    def find_identity(self):
+        return "sqlite:" + self._path
+
+    def take(self):
+        while True:
+            try:
+                file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - it is the lock
+            except OSError as error:
+                raise BootError("no-lock", "{}: {}".format(self._path, error.strerror)) from error
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                with file:
+                    return _read_holder(file)
+            if self._is_current(file):
+                break
+            file.close()  # its owner took it away between our two calls
+        file.truncate(0)
+        file.write("{} {}\n".format(_own_name(), time.time()))
+        file.flush()
+        self._file = file
+        return None
+
+    def _is_current(self, file):
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
+        except FileNotFoundError:
+            return False
+
+    def close(self, is_held):
+        if is_held:
+            with self._file:
+                os.unlink(self._path)  # while it is locked: whoever opened it meanwhile sees that it is another one
+
+
+def _read_holder(file):
+    file.seek(0)
+    name, _, since = file.read().strip().rpartition(" ")
+    return {"holder": name or NAME, "seconds": max(0.0, time.time() - float(since)) if since else None}
+
+
+class _ConnectionLock:
+    """A lock on a connection of its own, with the project's driver and settings."""
+
+    def __init__(self, connection, url):
+        self.alias = connection.alias
+        self.environment = {}
+        self._connection = _own_connection(connection, url)
+
+    def find_identity(self):
+        try:
+            self._connect()
+            return describe_server(self._connection, "ok")["identity"]
+        except DatabaseError as error:
+            self._refuse(error)
+
+    def _connect(self):
+        self._connection.ensure_connection()
+
+    def close(self, is_held):
+        self._connection.close()
+
+    def _refuse(self, error):
+        self._connection.close()
+        raise BootError("no-lock", "{}: {}".format(self.alias, " ".join(str(error).split())), alias=self.alias)
+
+
+class _PostgresqlLock(_ConnectionLock):
+    """A transaction's advisory lock: a pooler must leave an open transaction on its server connection.
+
+    READ COMMITTED, literals and the simple protocol: an idle transaction then keeps no snapshot.
+    """
+
+    def _connect(self):
+        """Connect with CHECK_OPTION where that is possible, and remember it for the children."""
+        before = os.environ.get("PGOPTIONS")
+        options = " ".join(part for part in (before, CHECK_OPTION) if part)
+        os.environ["PGOPTIONS"] = options
+        try:
+            self._connection.ensure_connection()
+            with self._connection.cursor() as cursor:
+                # Settings with OPTIONS["options"] of their own replace PGOPTIONS.
+                cursor.execute("SELECT current_setting('client_connection_check_interval', true)")
+                if cursor.fetchone()[0] == "1s":
+                    self.environment = {"PGOPTIONS": options}
+        except DatabaseError:
+            self._connection.close()  # an older server, or a pooler that takes no options
+        finally:
+            if before is None:
+                del os.environ["PGOPTIONS"]
+            else:
+                os.environ["PGOPTIONS"] = before
+        self._connection.ensure_connection()
+
+    def take(self):
+        try:
+            with self._connection.cursor() as cursor:
+                # Advisory locks are a database's own; a schema has its own django_migrations.
+                cursor.execute("SELECT current_schema()")
+                number = _number("{}:{}".format(NAME, cursor.fetchone()[0]))
+                cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+                cursor.execute(
+                    "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN"
+                    " ('idle_in_transaction_session_timeout', 'transaction_timeout', 'idle_session_timeout')"
+                )
+                cursor.execute("SELECT set_config('application_name', '{}', true)".format(_own_name()))
+                cursor.execute("SELECT pg_try_advisory_xact_lock({})".format(number))
+                if cursor.fetchone()[0]:
+                    self._check_that_it_holds(cursor, number)
+                    return None
+                holder = self._find_holder(cursor, number)
+                cursor.execute("ROLLBACK")
+        except DatabaseError as error:
+            self._refuse(error)
+        return holder
+
+    def _check_that_it_holds(self, cursor, number):
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND " + _is_lock(number))
+        if cursor.fetchone()[0] != 1:
+            self._refuse("the lock was taken on another server session: something between gives each statement its own")
+
+    def _find_holder(self, cursor, number):
+        cursor.execute(
+            "SELECT a.application_name, a.pid, extract(epoch FROM clock_timestamp() - a.xact_start)"
+            " FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE " + _is_lock(number)
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return {"holder": NAME, "seconds": None}
+        return {
+            "holder": "{} (server process {})".format(row[0] or NAME, row[1]),
+            "seconds": None if row[2] is None else float(row[2]),
+        }
+
+
+def _number(name):
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+def _is_lock(number):
+    high, low = (number >> 32) & 0xFFFFFFFF, number & 0xFFFFFFFF
+    return (
+        "locktype = 'advisory' AND granted AND objsubid = 1 AND classid = {} AND objid = {}"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    ).format(high, low)
+
+
+class _MysqlLock(_ConnectionLock):
+    """GET_LOCK: its names are the server's, so the database is in the name."""
+
+    def take(self):
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute("SELECT DATABASE()")
+                name = "{}:{}".format(NAME, cursor.fetchone()[0])
+                if len(name) > 64:
+                    name = "{}:{}".format(NAME, hashlib.sha256(name.encode()).hexdigest()[:48])
+                # An idle session would be ended, and its lock with it.
+                cursor.execute("SET SESSION wait_timeout = %s", [YEAR_SECONDS])
+                cursor.execute("SELECT GET_LOCK(%s, 0)", [name])
+                if cursor.fetchone()[0] == 1:
+                    return None
+                cursor.execute(
+                    "SELECT user, host, id, time FROM information_schema.processlist WHERE id = IS_USED_LOCK(%s)",
+                    [name],
+                )
+                row = cursor.fetchone()
+        except DatabaseError as error:
+            self._refuse(error)
+        if row is None:
+            return {"holder": NAME, "seconds": None}
+        return {"holder": "{} (user {} from {}, connection {})".format(NAME, *row[:3]), "seconds": float(row[3])}
+
+
+def _own_connection(connection, url):
+    own = connection.copy()
+    configured = own.settings_dict
+    configured["AUTOCOMMIT"] = True
+    # A pool of Django 5.1 starts threads, and would hand out a connection that others get again.
+    (configured.get("OPTIONS") or {}).pop("pool", None)
+    if url is not None:
+        configured.update({key: value for key, value in _read_url(url).items() if value})
+    return own
+
+
+def _read_url(url):
+    """Return what a URL says of HOST, PORT, NAME, USER and PASSWORD; a socket's folder is a host in %2F."""
+    parts = urllib.parse.urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]  # not parts.hostname: that one is in lower case
+    host = place[: -len(str(parts.port)) - 1] if parts.port else place
+    found = {
+        "HOST": host.strip("[]"),
+        "NAME": parts.path.lstrip("/"),
+        "USER": parts.username,
+        "PASSWORD": parts.password,
+    }
+    return dict({key: urllib.parse.unquote(value or "") for key, value in found.items()}, PORT=str(parts.port or ""))
+
+
+def _own_name():
+    """Return what names the run to others: dbmigrate's process (the parent of this one) and its machine."""
+    machine = "".join(letter for letter in socket.gethostname() if letter.isalnum() or letter in "-._")
+    return "{} {}@{}".format(NAME, os.getppid(), machine[:40])

@@ -1,0 +1,105 @@
+"""The question `reach`: which databases answer, all of them asked at the same time, and why the others do not."""
+
+import os
+import threading
+import time
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from .servers import sqlite_file
+
+ANSWER_SECONDS = 15.0
+"""A server that accepts a connection and says nothing is given up; not every driver has a limit of its own."""
+
+# The words are those of libpq, the PostgreSQL server and the MySQL drivers; the first that fits counts.
+_WORDS = (
+    ("password", ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "access denied")),
+    ("role", ('role "',)),
+    ("starting", ("starting up", "not yet accepting", "initial communication packet")),
+    ("not-accepting", ("shutting down", "too many", "remaining connection slots", "not currently accepting")),
+    ("no-database", ('database "', "unknown database")),
+    ("unknown-host", ("could not translate host name", "name or service not known", "name resolution", "getaddrinfo")),
+    ("refused", ("connection refused", "no such file or directory")),
+    ("tls", ("ssl", "tls", "certificate")),
+    ("silent", ("timeout", "timed out")),
+)
+
+
+def reach(aliases):
+    """Return {alias: {"state", "trouble", "error"}} for these aliases; connections that were opened are closed."""
+    try:
+        return open_connections(aliases)
+    finally:
+        connections.close_all()
+
+
+def open_connections(aliases):
+    """Open the connections of these aliases, each in a thread of its own, and say how that went.
+
+    state: "ok", "absent" for an SQLite file that connecting would create, "no-engine", or "unreachable".
+    """
+    attempts = [_Attempt(alias) for alias in aliases]
+    deadline = time.monotonic() + ANSWER_SECONDS
+    return {attempt.alias: attempt.finish(deadline) for attempt in attempts}
+
+
+class _Attempt:
+    """One connection being opened."""
+
+    def __init__(self, alias):
+        self.alias = alias
+        self._answer = None
+        self._connection = connections[alias]
+        if sqlite_file(self._connection) is not None:
+            self._open()  # no server that could be silent
+            self._thread = None
+            return
+        self._connection.inc_thread_sharing()
+        self._thread = threading.Thread(target=self._open, daemon=True)
+        self._thread.start()
+
+    def finish(self, deadline):
+        """Return the answer; an attempt that lasts longer is left alone, with its connection."""
+        if self._thread is not None:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+            if self._thread.is_alive():
+                del connections[self.alias]
+                said = "the server took the connection and said nothing for {:.0f} s".format(ANSWER_SECONDS)
+                return _unreachable("silent", said)
+            self._connection.dec_thread_sharing()
+        return self._answer
+
+    def _open(self):
+        try:
+            self._answer = {"state": _find_state(self._connection), "trouble": None, "error": None}
+        except (DatabaseError, ImproperlyConfigured, OSError) as error:
+            self._answer = describe_failure(error)
+
+
+def describe_failure(error):
+    """Return state, trouble and error for what a driver raised."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ImproperlyConfigured):
+        return _unreachable("driver", text)
+    lower = text.lower()
+    trouble = next((kind for kind, words in _WORDS if any(word in lower for word in words)), "other")
+    return _unreachable(trouble, text)
+
+
+def _unreachable(trouble, error):
+    return {"state": "unreachable", "trouble": trouble, "error": error}
+
+
+def _find_state(connection):
+    if connection.settings_dict["ENGINE"] == "django.db.backends.dummy":
+        return "no-engine"
+    file = sqlite_file(connection)
+    if file is not None and not os.path.exists(file):
+        folder = os.path.dirname(file)
+        if not os.path.isdir(folder):
+            raise OSError("the folder {} does not exist".format(folder))
+        return "absent"
+    connection.ensure_connection()
+    return "ok"

@@ -1,0 +1,97 @@
+"""Wait for what others have to do first: servers that start, and runs that hold a lock."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+
+from dbmigrate.errors import LockedError
+from dbmigrate.host import Host
+from dbmigrate.models.events import DatabaseAwaited, DatabaseReached, LockAwaited, LockMissing, LocksTaken
+from dbmigrate.models.servers import LockState
+from dbmigrate.models.snapshot import Trouble
+
+INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver"})
+"""What no waiting cures."""
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+"""Seconds between two tries, the first and the longest."""
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], None]
+
+
+def wait_for_databases(
+    host: Host, aliases: Sequence[str], seconds: float, *, clock: Clock, sleep: Sleep
+) -> Iterator[DatabaseAwaited | DatabaseReached]:
+    """Ask these databases until all answer, the time is over, or one has a trouble that waiting does not cure."""
+    started_at = clock()
+    said: dict[str, Trouble | None] = {}
+    silent = list(aliases)
+    pauses = _pauses()
+    while True:
+        for alias, reached in host.reach(silent).items():
+            before, said[alias] = said.get(alias), reached.trouble
+            if reached.trouble is None:
+                silent.remove(alias)
+                yield DatabaseReached(alias=alias, seconds=clock() - started_at)
+            elif before != reached.trouble and reached.trouble not in INCURABLE:
+                left = max(0.0, started_at + seconds - clock())
+                yield DatabaseAwaited(
+                    alias=alias, trouble=reached.trouble, error=reached.error or "", seconds_left=left
+                )
+        left = started_at + seconds - clock()
+        if not silent or left <= 0 or any(said[alias] in INCURABLE for alias in silent):
+            return
+        sleep(min(next(pauses), left))
+
+
+def take_locks(
+    host: Host, aliases: Sequence[str], seconds: float, urls: Mapping[str, str], *, clock: Clock, sleep: Sleep
+) -> Generator[LockAwaited | LocksTaken | LockMissing, None, LockState]:
+    """Take the locks of these databases, waiting for other runs.
+
+    Returns:
+        The last answer: what children of each database need in their environment.
+
+    Raises:
+        LockedError: another run holds one for longer than these seconds; or one cannot be tried at all.
+    """
+    started_at = clock()
+    holder: str | None = None
+    pauses = _pauses()
+    while True:
+        state = host.lock(aliases, urls)
+        now = clock()
+        if state.waiting is None:
+            if holder is not None:
+                yield LocksTaken(seconds=now - started_at)
+            for alias, because in state.missing.items():
+                yield LockMissing(alias=alias, because=because)
+            return state
+        left = started_at + seconds - now
+        if left <= 0:
+            raise _locked(state, seconds)
+        if holder != state.waiting.holder:
+            holder = state.waiting.holder
+            yield LockAwaited(holder=state.waiting, seconds_left=left)
+        sleep(min(next(pauses), left))
+
+
+def _locked(state: LockState, seconds: float) -> LockedError:
+    assert state.waiting is not None
+    held = f" for {state.waiting.seconds:.0f} s" if state.waiting.seconds is not None else ""
+    return LockedError(
+        f"database {state.waiting.alias} is being migrated by {state.waiting.holder}{held}, "
+        f"longer than --lock-wait {seconds:g} (nothing was changed)",
+        hint="run the same command again when that run has ended, or give it longer: --lock-wait SECONDS; "
+        "with --no-lock nothing keeps two runs apart",
+    )
+
+
+def _pauses() -> Iterator[float]:
+    """Yield growing pauses, each a little different: what started together does not ask together."""
+    pause = SHORTEST_PAUSE
+    while True:
+        yield pause * random.uniform(0.75, 1.25)
+        pause = min(pause * 1.5, LONGEST_PAUSE)

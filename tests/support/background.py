@@ -1,0 +1,32 @@
+"""Run `dbmigrate` in the background, and wait for what it does."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+
+from support.cli import EXECUTABLE, clean_environment
+from support.projects import Project
+
+
+def start(project: Project, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start dbmigrate in the background."""
+    return subprocess.Popen(
+        [str(EXECUTABLE), *arguments],
+        cwd=project.root,
+        env=clean_environment(**environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 60) -> float:
+    """Wait until something is so; return how long that took."""
+    started_at = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started_at < seconds, f"after {seconds} s: not {what}"
+        time.sleep(0.05)
+    return time.monotonic() - started_at

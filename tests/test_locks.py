@@ -1,0 +1,302 @@
+"""One run at a time per physical database, whatever happens to the run that holds the lock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from support.background import start, until
+from support.cli import dbmigrate
+from support.mariadb import DRIVER, MariadbServer
+from support.postgresql import PostgresqlServer
+from support.projects import Project, create, migration, model, simple_app, write_project
+
+ENGINES = [
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.postgresql),
+    pytest.param("mariadb", marks=pytest.mark.mariadb),
+]
+
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+
+RECORDED = "SELECT app, name FROM django_migrations"
+
+# The migration says that it runs and then stays in one statement of the server until that is over or cancelled.
+LONG = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60)"}
+
+
+class Site:
+    """A project whose only database is of one engine, with a question to that database."""
+
+    def __init__(self, project: Project, entry: dict[str, Any], query: Callable[[str], list[tuple[Any, ...]]]) -> None:
+        self.project = project
+        self.entry = entry
+        self.query = query
+
+    def recorded(self) -> Counter[str]:
+        """Return how often each migration is recorded."""
+        return Counter(f"{app}.{name}" for app, name in self.query(RECORDED))
+
+
+@pytest.fixture
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Site]:
+    """Return a function that writes a project on one engine."""
+
+    def write(engine: str, app: dict[str, str] | None = None) -> Site:
+        entry: dict[str, Any] = {}
+        if engine != "sqlite":
+            server: PostgresqlServer | MariadbServer = request.getfixturevalue(engine)
+            entry = server.create_database()
+        project = write_project(
+            tmp_path / "site",
+            {"core": app or simple_app(), "more": simple_app()},
+            aliases={"default": entry},
+            settings=DRIVER if engine == "mariadb" else "",
+        )
+
+        def query(sql: str) -> list[tuple[Any, ...]]:
+            if entry:
+                return server.query(entry, sql)
+            import sqlite3
+            from contextlib import closing
+
+            with closing(sqlite3.connect(project.database("default"))) as connection:
+                return connection.execute(sql).fetchall()
+
+        return Site(project, entry, query)
+
+    return write
+
+
+def until_in_migration(process: subprocess.Popen[str], folder: Path) -> None:
+    """Wait until a migration has written the file `ready`."""
+    until(lambda: (folder / "ready").exists() or process.poll() is not None, "in the migration")
+    assert process.poll() is None, process.communicate()[0]
+
+
+def waiting_app(folder: Path) -> dict[str, str]:
+    """Return an app whose migration writes the file `ready` and waits for the file `go`."""
+    head = f"""
+import pathlib, time
+
+def wait(apps, schema_editor):
+    pathlib.Path({str(folder / "ready")!r}).touch()
+    deadline = time.monotonic() + 60
+    while not pathlib.Path({str(folder / "go")!r}).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+"""
+    return {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(wait)", head=head),
+    }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_of_runs_that_start_together_one_migrates_and_the_others_find_it_done(
+    engine: str, site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site(engine, waiting_app(tmp_path))
+    first = start(here.project, "all", "--skip-makemigrations")
+    until_in_migration(first, tmp_path)
+
+    others = [start(here.project, "all", "--skip-makemigrations") for _ in range(3)]
+    lines = [next(line for line in other.stdout or () if "Waiting for the lock" in line) for other in others]
+    (tmp_path / "go").touch()
+    said = [process.communicate(timeout=60)[0] for process in (first, *others)]
+
+    assert [process.returncode for process in (first, *others)] == [0, 0, 0, 0], said
+    assert "All migrations completed successfully" in said[0]
+    assert all("Nothing pending" in text for text in said[1:])
+    assert all("database: default" in line and "held by dbmigrate" in line for line in lines)
+    if engine != "mariadb":  # whose server knows no names of its sessions
+        assert all(f"dbmigrate {first.pid}@{socket.gethostname()}" in line for line in lines)
+    assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+    assert list(here.project.root.glob("*lock*")) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_lock_that_is_held_for_longer_than_lock_wait(engine: str, site: Callable[..., Site], tmp_path: Path) -> None:
+    here = site(engine, waiting_app(tmp_path))
+    first = start(here.project, "all", "--skip-makemigrations")
+    until_in_migration(first, tmp_path)
+
+    refused = dbmigrate("all", "--lock-wait", "0", cwd=here.project.root).expect(20)
+    (tmp_path / "go").touch()
+    first.communicate(timeout=60)
+
+    assert "database default is being migrated by dbmigrate" in refused.stderr
+    assert "--lock-wait SECONDS" in refused.stderr
+    assert first.returncode == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_killed_in_a_long_statement_it_leaves_no_session_and_no_lock(
+    engine: str, site: Callable[..., Site], tmp_path: Path
+) -> None:
+    head = f"""
+def say(apps, schema_editor):
+    open({str(tmp_path / "ready")!r}, "w").close()
+    schema_editor.execute({LONG[engine]!r})
+"""
+    app = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(say)", head=head),
+    }
+    here = site(engine, app)
+    process = start(here.project, "all", "--skip-makemigrations")
+    until_in_migration(process, tmp_path)
+
+    process.kill()
+    process.communicate()
+    here.project.write("core/migrations/0001_initial.py", migration(create()))
+    sessions = {
+        "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "mariadb": "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+    }
+    seconds = until(lambda: not here.query(sessions[engine]), "free of our sessions", seconds=10)
+
+    assert seconds < 3.5
+    if engine == "mariadb":  # its tables are not rolled back
+        here.query("DROP TABLE IF EXISTS core_item")
+    dbmigrate("all", "--lock-wait", "3", cwd=here.project.root).expect(0)
+    assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+def test_a_lock_file_that_a_killed_run_left_is_no_lock(site: Callable[..., Site]) -> None:
+    here = site("sqlite")
+    stale = Path(f"{here.project.database('default')}.dbmigrate-lock")
+    stale.write_text("dbmigrate 1@elsewhere 1700000000\n")
+
+    dbmigrate("all", "--lock-wait", "0", cwd=here.project.root).expect(0)
+
+    assert not stale.exists()
+
+
+@pytest.mark.postgresql
+def test_waiters_do_not_hang_an_index_that_is_built_concurrently(site: Callable[..., Site], tmp_path: Path) -> None:
+    head = f"""
+import pathlib, time
+from django.contrib.postgres.operations import AddIndexConcurrently
+
+def wait(apps, schema_editor):
+    pathlib.Path({str(tmp_path / "ready")!r}).touch()
+    while not pathlib.Path({str(tmp_path / "go")!r}).exists():
+        time.sleep(0.02)
+"""
+    index = 'AddIndexConcurrently("item", models.Index(fields=["name"], name="item_name"))'
+    app = {
+        "models.py": model("Item", "name = models.CharField(max_length=20)")
+        + '\n    class Meta:\n        indexes = [models.Index(fields=["name"], name="item_name")]\n',
+        "migrations/0001_initial.py": migration(create()),
+        "migrations/0002_index.py": migration(
+            "migrations.RunPython(wait)", index, after=(("core", "0001_initial"),), head=head, atomic=False
+        ),
+    }
+    here = site("postgresql", app)
+    first = start(here.project, "all", "--skip-makemigrations")
+    until_in_migration(first, tmp_path)
+    waiters = [start(here.project, "all", "--skip-makemigrations") for _ in range(4)]
+    for waiter in waiters:
+        assert any("Waiting for the lock" in line for line in waiter.stdout or ())
+
+    (tmp_path / "go").touch()
+    said = [process.communicate(timeout=60)[0] for process in (first, *waiters)]
+
+    assert [process.returncode for process in (first, *waiters)] == [0] * 5, said
+    assert here.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'item_name'::regclass") == [(True,)]
+
+
+@contextmanager
+def pgbouncer(folder: Path, entry: dict[str, Any], mode: str) -> Iterator[int]:
+    """Run a PgBouncer in front of a database and yield its port."""
+    if PGBOUNCER is None:
+        pytest.skip("no pgbouncer on this machine (make services says how to get it)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    folder.mkdir()
+    for place in (folder, *folder.parents[:2]):
+        place.chmod(0o755)
+    (folder / "users").write_text(f'"{entry["USER"]}" ""\n')
+    (folder / "ini").write_text(
+        f"[databases]\n{entry['NAME']} = host={entry['HOST']} port={entry['PORT']} dbname={entry['NAME']}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = trust\n"
+        f"auth_file = {folder / 'users'}\npool_mode = {mode}\nunix_socket_dir =\nserver_reset_query_always = 0\n"
+    )
+    process = subprocess.Popen(
+        [PGBOUNCER, "-q", str(folder / "ini")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # It refuses to be root, and only the server's own user reaches the server's socket.
+        user=Path(entry["HOST"]).stat().st_uid,
+    )
+
+    def answers() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        until(answers, "listening")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.mark.postgresql
+@pytest.mark.pgbouncer
+def test_the_lock_holds_behind_a_pooler_that_gives_out_transactions(site: Callable[..., Site], tmp_path: Path) -> None:
+    here = site("postgresql", waiting_app(tmp_path))
+    with pgbouncer(tmp_path / "pooler", here.entry, "transaction") as port:
+        here.project.append(
+            "site_settings.py",
+            f"""
+            DATABASES["default"].update(HOST="127.0.0.1", PORT="{port}", DISABLE_SERVER_SIDE_CURSORS=True)
+            """,
+        )
+        first = start(here.project, "all", "--skip-makemigrations")
+        until_in_migration(first, tmp_path)
+        other = start(here.project, "all", "--skip-makemigrations")
+        line = next(line for line in other.stdout or () if "Waiting for the lock" in line)
+        (tmp_path / "go").touch()
+        said = [process.communicate(timeout=60)[0] for process in (first, other)]
+
+    assert (first.returncode, other.returncode) == (0, 0), said
+    assert f"dbmigrate {first.pid}@" in line
+    assert "Nothing pending" in said[1]
+    assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+@pytest.mark.postgresql
+@pytest.mark.pgbouncer
+def test_a_pooler_that_gives_out_statements_is_refused_unless_the_lock_has_a_way_around_it(
+    site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site("postgresql")
+    entry = here.entry
+    with pgbouncer(tmp_path / "pooler", entry, "statement") as port:
+        here.project.append(
+            "site_settings.py",
+            f"""
+            DATABASES["default"].update(HOST="127.0.0.1", PORT="{port}", DISABLE_SERVER_SIDE_CURSORS=True)
+            """,
+        )
+
+        refused = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(20)
+        url = f"default=postgresql://{entry['USER']}@{quote(entry['HOST'], safe='')}:{entry['PORT']}/{entry['NAME']}"
+        around = dbmigrate(
+            "all", "--skip-makemigrations", cwd=here.project.root, environment={"DBMIGRATE_LOCK_URL": url}
+        )
+
+    assert "the lock cannot be taken on default" in refused.stderr
+    assert "lock_url" in refused.stderr
+    assert "the lock cannot be taken" not in around.stderr, around

@@ -1,0 +1,156 @@
+"""Databases that do not answer yet, and those that never will."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.background import start
+from support.cli import dbmigrate
+from support.mariadb import DRIVER, MariadbServer
+from support.postgresql import PostgresqlServer
+from support.projects import Project, simple_app, write_project
+
+
+def project_on(folder: Path, entry: dict[str, Any], settings: str = "") -> Project:
+    return write_project(folder / "site", {"core": simple_app()}, aliases={"default": entry}, settings=settings)
+
+
+@contextmanager
+def forwarder(listener: socket.socket, to: str) -> Iterator[None]:
+    """Listen, and pass every connection on to a UNIX socket."""
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while chunk := source.recv(65536):
+                target.sendall(chunk)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(to)
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=copy, args=pair, daemon=True).start()
+
+    listener.listen()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(timeout=10)
+
+
+@pytest.mark.postgresql
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_that_starts_later_is_waited_for(tmp_path: Path, postgresql: PostgresqlServer) -> None:
+    entry = postgresql.create_database()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        there = {**entry, "HOST": "127.0.0.1", "PORT": str(listener.getsockname()[1])}
+        process = start(project_on(tmp_path, there), "all", "--wait", "60")
+        line = next(line for line in process.stdout or () if "Waiting" in line)
+        with forwarder(listener, f"{entry['HOST']}/.s.PGSQL.{entry['PORT']}"):
+            rest = process.communicate(timeout=90)[0]
+
+    assert process.returncode == 0, line + rest
+    assert line.startswith("Waiting for database: default (up to 60 s): nothing listens there: ")
+    assert "Database answers: default (after " in rest
+    assert "All migrations completed successfully" in rest
+
+
+@pytest.mark.mariadb
+def test_a_database_that_somebody_else_creates_is_waited_for(tmp_path: Path, mariadb: MariadbServer) -> None:
+    entry = mariadb.create_database()
+    mariadb.query({**entry, "NAME": None}, f"DROP DATABASE {entry['NAME']}")
+    process = start(project_on(tmp_path, entry, DRIVER), "wait", "--wait", "60")
+
+    line = next(line for line in process.stdout or () if "Waiting" in line)
+    mariadb.query({**entry, "NAME": None}, f"CREATE DATABASE {entry['NAME']}")
+    rest = process.communicate(timeout=90)[0]
+
+    assert process.returncode == 0, line + rest
+    assert "the server has no such database yet" in line
+    assert "1 of 1 database answer: default" in rest
+
+
+@pytest.mark.mariadb
+def test_a_wrong_password_is_not_waited_for(tmp_path: Path, mariadb: MariadbServer) -> None:
+    entry = {**mariadb.create_database(), "PASSWORD": "mistaken-password"}
+    project = project_on(tmp_path, entry, DRIVER)
+
+    for command in ("all", "wait"):
+        outcome = dbmigrate(command, "--wait", "600", cwd=project.root).expect(21)
+        assert "Access denied" in outcome.stdout + outcome.stderr
+        assert "Waiting" not in outcome.stderr
+        assert "mistaken-password" not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.postgresql
+def test_an_unknown_role_is_not_waited_for(tmp_path: Path, postgresql: PostgresqlServer) -> None:
+    project = project_on(tmp_path, {**postgresql.create_database(), "USER": "nobody_of_this_name"})
+
+    outcome = dbmigrate("wait", "--wait", "600", cwd=project.root).expect(21)
+
+    assert "default: the server knows no such user" in outcome.stdout
+
+
+def test_a_missing_driver_is_not_waited_for(tmp_path: Path) -> None:
+    project = project_on(tmp_path, {"ENGINE": "django.db.backends.oracle", "NAME": "x"})
+
+    outcome = dbmigrate("all", "--wait", "600", cwd=project.root)
+
+    assert outcome.code in (3, 21), outcome
+    assert "oracle" in outcome.stderr.lower()
+
+
+def test_a_server_that_takes_connections_and_says_nothing(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
+        entry = {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": port}
+        project = project_on(tmp_path, entry)
+
+        outcome = dbmigrate("wait", "--wait", "0", cwd=project.root, environment={"PGCONNECT_TIMEOUT": "2"}).expect(21)
+
+    assert "default: it does not answer: connection timeout expired" in outcome.stdout
+
+
+def test_status_waits_and_tells_all_the_same(tmp_path: Path) -> None:
+    entry = {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": "1"}
+    project = project_on(tmp_path, entry)
+
+    outcome = dbmigrate("status", "--wait", "0.5", "--exit-code", cwd=project.root).expect(21)
+
+    assert "Waiting for database: default" in outcome.stderr
+    assert "unreachable" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (("all", "--wait", "-1"), {}),
+        (("all", "--wait", "nan"), {}),
+        (("all", "--lock-wait", "abc"), {}),
+        (("all",), {"DBMIGRATE_WAIT": "soon"}),
+        (("all",), {"DBMIGRATE_LOCK_WAIT": "-5"}),
+        (("all",), {"DBMIGRATE_LOCK_URL": "default"}),
+        (("all",), {"DBMIGRATE_LOCK_URL": "defualt=postgresql://host/name"}),
+    ],
+)
+def test_times_and_urls_that_are_none(sample: Project, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    outcome = dbmigrate(*arguments, cwd=sample.root, environment=environment).expect(2)
+
+    assert "error: " in outcome.stderr
+    assert sample.tables() == {}
