@@ -47,7 +47,7 @@ docs: .venv/.dev ## write what the documents take from the program: tables, sche
 	$(BIN)/python docs/generate.py
 
 site: .venv/.dev ## build the documents as a site in build/site
-	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 clean: ## remove everything that was made here
 	rm -rf .venv .demo .cache .pytest_cache .mypy_cache .ruff_cache dist build

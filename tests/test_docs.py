@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import runpy
 import subprocess
@@ -11,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.cli import EXECUTABLE, clean_environment
+from support.documents import blocks, run_console, shell
 from support.projects import Project, applied, copy_sample
 
 from dbmigrate.cli.root import COMMANDS
@@ -24,49 +23,12 @@ SOURCE = ROOT / "src" / "dbmigrate"
 FAILURE_IN = "raise RuntimeError('the disk is full')"
 
 
-def blocks(language: str) -> list[str]:
-    """Return the fenced blocks of the README in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
-
-
-def shell(script: str, project: Project, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a script with `sh -e`, as the first process of a container would."""
-    path = f"{EXECUTABLE.parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        ["sh", "-e", "-c", script, "entrypoint", *arguments],
-        cwd=project.root,
-        env=clean_environment(PATH=path, **more),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=90,
-    )
-
-
-def normal(text: str) -> list[str]:
-    """Return the lines without times and trailing spaces."""
-    return [re.sub(r"\d+\.\d s", "0.0 s", line).rstrip() for line in text.splitlines()]
-
-
 def test_every_console_command_of_the_readme_runs_and_prints_what_stands_there(tmp_path: Path) -> None:
-    project = copy_sample(tmp_path)
-    for block in blocks("console"):
-        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
-            command, _, expected = part.partition("\n")
-
-            ended = shell(command, project, DBMIGRATE_JOBS="1")
-
-            assert ended.returncode == 0, f"$ {command}\n{ended.stdout}"
-            printed = iter(normal(ended.stdout))
-            for line in normal(expected):
-                assert line == "..." or line in printed, (
-                    f"$ {command}\n{line!r} is not (or not there) in\n{ended.stdout}"
-                )
+    run_console(README, copy_sample(tmp_path))
 
 
 def test_the_ci_recipe_passes_in_order_and_fails_when_a_migration_is_missing(sample: Project) -> None:
-    recipe = blocks("sh")[1]
+    recipe = blocks(README, "sh")[1]
 
     good = shell(recipe, sample)
     text = (sample.root / "shop/models.py").read_text()
@@ -79,7 +41,7 @@ def test_the_ci_recipe_passes_in_order_and_fails_when_a_migration_is_missing(sam
 
 @pytest.mark.parametrize("recipe", ["readme", "file"])
 def test_the_entrypoint_serves_after_migrating_and_not_after_a_failure(sample: Project, recipe: str) -> None:
-    script = blocks("sh")[0] if recipe == "readme" else (ROOT / "docs/examples/entrypoint.sh").read_text()
+    script = blocks(README, "sh")[0] if recipe == "readme" else (ROOT / "docs/examples/entrypoint.sh").read_text()
     server = ("sh", "-c", "echo serving as $$")
     environment = {"DJANGO_SETTINGS_MODULE": "myproj.settings"}
 

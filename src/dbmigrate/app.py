@@ -138,7 +138,13 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
             StepSql(step=step.id, alias=step.alias, migrations=work.host.sql(step.alias, step.migrations, step.scope))
             for step in reviewed.plan.steps
         )
-    return PlanReport(project=reviewed.snapshot.project, plan=reviewed.plan, sql=statements, graph=graph)
+    return PlanReport(
+        project=reviewed.snapshot.project,
+        plan=reviewed.plan,
+        boot_seconds=work.host.boot_seconds,
+        sql=statements,
+        graph=graph,
+    )
 
 
 def status(work: Work, *, migrations: bool) -> StatusReport:

@@ -57,8 +57,12 @@ def describe_info(
         project=snapshot.project,
         root=str(target.root),
         working_directory=str(target.cwd),
-        choices=tuple(
-            SettingOrigin(key=key, value=choice.value, origin=choice.reason) for key, choice in target.choices.items()
+        choices=(
+            *(
+                SettingOrigin(key=key, value=choice.value, origin=choice.reason)
+                for key, choice in target.choices.items()
+            ),
+            SettingOrigin(key="launcher", value="spawn", origin="each step is a fresh process"),
         ),
         configuration=_configuration(settings),
         databases=_databases(snapshot, routing, plan),

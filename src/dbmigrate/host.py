@@ -58,6 +58,8 @@ class Host:
         self._target = target
         self._redactor = Redactor()
         self._is_booted = False
+        self.boot_seconds = 0.0
+        """How long the project took to come up, in its own process; 0.0 before `boot`."""
         self._rest = b""
         self._printed: deque[str] = deque(maxlen=STDERR_LINES)
         try:
@@ -101,6 +103,7 @@ class Host:
             started = self._answer()
             assert isinstance(started, dict)
             self._redactor = Redactor(started["secrets"])
+            self.boot_seconds = started["boot_seconds"]
             self._is_booted = True
 
     def inspect(

@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import time
 
 from . import boot
 from .channel import Channel
@@ -10,6 +11,7 @@ from .channel import Channel
 
 def main():
     """Read the first line (how to boot), boot, and serve; every failure is a reply."""
+    started_at = time.monotonic()
     channel = Channel()
     start = channel.receive()
     if start is None:
@@ -21,10 +23,10 @@ def main():
         channel.fail(error.kind, error.message, **error.fields)
         _leave(3)
 
-    boot.boot_project(start["manage"], start["words"], take_over=lambda: _serve(channel), give_up=give_up)
+    boot.boot_project(start["manage"], start["words"], take_over=lambda: _serve(channel, started_at), give_up=give_up)
 
 
-def _serve(channel):
+def _serve(channel, started_at):
     # Imported here: they import Django, which only the booted project is sure to have on its path.
     from . import emptying, inspection, locks, reaching, sql
 
@@ -38,7 +40,7 @@ def _serve(channel):
         "lock": held.lock,
         "unlock": held.unlock,
     }
-    channel.reply({"secrets": inspection.find_secrets()})
+    channel.reply({"secrets": inspection.find_secrets(), "boot_seconds": time.monotonic() - started_at})
     while True:
         request = channel.receive()
         if request is None:

@@ -28,6 +28,8 @@ class PlanReport(Value):
     type: Literal["plan"] = "plan"
     project: Project
     plan: MigrationPlan
+    boot_seconds: float
+    """How long the project took to come up: what each process of the plan costs before its first statement."""
     sql: tuple[StepSql, ...] | None
     """None if it was not asked for."""
     graph: Literal["mermaid", "dot"] | None = None

@@ -128,6 +128,9 @@ class Page:
             self._title(f"{words.plural(len(plan.steps), 'step')}{at_once}")
         for number, step in enumerate(plan.steps, 1):
             self._show_step(number, step)
+        if not plan.is_empty:
+            self._line()
+            self._line(words.cost(plan, report.boot_seconds), "dim")
         skipped = [database for database in plan.databases if database.skip not in (None, "not-selected")]
         if skipped:
             self._title("No step for")

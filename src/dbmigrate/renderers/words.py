@@ -65,6 +65,19 @@ def duration(seconds: float) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
+def cost(plan: MigrationPlan, boot_seconds: float) -> str:
+    """Return what a plan costs beside its statements."""
+    count = len(plan.steps) + (plan.make is not None)
+    each = "each boots" if count > 1 else "it boots"
+    migrations = [migration for step in plan.steps for migration in step.migrations]
+    idle = sum(not migration.does for migration in migrations)
+    recorded = f"; {idle} of {plural(len(migrations), 'migration')} only recorded" if idle else ""
+    unsafe = [migration.id for migration in migrations if migration.does and not migration.atomic]
+    whole = f"; not atomic, so a failure is not rolled back: {', '.join(dict.fromkeys(unsafe))}" if unsafe else ""
+    processes = f"{count} process{'es' if count > 1 else ''}"
+    return f"Cost: {processes}, {each} the project (it took {duration(boot_seconds)} just now){recorded}{whole}"
+
+
 def heading(plan: MigrationPlan) -> str:
     """Return the first line of a run."""
     if plan.selection.is_everything:
