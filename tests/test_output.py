@@ -201,10 +201,10 @@ def wait(apps, schema_editor):
     return project, ready, go
 
 
-def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
-    """Start dbmigrate in the background."""
+def start(project: Project, *arguments: str, under: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """Start dbmigrate in the background, `under` another command."""
     return subprocess.Popen(
-        [str(EXECUTABLE), *arguments],
+        [*under, str(EXECUTABLE), *arguments],
         cwd=project.root,
         env=clean_environment(),
         stdout=subprocess.PIPE,
@@ -236,7 +236,12 @@ def wait_for(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("signum", "code", "name"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("signum", "code", "name"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 143, "terminated"),
+    ],
 )
 def test_the_first_signal_lets_the_running_migration_finish(tmp_path: Path, signum: int, code: int, name: str) -> None:
     project, ready, go = waiting_project(tmp_path)
@@ -267,6 +272,23 @@ def test_the_second_interrupt_ends_the_running_migration(tmp_path: Path) -> None
     _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 130
+    assert "1 of 2 databases were interrupted: default" in stderr
+    assert "core.0001_initial" not in applied(project.database("default"))
+
+
+def test_after_the_grace_running_migrations_are_interrupted_also_where_dbmigrate_is_process_1(tmp_path: Path) -> None:
+    project, ready, _ = waiting_project(tmp_path)
+    alone = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
+    process = start(project, "all", "--skip-makemigrations", "--grace", "0.5", under=alone if os.getuid() == 0 else ())
+    wait_for(ready)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+    os.kill(int(children[0]) if os.getuid() == 0 else process.pid, signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 143, stderr
+    assert "stopping (SIGTERM): nothing new is started, still running (for up to 0.5 s): default" in stderr
+    assert "stopping (the time is over): ending what runs: default" in stderr
     assert "1 of 2 databases were interrupted: default" in stderr
     assert "core.0001_initial" not in applied(project.database("default"))
 

@@ -222,6 +222,7 @@ def _migrate(
         request=lambda job: _request(work, job, environments),
         redactor=work.host.redactor,
         clock=work.clock,
+        grace=work.settings.grace,
     )
     yield PlanReady(plan=reviewed.plan)
     with work.listen(outbox):
@@ -266,7 +267,7 @@ def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> It
         raise Interrupted(
             "stopped after makemigrations; no database was touched",
             hint="look at what it wrote (git status), then run the same command again",
-            code=ExitCode(128 + stopped.signal),
+            code=ExitCode.of_signal(stopped.signal),
         )
 
 

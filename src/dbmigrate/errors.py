@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from enum import IntEnum
 
 
@@ -22,6 +23,11 @@ class ExitCode(IntEnum):
     PARTIAL = 31
     INTERRUPTED = 130
     TERMINATED = 143
+
+    @classmethod
+    def of_signal(cls, signum: int) -> ExitCode:
+        """Return the code of a run that a signal ended: a person's ^C, or the system's SIGTERM or SIGHUP."""
+        return cls.INTERRUPTED if signum == signal.SIGINT else cls.TERMINATED
 
     @property
     def label(self) -> str:

@@ -6,7 +6,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Literal
 
 from dbmigrate.models.events import (
@@ -36,6 +36,9 @@ MAKE = "makemigrations"
 # server, where SIGTERM would leave the session working with its locks.
 LADDER = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
 
+RUNG_SECONDS = 1.0
+"""Between two rungs once the time that running migrations were given is over."""
+
 
 @dataclass(frozen=True)
 class Workshop:
@@ -48,6 +51,8 @@ class Workshop:
     redactor: Redactor
     clock: Callable[[], float]
     """Seconds that only grow."""
+    grace: float | None = None
+    """Seconds that what runs gets to finish after a first SIGTERM or SIGHUP; None is as long as it needs."""
 
 
 def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
@@ -155,6 +160,8 @@ class _Crew:
         self.running: dict[str, _Job] = {}
         self.ended: dict[str, StepResult] = {}
         self.rung = 0
+        self._deadline: float | None = None
+        self._signum = 0
 
     def start(self, work: Step | MakeMigrations) -> StepResult | None:
         """Start a child; return a result only if that was not possible."""
@@ -179,22 +186,34 @@ class _Crew:
 
     def listen(self) -> Iterator[Event]:
         """Wait for one message and yield what it means."""
-        message = self._workshop.outbox.get()
+        try:
+            message = self._workshop.outbox.get(timeout=self._seconds_left())
+        except Empty:
+            yield self._climb(self._signum, is_late=True)
+            return
         if isinstance(message, StopRequested):
-            yield self._climb(message)
+            yield self._climb(message.signum)
         elif isinstance(message, ChildEnded):
             result = self._end(message)
             yield MakeFinished(result=result) if result.alias is None else StepFinished(result=result)
         else:
             yield from self._output(message)
 
-    def _climb(self, message: StopRequested) -> Stopping:
+    def _seconds_left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - self._workshop.clock())
+
+    def _climb(self, signum: int, *, is_late: bool = False) -> Stopping:
         self.rung += 1
-        signum = LADDER.get(min(self.rung, max(LADDER)))
-        if signum is not None:
+        self._signum = signum
+        sent = LADDER.get(min(self.rung, max(LADDER)))
+        if sent is not None:
             for job in self.running.values():
-                job.child.send_signal(signum)
-        return Stopping(signal=message.signum, rung=self.rung, running=tuple(self.running))
+                job.child.send_signal(sent)
+        # ^C is a person, who sees what still runs and can press it again; the others come from a system with a limit.
+        grace = self._workshop.grace if signum != signal.SIGINT else None
+        if grace is not None:
+            self._deadline = self._workshop.clock() + (grace if self.rung == 1 else RUNG_SECONDS)
+        return Stopping(signal=signum, rung=self.rung, running=tuple(self.running), grace=grace, is_late=is_late)
 
     def _end(self, message: ChildEnded) -> StepResult:
         job = self.running.pop(message.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -181,6 +182,16 @@ def test_further_signals_interrupt_terminate_and_kill(times: int, last: int) -> 
 
     assert statuses(events)["default"] == "interrupted"
     assert launcher.children["default"].signals[-1] == last
+
+
+def test_after_the_grace_what_runs_is_interrupted() -> None:
+    script = Script(then_stop=(signal.SIGTERM,), ends_on=signal.SIGINT)
+    shop = replace(workshop(FakeLauncher({"default": script})), grace=0.0)
+
+    events = list(run_steps(plan(step("default")), shop, keep_going=False))
+
+    assert [(event.rung, event.is_late) for event in events if isinstance(event, Stopping)] == [(1, False), (2, True)]
+    assert [event.result.status for event in events if isinstance(event, StepFinished)] == ["interrupted"]
 
 
 def test_makemigrations_is_told_from_its_start_to_its_end() -> None:

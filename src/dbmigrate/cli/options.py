@@ -103,6 +103,13 @@ lock_wait_option = click.option(
     help="Wait for another run on the same database; default 60.",
 )
 
+grace_option = click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="After SIGTERM, interrupt what still runs then; default: let it finish.",
+)
+
 no_lock_option = click.option("--no-lock", is_flag=True, help="Keep no other run away.")
 
 keep_going_option = click.option(

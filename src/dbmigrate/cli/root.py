@@ -66,8 +66,8 @@ class Root(click.Group):
             code = _refuse(_as_own(error), arguments, options)
         except (KeyboardInterrupt, click.Abort):
             code = _refuse(Interrupted("interrupted; nothing was migrated"), arguments, options)
-        except Terminated:
-            terminated = Interrupted("ended by SIGTERM; nothing was migrated", code=ExitCode.TERMINATED)
+        except Terminated as error:
+            terminated = Interrupted(f"ended by {error}; nothing was migrated", code=ExitCode.TERMINATED)
             code = _refuse(terminated, arguments, options)
         except Exception as error:
             code = _refuse(_as_bug(error), arguments, options)

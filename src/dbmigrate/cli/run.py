@@ -9,6 +9,7 @@ import click
 from dbmigrate.cli.migrating import migrate
 from dbmigrate.cli.options import (
     global_options,
+    grace_option,
     keep_going_option,
     lock_wait_option,
     migrate_options,
@@ -25,6 +26,7 @@ from dbmigrate.errors import ExitCode, UsageError
 @keep_going_option
 @lock_wait_option
 @no_lock_option
+@grace_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and do nothing, as `dbmigrate plan`.")
 @global_options
 @click.pass_context

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: an exception while nothing is migrated, a message to the runner while something is."""
+"""SIGINT, SIGTERM and SIGHUP: an exception while nothing is migrated, a message to the runner while something is."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ if TYPE_CHECKING:
 
     from dbmigrate.process import ChildMessage
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Terminated(BaseException):
-    """SIGTERM came while nothing was being migrated."""
+    """SIGTERM or SIGHUP came while nothing was being migrated."""
 
 
 def end_on_signals() -> None:
-    """Let SIGINT and SIGTERM unwind the stack, so that the host is ended and the exit code says why.
+    """Let signals unwind the stack, so that the host is ended and the exit code says why.
 
-    SIGINT too: under a shell's `&` it is inherited as ignored, and children would inherit that from here.
+    SIGINT too: under a shell's `&` it is inherited as ignored, and children would inherit that from here. A SIGHUP that
+    is ignored (nohup) stays so. Process 1 of a container has no default actions, so each needs its handler.
     """
 
     def raise_terminated(signum: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
+        raise Terminated(signal.Signals(signum).name)
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, raise_terminated)
+    for signum in SIGNALS[1:]:
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, raise_terminated)
 
 
 @contextmanager
@@ -46,7 +49,7 @@ def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     before_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    before = {signum: signal.signal(signum, _ignore) for signum in SIGNALS}
+    before = {signum: signal.signal(signum, _ignore) for signum in _heard()}
     reader = threading.Thread(target=_pass_on, args=(reading, outbox), daemon=True)
     reader.start()
     try:
@@ -58,6 +61,10 @@ def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
         os.close(writing)
         reader.join()
         os.close(reading)
+
+
+def _heard() -> list[int]:
+    return [signum for signum in SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
 
 
 def _ignore(signum: int, frame: FrameType | None) -> None:
@@ -81,7 +88,7 @@ def hold_back() -> Iterator[None]:
     same.
     """
     held: list[int] = []
-    before = {signum: signal.signal(signum, lambda signum, frame: held.append(signum)) for signum in SIGNALS}
+    before = {signum: signal.signal(signum, lambda signum, frame: held.append(signum)) for signum in _heard()}
     try:
         yield
     finally:

@@ -128,13 +128,17 @@ class StepSkipped(Value):
 
 
 class Stopping(Value):
-    """A signal came. Rung 1 starts nothing new, 2 interrupts what runs, 3 ends it."""
+    """A signal came, or the time after it is over. Rung 1 starts nothing new, 2 interrupts what runs, 3 ends it."""
 
     type: Literal["stopping"] = "stopping"
     signal: int
     rung: int
     running: tuple[str, ...]
     """Steps that are running."""
+    grace: float | None = None
+    """Seconds that they get; None is as long as they need."""
+    is_late: bool = False
+    """Whether it is the end of that time, and no new signal."""
 
 
 class RunFinished(Value):

@@ -104,7 +104,7 @@ class RunResult(Value):
     def exit_code(self) -> ExitCode:
         """What the process says to a script."""
         if self.signal is not None and self.unfinished:
-            return ExitCode(128 + self.signal)
+            return ExitCode.of_signal(self.signal)
         if self.unfinished:
             return ExitCode.PARTIAL if self.moved else ExitCode.FAILED
         return ExitCode.OK

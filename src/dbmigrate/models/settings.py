@@ -39,6 +39,8 @@ class Settings:
     """Seconds to wait for databases that do not answer."""
     lock_wait: float = 60.0
     """Seconds to wait for another run on the same database."""
+    grace: float | None = None
+    """Seconds that running migrations get to finish after the first SIGTERM or SIGHUP; None is as long as they need."""
     lock_url: dict[str, str] = field(default_factory=dict)
     """By alias: another way to the database for its lock alone, around a pooler."""
     format: str = "auto"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 from collections.abc import Sequence
 
 from dbmigrate.errors import ExitCode
@@ -17,7 +18,7 @@ EXIT_MEANINGS = {
     ExitCode.FAILED: "a step failed, no database moved",
     ExitCode.PARTIAL: "some databases moved, some failed or were not started",
     ExitCode.INTERRUPTED: "interrupted before everything was done",
-    ExitCode.TERMINATED: "ended by SIGTERM before everything was done",
+    ExitCode.TERMINATED: "ended by a signal before everything was done",
 }
 
 SKIPS: dict[SkipReason, str] = {
@@ -223,9 +224,12 @@ def failure_lines(database: DatabaseResult, failure: Failure) -> list[str]:
 def stopping(event: Stopping) -> str:
     """Return what a signal does, by how many came before."""
     running = ", ".join(event.running) or "nothing"
+    name = signal.Signals(event.signal).name
     if event.rung == 1:
-        return f"stopping (signal {event.signal}): nothing new is started, still running: {running}"
-    return f"stopping (signal {event.signal}, number {event.rung}): ending what runs: {running}"
+        limit = f" (for up to {event.grace:g} s)" if event.grace is not None else ""
+        return f"stopping ({name}): nothing new is started, still running{limit}: {running}"
+    why = "the time is over" if event.is_late else f"{name}, number {event.rung}"
+    return f"stopping ({why}): ending what runs: {running}"
 
 
 def exit_words(code: int) -> str:
