@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.mariadb import MariadbServer, find_server, join_server, stop_server
 from support.postgresql import PostgresqlServer, running_server
 from support.projects import Project, copy_sample
+from support.sites import Site, write_site
 
 REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
 SERVICES = ("postgresql", "mariadb", "pgbouncer")
@@ -55,6 +56,17 @@ def mariadb() -> MariadbServer:
     if find_server() is None:
         pytest.skip("no mariadbd on this machine (make services says how to get it)")
     return join_server(Path(os.environ[MARIADB_FOLDER]))
+
+
+@pytest.fixture
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Site]:
+    """Return a function that writes a project on one engine, with an app of the test's."""
+
+    def write(engine: str, app: dict[str, str] | None = None) -> Site:
+        server = None if engine == "sqlite" else request.getfixturevalue(engine)
+        return write_site(tmp_path / "site", server, app)
+
+    return write
 
 
 @pytest.hookimpl(wrapper=True)

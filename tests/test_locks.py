@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,65 +15,13 @@ from urllib.parse import quote
 import pytest
 from support.background import start, until
 from support.cli import dbmigrate
-from support.mariadb import DRIVER, MariadbServer
-from support.postgresql import PostgresqlServer
-from support.projects import Project, create, migration, model, simple_app, write_project
-
-ENGINES = [
-    "sqlite",
-    pytest.param("postgresql", marks=pytest.mark.postgresql),
-    pytest.param("mariadb", marks=pytest.mark.mariadb),
-]
+from support.projects import create, migration, model
+from support.sites import ENGINES, Site
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
-RECORDED = "SELECT app, name FROM django_migrations"
-
 # The migration says that it runs and then stays in one statement of the server until that is over or cancelled.
 LONG = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60)"}
-
-
-class Site:
-    """A project whose only database is of one engine, with a question to that database."""
-
-    def __init__(self, project: Project, entry: dict[str, Any], query: Callable[[str], list[tuple[Any, ...]]]) -> None:
-        self.project = project
-        self.entry = entry
-        self.query = query
-
-    def recorded(self) -> Counter[str]:
-        """Return how often each migration is recorded."""
-        return Counter(f"{app}.{name}" for app, name in self.query(RECORDED))
-
-
-@pytest.fixture
-def site(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Site]:
-    """Return a function that writes a project on one engine."""
-
-    def write(engine: str, app: dict[str, str] | None = None) -> Site:
-        entry: dict[str, Any] = {}
-        if engine != "sqlite":
-            server: PostgresqlServer | MariadbServer = request.getfixturevalue(engine)
-            entry = server.create_database()
-        project = write_project(
-            tmp_path / "site",
-            {"core": app or simple_app(), "more": simple_app()},
-            aliases={"default": entry},
-            settings=DRIVER if engine == "mariadb" else "",
-        )
-
-        def query(sql: str) -> list[tuple[Any, ...]]:
-            if entry:
-                return server.query(entry, sql)
-            import sqlite3
-            from contextlib import closing
-
-            with closing(sqlite3.connect(project.database("default"))) as connection:
-                return connection.execute(sql).fetchall()
-
-        return Site(project, entry, query)
-
-    return write
 
 
 def until_in_migration(process: subprocess.Popen[str], folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -27,12 +27,12 @@ from dbmigrate.models.events import (
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.reports import InfoReport, PlanReport, StatusReport, StepSql, WaitReport
-from dbmigrate.models.result import StepResult
+from dbmigrate.models.result import OperationTrace, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.target import Target
-from dbmigrate.outcome import build_result, new_migrations
+from dbmigrate.outcome import build_result, new_migrations, with_traces
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
 from dbmigrate.process import ChildMessage, ChildRequest, Launcher
@@ -243,15 +243,14 @@ def _migrate(
                 results.append(event.result)
             yield event
         after = _verify(work, results) if results else reviewed.snapshot
+        result = build_result(
+            reviewed.plan, results, after, written=written, signal=signum, seconds=work.clock() - started_at
+        )
+        backwards = {
+            migration.id for step in reviewed.plan.steps for migration in step.migrations if migration.backwards
+        }
         yield RunFinished(
-            result=build_result(
-                reviewed.plan,
-                results,
-                after,
-                written=written,
-                signal=signum,
-                seconds=work.clock() - started_at,
-            )
+            result=with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
         )
 
 
@@ -291,6 +290,18 @@ def _verify(work: Work, results: Sequence[StepResult]) -> Snapshot:
             hint="see where they stand with: dbmigrate status",
             detail=error.detail,
         ) from error
+
+
+def _trace(
+    work: Work, alias: str, migration: MigrationId, backwards: Collection[MigrationId]
+) -> Sequence[OperationTrace]:
+    """Return what is left of a failed migration; nothing where it was to be undone, or the database is gone."""
+    if migration in backwards:
+        return ()
+    try:
+        return work.host.trace(alias, migration)
+    except ProjectError:
+        return ()
 
 
 def _request(work: Work, job: Step | MakeMigrations, environments: Mapping[str, Mapping[str, str]]) -> ChildRequest:

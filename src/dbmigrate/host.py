@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dbmigrate.models.plan import PlannedMigration, Scope
+    from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.servers import LockState, Reached
-    from dbmigrate.models.snapshot import Snapshot
+    from dbmigrate.models.snapshot import MigrationId, Snapshot
     from dbmigrate.models.sql import MigrationSql
 
 ENTRY = Path(__file__).parent / "inside" / "__main__.py"
@@ -138,6 +139,14 @@ class Host:
         answers = self._ask("sql", arguments)
         assert isinstance(answers, list)
         return tuple(MigrationSql.model_validate(answer) for answer in answers)
+
+    def trace(self, alias: str, migration: MigrationId) -> tuple[OperationTrace, ...]:
+        """Return what a migration that did not get to its end has left in a database."""
+        from dbmigrate.models.result import OperationTrace
+
+        answers = self._ask("trace", {"alias": alias, "migration": migration})
+        assert isinstance(answers, list)
+        return tuple(OperationTrace.model_validate(answer) for answer in answers)
 
     def find_host(self, alias: str) -> str:
         """Return the host a database is really on; "" for a file or a socket."""

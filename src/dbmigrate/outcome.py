@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, PlannedMigration, Step
-from dbmigrate.models.result import DatabaseResult, DatabaseStatus, Failure, FailureKind, RunResult, StepResult
+from dbmigrate.models.result import (
+    DatabaseResult,
+    DatabaseStatus,
+    Failure,
+    FailureKind,
+    OperationTrace,
+    RunResult,
+    StepResult,
+)
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 
 
@@ -37,6 +45,19 @@ def build_result(
         seconds=seconds,
     )
     return result.model_copy(update={"constance": _constance(plan, result)})
+
+
+def with_traces(result: RunResult, find: Callable[[str, MigrationId], Sequence[OperationTrace]]) -> RunResult:
+    """Add to every failure what is left of its migration; `find` looks at a database for the traces of a migration."""
+    databases = []
+    for database in result.databases:
+        failure = database.failure
+        if failure is not None and failure.migration in database.remaining:
+            traces = tuple(find(database.alias, failure.migration))
+            if failure.rolled_back is False or any(trace.is_there for trace in traces):
+                failure = failure.model_copy(update={"traces": traces})
+        databases.append(database.model_copy(update={"failure": failure}))
+    return result.model_copy(update={"databases": tuple(databases)})
 
 
 def new_migrations(before: Snapshot, after: Snapshot) -> tuple[MigrationId, ...]:
@@ -106,10 +127,10 @@ class _Judge:
         return self.database.state == "ok" and is_pending == migration.backwards
 
     def _status(self, own: Sequence[StepResult], failure: Failure | None, *, is_moved: bool) -> DatabaseStatus:
-        if failure is not None:
-            return "failed"
         if any(result.status == "interrupted" for result in own):
             return "interrupted"
+        if failure is not None:
+            return "failed"
         if any(result.status == "not-run" for result in own) or len(own) < len(self.steps):
             return "not-run"
         return "migrated" if is_moved else "unchanged"
@@ -125,9 +146,11 @@ class _Judge:
     def _failure(self) -> Failure | None:
         for step in self.steps:
             result = self.results.get(step.id)
-            if result is None or result.status in ("interrupted", "not-run"):
+            if result is None or result.status == "not-run":
                 continue
             missing = [migration for migration in step.migrations if not self._is_done(migration)]
+            if result.status == "interrupted":
+                return self._describe(step, result, missing, kind="interrupted")
             if result.status == "failed":
                 return self._describe(step, result, missing)
             if missing:
@@ -144,7 +167,9 @@ class _Judge:
     ) -> Failure:
         if kind is None:
             kind = self._kind(step, result, missing)
-        migration = self._failed_migration(result, missing) if kind in ("command", "not-recorded") else None
+        migration = (
+            self._failed_migration(result, missing) if kind in ("command", "interrupted", "not-recorded") else None
+        )
         return Failure(
             kind=kind,
             step=step.id,
@@ -152,7 +177,7 @@ class _Judge:
             exit_code=result.exit_code,
             seconds=result.seconds,
             migration=migration,
-            rolled_back=self._is_rolled_back(step, migration) if kind == "command" else None,
+            rolled_back=self._is_rolled_back(step, migration) if kind in ("command", "interrupted") else None,
             last_lines=result.last_lines,
             message=self._message(result, kind),
         )

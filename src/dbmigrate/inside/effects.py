@@ -23,7 +23,7 @@ class Effects:
         self._routes = routes
         self._created = {}
         for (label, _), migration in disk.loader.disk_migrations.items():
-            for operation in _database_operations(migration.operations):
+            for operation in database_operations(migration.operations):
                 if isinstance(operation, migrations.CreateModel):
                     self._created[label, operation.name_lower] = operation.options
 
@@ -34,15 +34,16 @@ class Effects:
         """
         strongest = "no"
         undecided = []
-        for operation in _database_operations(migration.operations):
-            answer, model = self._answer_operation(connection, migration.app_label, operation)
+        for operation in database_operations(migration.operations):
+            answer, model = self.answer_operation(connection, migration.app_label, operation)
             if STRENGTH.index(answer) > STRENGTH.index(strongest):
                 strongest = answer
             if answer == "none" and model not in undecided:
                 undecided.append(model)
         return strongest, undecided if strongest == "none" else []
 
-    def _answer_operation(self, connection, label, operation):
+    def answer_operation(self, connection, label, operation):
+        """Return (answer, model it is about) for one operation; "" for the app as a whole."""
         name = _model_name(operation)
         if name is not None:
             return self._answer_model(connection, label, name), name
@@ -77,11 +78,11 @@ class Effects:
         return self._routes.ask(alias, label, model_name=name, model=stub)
 
 
-def _database_operations(operations):
+def database_operations(operations):
     """Yield the operations that reach a database, those inside SeparateDatabaseAndState included."""
     for operation in operations:
         if isinstance(operation, migrations.SeparateDatabaseAndState):
-            yield from _database_operations(operation.database_operations)
+            yield from database_operations(operation.database_operations)
         elif not _is_noop(operation):
             yield operation
 

@@ -28,7 +28,7 @@ def main():
 
 def _serve(channel, started_at):
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import emptying, inspection, locks, reaching, sql
+    from . import emptying, inspection, locks, reaching, sql, traces
 
     held = locks.Locks()
     questions = {
@@ -37,6 +37,7 @@ def _serve(channel, started_at):
         "find_host": emptying.find_host,
         "empty": emptying.empty,
         "reach": reaching.reach,
+        "trace": traces.trace,
         "lock": held.lock,
         "unlock": held.unlock,
     }

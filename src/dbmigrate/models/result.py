@@ -13,7 +13,7 @@ StepStatus = Literal["ok", "failed", "interrupted", "not-run"]
 
 DatabaseStatus = Literal["migrated", "unchanged", "skipped", "failed", "interrupted", "not-run"]
 
-FailureKind = Literal["command", "post-migrate", "not-recorded", "launch"]
+FailureKind = Literal["command", "interrupted", "post-migrate", "not-recorded", "launch"]
 
 
 class StepResult(Value):
@@ -35,12 +35,22 @@ class StepResult(Value):
     """For "not-run": the step that failed, or "interrupted"; for a process that could not start: the reason."""
 
 
+class OperationTrace(Value):
+    """One operation of a migration that did not get to its end."""
+
+    text: str
+    """In Django's words, for example "Create model Item"."""
+    is_there: bool | None
+    """Whether the database's catalogue shows it; None if the catalogue cannot tell."""
+
+
 class Failure(Value):
     """Why a database is not where the plan wanted it."""
 
     kind: FailureKind
-    """"command": the process failed; "post-migrate": it failed after every migration was recorded; "not-recorded": it
-    ended well and a migration is still not recorded; "launch": it could not be started."""
+    """"command": the process failed; "interrupted": it was asked to end; "post-migrate": it failed after every
+    migration was recorded; "not-recorded": it ended well and a migration is still not recorded; "launch": it could not
+    be started."""
     step: str
     command: tuple[str, ...]
     exit_code: int | None
@@ -49,6 +59,8 @@ class Failure(Value):
     """The migration that failed, if one did."""
     rolled_back: bool | None
     """Whether the database undid the failed migration by itself; None if no migration failed."""
+    traces: tuple[OperationTrace, ...] = ()
+    """What is left of the failed migration; empty if nothing is, or nothing can be known."""
     last_lines: tuple[str, ...]
     message: str
     """The last line that says something, or the reason it could not start."""

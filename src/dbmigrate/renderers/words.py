@@ -201,6 +201,8 @@ def failure_subject(failure: Failure) -> str:
             return f"{failure.migration} is not recorded"
         case "launch":
             return "the process could not be started"
+        case "interrupted":
+            return f"{failure.migration or 'migrate'} was interrupted"
         case "command":
             return failure.migration if failure.migration is not None else "migrate failed"
 
@@ -211,14 +213,42 @@ def failure_lines(database: DatabaseResult, failure: Failure) -> list[str]:
     lines = [f"failed: {failure_subject(failure)}{ended}", f"command: {shlex.join(failure.command)}"]
     if database.applied:
         lines.append(f"applied before: {', '.join(database.applied)}")
-    if failure.rolled_back is True:
+    if failure.rolled_back is True and not failure.traces:
         lines.append(f"the database rolled {failure.migration} back: nothing of it is left")
     if failure.rolled_back is False:
         lines.append(f"{failure.migration} may be half done: this migration is not rolled back")
-    if failure.last_lines:
+    if failure.traces:
+        lines += trace_lines(failure)
+        lines += [f"  {way}" for way in ways_on(database.alias, failure)]
+    if failure.last_lines and failure.kind != "interrupted":
         lines.append("its last lines:")
         lines += [f"  {line}" for line in failure.last_lines]
     return lines
+
+
+def trace_lines(failure: Failure) -> list[str]:
+    """Return which operations of the failed migration the database shows, which not, and which cannot be told."""
+    by_state = {
+        "there already": [trace.text for trace in failure.traces if trace.is_there is True],
+        "not there": [trace.text for trace in failure.traces if trace.is_there is False],
+        "cannot be told": [trace.text for trace in failure.traces if trace.is_there is None],
+    }
+    return [f"of {failure.migration}, {state}: {', '.join(texts)}" for state, texts in by_state.items() if texts]
+
+
+def ways_on(alias: str, failure: Failure) -> list[str]:
+    """Return what to do where something of the failed migration is left."""
+    assert failure.migration is not None
+    app, name = failure.migration.split(".", 1)
+    record = f"dbmigrate run --database {alias} --app {app} --to {name} --fake"
+    if all(trace.is_there is True for trace in failure.traces):
+        return [f"all of it is there: record it with {record}, then run the same command again"]
+    if not any(trace.is_there for trace in failure.traces) and all(trace.is_there is False for trace in failure.traces):
+        return ["nothing of it is left: mend the cause and run the same command again"]
+    return [
+        f"either do the rest by hand and record it with {record}",
+        "or undo by hand what is there; then run the same command again",
+    ]
 
 
 def stopping(event: Stopping) -> str:
@@ -278,11 +308,8 @@ def exit_sentence(code: ExitCode) -> str:
 def advice(result: RunResult) -> str:
     """Return what to do after a run that did not finish."""
     failures = [database.failure for database in result.databases if database.failure is not None]
-    if any(failure.rolled_back is False for failure in failures):
-        return (
-            "look at what the failed migration left before running again: finish it by hand and record it "
-            "(dbmigrate run --database ALIAS --app APP --to MIGRATION --fake), or undo it; then run the same command"
-        )
+    if any(failure.rolled_back is False or failure.traces for failure in failures):
+        return "look at what the failed migration left, listed below, before running the same command again"
     if failures:
         return "mend the cause and run the same command again: it goes on where this run stopped"
     return "run the same command again: it goes on where this run stopped"
