@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
@@ -10,8 +12,17 @@ HIDDEN = "***"
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/@]+)@")
 
+# `password=x` of a connection string, and "PASSWORD": "x" of a dictionary: known or not, and of any length.
+_NAMED_PASSWORD = re.compile(
+    r"""(?ix) ( \b (?: password | passwd | pwd ) \b (?: \s?=\s? | ['"] \s*:\s* ) )
+    ( ' (?: [^'\\] | \\. )* ' | " (?: [^"\\] | \\. )* " | [^\s'",;)}]+ )"""
+)
+
 SHORTEST = 3
-"""Values shorter than this are not looked for: every "a" would vanish from every line."""
+"""Values shorter than this are not looked for by themselves: every "a" would vanish from every line."""
+
+SHORTEST_INSIDE = 8
+"""Shorter parts of a longer text in base64 are not looked for, for the same reason."""
 
 
 class Redactor:
@@ -31,9 +42,30 @@ class Redactor:
         """Return the text without the secrets."""
         if self._pattern is not None:
             text = self._pattern.sub(HIDDEN, text)
+        text = _NAMED_PASSWORD.sub(rf"\1{HIDDEN}", text)
         return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", text)
 
 
 def _forms(secret: str) -> set[str]:
-    quoted = repr(secret)[1:-1]
-    return {secret, quoted, secret.replace("'", "''"), quote(secret, safe=""), quote_plus(secret)}
+    """Return the ways in which a value is written: as it is, quoted, escaped, encoded, and each of its lines."""
+    plain = {secret, *(line for line in secret.splitlines() if len(line) >= SHORTEST)}
+    quoted = {form for text in plain for form in (repr(text)[1:-1], json.dumps(text)[1:-1], text.replace("'", "''"))}
+    encoded = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    return plain | quoted | encoded | _base64_forms(secret.encode())
+
+
+def _base64_forms(value: bytes) -> set[str]:
+    """Return the value in base64, and the part of it that stays the same wherever it stands in a longer text.
+
+    Three bytes are four characters, so there are three ways to stand in it (RFC 4648, section 4).
+    """
+    whole = {base64.b64encode(value).decode(), base64.urlsafe_b64encode(value).decode()}
+    forms = {form.rstrip("=") for form in whole}
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + value).decode()
+        first = -(-before * 4 // 3)
+        last = (before + len(value)) * 8 // 6
+        inside = encoded[first:last]
+        if len(inside) >= SHORTEST_INSIDE:
+            forms |= {inside, inside.replace("+", "-").replace("/", "_")}
+    return forms

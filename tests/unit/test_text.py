@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from urllib.parse import quote, quote_plus
 
@@ -27,6 +28,39 @@ def test_a_secret_is_hidden_in_every_form(secret: str, place: str) -> None:
 
     for form in (secret, repr(secret), quote(secret, safe=""), quote_plus(secret), secret.replace("'", "''")):
         assert secret not in redactor.scrub(place.format(form)).replace(place.format(""), "")
+
+
+@given(secret=st.text(st.characters(codec="utf-8"), min_size=8, max_size=30), before=st.binary(max_size=7))
+def test_a_secret_is_hidden_inside_a_longer_text_in_base64(secret: str, before: bytes) -> None:
+    encoded = base64.b64encode(before + secret.encode() + b":more").decode()
+
+    scrubbed = Redactor([secret]).scrub(f"Authorization: Basic {encoded}")
+
+    assert HIDDEN in scrubbed
+    kept = len(scrubbed) - len("Authorization: Basic " + HIDDEN)
+    assert kept <= len(encoded) - (len(secret.encode()) * 4 // 3 - 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "connection to host=db user=me password=q dbname=x failed",
+        "connection to host=db user=me password='q q' dbname=x failed",
+        "{'NAME': 'x', 'PASSWORD': 'q', 'USER': 'me'}",
+        '{"password": "q"}',
+    ],
+)
+def test_a_password_with_its_name_is_hidden_however_short(text: str) -> None:
+    scrubbed = Redactor(["q"]).scrub(text)
+
+    assert HIDDEN in scrubbed
+    assert "q" not in scrubbed
+
+
+def test_each_line_of_a_secret_is_hidden() -> None:
+    redactor = Redactor(["first line\nsecond line"])
+
+    assert [redactor.scrub(line) for line in ("x first line", "second line y")] == [f"x {HIDDEN}", f"{HIDDEN} y"]
 
 
 def test_a_password_in_a_url_is_hidden_although_nobody_knows_it_yet() -> None:
