@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psycopg
 import pytest
+from support.background import start
 from support.cli import dbmigrate
 from support.projects import create, migration, model
 from support.sites import ENGINES, Site
@@ -105,3 +107,51 @@ def test_a_server_that_ends_the_session_between_two_migrations(site: Callable[..
     assert "the database rolled core.0001_initial back" in outcome.stderr
     here.project.write("core/migrations/0001_initial.py", migration(create(), INDEX))
     dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+
+
+@pytest.mark.postgresql
+def test_a_migration_in_the_way_of_traffic_is_given_up_and_tried_again(site: Callable[..., Site]) -> None:
+    here = site("postgresql")
+    dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+    here.project.write("core/models.py", model() + META)
+    here.project.write("core/migrations/0002_index.py", migration(INDEX, after=(("core", "0001_initial"),)))
+    entry = here.entry
+    with psycopg.connect(
+        dbname=entry["NAME"], user=entry["USER"], host=entry["HOST"], port=entry["PORT"], application_name="a report"
+    ) as traffic:
+        traffic.execute("LOCK TABLE core_item IN SHARE UPDATE EXCLUSIVE MODE")
+        process = start(here.project, "all", "--skip-makemigrations", "--ddl-lock-timeout", "0.3")
+        line = next(line for line in process.stdout or () if "again in" in line)
+        traffic.rollback()
+        rest = process.communicate(timeout=60)[0]
+
+    assert process.returncode == 0, line + rest
+    assert "default: a lock was not to be had in time (try 1), nothing was changed; again in 2.0 s" in line
+    assert "(a report, idle in transaction, transaction open for" in line
+    assert "LOCK TABLE core_item" in line
+    assert here.recorded()["core.0002_index"] == 1
+
+
+@pytest.mark.postgresql
+def test_a_migration_that_never_gets_its_lock_fails_after_the_retries(site: Callable[..., Site]) -> None:
+    here = site("postgresql")
+    dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+    here.project.write("core/migrations/0002_index.py", migration(INDEX, after=(("core", "0001_initial"),)))
+    entry = here.entry
+    with psycopg.connect(dbname=entry["NAME"], user=entry["USER"], host=entry["HOST"], port=entry["PORT"]) as traffic:
+        traffic.execute("LOCK TABLE core_item IN SHARE UPDATE EXCLUSIVE MODE")
+        outcome = dbmigrate(
+            "run", "--app", "core", "--ddl-lock-timeout", "0.3", "--ddl-retries", "1", cwd=here.project.root
+        ).expect(30)
+
+    assert "canceling statement due to lock timeout" in outcome.stderr
+    assert "the database rolled core.0002_index back" in outcome.stderr
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+def test_where_a_lock_timeout_has_no_effect_it_is_said(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine)
+
+    outcome = dbmigrate("all", "--skip-makemigrations", "--ddl-lock-timeout", "1", cwd=here.project.root).expect(0)
+
+    assert "warning: --ddl-lock-timeout has no effect on database default: only PostgreSQL" in outcome.stderr

@@ -39,6 +39,7 @@ from dbmigrate.process import ChildMessage, ChildRequest, Launcher
 from dbmigrate.routing import Routing, route
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
 from dbmigrate.selecting import check_selection, check_settings, check_target
+from dbmigrate.traffic import Traffic
 from dbmigrate.waiting import take_locks, wait_for_databases
 
 
@@ -215,14 +216,23 @@ def _migrate(
     started_at: float,
 ) -> Iterator[Event]:
     """Do what `migrate` says; `environments` are variables for the children of each database."""
+    settings, snapshot = work.settings, reviewed.snapshot
+    traffic = Traffic(settings.ddl_lock_timeout, settings.ddl_retries, work.host.find_blockers)
+
+    def environment(job: Step | MakeMigrations) -> Mapping[str, str]:
+        if isinstance(job, MakeMigrations):
+            return {}
+        return traffic.environment(job, snapshot.database(job.alias), environments.get(job.alias, {}))
+
     outbox: SimpleQueue[ChildMessage] = SimpleQueue()
     workshop = Workshop(
         launcher=work.launcher,
         outbox=outbox,
-        request=lambda job: _request(work, job, environments),
+        request=lambda job: _request(work, job, environment(job)),
         redactor=work.host.redactor,
         clock=work.clock,
-        grace=work.settings.grace,
+        grace=settings.grace,
+        again=traffic.again,
     )
     yield PlanReady(plan=reviewed.plan)
     with work.listen(outbox):
@@ -234,6 +244,7 @@ def _migrate(
             written = new_migrations(before, reviewed.snapshot)
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)
+        yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
         results: list[StepResult] = []
         signum = None
         for event in run_steps(reviewed.plan, workshop, keep_going=keep_going):
@@ -304,7 +315,7 @@ def _trace(
         return ()
 
 
-def _request(work: Work, job: Step | MakeMigrations, environments: Mapping[str, Mapping[str, str]]) -> ChildRequest:
+def _request(work: Work, job: Step | MakeMigrations, environment: Mapping[str, str]) -> ChildRequest:
     """Return what to start for a step: manage.py as a person would, or under one more router where it needs one."""
     command = work.target.command(*job.arguments)
     first_line = {
@@ -317,7 +328,7 @@ def _request(work: Work, job: Step | MakeMigrations, environments: Mapping[str, 
         key=job.id if isinstance(job, Step) else MAKE,
         argv=(work.target.python, str(ENTRY), "step"),
         cwd=work.target.cwd,
-        environment={**work.environment, **(environments.get(job.alias, {}) if isinstance(job, Step) else {})},
+        environment={**work.environment, **environment},
         first_line=json.dumps(first_line),
         shown_as=command,
     )

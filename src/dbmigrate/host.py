@@ -140,6 +140,12 @@ class Host:
         assert isinstance(answers, list)
         return tuple(MigrationSql.model_validate(answer) for answer in answers)
 
+    def find_blockers(self, alias: str) -> tuple[str, ...]:
+        """Return the sessions that hold locks on tables of a PostgreSQL database, as the server describes them."""
+        answers = self._ask("find_blockers", {"alias": alias})
+        assert isinstance(answers, list)
+        return tuple(self._redactor.scrub(str(answer)) for answer in answers)
+
     def trace(self, alias: str, migration: MigrationId) -> tuple[OperationTrace, ...]:
         """Return what a migration that did not get to its end has left in a database."""
         from dbmigrate.models.result import OperationTrace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -16,6 +16,7 @@ from dbmigrate.models.events import (
     StepFinished,
     StepOutput,
     StepProgress,
+    StepRetried,
     StepSkipped,
     StepStarted,
     Stopping,
@@ -41,6 +42,16 @@ RUNG_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
+class Retry:
+    """A failed step is tried once more."""
+
+    pause: float
+    """Seconds until then."""
+    blockers: tuple[str, ...]
+    """Sessions that were in its way, as the server describes them."""
+
+
+@dataclass(frozen=True)
 class Workshop:
     """What it takes to start children for one target."""
 
@@ -53,6 +64,8 @@ class Workshop:
     """Seconds that only grow."""
     grace: float | None = None
     """Seconds that what runs gets to finish after a first SIGTERM or SIGHUP; None is as long as it needs."""
+    again: Callable[[Step, StepResult, int], Retry | None] = lambda step, result, tries: None
+    """(step, how it ended, how often it was tried) -> whether to try it again."""
 
 
 def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
@@ -75,10 +88,11 @@ def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> I
     """
     crew = _Crew(workshop)
     waiting = list(plan.steps)
-    while waiting or crew.running:
+    while waiting or crew.running or crew.paused:
+        yield from crew.resume()
         for step in list(waiting):
             verdict = _verdict(step, crew, keep_going=keep_going)
-            if verdict == "wait" or (verdict == "start" and len(crew.running) >= plan.jobs):
+            if verdict == "wait" or (verdict == "start" and len(crew.running) + len(crew.paused) >= plan.jobs):
                 continue
             waiting.remove(step)
             if isinstance(verdict, _Skip):
@@ -88,7 +102,7 @@ def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> I
                 failed = crew.start(step)
                 if failed is not None:
                     yield StepFinished(result=failed)
-        if crew.running:
+        if crew.running or crew.paused:
             yield from crew.listen()
 
 
@@ -128,6 +142,16 @@ class _Job:
         return self.work.alias if isinstance(self.work, Step) else None
 
 
+@dataclass(frozen=True)
+class _Pause:
+    """A step that failed and is tried again."""
+
+    step: Step
+    result: StepResult
+    """How it ended the last time."""
+    until: float
+
+
 class _Tail:
     """The last lines of a child, both streams in the order in which the lines began.
 
@@ -159,7 +183,9 @@ class _Crew:
         self._workshop = workshop
         self.running: dict[str, _Job] = {}
         self.ended: dict[str, StepResult] = {}
+        self.paused: dict[str, _Pause] = {}
         self.rung = 0
+        self._tries: Counter[str] = Counter()
         self._deadline: float | None = None
         self._signum = 0
 
@@ -189,18 +215,31 @@ class _Crew:
         try:
             message = self._workshop.outbox.get(timeout=self._seconds_left())
         except Empty:
-            yield self._climb(self._signum, is_late=True)
+            if self._deadline is not None and self._workshop.clock() >= self._deadline:
+                yield self._climb(self._signum, is_late=True)
             return
         if isinstance(message, StopRequested):
             yield self._climb(message.signum)
         elif isinstance(message, ChildEnded):
-            result = self._end(message)
-            yield MakeFinished(result=result) if result.alias is None else StepFinished(result=result)
+            yield self._end(message)
         else:
             yield from self._output(message)
 
+    def resume(self) -> Iterator[StepFinished]:
+        """Start what was to be tried again and is due; after a signal, end it as it stands."""
+        for key, pause in list(self.paused.items()):
+            if self.rung or pause.until <= self._workshop.clock():
+                del self.paused[key]
+                failed = pause.result if self.rung else self.start(pause.step)
+                if failed is not None:
+                    self.ended[key] = failed
+                    yield StepFinished(result=failed)
+
     def _seconds_left(self) -> float | None:
-        return None if self._deadline is None else max(0.0, self._deadline - self._workshop.clock())
+        """Return how long to wait for a message: until the next pause, or the time that was given, is over."""
+        times = [pause.until for pause in self.paused.values()]
+        times += [self._deadline] if self._deadline is not None else []
+        return max(0.0, min(times) - self._workshop.clock()) if times else None
 
     def _climb(self, signum: int, *, is_late: bool = False) -> Stopping:
         self.rung += 1
@@ -215,7 +254,7 @@ class _Crew:
             self._deadline = self._workshop.clock() + (grace if self.rung == 1 else RUNG_SECONDS)
         return Stopping(signal=signum, rung=self.rung, running=tuple(self.running), grace=grace, is_late=is_late)
 
-    def _end(self, message: ChildEnded) -> StepResult:
+    def _end(self, message: ChildEnded) -> MakeFinished | StepFinished | StepRetried:
         job = self.running.pop(message.key)
         interrupted = self.rung > 1 and message.returncode != 0
         result = StepResult(
@@ -228,8 +267,18 @@ class _Crew:
             last_lines=job.tail.lines,
             in_flight=job.watch.in_flight if job.watch is not None else None,
         )
+        if isinstance(job.work, MakeMigrations):
+            return MakeFinished(result=result)
+        self._tries[message.key] += 1
+        if result.status == "failed" and not self.rung:
+            again = self._workshop.again(job.work, result, self._tries[message.key])
+            if again is not None:
+                self.paused[message.key] = _Pause(job.work, result, self._workshop.clock() + again.pause)
+                return StepRetried(
+                    step=job.work, tries=self._tries[message.key], pause=again.pause, blockers=again.blockers
+                )
         self.ended[message.key] = result
-        return result
+        return StepFinished(result=result)
 
     def _output(self, message: ChildOutput) -> Iterator[Event]:
         job = self.running[message.key]

@@ -7,24 +7,13 @@ from typing import Any
 import click
 
 from dbmigrate.cli.migrating import migrate
-from dbmigrate.cli.options import (
-    global_options,
-    grace_option,
-    keep_going_option,
-    lock_wait_option,
-    migrate_options,
-    no_lock_option,
-)
+from dbmigrate.cli.options import global_options, migrate_options, run_options
 from dbmigrate.errors import ExitCode
 
 
 @click.command("all", short_help="Write missing migrations, then migrate every database.")
 @migrate_options
-@keep_going_option
-@lock_wait_option
-@no_lock_option
-@grace_option
-@click.option("--dry-run", is_flag=True, help="Show the plan and do nothing, as `dbmigrate plan`.")
+@run_options
 @global_options
 @click.pass_context
 def command(context: click.Context, /, *, keep_going: bool, no_lock: bool, dry_run: bool, **options: Any) -> ExitCode:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
 
-SETTINGS = ("jobs", "skip_makemigrations", "lock_wait", "grace")
+SETTINGS = ("jobs", "skip_makemigrations", "lock_wait", "grace", "ddl_lock_timeout", "ddl_retries")
 """Options that are configuration keys too; the others are part of the selection and named like its fields."""
 
 

@@ -96,24 +96,45 @@ def migrate_options(command: Decorated) -> Decorated:
     return command
 
 
-lock_wait_option = click.option(
-    "--lock-wait",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="Wait for another run on the same database; default 60.",
-)
+def run_options(command: Decorated) -> Decorated:
+    """Add what `all` and `run` have and `plan` has not: how to go about it."""
+    for option in reversed(
+        (
+            click.option(
+                "--keep-going",
+                is_flag=True,
+                help="After a failure go on with databases that do not need the failed one.",
+            ),
+            click.option(
+                "--lock-wait",
+                type=click.FloatRange(min=0),
+                metavar="SECONDS",
+                help="Wait for another run on the same database; default 60.",
+            ),
+            click.option("--no-lock", is_flag=True, help="Keep no other run away."),
+            click.option(
+                "--grace",
+                type=click.FloatRange(min=0),
+                metavar="SECONDS",
+                help="After SIGTERM, interrupt what still runs then; default: let it finish.",
+            ),
+            click.option(
+                "--ddl-lock-timeout",
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="SECONDS",
+                help="PostgreSQL: give up a migration that waits longer for other sessions, and try it again.",
+            ),
+            click.option(
+                "--ddl-retries",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="How often then, with growing pauses; default 5.",
+            ),
+            click.option("--dry-run", is_flag=True, help="Show the plan and do nothing, as `dbmigrate plan`."),
+        )
+    ):
+        command = option(command)
+    return command
 
-grace_option = click.option(
-    "--grace",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="After SIGTERM, interrupt what still runs then; default: let it finish.",
-)
-
-no_lock_option = click.option("--no-lock", is_flag=True, help="Keep no other run away.")
-
-keep_going_option = click.option(
-    "--keep-going", is_flag=True, help="After a failure go on with databases that do not need the failed one."
-)
 
 exit_code_option = click.option("--exit-code", is_flag=True, help="Exit 10 when something is pending.")

@@ -7,15 +7,7 @@ from typing import Any
 import click
 
 from dbmigrate.cli.migrating import migrate
-from dbmigrate.cli.options import (
-    global_options,
-    grace_option,
-    keep_going_option,
-    lock_wait_option,
-    migrate_options,
-    no_lock_option,
-    selection_options,
-)
+from dbmigrate.cli.options import global_options, migrate_options, run_options, selection_options
 from dbmigrate.errors import ExitCode, UsageError
 
 
@@ -23,11 +15,7 @@ from dbmigrate.errors import ExitCode, UsageError
 @selection_options
 @click.option("--auto", is_flag=True, help="Everything, without questions: makemigrations, then every database.")
 @migrate_options
-@keep_going_option
-@lock_wait_option
-@no_lock_option
-@grace_option
-@click.option("--dry-run", is_flag=True, help="Show the plan and do nothing, as `dbmigrate plan`.")
+@run_options
 @global_options
 @click.pass_context
 def command(

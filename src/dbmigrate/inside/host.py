@@ -28,7 +28,7 @@ def main():
 
 def _serve(channel, started_at):
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import emptying, inspection, locks, reaching, sql, traces
+    from . import blockers, emptying, inspection, locks, reaching, sql, traces
 
     held = locks.Locks()
     questions = {
@@ -40,6 +40,7 @@ def _serve(channel, started_at):
         "trace": traces.trace,
         "lock": held.lock,
         "unlock": held.unlock,
+        "find_blockers": blockers.find_blockers,
     }
     channel.reply({"secrets": inspection.find_secrets(), "boot_seconds": time.monotonic() - started_at})
     while True:

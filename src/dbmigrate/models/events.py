@@ -59,6 +59,14 @@ class LockMissing(Value):
     because: str
 
 
+class DdlLockTimeoutIgnored(Value):
+    """A database where --ddl-lock-timeout does nothing."""
+
+    type: Literal["ddl-lock-timeout-ignored"] = "ddl-lock-timeout-ignored"
+    alias: str
+    because: str
+
+
 class MakeStarted(Value):
     """makemigrations starts."""
 
@@ -120,6 +128,19 @@ class StepFinished(Value):
     result: StepResult
 
 
+class StepRetried(Value):
+    """A migrate process was in the way of others, did nothing, and is tried again; its StepFinished is yet to come."""
+
+    type: Literal["step-retried"] = "step-retried"
+    step: Step
+    tries: int
+    """How often it was tried so far."""
+    pause: float
+    """Seconds until it is tried again."""
+    blockers: tuple[str, ...]
+    """Sessions that were in its way, as the server describes them."""
+
+
 class StepSkipped(Value):
     """A planned step that is not started: a step it needs failed, or the run stops."""
 
@@ -151,6 +172,7 @@ class RunFinished(Value):
 Event = Union[
     DatabaseAwaited,
     DatabaseReached,
+    DdlLockTimeoutIgnored,
     LockAwaited,
     LockMissing,
     LocksTaken,
@@ -162,6 +184,7 @@ Event = Union[
     StepOutput,
     StepProgress,
     StepFinished,
+    StepRetried,
     StepSkipped,
     Stopping,
     RunFinished,

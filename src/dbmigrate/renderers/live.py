@@ -14,6 +14,7 @@ from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import (
     DatabaseAwaited,
     DatabaseReached,
+    DdlLockTimeoutIgnored,
     Event,
     LockAwaited,
     LockMissing,
@@ -24,6 +25,7 @@ from dbmigrate.models.events import (
     RunFinished,
     StepFinished,
     StepOutput,
+    StepRetried,
     StepStarted,
     Stopping,
 )
@@ -76,6 +78,10 @@ class RichRenderer:
                 self._say(words.locked(event), "yellow")
             case LocksTaken():
                 self._say(words.unlocked(event))
+            case DdlLockTimeoutIgnored():
+                self._labelled("warning", words.lock_timeout_without_effect(event), "yellow")
+            case StepRetried():
+                self._labelled("warning", words.retried(event), "yellow")
             case LockMissing():
                 self._labelled("warning", words.lockless(event), "yellow")
             case PlanReady():

@@ -10,6 +10,7 @@ from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import (
     DatabaseAwaited,
     DatabaseReached,
+    DdlLockTimeoutIgnored,
     Event,
     LockAwaited,
     LockMissing,
@@ -22,6 +23,7 @@ from dbmigrate.models.events import (
     StepFinished,
     StepOutput,
     StepProgress,
+    StepRetried,
     StepSkipped,
     StepStarted,
     Stopping,
@@ -58,6 +60,10 @@ class PlainRenderer:
                 self._say(None, words.locked(event))
             case LocksTaken():
                 self._say(None, words.unlocked(event))
+            case DdlLockTimeoutIgnored():
+                self._warn(words.lock_timeout_without_effect(event))
+            case StepRetried():
+                self._warn(words.retried(event))
             case LockMissing():
                 self._warn(words.lockless(event))
             case PlanReady():

@@ -8,7 +8,16 @@ import signal
 from collections.abc import Sequence
 
 from dbmigrate.errors import ExitCode
-from dbmigrate.models.events import DatabaseAwaited, DatabaseReached, LockAwaited, LockMissing, LocksTaken, Stopping
+from dbmigrate.models.events import (
+    DatabaseAwaited,
+    DatabaseReached,
+    DdlLockTimeoutIgnored,
+    LockAwaited,
+    LockMissing,
+    LocksTaken,
+    StepRetried,
+    Stopping,
+)
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, SkipReason, Step
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 from dbmigrate.models.snapshot import Trouble
@@ -249,6 +258,20 @@ def ways_on(alias: str, failure: Failure) -> list[str]:
         f"either do the rest by hand and record it with {record}",
         "or undo by hand what is there; then run the same command again",
     ]
+
+
+def retried(event: StepRetried) -> str:
+    """Return that a step is tried again, and who was in its way."""
+    blockers = f"; in its way: {'; '.join(event.blockers)}" if event.blockers else ""
+    return (
+        f"{event.step.id}: a lock was not to be had in time (try {event.tries}), nothing was changed; "
+        f"again in {duration(event.pause)}{blockers}"
+    )
+
+
+def lock_timeout_without_effect(event: DdlLockTimeoutIgnored) -> str:
+    """Return that --ddl-lock-timeout does nothing on a database, and why."""
+    return f"--ddl-lock-timeout has no effect on database {event.alias}: {event.because}"
 
 
 def stopping(event: Stopping) -> str:

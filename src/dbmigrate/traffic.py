@@ -1,0 +1,68 @@
+"""Migrations that wait for locks of other sessions: give up after a while, let the traffic pass, and try again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dbmigrate.models.events import DdlLockTimeoutIgnored
+from dbmigrate.models.plan import MigrationPlan, Step
+from dbmigrate.models.result import StepResult
+from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.runner import Retry
+
+# SQLSTATE 55P03: psycopg names the exception so, the server (in English) says the rest.
+SIGNS = ("LockNotAvailable", "canceling statement due to lock timeout")
+
+FIRST_PAUSE = 2.0
+"""Seconds before the second try; each further pause is twice as long."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a run does about --ddl-lock-timeout."""
+
+    timeout: float | None
+    """Seconds; None if it was not asked for."""
+    retries: int
+    find_blockers: Callable[[str], Sequence[str]]
+    """Sessions that hold locks on an alias."""
+
+    def environment(self, step: Step, database: Database | None, own: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables of a step's child: its own, with the timeout where the step may be tried again."""
+        if self.timeout is None or _why_not(step, database, own) is not None:
+            return dict(own)
+        return {**own, "PGOPTIONS": f"{own['PGOPTIONS']} -c lock_timeout={max(1, round(self.timeout * 1000))}"}
+
+    def warnings(
+        self, plan: MigrationPlan, snapshot: Snapshot, environments: Mapping[str, Mapping[str, str]]
+    ) -> Iterator[DdlLockTimeoutIgnored]:
+        """Yield each database of the plan on which the timeout has no effect, with the reason."""
+        if self.timeout is None:
+            return
+        reasons = {
+            step.alias: _why_not(step, snapshot.database(step.alias), environments.get(step.alias, {}))
+            for step in plan.steps
+        }
+        for alias, because in reasons.items():
+            if because is not None:
+                yield DdlLockTimeoutIgnored(alias=alias, because=because)
+
+    def again(self, step: Step, result: StepResult, tries: int) -> Retry | None:
+        """Return whether to try a failed step again: only if it failed for want of a lock, which changed nothing."""
+        is_late = any(sign in line for line in result.last_lines for sign in SIGNS)
+        if self.timeout is None or not is_late or tries > self.retries:
+            return None
+        return Retry(pause=FIRST_PAUSE * 2 ** (tries - 1), blockers=tuple(self.find_blockers(step.alias)))
+
+
+def _why_not(step: Step, database: Database | None, own: Mapping[str, str]) -> str | None:
+    """Return why a step must not, or cannot, be given up and tried again."""
+    if database is None or database.vendor != "postgresql":
+        return "only PostgreSQL undoes a migration that is given up"
+    unsafe = [migration.id for migration in step.migrations if migration.does and not migration.atomic]
+    if unsafe:
+        return f"{unsafe[0]} is not atomic and could not be tried again"
+    if "PGOPTIONS" not in own:
+        return 'its connections take no PGOPTIONS (a pooler, OPTIONS["options"], or PostgreSQL before 14)'
+    return None
