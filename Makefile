@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test services check format bench docs site clean
+.PHONY: help demo test services check format bench chaos docs site clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,9 @@ format: .venv/.dev ## format the code and order its imports
 
 bench: .venv/.dev ## measure against plain shell and one process with call_command; writes docs/performance.md
 	$(BIN)/python bench/compare.py --write
+
+chaos: .venv/.dev ## races and kills at random moments, half an hour; writes docs/reliability.md (ARGS="--kills 9 --rounds 1")
+	$(BIN)/python bench/chaos.py $(if $(ARGS),$(ARGS),--write)
 
 docs: .venv/.dev ## write what the documents take from the program: tables, schema, captures
 	$(BIN)/python docs/generate.py

@@ -93,6 +93,24 @@ def join_server(folder: Path) -> MariadbServer:
         return MariadbServer(int(port_file.read_text()))
 
 
+def kill_and_restart(folder: Path) -> None:
+    """Kill the server of this folder, as a crash would, and start it again on the same port."""
+    pid = int((folder / "server.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + START_SECONDS
+    while _is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    _launch(folder, int((folder / "port").read_text()))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def stop_server(folder: Path) -> None:
     """End the server of this folder, if one was started."""
     pid_file = folder / "server.pid"
@@ -102,8 +120,6 @@ def stop_server(folder: Path) -> None:
 
 
 def _start(folder: Path) -> int:
-    server = find_server()
-    assert server is not None
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -119,8 +135,15 @@ def _start(folder: Path) -> int:
         check=True,
         capture_output=True,
     )
-    init = folder / "init.sql"
-    init.write_text(f"CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO {USER}@'%';\n")
+    user = f"CREATE USER IF NOT EXISTS {USER}@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO {USER}@'%';\n"
+    (folder / "init.sql").write_text(user)
+    _launch(folder, port)
+    return port
+
+
+def _launch(folder: Path, port: int) -> None:
+    server = find_server()
+    assert server is not None
     log = folder / "server.log"
     # Through a shell that ends: the server belongs to no worker, and outlives the one that started it.
     subprocess.run(
@@ -136,12 +159,11 @@ def _start(folder: Path) -> int:
             f"--socket={folder / 'socket'}",
             f"--port={port}",
             f"--pid-file={folder / 'server.pid'}",
-            f"--init-file={init}",
+            f"--init-file={folder / 'init.sql'}",
         ],
         check=True,
     )
     _wait_until_it_answers(port, log)
-    return port
 
 
 def _wait_until_it_answers(port: int, log: Path) -> None:

@@ -1,0 +1,22 @@
+"""A small part of bench/chaos.py, with a fixed seed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.sites import ENGINES
+
+sys.path.append(str(Path(__file__).parents[1] / "bench"))
+
+from chaos import arena, disturb
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_race_and_kills_leave_nothing_silent(engine: str) -> None:
+    with arena(engine) as here:
+        tally = disturb(here, rounds=1, kills=2, seed=3)
+
+    assert tally.silent == []
+    assert (tally.rounds, tally.converged + tally.told) == (1, 2)
