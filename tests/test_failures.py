@@ -155,3 +155,17 @@ def test_where_a_lock_timeout_has_no_effect_it_is_said(engine: str, site: Callab
     outcome = dbmigrate("all", "--skip-makemigrations", "--ddl-lock-timeout", "1", cwd=here.project.root).expect(0)
 
     assert "warning: --ddl-lock-timeout has no effect on database default: only PostgreSQL" in outcome.stderr
+
+
+def test_a_full_disk(site: Callable[..., Site]) -> None:
+    here = site("sqlite")
+    limit = 'DATABASES["default"]["OPTIONS"] = {"init_command": "PRAGMA max_page_count=3"}'
+    here.project.append("site_settings.py", limit)
+
+    outcome = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root)
+
+    assert outcome.code in (30, 31), outcome
+    assert "database or disk is full" in outcome.stderr
+    here.project.append("site_settings.py", 'DATABASES["default"]["OPTIONS"] = {}')
+    dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+    assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}

@@ -15,6 +15,7 @@ from dbmigrate.describing import describe_info, describe_status, describe_wait
 from dbmigrate.errors import ExitCode, Interrupted, PartialError, ProjectError, StepError
 from dbmigrate.host import ENTRY, Host
 from dbmigrate.models.events import (
+    DatabaseReached,
     Event,
     MakeFinished,
     MigrationsWritten,
@@ -29,6 +30,7 @@ from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.reports import InfoReport, PlanReport, StatusReport, StepSql, WaitReport
 from dbmigrate.models.result import OperationTrace, StepResult
 from dbmigrate.models.selection import Selection
+from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.target import Target
@@ -111,7 +113,7 @@ def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review
     """
     reviewed = review(work, selection, changes=changes)
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
-    if silent and _wait(work, silent):
+    if silent and _wait(work, reviewed.snapshot, silent):
         reviewed = review(work, selection, changes=changes)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
     check_findings(reviewed.findings, targeted_aliases(reviewed.plan))
@@ -120,14 +122,20 @@ def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review
     return reviewed
 
 
-def _wait(work: Work, aliases: Sequence[str]) -> bool:
-    """Wait for databases as long as the settings say; return whether there is anything new to see."""
+def _wait(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> bool:
+    """Wait for databases as long as the settings say; return whether one answers that did not."""
     if not work.settings.wait:
         return False
-    waiting = wait_for_databases(work.host, aliases, work.settings.wait, clock=work.clock, sleep=work.sleep)
-    for event in waiting:
+    silent = {
+        database.alias: Reached(state=database.state, trouble=database.trouble, error=database.error)
+        for database in snapshot.databases
+        if database.alias in aliases
+    }
+    is_news = False
+    for event in wait_for_databases(work.host, silent, work.settings.wait, clock=work.clock, sleep=work.sleep):
+        is_news |= isinstance(event, DatabaseReached)
         work.tell(event)
-    return True
+    return is_news
 
 
 def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
@@ -153,7 +161,7 @@ def status(work: Work, *, migrations: bool) -> StatusReport:
     selection = Selection(make_migrations=False)
     reviewed = review(work, selection, changes=False, records=migrations)
     silent = [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
-    if silent and _wait(work, silent):
+    if silent and _wait(work, reviewed.snapshot, silent):
         reviewed = review(work, selection, changes=False, records=migrations)
     return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings)
 
@@ -163,7 +171,7 @@ def wait(work: Work, selection: Selection) -> WaitReport:
     started_at = work.clock()
     reviewed = review(work, selection, changes=False)
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
-    if silent and _wait(work, silent):
+    if silent and _wait(work, reviewed.snapshot, silent):
         reviewed = review(work, selection, changes=False)
     return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 

@@ -162,11 +162,11 @@ class Host:
         """Drop everything in a database."""
         self._ask("empty", {"alias": alias})
 
-    def reach(self, aliases: Sequence[str]) -> dict[str, Reached]:
-        """Ask these databases, all at the same time, whether they answer."""
+    def reach(self, aliases: Sequence[str], *, seconds: float) -> dict[str, Reached]:
+        """Ask these databases, all at the same time, whether they answer; not for longer than these seconds."""
         from dbmigrate.models.servers import Reached
 
-        answers = self._ask("reach", {"aliases": list(aliases)})
+        answers = self._ask("reach", {"aliases": list(aliases), "seconds": seconds})
         assert isinstance(answers, dict)
         return {alias: Reached.model_validate(self._without_secrets(answer)) for alias, answer in answers.items()}
 

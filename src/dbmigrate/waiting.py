@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dbmigrate.errors import LockedError
 from dbmigrate.host import Host
 from dbmigrate.models.events import DatabaseAwaited, DatabaseReached, LockAwaited, LockMissing, LocksTaken
-from dbmigrate.models.servers import LockState
+from dbmigrate.models.servers import LockState, Reached
 from dbmigrate.models.snapshot import Trouble
 
 INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver"})
@@ -17,33 +17,43 @@ INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver"})
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two tries, the first and the longest."""
 
+SHORTEST_TRY = 1.0
+"""Seconds that a last try gets."""
+
 Clock = Callable[[], float]
 Sleep = Callable[[float], None]
 
 
 def wait_for_databases(
-    host: Host, aliases: Sequence[str], seconds: float, *, clock: Clock, sleep: Sleep
+    host: Host, silent: Mapping[str, Reached], seconds: float, *, clock: Clock, sleep: Sleep
 ) -> Iterator[DatabaseAwaited | DatabaseReached]:
-    """Ask these databases until all answer, the time is over, or one has a trouble that waiting does not cure."""
+    """Ask these databases until all answer, the time is over, or one has a trouble that waiting does not cure.
+
+    `silent`: what each of them has said just now.
+    """
     started_at = clock()
     said: dict[str, Trouble | None] = {}
-    silent = list(aliases)
+    waiting = dict(silent)
     pauses = _pauses()
     while True:
-        for alias, reached in host.reach(silent).items():
-            before, said[alias] = said.get(alias), reached.trouble
-            if reached.trouble is None:
-                silent.remove(alias)
-                yield DatabaseReached(alias=alias, seconds=clock() - started_at)
-            elif before != reached.trouble and reached.trouble not in INCURABLE:
-                left = max(0.0, started_at + seconds - clock())
+        left = max(0.0, started_at + seconds - clock())
+        for alias, reached in waiting.items():
+            is_news = said.get(alias) != reached.trouble
+            if is_news and left and reached.trouble is not None and reached.trouble not in INCURABLE:
                 yield DatabaseAwaited(
                     alias=alias, trouble=reached.trouble, error=reached.error or "", seconds_left=left
                 )
-        left = started_at + seconds - clock()
-        if not silent or left <= 0 or any(said[alias] in INCURABLE for alias in silent):
+            said[alias] = reached.trouble
+        if not waiting or not left or any(said[alias] in INCURABLE for alias in waiting):
             return
         sleep(min(next(pauses), left))
+        for alias, reached in host.reach(
+            list(waiting), seconds=max(SHORTEST_TRY, started_at + seconds - clock())
+        ).items():
+            waiting[alias] = reached
+            if reached.trouble is None:
+                del waiting[alias]
+                yield DatabaseReached(alias=alias, seconds=clock() - started_at)
 
 
 def take_locks(

@@ -27,22 +27,22 @@ _WORDS = (
 )
 
 
-def reach(aliases):
+def reach(aliases, seconds):
     """Return {alias: {"state", "trouble", "error"}} for these aliases; connections that were opened are closed."""
     try:
-        return open_connections(aliases)
+        return open_connections(aliases, min(seconds, ANSWER_SECONDS))
     finally:
         connections.close_all()
 
 
-def open_connections(aliases):
+def open_connections(aliases, seconds=ANSWER_SECONDS):
     """Open the connections of these aliases, each in a thread of its own, and say how that went.
 
     state: "ok", "absent" for an SQLite file that connecting would create, "no-engine", or "unreachable".
     """
     attempts = [_Attempt(alias) for alias in aliases]
-    deadline = time.monotonic() + ANSWER_SECONDS
-    return {attempt.alias: attempt.finish(deadline) for attempt in attempts}
+    deadline = time.monotonic() + seconds
+    return {attempt.alias: attempt.finish(deadline, seconds) for attempt in attempts}
 
 
 class _Attempt:
@@ -60,13 +60,13 @@ class _Attempt:
         self._thread = threading.Thread(target=self._open, daemon=True)
         self._thread.start()
 
-    def finish(self, deadline):
+    def finish(self, deadline, seconds):
         """Return the answer; an attempt that lasts longer is left alone, with its connection."""
         if self._thread is not None:
             self._thread.join(max(0.0, deadline - time.monotonic()))
             if self._thread.is_alive():
                 del connections[self.alias]
-                said = "the server took the connection and said nothing for {:.0f} s".format(ANSWER_SECONDS)
+                said = "the server took the connection and said nothing for {:.0f} s".format(seconds)
                 return _unreachable("silent", said)
             self._connection.dec_thread_sharing()
         return self._answer

@@ -237,7 +237,8 @@ class Page:
             self._line(f"{database.alias}: {words.TROUBLES[database.trouble]}: {database.error}", "red")
         answering = [database.alias for database in report.databases if database not in report.silent]
         self._line(
-            f"{len(answering)} of {words.plural(len(report.databases), 'database')} answer: {', '.join(answering)}"
+            f"{len(answering)} of {words.plural(len(report.databases), 'database')} answer"
+            + (f": {', '.join(answering)}" if answering else "")
         )
 
     def _show_info(self, report: InfoReport) -> None:
