@@ -23,10 +23,9 @@ def start(project: Project, *arguments: str, **environment: str) -> subprocess.P
     )
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 60) -> float:
-    """Wait until something is so; return how long that took."""
+def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    """Wait until something is so."""
     started_at = time.monotonic()
     while not condition():
         assert time.monotonic() - started_at < seconds, f"after {seconds} s: not {what}"
         time.sleep(0.05)
-    return time.monotonic() - started_at
