@@ -102,7 +102,9 @@ class Arena:
         self.expected = self.state(site)
 
     def site(self) -> Site:
-        """Return a project on an empty database."""
+        """Return a project on an empty database, once the server has recovered from a crash."""
+        if isinstance(self._server, PostgresqlServer):
+            self._server.wait_until_it_answers()
         return write_site(self._folder / f"site{next(self._numbers)}", self._server, APP)
 
     def state(self, site: Site) -> tuple[Counter[str], set[str], int]:

@@ -200,7 +200,7 @@ def test_routers_that_answer_only_when_the_apps_are_there_and_call_their_paramet
 def test_a_child_sees_what_a_person_would_start(project: Project) -> None:
     project.append("site_settings.py", "import sys\nprint('argv', sys.argv)")
 
-    outcome = dbmigrate("all", "-v", cwd=project.root).expect(0)
+    outcome = dbmigrate("all", "-v", "--launcher", "spawn", cwd=project.root).expect(0)
 
     assert f"argv ['{project.root}/manage.py', 'migrate', '--database=default', '--no-input']" in outcome.stderr
 

@@ -33,7 +33,7 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import MigrationId, Snapshot
-from dbmigrate.models.target import Target
+from dbmigrate.models.target import Choice, Target
 from dbmigrate.outcome import build_result, new_migrations, with_traces
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
@@ -54,6 +54,7 @@ class Work:
     environment: Mapping[str, str]
     host: Host
     launcher: Launcher
+    launcher_choice: Choice
     clock: Callable[[], float]
     """Seconds that only grow."""
     listen: Callable[[SimpleQueue[ChildMessage]], AbstractContextManager[None]]
@@ -151,6 +152,7 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
         project=reviewed.snapshot.project,
         plan=reviewed.plan,
         boot_seconds=work.host.boot_seconds,
+        launcher=work.launcher_choice.value,
         sql=statements,
         graph=graph,
     )
@@ -179,7 +181,9 @@ def wait(work: Work, selection: Selection) -> WaitReport:
 def info(work: Work) -> InfoReport:
     """Answer what the project is, how it was found, and what belongs where."""
     reviewed = review(work, Selection(make_migrations=False), changes=False)
-    return describe_info(reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target)
+    return describe_info(
+        reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, work.launcher_choice
+    )
 
 
 def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bool = True) -> Iterator[Event]:

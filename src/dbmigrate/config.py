@@ -27,6 +27,7 @@ TABLE = "[tool.dbmigrate]"
 PREFIX = "DBMIGRATE_"
 
 FORMATS = ("auto", "rich", "plain", "json")
+LAUNCHERS = ("auto", "fork", "spawn")
 SCOPES = ("app", "database")
 OPEN_POLICIES = ("skip", "migrate")
 
@@ -211,6 +212,7 @@ KEYS: Mapping[str, Key] = {
     "manage": Key(_text, "`manage.py`", 'what is called instead, for example `"kiosk manage"`'),
     "python": Key(_text, "`$VIRTUAL_ENV`, `.venv`, dbmigrate's own, `python3`", "the project's interpreter"),
     "jobs": Key(_number, "the smaller of 4 and the number of databases", "databases at the same time; 1 is one by one"),
+    "launcher": Key(_one_of(LAUNCHERS), '`"auto"`', "`fork` copies the booted project, `spawn` boots it anew"),
     "scope": Key(_one_of(SCOPES), '`"app"`', '`"database"` migrates a routed database whole, as `migrate` would'),
     "open": Key(_one_of(OPEN_POLICIES), '`"skip"`', '`"migrate"` migrates databases nobody speaks of'),
     "exclude": Key(_names, "`[]`", "databases to leave alone"),

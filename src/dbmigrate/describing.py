@@ -19,7 +19,7 @@ from dbmigrate.models.reports import (
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, Snapshot
-from dbmigrate.models.target import Target
+from dbmigrate.models.target import Choice, Target
 from dbmigrate.redact import Redactor
 from dbmigrate.routing import Routing
 from dbmigrate.selecting import is_wanted
@@ -50,19 +50,16 @@ def describe_wait(snapshot: Snapshot, routing: Routing, selection: Selection, *,
 
 
 def describe_info(
-    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, settings: Settings, target: Target
+    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, settings: Settings, target: Target, launcher: Choice
 ) -> InfoReport:
     """Return the project, how it was found, how dbmigrate is configured, and what belongs where."""
     return InfoReport(
         project=snapshot.project,
         root=str(target.root),
         working_directory=str(target.cwd),
-        choices=(
-            *(
-                SettingOrigin(key=key, value=choice.value, origin=choice.reason)
-                for key, choice in target.choices.items()
-            ),
-            SettingOrigin(key="launcher", value="spawn", origin="each step is a fresh process"),
+        choices=tuple(
+            SettingOrigin(key=key, value=choice.value, origin=choice.reason)
+            for key, choice in {**target.choices, "launcher": launcher}.items()
         ),
         configuration=_configuration(settings),
         databases=_databases(snapshot, routing, plan),

@@ -9,6 +9,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -63,9 +64,11 @@ class Host:
         """How long the project took to come up, in its own process; 0.0 before `boot`."""
         self._rest = b""
         self._printed: deque[str] = deque(maxlen=STDERR_LINES)
+        self._handover, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
-                [target.python, str(ENTRY), "host"],
+                [target.python, str(ENTRY), "host", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
                 cwd=target.cwd,
                 env=dict(environment),
                 stdin=subprocess.PIPE,
@@ -78,6 +81,8 @@ class Host:
                 f"the project's interpreter {target.python} did not start ({error.strerror})",
                 hint=f"pass --python PATH, or set python under [tool.dbmigrate]; it was taken from {self._reason()}",
             ) from error
+        finally:
+            theirs.close()
         assert self._process.stderr is not None
         self._reader = threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True)
         self._reader.start()
@@ -189,6 +194,26 @@ class Host:
         except ProjectError:
             pass
 
+    def why_not_fork(self) -> str | None:
+        """Return why steps cannot be copies of the process, or None if they can."""
+        reason = self._ask("why_not_fork", {})
+        return None if reason is None else str(reason)
+
+    def fork(self, step: Mapping[str, object], variables: Mapping[str, str], cwd: Path, pipes: Sequence[int]) -> None:
+        """Run a step in a copy of the process.
+
+        `step`: scope, manage and words, as inside/step.py takes them; `variables`: what its environment has beside the
+        process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two lines: its process id,
+        and how it ended (negative: by that signal).
+
+        Raises:
+            OSError: it cannot be forked.
+        """
+        socket.send_fds(self._handover, [b"."], list(pipes))
+        reason = self._ask("fork", {"step": step, "variables": dict(variables), "cwd": str(cwd)})
+        if reason is not None:
+            raise OSError(str(reason))
+
     def close(self) -> None:
         """End the process: it leaves when its questions end, and is killed where it does not."""
         for pipe in (self._process.stdin, self._process.stdout):
@@ -205,6 +230,7 @@ class Host:
             self._signal(signal.SIGKILL)
             self._process.wait()
         self._reader.join(timeout=1)
+        self._handover.close()
 
     def _settings_words(self) -> list[str]:
         return [f"--settings={self._target.settings}"] if self._target.settings else []

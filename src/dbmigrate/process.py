@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import selectors
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -103,7 +104,7 @@ class SpawnLauncher:
     """Starts each child as a fresh process in a session of its own."""
 
     def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> RunningChild:
-        """Start the process, with two threads that read its pipes and one that waits for it."""
+        """Start the process, with a thread that reads its pipes and one that waits for it."""
         process = subprocess.Popen(
             request.argv,
             cwd=request.cwd,
@@ -117,7 +118,10 @@ class SpawnLauncher:
         if request.first_line is not None:
             assert process.stdin is not None
             _write_first_line(process.stdin, request.first_line)
-        threading.Thread(target=_watch, args=(process, request.key, outbox), daemon=True).start()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        streams = (process.stdout, process.stderr)
+        threading.Thread(target=watch, args=(streams, request.key, process.wait, outbox), daemon=True).start()
         return _SpawnedChild(process)
 
 
@@ -142,19 +146,15 @@ def _write_first_line(stdin: IO[bytes], line: str) -> None:
         pass  # it ended before it read; its exit status tells
 
 
-def _watch(process: subprocess.Popen[bytes], key: str, outbox: SimpleQueue[ChildMessage]) -> None:
-    assert process.stdout is not None
-    assert process.stderr is not None
+def watch(
+    streams: tuple[IO[bytes], IO[bytes]], key: str, wait: Callable[[], int], outbox: SimpleQueue[ChildMessage]
+) -> None:
+    """Report what comes on a child's stdout and stderr, and its end when `wait` returns its code; blocks until then."""
     gate = _Gate(outbox)
-    readers = [
-        threading.Thread(target=_read, args=(process.stdout, key, "stdout", gate), daemon=True),
-        threading.Thread(target=_read, args=(process.stderr, key, "stderr", gate), daemon=True),
-    ]
-    for reader in readers:
-        reader.start()
-    returncode = process.wait()
-    for reader in readers:
-        reader.join(DRAIN_SECONDS)
+    reader = threading.Thread(target=_read, args=(streams, key, gate), daemon=True)
+    reader.start()
+    returncode = wait()
+    reader.join(DRAIN_SECONDS)
     gate.close_with(ChildEnded(key=key, returncode=returncode))
 
 
@@ -177,24 +177,48 @@ class _Gate:
             self._outbox.put(message)
 
 
-def _read(pipe: IO[bytes], key: str, stream: Literal["stdout", "stderr"], gate: _Gate) -> None:
-    rest = b""
-    with pipe:
-        while True:
-            try:
-                chunk = os.read(pipe.fileno(), CHUNK_BYTES)
-            except OSError:
-                break
-            if not chunk:
-                break
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                gate.put(ChildOutput(key=key, stream=stream, text=_decode(line), is_complete=True))
-            if rest:
-                rest = rest[: MAX_LINE_LENGTH * 4]  # a line without an end must not grow for ever
-                gate.put(ChildOutput(key=key, stream=stream, text=_decode(rest), is_complete=False))
-    if rest:
-        gate.put(ChildOutput(key=key, stream=stream, text=_decode(rest), is_complete=True))
+def _read(streams: tuple[IO[bytes], IO[bytes]], key: str, gate: _Gate) -> None:
+    """Read both pipes to their ends.
+
+    Where both have something, stdout comes first: Django says "Applying x..." there, and the traceback that follows on
+    stderr must not be told before it.
+    """
+    out, err = (_Lines(key, "stdout", gate), _Lines(key, "stderr", gate))
+    with selectors.DefaultSelector() as selector, streams[0], streams[1]:
+        selector.register(streams[0], selectors.EVENT_READ, out)
+        selector.register(streams[1], selectors.EVENT_READ, err)
+        while selector.get_map():
+            ready = {id(chosen.data): chosen for chosen, _ in selector.select()}
+            for lines in (out, err):
+                chosen = ready.get(id(lines))
+                if chosen is None:
+                    continue
+                chunk = os.read(chosen.fd, CHUNK_BYTES)
+                lines.take(chunk)
+                if not chunk:
+                    selector.unregister(chosen.fileobj)
+
+
+class _Lines:
+    """Cuts what comes on one stream into lines."""
+
+    def __init__(self, key: str, stream: Literal["stdout", "stderr"], gate: _Gate) -> None:
+        self._key = key
+        self._stream = stream
+        self._gate = gate
+        self._rest = b""
+
+    def take(self, chunk: bytes) -> None:
+        """Report the lines that a chunk ends, and what it begins; an empty one ends the stream."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._put(line, is_complete=True)
+        if self._rest:
+            self._rest = self._rest[: MAX_LINE_LENGTH * 4]  # a line without an end must not grow for ever
+            self._put(self._rest, is_complete=not chunk)
+
+    def _put(self, line: bytes, *, is_complete: bool) -> None:
+        self._gate.put(ChildOutput(key=self._key, stream=self._stream, text=_decode(line), is_complete=is_complete))
 
 
 def _decode(line: bytes) -> str:

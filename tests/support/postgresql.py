@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,17 @@ class PostgresqlServer:
                 "HOST": info.host,
                 "PORT": str(info.port),
             }
+
+    def wait_until_it_answers(self) -> None:
+        """Wait until the server takes connections again after a crash."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                psycopg.connect(self._uri).close()
+                return
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
 
     def query(self, entry: dict[str, Any], sql: str) -> list[tuple[Any, ...]]:
         """Run one statement in a database; return its rows, [] if it has none."""

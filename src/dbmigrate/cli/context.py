@@ -81,7 +81,7 @@ class Session:
         file = find_config_file(folder)
         given = {
             key: Flag(f"--{key}", self.options[key])
-            for key in ("settings", "manage", "python", "format", "wait")
+            for key in ("settings", "manage", "python", "format", "wait", "launcher")
             if self.options.get(key) is not None
         }
         return merge_settings(file, self.environ, given | dict(flags)), file.path.parent if file is not None else None
@@ -93,7 +93,7 @@ class Session:
         `flags` are the configuration keys that the command's own options set.
         """
         # Shell completion loads this module too and must not pay for what only a command needs.
-        from dbmigrate.process import SpawnLauncher, child_environment
+        from dbmigrate.process import child_environment
 
         settings, config_folder = self.read_settings(flags)
         target = find_target(self.cwd, self.options.get("project"), settings, self.environ, config_folder=config_folder)
@@ -102,16 +102,19 @@ class Session:
         with self.keeper.open(target, environment) as host:
             with hold_back():
                 from dbmigrate.app import Work
+                from dbmigrate.forking import choose_launcher
 
                 renderer = self.renderer(settings.format)
             host.boot()
+            launcher, choice = choose_launcher(host, settings.launcher, environment)
             yield (
                 Work(
                     target=target,
                     settings=settings,
                     environment=environment,
                     host=host,
-                    launcher=SpawnLauncher(),
+                    launcher=launcher,
+                    launcher_choice=choice,
                     clock=time.monotonic,
                     listen=listen,
                     remember=lambda snapshot: remember_names(folder, snapshot, self.environ),

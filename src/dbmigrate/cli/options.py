@@ -9,7 +9,7 @@ import click
 
 from dbmigrate.cli.given import remember_option
 from dbmigrate.cli.names import complete_app, complete_database, complete_migration
-from dbmigrate.config import FORMATS
+from dbmigrate.config import FORMATS, LAUNCHERS
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -35,6 +35,7 @@ _GLOBAL_OPTIONS = (
         metavar="SECONDS",
         help="Wait for databases that do not answer; default: do not.",
     ),
+    _global("--launcher", type=click.Choice(LAUNCHERS), help="How to start steps; auto forks where it is safe."),
     _global("--no-input", is_flag=True, help="Never ask."),
 )
 

@@ -16,6 +16,10 @@ OLDEST_DJANGO = (3, 2)
 MANAGEMENT = "django.core.management"
 
 
+_taken = {}
+"""What boot_project replaced in Django."""
+
+
 class BootError(Exception):
     """The project did not come up; `fields` go into the reply."""
 
@@ -95,6 +99,7 @@ def boot_project(manage, words, *, take_over, give_up):
         take_over()
 
     def patch(management):
+        _taken["execute"] = management.ManagementUtility.execute
         management.ManagementUtility.execute = execute
 
     patch_management(patch)
@@ -105,6 +110,11 @@ def boot_project(manage, words, *, take_over, give_up):
     except BaseException as error:
         give_up(describe(error))
     give_up(BootError("no-command", "it ended without running a Django command"))
+
+
+def give_back_execute():
+    """Let Django run commands again, in a copy of the booted process."""
+    sys.modules[MANAGEMENT].ManagementUtility.execute = _taken["execute"]
 
 
 def _forbid_exec():

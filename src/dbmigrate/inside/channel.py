@@ -35,6 +35,11 @@ class Channel:
         """Answer the request with an error: a field of the reply, never a crash."""
         self._write({"ok": False, "error": dict(more, kind=kind, message=message)})
 
+    def close(self):
+        """Let go of both directions, in a copy of this process: the other side must see when this one ends."""
+        os.close(self._requests.fileno())
+        os.close(self._replies.fileno())
+
     def _write(self, reply):
         self._replies.write(json.dumps(reply) + "\n")
         self._replies.flush()

@@ -12,6 +12,7 @@ from .channel import Channel
 def main():
     """Read the first line (how to boot), boot, and serve; every failure is a reply."""
     started_at = time.monotonic()
+    handover = int(sys.argv[2]) if len(sys.argv) > 2 else None
     channel = Channel()
     start = channel.receive()
     if start is None:
@@ -23,14 +24,17 @@ def main():
         channel.fail(error.kind, error.message, **error.fields)
         _leave(3)
 
-    boot.boot_project(start["manage"], start["words"], take_over=lambda: _serve(channel, started_at), give_up=give_up)
+    boot.boot_project(
+        start["manage"], start["words"], take_over=lambda: _serve(channel, handover, started_at), give_up=give_up
+    )
 
 
-def _serve(channel, started_at):
+def _serve(channel, handover, started_at):
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import blockers, emptying, inspection, locks, reaching, sql, traces
+    from . import blockers, emptying, forking, inspection, locks, reaching, sql, traces
 
     held = locks.Locks()
+    forker = forking.Forker(channel, held, handover)
     questions = {
         "inspect": inspection.inspect,
         "sql": sql.write_sql,
@@ -40,6 +44,8 @@ def _serve(channel, started_at):
         "trace": traces.trace,
         "lock": held.lock,
         "unlock": held.unlock,
+        "why_not_fork": forking.why_not_fork,
+        "fork": forker.fork,
         "find_blockers": blockers.find_blockers,
     }
     channel.reply({"secrets": inspection.find_secrets(), "boot_seconds": time.monotonic() - started_at})

@@ -8,6 +8,7 @@ CREATE INDEX CONCURRENTLY in the run that holds the lock would wait for it for e
 import hashlib
 import os
 import socket
+import stat
 import time
 import urllib.parse
 
@@ -64,6 +65,17 @@ class Locks:
             lock.close(is_held=key in self._held)
         self._locks, self._held = {}, []
 
+    def let_go(self):
+        """Take the connections away from a copy of this process, without a word to their servers.
+
+        A driver that closes its connection at exit would say goodbye on the connection that is not its own.
+        """
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for lock in self._locks.values():
+            for descriptor in lock.descriptors:
+                os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
 
 def _prepare(aliases, urls, missing):
     """Return {identity: lock}, one for each physical database; why there is none goes into `missing`."""
@@ -87,6 +99,7 @@ class _FileLock:
     """A lock file beside the database."""
 
     environment = {}
+    descriptors = ()  # a copy of this process keeps the file: the lock ends with the last of both
 
     def __init__(self, connection, url):
         self.alias = connection.alias
@@ -140,11 +153,14 @@ class _ConnectionLock:
     def __init__(self, connection, url):
         self.alias = connection.alias
         self.environment = {}
+        self.descriptors = ()
         self._connection = _own_connection(connection, url)
 
     def find_identity(self):
+        before = _sockets()
         try:
             self._connect()
+            self.descriptors = _sockets() - before
             return describe_server(self._connection, "ok")["identity"]
         except DatabaseError as error:
             self._refuse(error)
@@ -265,6 +281,20 @@ class _MysqlLock(_ConnectionLock):
         if row is None:
             return {"holder": NAME, "seconds": None}
         return {"holder": "{} (user {} from {}, connection {})".format(NAME, *row[:3]), "seconds": float(row[3])}
+
+
+def _sockets():
+    """Return the descriptors of this process that are sockets: not every driver tells which is its own."""
+    if not os.path.isdir("/proc/self/fd"):
+        return set()
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                found.add(int(name))
+        except OSError:
+            pass  # the one that listed them
+    return found
 
 
 def _own_connection(connection, url):

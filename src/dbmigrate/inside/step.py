@@ -13,14 +13,19 @@ from . import boot
 
 
 def main():
-    """Become manage.py; or add the router once Django is set up, and let manage.py run its command."""
+    """Become manage.py; or run it here, with one more router."""
     request = json.loads(sys.stdin.readline())
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
-    _end_with(request["parent"])
+    end_with(request["parent"], signal.SIGINT)
     if request["scope"] is None:
         os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
+    run(request["manage"], request["words"], request["scope"])
+
+
+def run(manage, words, scope):
+    """Run manage.py in this process; `scope` (models.plan.Scope) adds the router once Django is set up."""
 
     def patch(management):
         fetch_command = management.ManagementUtility.fetch_command
@@ -28,17 +33,18 @@ def main():
         def fetch_with_router(utility, subcommand):
             from .scope import add_router
 
-            add_router(request["scope"])
+            add_router(scope)
             return fetch_command(utility, subcommand)
 
         management.ManagementUtility.fetch_command = fetch_with_router
 
-    boot.patch_management(patch)
-    boot.run_manage(request["manage"], request["words"])
+    if scope is not None:
+        boot.patch_management(patch)
+    boot.run_manage(manage, words)
 
 
-def _end_with(parent):
-    """Ask for SIGINT when dbmigrate dies: its lock is free then, and psycopg cancels the statement on the server.
+def end_with(parent, number):
+    """Ask for a signal when the parent dies. SIGINT lets psycopg cancel the statement on the server.
 
     It survives exec. Only Linux has it (prctl(2), PR_SET_PDEATHSIG).
     """
@@ -47,6 +53,6 @@ def _end_with(parent):
     import ctypes
 
     set_parent_death_signal = 1
-    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, int(signal.SIGINT), 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, int(number), 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("dbmigrate has ended")

@@ -29,7 +29,9 @@ class PlanReport(Value):
     project: Project
     plan: MigrationPlan
     boot_seconds: float
-    """How long the project took to come up: what each process of the plan costs before its first statement."""
+    """How long the project took to come up: what each spawned process costs before its first statement."""
+    launcher: str
+    """How the steps will be started: "fork" or "spawn"."""
     sql: tuple[StepSql, ...] | None
     """None if it was not asked for."""
     graph: Literal["mermaid", "dot"] | None = None

@@ -10,6 +10,7 @@ from typing import Literal
 
 Scope = Literal["app", "database"]
 OpenPolicy = Literal["skip", "migrate"]
+LauncherName = Literal["auto", "fork", "spawn"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Settings:
     python: str | None = None
     jobs: int | None = None
     """Databases migrated at the same time; None is the smaller of 4 and the number of databases."""
+    launcher: LauncherName = "auto"
+    """How steps are started; "auto" forks where that is safe."""
     scope: Scope = "app"
     open: OpenPolicy = "skip"
     exclude: tuple[str, ...] = ()

@@ -130,7 +130,7 @@ class Page:
             self._show_step(number, step)
         if not plan.is_empty:
             self._line()
-            self._line(words.cost(plan, report.boot_seconds), "dim")
+            self._line(words.cost(plan, report.boot_seconds, report.launcher), "dim")
         skipped = [database for database in plan.databases if database.skip not in (None, "not-selected")]
         if skipped:
             self._title("No step for")

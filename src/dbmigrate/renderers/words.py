@@ -75,17 +75,20 @@ def duration(seconds: float) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
-def cost(plan: MigrationPlan, boot_seconds: float) -> str:
+def cost(plan: MigrationPlan, boot_seconds: float, launcher: str) -> str:
     """Return what a plan costs beside its statements."""
     count = len(plan.steps) + (plan.make is not None)
     each = "each boots" if count > 1 else "it boots"
+    boot = f"{each} the project (it took {duration(boot_seconds)} just now)"
+    if launcher == "fork":
+        boot = f"forked from the one that has booted the project (in {duration(boot_seconds)})"
     migrations = [migration for step in plan.steps for migration in step.migrations]
     idle = sum(not migration.does for migration in migrations)
     recorded = f"; {idle} of {plural(len(migrations), 'migration')} only recorded" if idle else ""
     unsafe = [migration.id for migration in migrations if migration.does and not migration.atomic]
     whole = f"; not atomic, so a failure is not rolled back: {', '.join(dict.fromkeys(unsafe))}" if unsafe else ""
     processes = f"{count} process{'es' if count > 1 else ''}"
-    return f"Cost: {processes}, {each} the project (it took {duration(boot_seconds)} just now){recorded}{whole}"
+    return f"Cost: {processes}, {boot}{recorded}{whole}"
 
 
 def heading(plan: MigrationPlan) -> str:

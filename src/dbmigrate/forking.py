@@ -1,0 +1,88 @@
+"""The launcher whose children are copies of the host, which has booted the project already."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from queue import SimpleQueue
+from typing import IO
+
+from dbmigrate.errors import UsageError
+from dbmigrate.host import Host
+from dbmigrate.models.settings import LauncherName
+from dbmigrate.models.target import Choice
+from dbmigrate.process import ChildMessage, ChildRequest, Launcher, RunningChild, SpawnLauncher, watch
+
+KILLED = -9
+"""What is reported of a child of which nothing is known but that its host is gone."""
+
+
+def choose_launcher(host: Host, wanted: LauncherName, environment: Mapping[str, str]) -> tuple[Launcher, Choice]:
+    """Return the launcher, and its name with the reason.
+
+    Raises:
+        UsageError: `fork` was asked for and is not to be had.
+    """
+    if wanted == "spawn":
+        return SpawnLauncher(), Choice("spawn", "each step is a fresh process, as configured")
+    reason = host.why_not_fork()
+    if reason is None:
+        return ForkLauncher(host, environment), Choice("fork", "each step is a copy of the process that was booted")
+    if wanted == "fork":
+        raise UsageError(f"steps cannot be forked: {reason}", hint="leave out --launcher fork: steps are spawned then")
+    return SpawnLauncher(), Choice("spawn", f"each step is a fresh process: {reason}")
+
+
+class ForkLauncher:
+    """Lets the host fork each child; starts a fresh process where the host cannot."""
+
+    def __init__(self, host: Host, environment: Mapping[str, str]) -> None:
+        """Fork from this host; `environment` is its own."""
+        self._host = host
+        self._environment = environment
+        self._spawn = SpawnLauncher()
+
+    def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> RunningChild:
+        """Start the child, with a thread that reads its pipes and one that waits for its end."""
+        assert request.first_line is not None
+        step = json.loads(request.first_line)
+        del step["parent"]
+        own = {name: value for name, value in request.environment.items() if self._environment.get(name) != value}
+        ends = [os.pipe() for _ in range(3)]
+        out, err, status = (os.fdopen(reading, "rb") for reading, _ in ends)
+        try:
+            self._host.fork(step, own, request.cwd, [writing for _, writing in ends])
+        except OSError:
+            for stream in (out, err, status):
+                stream.close()
+            return self._spawn.start(request, outbox)
+        finally:
+            for _, writing in ends:
+                os.close(writing)
+        pid = int(status.readline() or 0)
+        threading.Thread(
+            target=watch, args=((out, err), request.key, lambda: _read_code(status), outbox), daemon=True
+        ).start()
+        return _ForkedChild(pid, status)
+
+
+class _ForkedChild:
+    def __init__(self, pid: int, status: IO[bytes]) -> None:
+        self._pid = pid
+        self._status = status
+
+    def send_signal(self, signum: int) -> None:
+        if self._status.closed or not self._pid:  # it has ended
+            return
+        try:
+            os.killpg(self._pid, signum)
+        except ProcessLookupError:
+            pass
+
+
+def _read_code(status: IO[bytes]) -> int:
+    with status:
+        line = status.readline()
+    return int(line) if line else KILLED

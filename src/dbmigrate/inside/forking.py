@@ -1,0 +1,146 @@
+"""The questions `why_not_fork` and `fork`: a step in a copy of this process, which has booted the project already.
+
+As gunicorn's --preload and multiprocessing's forkserver do. Two forks: the first copy does nothing but wait for the
+second, in which manage.py runs again from its first line, and tell dbmigrate how that one ended. So this process stays
+free for questions, and its death is the death of both.
+"""
+
+import array
+import atexit
+import gc
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+
+from . import boot, step
+
+
+def why_not_fork():
+    """Return why a copy of this process would not do, or None."""
+    if not sys.platform.startswith("linux"):
+        return "only Linux tells a child that its parent has died"
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        return "the project runs {} threads, of which a copy would have only one".format(threads)
+    return None
+
+
+class Forker:
+    """Forks steps; `channel` and `locks` are what a copy must let go."""
+
+    def __init__(self, channel, locks, handover):
+        """Receive descriptors on `handover`, the number of a socket that dbmigrate shares; None if there is none."""
+        self._channel = channel
+        self._locks = locks
+        self._handover = None if handover is None else socket.socket(fileno=handover)
+
+    def fork(self, step, variables, cwd):
+        """Start a step whose stdout, stderr and status come over the socket; return why not, or None.
+
+        step: {"scope", "manage", "words"}; variables: what its environment has beside this process's own.
+        """
+        out, err, status = _receive(self._handover, 3)
+        try:
+            reason = why_not_fork()
+            if reason is None:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                try:
+                    own = os.getpid()
+                    pid = os.fork()
+                except OSError as error:
+                    return "the system refuses a fork: {}".format(error.strerror)
+                if pid == 0:
+                    self._watch(own, step, variables, cwd, out, err, status)
+            return reason
+        finally:
+            for descriptor in (out, err, status):
+                os.close(descriptor)
+
+    def _watch(self, parent, request, variables, cwd, out, err, status):
+        """Be the first copy: fork the second, and report its process id and its end."""
+        try:
+            step.end_with(parent, signal.SIGKILL)
+            self._channel.close()
+            self._handover.close()
+            self._locks.let_go()
+            own = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                os.close(status)
+                _become(request, variables, cwd, out, err, own)
+            os.close(out)
+            os.close(err)
+            os.write(status, b"%d\n" % pid)
+            _, ended = os.waitpid(pid, 0)
+            code = -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
+            os.write(status, b"%d\n" % code)
+        finally:
+            os._exit(1)
+
+
+def _receive(handover, count):
+    descriptors = array.array("i")
+    _, ancillary, _, _ = handover.recvmsg(1, socket.CMSG_SPACE(count * descriptors.itemsize))
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return list(descriptors)
+
+
+def _become(request, variables, cwd, out, err, parent):
+    """Be the second copy: run manage.py, and end as a process of its own would."""
+    os.setsid()
+    step.end_with(parent, signal.SIGINT)
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    gc.enable()
+    os.environ.update(variables)
+    os.chdir(cwd)
+    random.seed()
+    ended_by = None
+    try:
+        boot.give_back_execute()
+        step.run(request["manage"], request["words"], request["scope"])
+        code = 0
+    except SystemExit as error:
+        code = _exit_code(error)
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = 1
+        ended_by = signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
+    _finish(code, ended_by)
+
+
+def _exit_code(error):
+    """Return what the interpreter makes of SystemExit (Python/pythonrun.c, handle_system_exit)."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    sys.stderr.write("{}\n".format(error.code))
+    return 1
+
+
+def _finish(code, ended_by):
+    """Do what the interpreter does at its end (Py_FinalizeEx): join threads, call exit handlers, flush.
+
+    `ended_by`: the signal that an uncaught KeyboardInterrupt makes the interpreter end by.
+    """
+    try:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if ended_by is not None:
+            signal.signal(ended_by, signal.SIG_DFL)
+            os.kill(os.getpid(), ended_by)
+    finally:
+        os._exit(code)
