@@ -35,6 +35,7 @@ class Forker:
         """Receive descriptors on `handover`, the number of a socket that dbmigrate shares; None if there is none."""
         self._channel = channel
         self._locks = locks
+        self._copies = []
         self._handover = None if handover is None else socket.socket(fileno=handover)
 
     def fork(self, step, variables, cwd):
@@ -42,6 +43,7 @@ class Forker:
 
         step: {"scope", "manage", "words"}; variables: what its environment has beside this process's own.
         """
+        self._copies = [pid for pid in self._copies if os.waitpid(pid, os.WNOHANG)[0] == 0]
         out, err, status = _receive(self._handover, 3)
         try:
             reason = why_not_fork()
@@ -55,6 +57,7 @@ class Forker:
                     return "the system refuses a fork: {}".format(error.strerror)
                 if pid == 0:
                     self._watch(own, step, variables, cwd, out, err, status)
+                self._copies.append(pid)
             return reason
         finally:
             for descriptor in (out, err, status):
