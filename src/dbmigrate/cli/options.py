@@ -47,18 +47,18 @@ def global_options(command: Decorated) -> Decorated:
     return command
 
 
+def database_option(help_text: str = "Only this database; repeatable.") -> Callable[[Decorated], Decorated]:
+    """Return the option that names databases; its parameter is `databases`."""
+    return click.option(
+        "--database", "databases", multiple=True, metavar="ALIAS", help=help_text, shell_complete=complete_database
+    )
+
+
 def selection_options(command: Decorated) -> Decorated:
     """Add what names databases, apps and a migration."""
     for option in reversed(
         (
-            click.option(
-                "--database",
-                "databases",
-                multiple=True,
-                metavar="ALIAS",
-                help="Only this database; repeatable.",
-                shell_complete=complete_database,
-            ),
+            database_option(),
             click.option(
                 "--app",
                 "apps",

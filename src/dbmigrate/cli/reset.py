@@ -9,8 +9,7 @@ import click
 
 from dbmigrate.cli.context import Session, session_of
 from dbmigrate.cli.migrating import migrate
-from dbmigrate.cli.names import complete_database
-from dbmigrate.cli.options import global_options
+from dbmigrate.cli.options import database_option, global_options
 from dbmigrate.errors import DeclinedError, ExitCode
 
 if TYPE_CHECKING:
@@ -18,14 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("reset", short_help="Development: start migrations and databases anew.")
-@click.option(
-    "--database",
-    "databases",
-    multiple=True,
-    metavar="ALIAS",
-    shell_complete=complete_database,
-    help="Only this database and the apps on it; repeatable.",
-)
+@database_option("Only this database and the apps on it; repeatable.")
 @click.option("--confirm", metavar="NAME", help="Agree without being asked: the project's name.")
 @global_options
 @click.pass_context

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.context import session_of
-from dbmigrate.cli.names import complete_database
-from dbmigrate.cli.options import global_options
+from dbmigrate.cli.options import database_option, global_options
 from dbmigrate.config import Flag
 from dbmigrate.errors import ExitCode
 
@@ -14,14 +13,7 @@ DEFAULT_SECONDS = 60.0
 
 
 @click.command("wait", short_help="Wait until every database answers.")
-@click.option(
-    "--database",
-    "databases",
-    multiple=True,
-    metavar="ALIAS",
-    help="Only this database; repeatable.",
-    shell_complete=complete_database,
-)
+@database_option()
 @global_options
 @click.pass_context
 def command(context: click.Context, *, databases: tuple[str, ...]) -> ExitCode:
