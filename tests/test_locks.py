@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from support.projects import create, migration, model
 from support.sites import ENGINES, Site
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+
+IGNORE = "    import signal\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 # The migration says that it runs and then stays in one statement of the server until that is over or cancelled.
 LONG = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60)"}
@@ -115,6 +118,38 @@ def say(apps, schema_editor):
         here.query("DROP TABLE IF EXISTS core_item")
     dbmigrate("all", "--lock-wait", "3", cwd=here.project.root).expect(0)
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_lock_outlives_a_killed_host_until_its_migration_has_ended(
+    engine: str, site: Callable[..., Site], tmp_path: Path
+) -> None:
+    app = waiting_app(tmp_path)
+    text = app["migrations/0001_initial.py"]
+    stubborn = text.replace("def wait(apps, schema_editor):\n", f"def wait(apps, schema_editor):\n{IGNORE}", 1)
+    here = site(engine, {**app, "migrations/0001_initial.py": stubborn})
+    first = start(here.project, "all", "--skip-makemigrations", "--launcher", "fork")
+    until_in_migration(first, tmp_path)
+
+    os.kill(host_of(first.pid), signal.SIGKILL)
+    said = first.communicate(timeout=60)[0]
+    second = start(here.project, "all", "--skip-makemigrations")
+    line = next(line for line in second.stdout or () if "Waiting for the lock" in line)
+    (tmp_path / "go").touch()
+    rest = second.communicate(timeout=60)[0]
+
+    assert first.returncode == 31, said
+    assert "held by dbmigrate" in line
+    assert second.returncode == 0, rest
+    assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+def host_of(pid: int) -> int:
+    """Return the process in which a dbmigrate has booted the project."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if "host" in Path(f"/proc/{child}/cmdline").read_text().split("\0"):
+            return int(child)
+    raise AssertionError("there is no host")
 
 
 def test_a_lock_file_that_a_killed_run_left_is_no_lock(site: Callable[..., Site]) -> None:

@@ -66,13 +66,15 @@ class Locks:
         self._locks, self._held = {}, []
 
     def let_go(self):
-        """Take the connections away from a copy of this process, without a word to their servers.
+        """Take the connections away from the drivers of a copy of this process, and keep them open all the same.
 
-        A driver that closes its connection at exit would say goodbye on the connection that is not its own.
+        A driver that closes its connection at exit would say goodbye on one that is not its own. As long as the copy
+        lives the server sees the connection, so the lock of a run that was killed lasts until its migration has ended.
         """
         nowhere = os.open(os.devnull, os.O_RDWR)
         for lock in self._locks.values():
             for descriptor in lock.descriptors:
+                os.dup(descriptor)
                 os.dup2(nowhere, descriptor)
         os.close(nowhere)
 
