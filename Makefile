@@ -25,7 +25,7 @@ test: .venv/.dev ## run the tests (ARGS="tests/test_x.py -k name" for some of th
 services: ## which database servers the tests find here, and how to get the others
 	@echo "PostgreSQL comes with the tests, as a wheel"
 	@PATH="$$PATH:/usr/sbin:/usr/libexec"; command -v mariadbd >/dev/null && echo "MariaDB    $$(command -v mariadbd)" || \
-		echo "MariaDB    not found: its tests are skipped; Debian: apt-get install mariadb-server, macOS: brew install mariadb"
+		echo "MariaDB    not found: its tests are skipped; Debian: apt-get install mariadb-server-core mariadb-client-core, macOS: brew install mariadb"
 	@PATH="$$PATH:/usr/sbin"; command -v pgbouncer >/dev/null && echo "PgBouncer  $$(command -v pgbouncer)" || \
 		echo "PgBouncer  not found: its tests are skipped; Debian: apt-get install pgbouncer, macOS: brew install pgbouncer"
 
