@@ -13,6 +13,7 @@ import pytest
 from support.documents import blocks, run_console, shell
 from support.projects import Project, applied, copy_sample
 
+from dbmigrate.checks import IDS
 from dbmigrate.cli.root import COMMANDS
 from dbmigrate.config import KEYS
 from dbmigrate.errors import ExitCode
@@ -80,9 +81,13 @@ def test_every_exit_code_has_a_section_and_stands_in_the_readme() -> None:
 
 
 def test_every_check_has_a_section_and_every_section_a_check() -> None:
-    in_source = set(re.findall(r'id="(DBM\d+)"', "".join(file.read_text() for file in SOURCE.glob("checks/*.py"))))
+    assert tuple(re.findall(r"^## (DBM\d+)$", (ROOT / "docs/checks.md").read_text(), re.M)) == IDS
 
-    assert set(re.findall(r"^## (DBM\d+)$", (ROOT / "docs/checks.md").read_text(), re.M)) == in_source
+
+def test_every_section_of_a_check_says_why_how_to_mend_and_how_to_silence() -> None:
+    sections = re.split(r"^## DBM\d+$", (ROOT / "docs/checks.md").read_text(), flags=re.M)[1:]
+
+    assert all(re.findall(r"^(Why|Fix|Silence): ", section, re.M) == ["Why", "Fix", "Silence"] for section in sections)
 
 
 def test_the_configuration_tables_are_what_the_program_knows() -> None:

@@ -17,6 +17,7 @@ MENU = [
     "  Migrate specific app",
     "  Show database status",
     "  View configuration info",
+    "  Check for problems",
     "  Exit",
 ]
 

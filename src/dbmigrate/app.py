@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Literal
 
-from dbmigrate.checks import run_checks
+from dbmigrate.checks import check_ids, run_checks
 from dbmigrate.describing import describe_info, describe_status, describe_wait
 from dbmigrate.errors import ExitCode, Interrupted, PartialError, ProjectError, StepError
 from dbmigrate.host import ENTRY, Host
@@ -76,15 +76,18 @@ class Review:
     plan: MigrationPlan
 
 
-def review(work: Work, selection: Selection, *, changes: bool, records: bool = False) -> Review:
+def review(work: Work, selection: Selection, *, changes: bool, records: bool = False, contact: bool = True) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
-    `changes`: whether to compare the models with the migrations; `records`: whether to list what is applied.
+    `changes`: whether to compare the models with the migrations; `records`: whether to list what is applied;
+    `contact`: whether to ask the databases. Findings that the configuration ignores are left out, but for those that
+    stop a run.
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
-    snapshot = work.host.inspect(changes=changes, target=target, records=records)
+    snapshot = work.host.inspect(changes=changes, target=target, records=records, contact=contact)
     work.remember(snapshot)
     check_settings(snapshot, work.settings)
+    check_ids(work.settings.ignore, f"{work.settings.origins['ignore']}: ignore")
     routing = route(snapshot, work.settings, named=selection.databases)
     check_selection(snapshot, routing, selection)
     plan = build_plan(snapshot, routing, settings=work.settings, selection=selection)
@@ -95,8 +98,23 @@ def review(work: Work, selection: Selection, *, changes: bool, records: bool = F
         for finding in run_checks(snapshot, routing)
         # What makemigrations is about to write is not missing.
         if not (finding.id == "DBM101" and set(finding.apps) <= set(written))
+        and (finding.stops or finding.id not in work.settings.ignore)
     )
+    findings = _locate(work, findings)
     return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings}))
+
+
+def _locate(work: Work, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Add file and line to the findings that are about something in the project's files."""
+    subjects = tuple(dict.fromkeys(finding.subject for finding in findings if finding.subject))
+    if not subjects:
+        return tuple(findings)
+    places = dict(zip(subjects, work.host.locate(subjects), strict=True))
+    located = []
+    for finding in findings:
+        place = places.get(finding.subject)
+        located.append(finding if place is None else finding.model_copy(update={"file": place[0], "line": place[1]}))
+    return tuple(located)
 
 
 def targeted_aliases(plan: MigrationPlan) -> tuple[str, ...]:
@@ -114,16 +132,16 @@ def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review
     """
     reviewed = review(work, selection, changes=changes)
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
-    if silent and _wait(work, reviewed.snapshot, silent):
+    if silent and wait_for_silent(work, reviewed.snapshot, silent):
         reviewed = review(work, selection, changes=changes)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
-    check_findings(reviewed.findings, targeted_aliases(reviewed.plan))
+    check_findings(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
     own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
     check_makemigrations(reviewed.plan.make, own_apps)
     return reviewed
 
 
-def _wait(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> bool:
+def wait_for_silent(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> bool:
     """Wait for databases as long as the settings say; return whether one answers that did not."""
     if not work.settings.wait:
         return False
@@ -163,7 +181,7 @@ def status(work: Work, *, migrations: bool) -> StatusReport:
     selection = Selection(make_migrations=False)
     reviewed = review(work, selection, changes=False, records=migrations)
     silent = [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
-    if silent and _wait(work, reviewed.snapshot, silent):
+    if silent and wait_for_silent(work, reviewed.snapshot, silent):
         reviewed = review(work, selection, changes=False, records=migrations)
     return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings)
 
@@ -173,7 +191,7 @@ def wait(work: Work, selection: Selection) -> WaitReport:
     started_at = work.clock()
     reviewed = review(work, selection, changes=False)
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
-    if silent and _wait(work, reviewed.snapshot, silent):
+    if silent and wait_for_silent(work, reviewed.snapshot, silent):
         reviewed = review(work, selection, changes=False)
     return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 

@@ -174,6 +174,10 @@ def _names(value: object, place: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _ids(value: object, place: str) -> tuple[str, ...]:
+    return tuple(name.upper() for name in _names(value, place))
+
+
 def _seconds(value: object, place: str) -> float:
     try:
         seconds = float(value)  # type: ignore[arg-type]
@@ -217,6 +221,7 @@ KEYS: Mapping[str, Key] = {
     "open": Key(_one_of(OPEN_POLICIES), '`"skip"`', '`"migrate"` migrates databases nobody speaks of'),
     "exclude": Key(_names, "`[]`", "databases to leave alone"),
     "order": Key(_names, "`[]`", "databases that follow one another in this order"),
+    "ignore": Key(_ids, "`[]`", 'checks to leave out, for example `["DBM206"]`; what stops a run still stops it'),
     "skip_makemigrations": Key(_truth, "`false`", "write no migrations"),
     "wait": Key(_seconds, "`0`", "seconds to wait for databases that do not answer"),
     "lock_wait": Key(_seconds, "`60`", "seconds to wait while another run migrates the same database"),

@@ -34,11 +34,14 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
             _check_change(change, can_ask=can_ask)
     _run(work, "makemigrations", *chosen, *words, *(() if can_ask else ("--no-input",)))
     after = review(work, LOOK, changes=False)
+    written = new_migrations(before.snapshot, after.snapshot)
+    labels = {identifier.split(".", 1)[0] for identifier in written}
     return MakeReport(
         migrations=tuple(
             WrittenMigration(id=identifier, aliases=after.routing.aliases_of(identifier.split(".", 1)[0]))
-            for identifier in new_migrations(before.snapshot, after.snapshot)
-        )
+            for identifier in written
+        ),
+        findings=tuple(finding for finding in after.findings if finding.id == "DBM201" and {*finding.apps} & labels),
     )
 
 

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     DECLINED = 4
     PENDING = 10
     MODEL_CHANGES = 11
+    DRIFT = 12
     FINDINGS = 13
     LOCKED = 20
     UNREACHABLE = 21

@@ -27,6 +27,7 @@ from dbmigrate.redact import Redactor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dbmigrate.models.findings import Subject
     from dbmigrate.models.plan import PlannedMigration, Scope
     from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.servers import LockState, Reached
@@ -113,12 +114,18 @@ class Host:
             self._is_booted = True
 
     def inspect(
-        self, *, changes: bool = False, target: tuple[str, str] | None = None, records: bool = False
+        self,
+        *,
+        changes: bool = False,
+        target: tuple[str, str] | None = None,
+        records: bool = False,
+        contact: bool = True,
     ) -> Snapshot:
         """Look at the project and at every database.
 
         `changes`: compare the models with the migrations. `target`: app label and migration name, prefix or "zero",
-        for which every database says what it takes to get there. `records`: list what is applied.
+        for which every database says what it takes to get there. `records`: list what is applied. `contact`: ask the
+        databases; without, each is described as if it were empty.
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
@@ -126,11 +133,25 @@ class Host:
         """
         from dbmigrate.models.snapshot import Snapshot
 
-        arguments = {"root": str(self._target.root), "changes": changes, "target": target, "records": records}
+        arguments = {
+            "root": str(self._target.root),
+            "changes": changes,
+            "target": target,
+            "records": records,
+            "contact": contact,
+        }
         answer = self._ask("inspect", arguments)
         assert isinstance(answer, dict)
         answer["databases"] = [self._without_secrets(database) for database in answer["databases"]]
         return Snapshot.model_validate(answer)
+
+    def locate(self, subjects: Sequence[Subject]) -> tuple[tuple[str, int | None] | None, ...]:
+        """Return file and line of each subject, None where it stands in no file."""
+        answers = self._ask(
+            "locate", {"subjects": [list(subject) for subject in subjects], "root": str(self._target.root)}
+        )
+        assert isinstance(answers, list)
+        return tuple(None if answer is None else (answer[0], answer[1]) for answer in answers)
 
     def sql(self, alias: str, migrations: Sequence[PlannedMigration], scope: Scope | None) -> tuple[MigrationSql, ...]:
         """Return the statements of these migrations on one alias, in their order; nothing is run."""

@@ -228,25 +228,13 @@ class _DatabasePlanner:
         return tuple(
             PlannedMigration(
                 id=migration.id,
-                does=self._does(migration),
+                does=self.routing.does(self.alias, migration),
                 atomic=migration.atomic,
                 backwards=migration.backwards,
             )
             for migration in wanted
             if migration.id not in done
         )
-
-    def _does(self, migration: PendingMigration) -> bool:
-        """Return whether a migration does something here, the one more router considered."""
-        if self.routing.by_rules or migration.answer == "none":
-            return migration.answer != "no" and self._has_place_for(migration)
-        return migration.answer in ("yes", "error")
-
-    def _has_place_for(self, migration: PendingMigration) -> bool:
-        place = self.routing.places[self.alias].get(migration.id.split(".", 1)[0])
-        if place is None:
-            return False
-        return place.is_whole or any(model == "" or model in place.models for model in migration.undecided)
 
     def _has_unsynced(self, app: str | None) -> bool:
         for name in self.database.unsynced:

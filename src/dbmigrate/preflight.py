@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dbmigrate.errors import FindingsError, ModelChangesError, UnreachableError
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.plan import MakeMigrations
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.routing import Routing
@@ -41,18 +41,24 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
         )
 
 
-def check_findings(findings: Sequence[Finding], targeted: Sequence[str]) -> None:
-    """Do nothing if no finding stops the run on one of these aliases.
+def check_findings(findings: Sequence[Finding], plan: MigrationPlan, targeted: Sequence[str]) -> None:
+    """Do nothing if no finding stops the plan, which looks after these aliases.
 
     Raises:
         FindingsError: some do; the message has a line for each.
     """
+    planned = {migration.id for step in plan.steps for migration in step.migrations}
+    planned |= plan.make.constraining if plan.make is not None else set()
     stopping = [
-        finding for finding in findings if finding.stops and (not finding.aliases or {*finding.aliases} & {*targeted})
+        finding
+        for finding in findings
+        if finding.stops
+        and (not finding.aliases or {*finding.aliases} & {*targeted})
+        and (not finding.migrations or {*finding.migrations} & planned)
     ]
     if stopping:
         raise FindingsError(
-            "\n".join(f"{finding.id}: {finding.message}" for finding in stopping),
+            "\n".join(finding.sentence for finding in stopping) + " (nothing was changed)",
             hint="\n".join(dict.fromkeys(finding.hint for finding in stopping)),
         )
 

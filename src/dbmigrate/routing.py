@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dbmigrate.models.plan import Kind
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import App, AppRoute, Database, Snapshot
+from dbmigrate.models.snapshot import Answer, App, AppRoute, Database, PendingMigration, Snapshot
 
 DEFAULT_ALIAS = "default"
 
@@ -48,6 +48,36 @@ class Routing:
     def aliases_of(self, label: str) -> tuple[str, ...]:
         """Return the aliases an app belongs on, in the order of DATABASES."""
         return tuple(alias for alias, places in self.places.items() if label in places)
+
+    def does(self, alias: str, migration: PendingMigration) -> bool:
+        """Return whether a migration does something on an alias, the one more router considered."""
+        if self.by_rules or migration.answer == "none":
+            return migration.answer != "no" and self._has_place_for(alias, migration)
+        return migration.answer in ("yes", "error")
+
+    def takes(self, alias: str, name: str, answer: Answer) -> bool:
+        """Return whether a model (label.model), of which the routers say `answer`, has its table on an alias.
+
+        The model may be gone from the code by now, as those of old migrations are.
+        """
+        label, model = name.split(".", 1)
+        place = self.places[alias].get(label)
+        if not self.by_rules and answer != "none":
+            return answer == "yes"
+        if place is None:
+            # An app without migrations has no place, and yet its tables may be made.
+            return alias == DEFAULT_ALIAS and not self.by_rules
+        return place.is_whole or model in place.models
+
+    def is_migrated(self, alias: str) -> bool:
+        """Return whether `all` looks after this alias itself."""
+        return self.kinds[alias].kind in ("default", "routed")
+
+    def _has_place_for(self, alias: str, migration: PendingMigration) -> bool:
+        place = self.places[alias].get(migration.id.split(".", 1)[0])
+        if place is None:
+            return False
+        return place.is_whole or any(model == "" or model in place.models for model in migration.undecided)
 
 
 def route(snapshot: Snapshot, settings: Settings, *, named: Collection[str] = ()) -> Routing:

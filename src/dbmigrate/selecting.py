@@ -13,7 +13,7 @@ from dbmigrate.routing import Routing
 
 
 def check_settings(snapshot: Snapshot, settings: Settings) -> None:
-    """Do nothing if every alias in the configuration exists.
+    """Do nothing if every alias and every check in the configuration exists.
 
     Raises:
         UsageError: one does not, with the place it stands in.

@@ -19,6 +19,7 @@ from dbmigrate.models.snapshot import (
     PendingMigration,
     Project,
     Receiver,
+    Relation,
     Router,
     RouterError,
     Rule,
@@ -111,6 +112,7 @@ def snapshot(
     constance: str | None = None,
     conflicts: Mapping[str, tuple[str, ...]] | None = None,
     router_errors: tuple[RouterError, ...] = (),
+    relations: tuple[Relation, ...] = (),
 ) -> Snapshot:
     """Return a snapshot; without `apps` there is one with one model for every label the routes name."""
     labels = dict.fromkeys(label for entry in databases for label in entry.routes)
@@ -131,6 +133,7 @@ def snapshot(
         receivers=receivers,
         replaced_commands=dict(replaced_commands or {}),
         constance=Constance(label=constance) if constance is not None else None,
+        relations=relations,
     )
 
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from support.snapshots import app, database, pending, routes, settings, snapshot
+from support.snapshots import app, database, pending, plan_of, routes, settings, snapshot
 
 from dbmigrate.checks import run_checks
+from dbmigrate.checks.cross_database_relations import without_constraint
 from dbmigrate.errors import FindingsError, ModelChangesError, UnreachableError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import Change, RouterError, Snapshot
+from dbmigrate.models.snapshot import (
+    Change,
+    Danger,
+    DangerKind,
+    DataOperation,
+    MissingTable,
+    PendingMigration,
+    PlannedRelation,
+    Relation,
+    RouterError,
+    Snapshot,
+)
 from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable
 from dbmigrate.routing import route
 
@@ -149,14 +163,223 @@ def test_two_aliases_of_one_database_of_which_neither_has_all() -> None:
     assert finding.aliases == ("default", "blog_db")
 
 
+def relation(**more: Any) -> Relation:
+    """Return the foreign key of blog.blogitem to core.coreitem."""
+    return Relation(
+        **{
+            "model": "blog.blogitem",
+            "field": "author",
+            "kind": "ForeignKey",
+            "to": "core.coreitem",
+            "is_parent_link": False,
+            "definition": 'author = models.ForeignKey(\n    "core.Item",\n    models.CASCADE,\n)',
+            **more,
+        }
+    )
+
+
+def apart(*waiting: PendingMigration, relations: tuple[Relation, ...] = (), **more: Any) -> Snapshot:
+    """Return core on default and blog on blog_db, where these migrations are pending."""
+    return snapshot(
+        database("default", routes(core="yes", blog="no")),
+        database("blog_db", routes(core="no", blog="yes"), *waiting, **more),
+        relations=relations,
+    )
+
+
+def planned(**more: Any) -> PlannedRelation:
+    """Return what a migration of blog makes: a foreign key to core."""
+    return PlannedRelation(
+        **{
+            "model": "blog.blogitem",
+            "field": "author",
+            "to": "core.coreitem",
+            "answer": "yes",
+            "to_answer": "no",
+            "operation": "0",
+            **more,
+        }
+    )
+
+
+def test_a_foreign_key_into_another_database_names_both_and_the_field_to_write() -> None:
+    finding = only(apart(relations=(relation(),)))
+
+    assert claim(finding) == ("DBM201", "error", False)
+    assert "blog.blogitem.author on blog_db is a foreign key to core.coreitem, which is on default" in finding.message
+    assert 'write: author = models.ForeignKey("core.Item", models.CASCADE, db_constraint=False);' in finding.hint
+    assert (finding.aliases, finding.apps) == (("blog_db",), ("blog", "core"))
+    assert finding.subject == ("field", "blog.blogitem", "author")
+
+
+def test_a_foreign_key_within_one_database_is_no_finding() -> None:
+    together = snapshot(
+        database("default", routes(core="yes", blog="no")),
+        database("blog_db", routes(core="yes", blog="yes")),
+        relations=(relation(),),
+    )
+
+    assert findings(together) == []
+
+
+def test_a_pending_migration_that_makes_the_constraint_stops() -> None:
+    finding = only(apart(pending("blog.0001_initial", relations=(planned(),)), relations=(relation(),)))
+
+    assert claim(finding) == ("DBM201", "error", True)
+    assert finding.migrations == ("blog.0001_initial",)
+    assert "pending migration blog.0001_initial would make it" in finding.message
+
+
+def test_a_constraint_that_only_a_migration_has_is_found_in_its_file() -> None:
+    finding = only(apart(pending("blog.0001_initial", relations=(planned(),))))
+
+    assert finding.subject == ("operation", "blog.0001_initial", "0", "author")
+    assert finding.hint == "write db_constraint=False on author in blog.0001_initial"
+
+
+def test_a_constraint_that_is_not_made_where_the_routers_refuse_its_model_is_no_finding() -> None:
+    refused = pending("blog.0001_initial", "no", relations=(planned(answer="no"),))
+
+    assert findings(apart(refused)) == []
+
+
+def test_a_migration_that_would_be_written_with_the_constraint_stops_too() -> None:
+    change = CHANGE.model_copy(
+        update={"app": "blog", "constraints": {"blog.blogitem.author": "blog.0002_blogitem_author"}}
+    )
+    taken = apart(relations=(relation(),)).model_copy(update={"changes": (change,)})
+
+    finding = next(finding for finding in findings(taken) if finding.id == "DBM201")
+
+    assert finding.stops
+    assert finding.migrations == ("blog.0002_blogitem_author",)
+
+
+@pytest.mark.parametrize(
+    ("written", "corrected"),
+    [
+        ("a = models.ForeignKey(X, CASCADE)", "a = models.ForeignKey(X, CASCADE, db_constraint=False)"),
+        ("a = FK(X, db_constraint=True)", "a = FK(X, db_constraint=False)"),
+        ("a: FK = FK()", "a: FK = FK(db_constraint=False)"),
+    ],
+)
+def test_the_corrected_field(written: str, corrected: str) -> None:
+    assert without_constraint(written) == corrected
+
+
+def data_operation(**more: Any) -> DataOperation:
+    return DataOperation(
+        **{
+            "kind": "RunPython",
+            "name": "fill",
+            "answer": "yes",
+            "has_hints": False,
+            "follows_alias": True,
+            "operation": "1",
+            **more,
+        }
+    )
+
+
+def test_a_function_that_names_no_database_is_found_where_it_runs_elsewhere() -> None:
+    finding = only(apart(pending("blog.0002_fill", data=(data_operation(follows_alias=False),))))
+
+    assert claim(finding) == ("DBM208", "warning", False)
+    assert "RunPython(fill) of blog.0002_fill: it is planned on blog_db and names no database" in finding.message
+    assert finding.subject == ("operation", "blog.0002_fill", "1")
+    assert findings(apart(pending("blog.0002_fill", data=(data_operation(),)))) == []
+
+
+def test_an_operation_without_hints_that_runs_where_its_tables_are_not() -> None:
+    answers = routes(shop={"": "no", "product": "yes"}), routes(shop={"": "yes", "product": "no"})
+    waiting = pending("shop.0002_fill", data=(data_operation(),))
+    split = snapshot(
+        database("default", answers[0], waiting),
+        database("other", answers[1], waiting),
+        apps=(app("shop", "product", "order"),),
+    )
+    hinted = pending("shop.0002_fill", data=(data_operation(has_hints=True),))
+
+    finding = only(split)
+
+    assert claim(finding) == ("DBM208", "warning", False)
+    assert finding.aliases == ("default", "other")
+    assert 'hints={"model_name"' in finding.hint
+    assert (
+        findings(
+            snapshot(database("default", answers[0], hinted), database("other", answers[1], hinted), apps=split.apps)
+        )
+        == []
+    )
+
+
+MISSING = MissingTable(model="blog.blogitem", table="blog_blogitem", migration="blog.0001_initial")
+
+
+def test_a_table_that_is_recorded_and_not_there() -> None:
+    finding = only(apart(missing=(MISSING,)))
+
+    assert claim(finding) == ("DBM301", "error", False)
+    assert "blog.0001_initial is recorded on blog_db and its table blog_blogitem" in finding.message
+    assert "dbmigrate run --database blog_db --app blog --to zero --fake" in finding.hint
+
+
+def test_records_that_this_code_does_not_know() -> None:
+    ahead = only(apart(unknown=("blog.0009_new",)))
+    gone = only(apart(leftover=("polls.0001_initial",)))
+
+    assert claim(ahead) == ("DBM302", "error", False)
+    assert "blog.0009_new" in ahead.message
+    assert claim(gone) == ("DBM302", "note", False)
+    assert "polls.0001_initial" in gone.message
+
+
+@pytest.mark.parametrize(
+    ("migration", "rolls_back", "is_found"),
+    [
+        ({"atomic": False, "operations": 2}, True, True),
+        ({"atomic": True, "operations": 2}, False, True),
+        ({"atomic": True, "operations": 2}, True, False),
+        ({"atomic": False, "operations": 1}, False, False),
+    ],
+)
+def test_what_a_failure_would_leave_half_done(migration: dict[str, Any], rolls_back: bool, is_found: bool) -> None:
+    found = findings(apart(pending("blog.0002_more", **migration), transactional_ddl=rolls_back))
+
+    assert [claim(finding) for finding in found] == [("DBM303", "note", False)] * is_found
+
+
+@pytest.mark.parametrize(("kind", "destroys"), [("drops-column", True), ("irreversible", True), ("locks", False)])
+def test_a_dangerous_operation(kind: DangerKind, destroys: bool) -> None:
+    danger = Danger(kind=kind, text="Remove field x", table="blog_blogitem", rows=1200, operation="3")
+    finding = only(apart(pending("blog.0002_less", dangers=(danger,))))
+
+    assert claim(finding) == ("DBM304", "note", False)
+    assert finding.destroys is destroys
+    assert "(blog_blogitem, about 1200 rows): Remove field x" in finding.message
+
+
 STOPPING = Finding(id="DBM103", level="error", stops=True, message="bad", hint="mend it", aliases=("old",))
 
 
 def test_what_stops_counts_only_on_a_database_that_is_to_be_migrated() -> None:
-    check_findings([STOPPING], ["default"])
+    plan = plan_of(snapshot(database("default", routes(core="yes"))))
+
+    check_findings([STOPPING], plan, ["default"])
 
     with pytest.raises(FindingsError, match="DBM103: bad"):
-        check_findings([STOPPING], ["default", "old"])
+        check_findings([STOPPING], plan, ["default", "old"])
+
+
+def test_what_stops_because_of_a_migration_counts_only_in_a_plan_that_applies_it() -> None:
+    waiting = pending("core.0002_link"), pending("blog.0001_initial")
+    taken = snapshot(database("default", routes(core="yes", blog="yes"), *waiting))
+    finding = STOPPING.model_copy(update={"aliases": ("default",), "migrations": ("core.0002_link",)})
+
+    check_findings([finding], plan_of(taken, apps=("blog",)), ["default"])
+
+    with pytest.raises(FindingsError, match="DBM103: bad"):
+        check_findings([finding], plan_of(taken), ["default"])
 
 
 def test_a_database_that_does_not_answer_counts_only_where_it_is_wanted() -> None:

@@ -2,38 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from dbmigrate.checks.apps_without_database import find_apps_without_database
 from dbmigrate.checks.conflicts import find_conflicts
+from dbmigrate.checks.cross_database_relations import find_cross_database_relations
+from dbmigrate.checks.dangers import find_dangers
+from dbmigrate.checks.data_migrations import find_data_migrations
+from dbmigrate.checks.half_done_migrations import find_half_done_migrations
 from dbmigrate.checks.inconsistent_history import find_inconsistent_history
+from dbmigrate.checks.missing_tables import find_missing_tables
 from dbmigrate.checks.model_changes import find_model_changes
 from dbmigrate.checks.open_databases import find_open_databases
 from dbmigrate.checks.router_errors import find_router_errors
 from dbmigrate.checks.routing_rules import find_broken_rules, find_rules_not_followed
 from dbmigrate.checks.shared_databases import find_shared_databases
+from dbmigrate.checks.unknown_migrations import find_unknown_migrations
 from dbmigrate.checks.unmigrated_apps import find_unmigrated_apps
+from dbmigrate.errors import UsageError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.nearest import nearest
 from dbmigrate.routing import Routing
 
-Rule = Callable[[Snapshot, Routing], Iterator[Finding]]
+
+@dataclass(frozen=True)
+class Rule:
+    """One check."""
+
+    id: str
+    find: Callable[[Snapshot, Routing], Iterator[Finding]]
+    needs_databases: bool = False
+    """Whether it can only be answered by asking the databases."""
+
 
 RULES: tuple[Rule, ...] = (
-    find_model_changes,
-    find_conflicts,
-    find_inconsistent_history,
-    find_unmigrated_apps,
-    find_broken_rules,
-    find_rules_not_followed,
-    find_apps_without_database,
-    find_router_errors,
-    find_open_databases,
-    find_shared_databases,
+    Rule("DBM101", find_model_changes),
+    Rule("DBM102", find_conflicts),
+    Rule("DBM103", find_inconsistent_history, needs_databases=True),
+    Rule("DBM104", find_unmigrated_apps),
+    Rule("DBM201", find_cross_database_relations),
+    Rule("DBM202", find_broken_rules),
+    Rule("DBM203", find_rules_not_followed),
+    Rule("DBM204", find_apps_without_database),
+    Rule("DBM205", find_router_errors),
+    Rule("DBM206", find_open_databases),
+    Rule("DBM207", find_shared_databases, needs_databases=True),
+    Rule("DBM208", find_data_migrations),
+    Rule("DBM301", find_missing_tables, needs_databases=True),
+    Rule("DBM302", find_unknown_migrations, needs_databases=True),
+    Rule("DBM303", find_half_done_migrations, needs_databases=True),
+    Rule("DBM304", find_dangers, needs_databases=True),
 )
 """In the order of their ids."""
+
+IDS = tuple(rule.id for rule in RULES)
 
 
 def run_checks(snapshot: Snapshot, routing: Routing) -> tuple[Finding, ...]:
     """Return what every rule finds, in the order of the ids."""
-    return tuple(finding for rule in RULES for finding in rule(snapshot, routing))
+    return tuple(finding for rule in RULES for finding in rule.find(snapshot, routing))
+
+
+def check_ids(ids: Sequence[str], place: str) -> None:
+    """Do nothing if there is a check of each of these ids.
+
+    Raises:
+        UsageError: there is none; `place` is where it was written.
+    """
+    for identifier in ids:
+        if identifier not in IDS:
+            raise UsageError(f"{place}: there is no check {identifier}", hint=nearest(identifier, IDS, what="checks"))

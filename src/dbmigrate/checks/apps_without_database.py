@@ -26,4 +26,5 @@ def find_apps_without_database(snapshot: Snapshot, routing: Routing) -> Iterator
             message=f"{what} on no database: the routers refuse it everywhere, so it has no tables",
             hint=f"let a router's allow_migrate say True for {app.label} on one alias",
             apps=(app.label,),
+            subject=("model", f"{app.label}.{homeless[0]}"),
         )

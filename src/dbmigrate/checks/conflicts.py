@@ -19,4 +19,5 @@ def find_conflicts(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
             message=f"app {label} has {len(leaves)} leaf migrations: {' and '.join(leaves)}",
             hint=f"dbmigrate make {label} --merge",
             apps=(label,),
+            subject=("migration", f"{label}.{leaves[-1]}"),
         )

@@ -26,4 +26,5 @@ def find_model_changes(snapshot: Snapshot, _routing: Routing) -> Iterator[Findin
                 "or a setting of it (such as DEFAULT_AUTO_FIELD)"
             ),
             apps=(change.app,),
+            subject=() if change.model is None else ("model", change.model),
         )

@@ -23,4 +23,5 @@ def find_open_databases(_snapshot: Snapshot, routing: Routing) -> Iterator[Findi
                     f'[tool.dbmigrate] set open = "migrate" to migrate it, exclude = ["{alias}"] to leave it out'
                 ),
                 aliases=(alias,),
+                subject=("setting", "DATABASES", alias),
             )

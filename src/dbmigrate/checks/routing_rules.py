@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dbmigrate.models.findings import Finding
+from dbmigrate.models.findings import Finding, Subject
 from dbmigrate.models.snapshot import Rule, Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.routing import Routing
@@ -35,6 +35,7 @@ def find_broken_rules(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding
                 stops=True,
                 message=f"{rule.source} puts app {rule.app} on database {rule.alias}, which is not in DATABASES",
                 hint=nearest(rule.alias, aliases, what="databases"),
+                subject=_subject(rule),
             )
         if rule.label is None:
             yield Finding(
@@ -43,6 +44,7 @@ def find_broken_rules(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding
                 stops=False,
                 message=f"{rule.source} names app {rule.app}, which is not in INSTALLED_APPS",
                 hint=nearest(rule.app, labels, what="apps"),
+                subject=_subject(rule),
             )
 
 
@@ -59,6 +61,7 @@ def find_rules_not_followed(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 "but at run time the project reads and writes every app on default"
             ),
             hint=ROUTER_CLASS.format(source=source),
+            subject=_subject(snapshot.rules[0]),
         )
         return
     aliases = {database.alias for database in snapshot.databases}
@@ -83,4 +86,9 @@ def _compare(snapshot: Snapshot, routing: Routing, rule: Rule, label: str) -> It
         hint=f"change the rule or the router so that both say the same for {label}",
         aliases=(rule.alias,),
         apps=(label,),
+        subject=_subject(rule),
     )
+
+
+def _subject(rule: Rule) -> Subject:
+    return ("setting", rule.source, rule.app)

@@ -24,4 +24,5 @@ def find_shared_databases(_snapshot: Snapshot, routing: Routing) -> Iterator[Fin
             ),
             hint="give each alias a database (or schema) of its own, or let the routers put all of it on one of them",
             aliases=group,
+            subject=("setting", "DATABASES", group[-1]),
         )

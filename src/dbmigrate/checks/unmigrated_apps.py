@@ -23,6 +23,7 @@ def find_unmigrated_apps(snapshot: Snapshot, _routing: Routing) -> Iterator[Find
             message=f"app {app.label} has models and no migrations, so migrate makes no tables for it{tables}",
             hint=f"dbmigrate make {app.label} for migrations, or --run-syncdb for tables without migrations",
             apps=(app.label,),
+            subject=("model", f"{app.label}.{app.models[0].name}"),
         )
 
 

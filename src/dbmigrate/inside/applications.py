@@ -7,6 +7,7 @@ import sysconfig
 from django.apps import apps
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
+from django.db import router
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import signals
 
@@ -72,6 +73,13 @@ def read_rules():
             for app, alias in configured.items():
                 rules.append({"app": str(app), "label": _find_label(str(app)), "alias": str(alias), "source": source})
     return rules
+
+
+def unfollowed_rules(rules):
+    """Return {app label: alias} where no router has an allow_migrate, so that the rules alone say what goes where."""
+    if any(hasattr(entry, "allow_migrate") for entry in router.routers):
+        return {}
+    return {rule["label"]: rule["alias"] for rule in rules if rule["label"] is not None}
 
 
 def _find_label(app):

@@ -8,6 +8,7 @@ from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ProjectState
 
 from .applications import load_makemigrations, migrations_folder
+from .relations import constrained_fields
 
 
 class _Questioner(MigrationQuestioner):
@@ -85,6 +86,7 @@ def find_changes(disk):
         if label not in disk.loader.migrated_apps:
             continue  # an app without a migrations package stays as it is (DBM104)
         config = apps.get_app_config(label)
+        touched = [name for name in _touched(changes[label]) if name in config.models]
         questions = [question for model, question in questioner.asked if model in names[label]]
         found.append(
             {
@@ -92,6 +94,8 @@ def find_changes(disk):
                 "operations": [
                     operation.describe() for migration in changes[label] for operation in migration.operations
                 ],
+                "constraints": _constraints(disk, changes[label]),
+                "model": "{}.{}".format(label, touched[0]) if touched else None,
                 "question": questions[0] if questions else None,
                 "is_writable": os.access(migrations_folder(config), os.W_OK),
                 "carries": sorted(set(_detect(disk, _Questioner(), {label})) - {label}),
@@ -105,6 +109,17 @@ def _detect(disk, questioner, only=None):
     detector_class = getattr(load_makemigrations(), "autodetector", MigrationAutodetector)
     detector = detector_class(loader.project_state(), ProjectState.from_apps(apps), questioner)
     return detector.changes(graph=loader.graph, trim_to_apps=only)
+
+
+def _constraints(disk, migrations):
+    """Return {label.model.field: migration} for the foreign keys that these migrations make with a constraint."""
+    before = disk.loader.project_state()
+    return {
+        "{}.{}.{}".format(migration.app_label, model, name): "{}.{}".format(migration.app_label, migration.name)
+        for migration in migrations
+        for operation in migration.operations
+        for model, name, _ in constrained_fields(operation, migration.app_label, lambda: before)
+    }
 
 
 def _touched(migrations):

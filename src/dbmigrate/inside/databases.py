@@ -3,17 +3,21 @@
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 
-from .effects import Effects
+from .dangers import DangerFinder
+from .effects import Effects, strongest_answer
 from .graph import plan_all, plan_to
+from .missing import find_missing_tables, fold, has_table
 from .reaching import describe_failure
+from .relations import drop_superseded, find_planned_relations
 from .routes import app_configs, tables_of
+from .rundata import describe_data_operations
 from .servers import describe_server
 
 
-def describe_database(connection, reached, disk, routes, target, records):
+def describe_database(connection, reached, disk, routes, rules, target, records):
     """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
 
-    `reached` is its answer to `reach`.
+    `reached` is its answer to `reach`; one that was not asked is described as if it were empty.
     """
     configured = connection.settings_dict
     routed = {config.label: routes.route(connection.alias, config) for config in app_configs()}
@@ -35,19 +39,23 @@ def describe_database(connection, reached, disk, routes, target, records):
         "records": None,
         "unrecorded": [],
         "unknown": [],
+        "leftover": [],
         "inconsistent": None,
         "pending": [],
         "targeted": None,
         "target_replaced_by": None,
         "existing": [],
+        "missing": [],
         "unsynced": [],
     }
     description.update(reached)
-    if reached["state"] not in ("ok", "absent"):
+    state = reached["state"]
+    if state not in ("ok", "absent", "unasked"):
         return description
     try:
-        description.update(describe_server(connection, reached["state"]))
-        description.update(_describe_contents(connection, reached["state"], disk, routes, routed, target, records))
+        if state != "unasked":
+            description.update(describe_server(connection, state))
+        description.update(_describe_contents(connection, state, disk, routes, rules, routed, target, records))
     except (DatabaseError, ImproperlyConfigured, OSError) as error:
         description.update(describe_failure(error))
     finally:
@@ -55,43 +63,122 @@ def describe_database(connection, reached, disk, routes, target, records):
     return description
 
 
-def _describe_contents(connection, state, disk, routes, routed, target, records):
+def _describe_contents(connection, state, disk, routes, rules, routed, target, records):
     loader = disk.for_connection(connection if state == "ok" else None)
-    tables = set(connection.introspection.table_names()) if state == "ok" else set()
+    tables = fold(connection.introspection.table_names()) if state == "ok" else set()
     effects = Effects(disk, routes)
-    describe = _migration_describer(connection, loader, effects)
     known = [key for key in loader.applied_migrations if key in loader.disk_migrations]
     recorded = [(row.applied, key) for key, row in loader.recorded.items() if key in loader.disk_migrations]
+    unknown, leftover = _find_unknown(loader)
+    describer = _MigrationDescriber(connection, loader, effects, tables)
+    # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
+    pending = describer.describe(plan_all(loader), only_what_stays=connection.vendor == "sqlite" or state == "unasked")
     targeted, replaced_by = (None, None) if target is None else plan_to(loader, *target)
     return {
         "applied": len(known),
         "last_applied": _describe_record(*max(recorded)) if recorded else None,
         "records": [_describe_record(*record) for record in sorted(recorded)] if records else None,
         "unrecorded": sorted(_id(key) for key in known if key not in loader.recorded),
-        "unknown": sorted(_id(key) for key in loader.applied_migrations if key not in loader.disk_migrations),
+        "unknown": sorted(_id(key) for key in unknown),
+        "leftover": sorted(_id(key) for key in leftover),
         "inconsistent": _find_inconsistency(connection, loader) if state == "ok" else None,
-        "pending": [describe(*planned) for planned in plan_all(loader)],
-        "targeted": None if targeted is None else [describe(*planned) for planned in targeted],
+        "pending": pending,
+        "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
         "target_replaced_by": replaced_by,
-        "existing": [name for name, table in _undecided_tables(loader, routed) if table in tables],
-        "unsynced": [name for name, table in _unmigrated_tables(loader, routed) if table not in tables],
+        "existing": [name for name, table in _undecided_tables(loader, routed) if has_table(table, tables)],
+        "missing": find_missing_tables(
+            connection, loader, routed, tables, lambda label, answer: _belongs(connection.alias, label, answer, rules)
+        ),
+        "unsynced": [
+            name
+            for name, table in _unmigrated_tables(loader, routed)
+            if state != "unasked" and not has_table(table, tables)
+        ],
     }
 
 
-def _migration_describer(connection, loader, effects):
-    def describe(migration, backwards):
+def _belongs(alias, label, answer, rules):
+    """Whether a model with this answer has its table on this alias; `rules` are those that no router follows."""
+    if answer != "none":
+        return answer == "yes"
+    return alias == rules.get(label, "default")
+
+
+def _find_unknown(loader):
+    """Return (migrations newer than the code, migrations gone from the code) of those that are recorded.
+
+    Newer is what was recorded after all that the code knows of that app; what was squashed away is older.
+    """
+    newest = {}
+    for key, row in loader.recorded.items():
+        if key in loader.disk_migrations:
+            newest[key[0]] = max(newest.get(key[0], 0), row.pk)
+    unknown, leftover = [], []
+    for key, row in loader.recorded.items():
+        if key not in loader.disk_migrations:
+            is_newer = key[0] in loader.migrated_apps and row.pk > newest.get(key[0], 0)
+            (unknown if is_newer else leftover).append(key)
+    return unknown, leftover
+
+
+class _MigrationDescriber:
+    """Describes what is pending on one database (models.snapshot.PendingMigration)."""
+
+    def __init__(self, connection, loader, effects, tables):
+        self._connection = connection
+        self._loader = loader
+        self._effects = effects
+        self._tables = tables
+
+    def describe(self, plan, only_what_stays):
+        """Return the migrations of a plan, [(migration, backwards)], in its order."""
+        dangers = DangerFinder(self._connection, self._effects, self._loader, self._tables)
+        described, made = [], []
+        for migration, backwards in plan:
+            reaching = self._effects.reaching(self._connection, migration)
+            entry = self._describe(migration, backwards, reaching)
+            if not backwards and reaching:
+                before = _StateBefore(self._loader, migration)
+                entry["data"] = describe_data_operations(reaching)
+                entry["dangers"] = dangers.find(migration, reaching, before)
+                entry["relations"] = find_planned_relations(
+                    self._connection, self._effects, migration, reaching, before, self._tables
+                )
+                made.append((migration.app_label, reaching, entry["relations"]))
+            described.append(entry)
+        if only_what_stays:
+            drop_superseded(made)
+        return described
+
+    def _describe(self, migration, backwards, reaching):
+        answer, undecided = strongest_answer(reaching)
         key = (migration.app_label, migration.name)
-        answer, undecided = effects.answer(connection, migration)
         return {
             "id": _id(key),
             "answer": answer,
             "undecided": undecided,
-            "after": [_id(parent.key) for parent in sorted(loader.graph.node_map[key].parents)],
+            "after": [_id(parent.key) for parent in sorted(self._loader.graph.node_map[key].parents)],
             "atomic": bool(migration.atomic),
             "backwards": backwards,
+            "operations": len(reaching),
+            "relations": [],
+            "data": [],
+            "dangers": [],
         }
 
-    return describe
+
+class _StateBefore:
+    """Gives the project's state before a migration, and makes it only once it is wanted."""
+
+    def __init__(self, loader, migration):
+        self._loader = loader
+        self._key = (migration.app_label, migration.name)
+        self._state = None
+
+    def __call__(self):
+        if self._state is None:
+            self._state = self._loader.project_state(self._key, at_end=False)
+        return self._state
 
 
 def _describe_record(at, key):

@@ -1,5 +1,6 @@
 """Whether a migration does something on an alias, or would only be recorded there."""
 
+from collections import namedtuple
 from types import SimpleNamespace
 
 from django.apps import apps
@@ -9,6 +10,10 @@ from django.db.migrations.operations.fields import FieldOperation
 from django.db.migrations.operations.models import ModelOperation
 
 STRENGTH = ("no", "none", "error", "yes")
+
+
+Reaching = namedtuple("Reaching", "number operation answer model")
+"""An operation, the routers' answer, and the lower-case name of the model it is about ("": the app as a whole)."""
 
 
 class Effects:
@@ -27,30 +32,25 @@ class Effects:
                 if isinstance(operation, migrations.CreateModel):
                     self._created[label, operation.name_lower] = operation.options
 
-    def answer(self, connection, migration):
-        """Return (strongest answer over the operations, models its undecided operations are about).
-
-        "" among the models stands for an operation about the app as a whole.
-        """
-        strongest = "no"
-        undecided = []
-        for operation in database_operations(migration.operations):
+    def reaching(self, connection, migration):
+        """Return a Reaching for each operation of a migration that the routers do not refuse on this database."""
+        found = []
+        for number, operation in numbered_operations(migration.operations):
             answer, model = self.answer_operation(connection, migration.app_label, operation)
-            if STRENGTH.index(answer) > STRENGTH.index(strongest):
-                strongest = answer
-            if answer == "none" and model not in undecided:
-                undecided.append(model)
-        return strongest, undecided if strongest == "none" else []
+            if answer != "no":
+                found.append(Reaching(number, operation, answer, model))
+        return found
 
     def answer_operation(self, connection, label, operation):
         """Return (answer, model it is about) for one operation; "" for the app as a whole."""
         name = _model_name(operation)
         if name is not None:
-            return self._answer_model(connection, label, name), name
+            return self.answer_model(connection, label, name), name
         hints = getattr(operation, "hints", None) or {}
         return self._routes.ask(connection.alias, label, **hints), hints.get("model_name") or ""
 
-    def _answer_model(self, connection, label, name):
+    def answer_model(self, connection, label, name):
+        """Return the answer for a model by its lower-case name, whether it is still there or not."""
         try:
             model = apps.get_model(label, name)
         except LookupError:
@@ -58,6 +58,13 @@ class Effects:
         if not model._meta.can_migrate(connection):
             return "no"
         return self._routes.ask_model(connection.alias, model)
+
+    def table_of(self, label, name):
+        """Return the table of a model by its lower-case name, whether the model is still there or not."""
+        try:
+            return apps.get_model(label, name)._meta.db_table
+        except LookupError:
+            return self._created.get((label, name), {}).get("db_table") or "{}_{}".format(label, name)
 
     def _answer_gone_model(self, alias, label, name):
         options = self._created.get((label, name), {})
@@ -69,7 +76,7 @@ class Effects:
             object_name=name,
             label="{}.{}".format(label, name),
             label_lower="{}.{}".format(label, name),
-            db_table=options.get("db_table") or "{}_{}".format(label, name),
+            db_table=self.table_of(label, name),
             managed=True,
             proxy=False,
             swapped=None,
@@ -78,13 +85,30 @@ class Effects:
         return self._routes.ask(alias, label, model_name=name, model=stub)
 
 
+def strongest_answer(reaching):
+    """Return (strongest answer over the operations, models its undecided operations are about).
+
+    "" among the models stands for an operation about the app as a whole.
+    """
+    strongest = max((entry.answer for entry in reaching), key=STRENGTH.index, default="no")
+    undecided = dict.fromkeys(entry.model for entry in reaching if entry.answer == "none")
+    return strongest, list(undecided) if strongest == "none" else []
+
+
 def database_operations(operations):
     """Yield the operations that reach a database, those inside SeparateDatabaseAndState included."""
-    for operation in operations:
+    for _, operation in numbered_operations(operations):
+        yield operation
+
+
+def numbered_operations(operations, prefix=""):
+    """Yield (number, operation) for the same; "2.0" is the first inside the third."""
+    for index, operation in enumerate(operations):
+        number = "{}{}".format(prefix, index)
         if isinstance(operation, migrations.SeparateDatabaseAndState):
-            yield from database_operations(operation.database_operations)
+            yield from numbered_operations(operation.database_operations, number + ".")
         elif not _is_noop(operation):
-            yield operation
+            yield number, operation
 
 
 def _is_noop(operation):

@@ -31,12 +31,13 @@ def main():
 
 def _serve(channel, handover, started_at):
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import blockers, emptying, forking, inspection, locks, reaching, sql, traces
+    from . import blockers, emptying, forking, inspection, locks, places, reaching, sql, traces
 
     held = locks.Locks()
     forker = forking.Forker(channel, held, handover)
     questions = {
         "inspect": inspection.inspect,
+        "locate": places.locate,
         "sql": sql.write_sql,
         "find_host": emptying.find_host,
         "empty": emptying.empty,

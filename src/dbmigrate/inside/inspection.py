@@ -8,27 +8,40 @@ from django import get_version
 from django.conf import settings
 from django.db import connections
 
-from .applications import describe_apps, find_constance, find_receivers, find_replaced_commands, read_rules
+from .applications import (
+    describe_apps,
+    find_constance,
+    find_receivers,
+    find_replaced_commands,
+    read_rules,
+    unfollowed_rules,
+)
 from .changes import find_changes
 from .databases import describe_database
 from .graph import Disk
 from .reaching import open_connections
+from .relations import find_relations
 from .routes import RouteBook, describe_routers
 
+UNASKED = {"state": "unasked", "trouble": None, "error": None}
 
-def inspect(root, changes, target, records):
+
+def inspect(root, changes, target, records, contact):
     """Look at the project and at every database; nothing is written anywhere.
 
     `changes`: whether to compare the models with the migrations. `target`: [app label, migration name or "zero"] for
     which each database says what it takes to get there, or None. `records`: whether to list what is applied.
+    `contact`: whether to ask the databases; without, each is described as if it were empty.
     """
     importlib.invalidate_caches()  # makemigrations may have written files since the last question
     disk = Disk()
     routes = RouteBook()
+    rules = read_rules()
+    homes = unfollowed_rules(rules)
     try:
-        reached = open_connections(list(connections))
+        reached = open_connections(list(connections)) if contact else dict.fromkeys(connections, UNASKED)
         databases = [
-            describe_database(connections[alias], reached[alias], disk, routes, target, records)
+            describe_database(connections[alias], reached[alias], disk, routes, homes, target, records)
             for alias in connections
         ]
     finally:
@@ -45,12 +58,13 @@ def inspect(root, changes, target, records):
         "apps": describe_apps(root, disk),
         "routers": describe_routers(),
         "router_errors": routes.errors,
-        "rules": read_rules(),
+        "rules": rules,
         "conflicts": disk.conflicts(),
         "changes": find_changes(disk) if changes else None,
         "receivers": find_receivers(),
         "replaced_commands": find_replaced_commands(),
         "constance": find_constance(),
+        "relations": find_relations([database["routes"] for database in databases], homes),
     }
 
 

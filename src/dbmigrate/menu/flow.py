@@ -12,7 +12,7 @@ from dbmigrate.models.reports import DatabaseStatus, StatusReport
 
 QUESTION = "What would you like to do?"
 
-ALL, DATABASE, APP, STATUS, INFO, EXIT = "all", "database", "app", "status", "info", "exit"
+ALL, DATABASE, APP, STATUS, INFO, CHECK, EXIT = "all", "database", "app", "status", "info", "check", "exit"
 
 ENTRIES = (
     Choice(ALL, "Migrate all databases (recommended)"),
@@ -20,6 +20,7 @@ ENTRIES = (
     Choice(APP, "Migrate specific app"),
     Choice(STATUS, "Show database status"),
     Choice(INFO, "View configuration info"),
+    Choice(CHECK, "Check for problems"),
     Choice(EXIT, "Exit"),
 )
 
@@ -63,7 +64,7 @@ class Menu:
             entry = self._prompter.choose(QUESTION, ENTRIES)
             if entry is None or entry == EXIT:
                 return
-            if entry in (STATUS, INFO):
+            if entry in (STATUS, INFO, CHECK):
                 self._act([entry])
             elif self._migrate(entry, report):
                 report = self._header()

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from dbmigrate.models.base import Value
+from dbmigrate.models.snapshot import MigrationId
 
 Level = Literal["error", "warning", "note"]
+
+Subject = tuple[str, ...]
+"""What a finding is about, as the host can find it in the project's files: ("model", "blog.post"),
+("field", "blog.post", "author"), ("migration", "blog.0002_tags"), ("operation", "blog.0002_tags", "0", "author"),
+("router", "routers.Router"), ("setting", "DATABASES", "blog_db")."""
 
 
 class Finding(Value):
@@ -21,3 +27,24 @@ class Finding(Value):
     hint: str
     aliases: tuple[str, ...] = ()
     apps: tuple[str, ...] = ()
+    migrations: tuple[MigrationId, ...] = ()
+    """Pending migrations it is about; one that stops, stops only a run that would apply one of them."""
+    subject: Subject = ()
+    file: str | None = None
+    """Where it is: relative to the project's root, or absolute outside of it; None if it is in no file."""
+    line: int | None = None
+    """From 1."""
+    destroys: bool = False
+    """Whether a pending migration loses data or cannot be taken back: what `--fail-on destructive` looks for."""
+
+    @property
+    def place(self) -> str:
+        """File and line as editors and terminals make a link of them; "" if it is in no file."""
+        if self.file is None:
+            return ""
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+    @property
+    def sentence(self) -> str:
+        """The whole of it in one line, but for what to do."""
+        return f"{self.id}: {self.message}" + (f" ({self.place})" if self.place else "")

@@ -94,6 +94,11 @@ class MakeMigrations(Value):
     changes: tuple[Change, ...]
     arguments: tuple[str, ...]
 
+    @property
+    def constraining(self) -> frozenset[MigrationId]:
+        """Migrations to be written that make a foreign key with a constraint, under the names they would get."""
+        return frozenset(identifier for change in self.changes for identifier in change.constraints.values())
+
 
 class MigrationPlan(Value):
     """Every step in the order of the plan, every database with what happens to it, and what to know before."""

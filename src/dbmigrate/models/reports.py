@@ -6,11 +6,11 @@ from typing import Literal, Union
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Value
-from dbmigrate.models.findings import Finding
+from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import Kind, MigrationPlan
 from dbmigrate.models.result import RunResult
 from dbmigrate.models.snapshot import Answer as RouterAnswer
-from dbmigrate.models.snapshot import MigrationId, Project, Receiver, Recorded, Router, Rule, Trouble
+from dbmigrate.models.snapshot import DatabaseState, MigrationId, Project, Receiver, Recorded, Router, Rule, Trouble
 from dbmigrate.models.sql import MigrationSql
 
 
@@ -54,7 +54,7 @@ class DatabaseStatus(Value):
     kind: Kind
     because: str | None
     """Owner of a "same", reason of a "replica"."""
-    state: Literal["ok", "absent", "unreachable", "no-engine"]
+    state: DatabaseState
     error: str | None
     server: str
     name: str
@@ -66,7 +66,9 @@ class DatabaseStatus(Value):
     only_recorded: int
     """How many of `pending` would do nothing there."""
     unknown: int
-    """Recorded there, but not in this code."""
+    """Recorded there after everything that this code knows of their apps."""
+    missing: tuple[str, ...] = ()
+    """Tables that recorded migrations made and that are not there."""
     last_applied: Recorded | None
 
 
@@ -146,6 +148,8 @@ class MakeReport(Value):
 
     type: Literal["make"] = "make"
     migrations: tuple[WrittenMigration, ...]
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with the apps that were written for: foreign keys that cross databases."""
 
 
 class SquashReport(Value):
@@ -161,7 +165,7 @@ class Waited(Value):
     """Whether one database answers."""
 
     alias: str
-    state: Literal["ok", "absent", "unreachable", "no-engine"]
+    state: DatabaseState
     trouble: Trouble | None
     error: str | None
     """Why not, in the driver's words."""
@@ -180,7 +184,69 @@ class WaitReport(Value):
         return tuple(database for database in self.databases if database.state == "unreachable")
 
 
-Answer = Union[PlanReport, RunReport, StatusReport, InfoReport, MakeReport, SquashReport, WaitReport]
+FailOn = Literal["note", "warning", "error", "destructive"]
+"""From which level on a finding fails the command; "destructive" is "error" and what destroys data."""
+
+DRIFT = {"DBM301", "DBM302"}
+"""Checks that find a database and its records, or its records and the code, apart."""
+
+
+class NotRun(Value):
+    """A check that was not run."""
+
+    id: str
+    because: str
+
+
+class NotChecked(Value):
+    """A database that was to be looked at and could not be."""
+
+    alias: str
+    error: str
+
+
+class CheckReport(Value):
+    """The answer of `check`."""
+
+    type: Literal["check"] = "check"
+    project: Project
+    databases: tuple[str, ...]
+    """Aliases that were looked at; with `--offline` those that would be."""
+    findings: tuple[Finding, ...]
+    not_run: tuple[NotRun, ...]
+    not_checked: tuple[NotChecked, ...]
+    pending: dict[str, tuple[MigrationId, ...]] | None
+    """By alias: what `all` would apply there; None if it was not asked."""
+    fail_on: FailOn
+
+    @property
+    def failing(self) -> tuple[Finding, ...]:
+        """The findings that make the command fail."""
+        levels: dict[FailOn, tuple[Level, ...]] = {
+            "note": ("note", "warning", "error"),
+            "warning": ("warning", "error"),
+            "error": ("error",),
+            "destructive": ("error",),
+        }
+        return tuple(
+            finding
+            for finding in self.findings
+            if finding.level in levels[self.fail_on] or (finding.destroys and self.fail_on == "destructive")
+        )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process says to a script: what a person has to mend, before what may mend itself."""
+        ids = {finding.id for finding in self.failing}
+        if ids:
+            drift = ExitCode.DRIFT if ids <= DRIFT else ExitCode.FINDINGS
+            return ExitCode.MODEL_CHANGES if ids == {"DBM101"} else drift
+        if self.not_checked:
+            return ExitCode.UNREACHABLE
+        return ExitCode.PENDING if self.pending and any(self.pending.values()) else ExitCode.OK
+
+
+Answer = Union[PlanReport, RunReport, StatusReport, InfoReport, MakeReport, SquashReport, WaitReport, CheckReport]
 
 
 class ExitReport(Value):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from dbmigrate.models.base import Value
-from dbmigrate.models.snapshot import Trouble
+from dbmigrate.models.snapshot import DatabaseState, Trouble
 
 
 class Reached(Value):
     """Whether one database answers."""
 
-    state: Literal["ok", "absent", "unreachable", "no-engine"]
+    state: DatabaseState
     trouble: Trouble | None
     error: str | None
     """Why not, in the driver's words."""

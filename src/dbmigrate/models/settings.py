@@ -37,6 +37,8 @@ class Settings:
     exclude: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     """Aliases that are migrated one after the other in this order, before the ones not named."""
+    ignore: tuple[str, ...] = ()
+    """Ids of checks whose findings are left out; what stops a run is not left out there."""
     skip_makemigrations: bool = False
     wait: float = 0.0
     """Seconds to wait for databases that do not answer."""

@@ -30,6 +30,11 @@ Trouble = Literal[
 """What keeps a database from answering."""
 
 
+DatabaseState = Literal["ok", "absent", "unreachable", "no-engine", "unasked"]
+"""Whether a database answers. "absent": an SQLite file that is not there yet; the first migration makes it.
+"unasked": nobody tried (`check --offline`)."""
+
+
 class AppModel(Value):
     """A model that has a table of its own: managed, neither proxy nor swapped out."""
 
@@ -105,6 +110,78 @@ class RouterError(Value):
     message: str
 
 
+class Relation(Value):
+    """A foreign key with a constraint whose two models the routers do not always put together.
+
+    A ManyToManyField stands for the foreign keys of its automatic table.
+    """
+
+    model: str
+    """label.model of the model that has the field."""
+    field: str
+    kind: str
+    """Class name of the field, for example "ForeignKey"."""
+    to: str
+    """label.model it points to, a proxy as the model behind it."""
+    is_parent_link: bool
+    """Whether it leads to the parent of a multi-table inheritance."""
+    definition: str | None
+    """The field as it stands in the models file, from its name on; None if it is not written there."""
+
+
+class PlannedRelation(Value):
+    """A foreign key with a constraint that a pending migration makes towards a model that may not be there."""
+
+    model: str
+    field: str
+    to: str
+    answer: Answer
+    """What the routers say of the model that has it, on this alias."""
+    to_answer: Answer
+    """What they say of the model it points to."""
+    operation: str
+    """Number of the operation in its migration, from 0; "2.0" is the first of those inside the third."""
+
+
+class DataOperation(Value):
+    """A RunPython or RunSQL of a pending migration that this alias will see."""
+
+    kind: Literal["RunPython", "RunSQL"]
+    name: str
+    """Name of the function; "" for RunSQL."""
+    answer: Answer
+    has_hints: bool
+    follows_alias: bool
+    """Whether it works on the database that is migrated, whichever that is."""
+    operation: str
+
+
+DangerKind = Literal["drops-table", "drops-column", "drops-data", "irreversible", "rewrites", "locks"]
+
+
+class Danger(Value):
+    """What a pending operation does to data that is there already."""
+
+    kind: DangerKind
+    text: str
+    """The operation in Django's words."""
+    table: str
+    """"" where it is about no table in particular."""
+    rows: int | None
+    """About how many rows the table has, as the catalogue says without counting; None if it does not."""
+    operation: str
+
+
+class MissingTable(Value):
+    """A table that the recorded migrations made and that is not there."""
+
+    model: str
+    """label.model."""
+    table: str
+    migration: MigrationId
+    """The migration that makes it."""
+
+
 class PendingMigration(Value):
     """A migration that is not recorded on an alias (or is to be undone there)."""
 
@@ -117,6 +194,11 @@ class PendingMigration(Value):
     """Its direct dependencies, recorded or not."""
     atomic: bool = True
     backwards: bool = False
+    operations: int = 1
+    """How many of its operations reach this database."""
+    relations: tuple[PlannedRelation, ...] = ()
+    data: tuple[DataOperation, ...] = ()
+    dangers: tuple[Danger, ...] = ()
 
 
 class Recorded(Value):
@@ -139,8 +221,7 @@ class Database(Value):
     port: str
     mirror_of: str | None
     """TEST["MIRROR"], which marks a replica."""
-    state: Literal["ok", "absent", "unreachable", "no-engine"]
-    """"absent": an SQLite file that is not there yet; the first migration makes it."""
+    state: DatabaseState
     trouble: Trouble | None = None
     """What keeps it from answering, as far as the driver's words tell; None if it answers."""
     error: str | None
@@ -161,7 +242,9 @@ class Database(Value):
     unrecorded: tuple[MigrationId, ...] = ()
     """Squashed migrations of which everything they replace is recorded, and they themselves are not yet."""
     unknown: tuple[MigrationId, ...]
-    """Recorded here, but not in this code."""
+    """Recorded here after everything of their app that this code knows: the database is ahead of the code."""
+    leftover: tuple[MigrationId, ...] = ()
+    """Recorded here and gone from the code: of apps that are not installed, or squashed away since."""
     inconsistent: str | None
     """Django's words if a migration is recorded before one it depends on."""
     pending: tuple[PendingMigration, ...]
@@ -174,6 +257,8 @@ class Database(Value):
     """By app label: every installed app."""
     existing: tuple[str, ...]
     """Models (label.model) that nobody has an opinion about here and whose table is already there."""
+    missing: tuple[MissingTable, ...] = ()
+    """Tables of models that are not refused here, in the order of INSTALLED_APPS."""
     unsynced: tuple[str, ...] = ()
     """Models (label.model) of apps without migrations that are not refused here and have no table yet."""
 
@@ -188,6 +273,10 @@ class Change(Value):
     """What Django would have to ask a person; None if nothing."""
     is_writable: bool
     """Whether a file can be made in its migrations folder."""
+    model: str | None = None
+    """The first model (label.model) that is still there and that they are about; None if there is none."""
+    constraints: dict[str, MigrationId] = Field(default_factory=dict)
+    """By label.model.field: the migration that would be written with a constraint for this foreign key."""
     carries: tuple[str, ...]
     """Other apps that makemigrations would write for as well if only this app was named."""
 
@@ -235,6 +324,7 @@ class Snapshot(Value):
     replaced_commands: dict[str, str]
     """Of "migrate" and "makemigrations", those that are not Django's own, with the module that provides them."""
     constance: Constance | None
+    relations: tuple[Relation, ...] = ()
 
     def database(self, alias: str) -> Database | None:
         """Return the database with this alias, or None."""

@@ -152,8 +152,8 @@ class RichRenderer:
         self._plan = plan
         if not is_second:
             self._say(self._symbol("start") + words.heading(plan), "bold")
-            for finding in plan.findings:
-                self._labelled("warning", f"{finding.id}: {finding.message}", "yellow")
+            for finding in words.warnings(plan):
+                self._labelled("warning", finding.sentence, "yellow")
                 self._labelled("   hint", finding.hint, "cyan")
             if plan.selection.make_migrations and plan.selection.is_everything and plan.make is None:
                 self._say("No changes detected")

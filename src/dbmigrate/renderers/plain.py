@@ -117,8 +117,8 @@ class PlainRenderer:
         if is_second:
             return
         self._say(None, words.heading(plan))
-        for finding in plan.findings:
-            self._warn(f"{finding.id}: {finding.message}", finding.hint)
+        for finding in words.warnings(plan):
+            self._warn(finding.sentence, finding.hint)
         if plan.selection.make_migrations and plan.selection.is_everything and plan.make is None:
             self._say(None, "No changes detected")
 

@@ -11,10 +11,11 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from dbmigrate.models.findings import Finding
+from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.reports import (
     Answer,
+    CheckReport,
     DatabaseStatus,
     InfoReport,
     MakeReport,
@@ -38,6 +39,8 @@ MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
 
 CELL_STYLES = {"[X]": "green", "[ ]": "yellow", "(x)": "dim", "": ""}
+
+LEVEL_STYLES: dict[Level, str] = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 STATUS_STYLES: dict[RunStatus, str] = {
     "migrated": "green",
@@ -76,6 +79,8 @@ class Page:
                 self._show_made(report)
             case SquashReport():
                 self._show_squashed(report)
+            case CheckReport():
+                self._show_check(report)
             case WaitReport():
                 self._show_wait(report)
             case RunReport():
@@ -115,7 +120,7 @@ class Page:
     def _show_plan(self, report: PlanReport) -> None:
         plan = report.plan
         self._line(_project_line(report.project), "dim")
-        self._findings(plan.findings)
+        self._findings(words.warnings(plan))
         if plan.make is not None:
             self._title(f"First: {' '.join(plan.make.arguments)}")
             for change in plan.make.changes:
@@ -127,7 +132,7 @@ class Page:
             at_once = f", up to {plan.jobs} databases at once" if plan.jobs > 1 else ""
             self._title(f"{words.plural(len(plan.steps), 'step')}{at_once}")
         for number, step in enumerate(plan.steps, 1):
-            self._show_step(number, step)
+            self._show_step(number, step, [finding for finding in plan.findings if finding.level == "note"])
         if not plan.is_empty:
             self._line()
             self._line(words.cost(plan, report.boot_seconds, report.launcher), "dim")
@@ -147,6 +152,7 @@ class Page:
             self._line("Nothing pending: every database is up to date", "green")
 
     def _show_made(self, report: MakeReport) -> None:
+        self._findings(report.findings)
         for written in report.migrations:
             self._line(f"{written.id} goes to {', '.join(written.aliases) or 'no database'}")
         apps = dict.fromkeys(written.id.split(".", 1)[0] for written in report.migrations)
@@ -159,7 +165,7 @@ class Page:
             "next: commit it and deploy it everywhere; only then delete what it replaces and its `replaces` line"
         )
 
-    def _show_step(self, number: int, step: Step) -> None:
+    def _show_step(self, number: int, step: Step, notes: Sequence[Finding]) -> None:
         only_recorded = sum(not migration.does for migration in step.migrations)
         what = words.reason(step) or words.counts(len(step.migrations), only_recorded)
         after = f" (after {', '.join(step.after)})" if step.after else ""
@@ -167,13 +173,17 @@ class Page:
         self._line(f"     manage.py {' '.join(step.arguments)}", "dim")
         if step.scope is not None:
             self._line("     with one more router, which keeps out what does not belong there", "dim")
-        if len(step.migrations) > MOST_LISTED and self._verbosity < 1:
+        is_short = len(step.migrations) > MOST_LISTED and self._verbosity < 1
+        if is_short:
             apps = Counter(migration.id.split(".", 1)[0] for migration in step.migrations)
             self._line("     " + ", ".join(f"{label} {count}" for label, count in apps.items()) + "  (-v lists them)")
-            return
         for migration in step.migrations:
-            note = " (undone)" if migration.backwards else "" if migration.does else " (only recorded)"
-            self._line(f"     {migration.id}{note}", "" if migration.does else "dim")
+            if not is_short:
+                note = " (undone)" if migration.backwards else "" if migration.does else " (only recorded)"
+                self._line(f"     {migration.id}{note}", "" if migration.does else "dim")
+            for finding in notes:
+                if step.alias in finding.aliases and migration.id in finding.migrations:
+                    self._line(f"       ! {finding.sentence}", LEVEL_STYLES["warning" if finding.destroys else "note"])
 
     def _show_constance(self, plan: MigrationPlan) -> None:
         if plan.constance is None:
@@ -205,7 +215,7 @@ class Page:
     def _show_status(self, report: StatusReport) -> None:
         self._line(_project_line(report.project), "dim")
         self._findings(report.findings)
-        table = self._table("database", "kind", "server", "applied", "pending", "last applied")
+        table = self._table("database", "kind", "server", "applied", "pending", "drift", "last applied")
         for database in report.databases:
             is_up = database.state in ("ok", "absent")
             table.add_row(
@@ -216,6 +226,7 @@ class Page:
                 else Text(f"{database.state}: {database.error or ''}", "red"),
                 Text(str(database.applied) if is_up else "?"),
                 Text(_pending(database), style="yellow" if database.pending else ""),
+                Text(_drift(database) if is_up else "?", style="red" if database.missing or database.unknown else ""),
                 Text(f"{database.last_applied.id} {database.last_applied.at[:19]}" if database.last_applied else ""),
             )
         self._console.print(table)
@@ -230,6 +241,21 @@ class Page:
             table.add_row(Text(f"{row.app}.{row.name}"), *[Text(cell, style=CELL_STYLES[cell]) for cell in cells])
         self._console.print(table)
         self._line("[X] applied   [ ] pending   (x) only recorded, the app does not belong there", "dim")
+
+    def _show_check(self, report: CheckReport) -> None:
+        if self._verbosity >= 0:
+            self._line(_project_line(report.project), "dim")
+        self._findings(report.findings)
+        for alias, migrations in (report.pending or {}).items():
+            if migrations:
+                self._line(f"{alias}: {words.plural(len(migrations), 'migration')} pending: {', '.join(migrations)}")
+        for database in report.not_checked:
+            self._line(f"not checked: database {database.alias} does not answer: {database.error}", "red")
+        if report.not_run:
+            ids = ", ".join(entry.id for entry in report.not_run)
+            self._line(f"not run: {ids}: {report.not_run[0].because}", "dim")
+        if self._verbosity >= 0 or report.exit_code:
+            self._line(words.check_verdict(report), "red" if report.exit_code else "green")
 
     def _show_wait(self, report: WaitReport) -> None:
         for database in report.silent:
@@ -288,7 +314,7 @@ class Page:
 
     def _findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
-            self._line(f"{finding.level}: {finding.id}: {finding.message}", "yellow")
+            self._line(f"{finding.level}: {finding.sentence}", LEVEL_STYLES[finding.level])
             self._line(f"   hint: {finding.hint}")
 
 
@@ -312,6 +338,10 @@ def _pending(database: DatabaseStatus) -> str:
     text = str(database.pending)
     if database.only_recorded:
         text += f" ({database.only_recorded} only recorded)"
-    if database.unknown:
-        text += f", {database.unknown} unknown to this code"
     return text
+
+
+def _drift(database: DatabaseStatus) -> str:
+    parts = [f"{words.plural(len(database.missing), 'table')} missing"] if database.missing else []
+    parts += [f"{database.unknown} unknown to this code"] if database.unknown else []
+    return ", ".join(parts) or "none"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import signal
+from collections import Counter
 from collections.abc import Sequence
 
 from dbmigrate.errors import ExitCode
@@ -18,12 +19,19 @@ from dbmigrate.models.events import (
     StepRetried,
     Stopping,
 )
+from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, SkipReason, Step
+from dbmigrate.models.reports import CheckReport
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 from dbmigrate.models.snapshot import Trouble
 
 EXIT_MEANINGS = {
     ExitCode.OK: "done",
+    ExitCode.PENDING: "migrations are not applied",
+    ExitCode.MODEL_CHANGES: "migrations are missing",
+    ExitCode.DRIFT: "a database and its records, or its records and this code, are apart",
+    ExitCode.FINDINGS: "something would go wrong",
+    ExitCode.UNREACHABLE: "a database could not be asked",
     ExitCode.FAILED: "a step failed, no database moved",
     ExitCode.PARTIAL: "some databases moved, some failed or were not started",
     ExitCode.INTERRUPTED: "interrupted before everything was done",
@@ -66,6 +74,21 @@ def printable(text: str) -> str:
 def plural(count: int, noun: str) -> str:
     """Return "1 migration", "2 migrations"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def warnings(plan: MigrationPlan) -> list[Finding]:
+    """Return what a run says of its plan before it starts; notes are for those who look at the plan."""
+    return [finding for finding in plan.findings if finding.level != "note"]
+
+
+def check_verdict(report: CheckReport) -> str:
+    """Return the last line of `check`."""
+    counted = Counter(finding.level for finding in report.findings)
+    levels: tuple[Level, ...] = ("error", "warning", "note")
+    found = ", ".join(plural(counted[level], level) for level in levels if counted[level])
+    where = plural(len(report.databases), "database")
+    failing = f"; {exit_sentence(report.exit_code)}" if report.exit_code else ""
+    return f"{where} looked at: {found or 'nothing found'}{failing}"
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,53 @@
+"""DBM302: recorded, and unknown to this code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.routing import Routing
+
+MOST_NAMED = 5
+
+
+def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
+    """Yield an error for each database that is ahead of the code, and a note for records of what is gone from it."""
+    for database in snapshot.databases:
+        if not routing.is_migrated(database.alias):
+            continue
+        if database.unknown:
+            yield _finding(
+                database.alias,
+                database.unknown,
+                level="error",
+                problem=f"this code does not know {_names(database.unknown)}: the database is ahead of it",
+                hint="run the code that has them (a deploy that was rolled back leaves this behind), or with that code "
+                f"undo them: dbmigrate run --database {database.alias} --app APP --to MIGRATION",
+            )
+        if database.leftover:
+            yield _finding(
+                database.alias,
+                database.leftover,
+                level="note",
+                problem=f"{_names(database.leftover)} are gone from the code: squashed away, or of apps not installed",
+                hint=f"harmless; Django 4.1 and newer forget them with: manage.py migrate APP --prune "
+                f"--database={database.alias}",
+            )
+
+
+def _finding(alias: str, identifiers: tuple[MigrationId, ...], *, level: str, problem: str, hint: str) -> Finding:
+    return Finding(
+        id="DBM302",
+        level="error" if level == "error" else "note",
+        stops=False,
+        message=f"recorded on {alias}: {problem}",
+        hint=hint,
+        aliases=(alias,),
+        apps=tuple(dict.fromkeys(identifier.split(".", 1)[0] for identifier in identifiers)),
+    )
+
+
+def _names(identifiers: tuple[MigrationId, ...]) -> str:
+    more = len(identifiers) - MOST_NAMED
+    return ", ".join(identifiers[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,65 @@
+"""`dbmigrate check`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dbmigrate.cli.context import session_of
+from dbmigrate.cli.options import global_options
+from dbmigrate.config import Flag
+from dbmigrate.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from dbmigrate.models.reports import FailOn
+
+FAIL_ON = ("note", "warning", "error", "destructive")
+
+
+@click.command("check", short_help="Find what is wrong before a deploy; for CI.")
+@click.option("--select", multiple=True, metavar="IDS", help="Only these checks, with commas between; repeatable.")
+@click.option("--ignore", multiple=True, metavar="IDS", help="Leave these checks out; repeatable.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(FAIL_ON),
+    default="error",
+    show_default=True,
+    help="From which level on to fail; destructive: also where a pending migration destroys data.",
+)
+@click.option("--pending", is_flag=True, help="Also fail, with 10, when migrations are not applied.")
+@click.option("--offline", is_flag=True, help="Ask no database; checks that have to are listed as not run.")
+@global_options
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: FailOn,
+    pending: bool,
+    offline: bool,
+) -> ExitCode:
+    """Find everything that can be known to be wrong with migrations, routers and databases. Nothing is touched.
+
+    Ends with 13 when there are errors, 12 when all of them are drift of a database, 11 when they are models without a
+    migration, 21 when a database could not be asked.
+    """
+    if offline and pending:
+        raise UsageError("--pending has to ask the databases, which --offline forbids", hint="leave one of them out")
+    session = session_of(context)
+    flags = {"ignore": Flag("--ignore", ",".join(ignore))} if ignore else {}
+    with session.open(flags) as (work, renderer):
+        from dbmigrate.checking import Wanted, check
+
+        wanted = Wanted(
+            select=tuple(name.strip().upper() for text in select for name in text.split(",") if name.strip()),
+            ignore=work.settings.ignore,
+            fail_on=fail_on,
+            pending=pending,
+            offline=offline,
+        )
+        report = check(work, wanted)
+        renderer.answer(report)
+        renderer.close(report.exit_code)
+        return report.exit_code

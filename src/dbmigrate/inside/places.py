@@ -1,0 +1,155 @@
+"""The question `locate`: in which file and line of the project something stands, read from its source."""
+
+import ast
+import os
+import sys
+
+from django.apps import apps
+from django.conf import settings
+from django.db.migrations.loader import MigrationLoader
+from django.utils.module_loading import import_string
+
+
+def locate(subjects, root):
+    """Return [file, line] or None for each subject (models.findings.Subject); paths below the root are relative."""
+    sources = _Sources()
+    finders = {
+        "model": _find_model,
+        "field": _find_field,
+        "migration": _find_migration,
+        "operation": _find_operation,
+        "router": _find_router,
+        "setting": _find_setting,
+    }
+    found = []
+    for kind, *names in subjects:
+        file, node = finders[kind](sources, *names)
+        found.append(None if file is None else [_relative(file, root), getattr(node, "lineno", None)])
+    return found
+
+
+def describe_field(model, name):
+    """Return a field as it stands in the models file, from its name on; None if it is not written there."""
+    sources = _Sources()
+    file, node = _field_node(sources, model, name)
+    return None if node is None else ast.get_source_segment(sources.text(file), node)
+
+
+class _Sources:
+    """Source files, each read and parsed once."""
+
+    def __init__(self):
+        self._trees = {}
+
+    def text(self, file):
+        return self._read(file)[0]
+
+    def tree(self, file):
+        return self._read(file)[1]
+
+    def _read(self, file):
+        if file not in self._trees:
+            try:
+                with open(file, encoding="utf-8") as stream:
+                    text = stream.read()
+                self._trees[file] = (text, ast.parse(text))
+            except (OSError, SyntaxError, ValueError):
+                self._trees[file] = ("", ast.Module(body=[], type_ignores=[]))
+        return self._trees[file]
+
+
+def _file_of(module_name):
+    return getattr(sys.modules.get(module_name), "__file__", None)
+
+
+def _find_model(sources, name):
+    model = apps.get_model(name)
+    return _class_node(sources, model._meta.auto_created or model)
+
+
+def _find_field(sources, model_name, name):
+    model = apps.get_model(model_name)
+    file, node = _field_node(sources, model, name)
+    return (file, node) if node is not None else _class_node(sources, model)
+
+
+def _class_node(sources, cls):
+    file = _file_of(cls.__module__)
+    if file is None:
+        return None, None
+    return file, next(
+        (node for node in ast.walk(sources.tree(file)) if isinstance(node, ast.ClassDef) and node.name == cls.__name__),
+        None,
+    )
+
+
+def _field_node(sources, model, name):
+    """Return the assignment of a field, in the model itself or in an abstract model above it."""
+    for cls in model.__mro__:
+        file, body = _class_node(sources, cls)
+        for node in getattr(body, "body", ()):
+            if name in _assigned(node):
+                return file, node
+    return None, None
+
+
+def _assigned(node):
+    """Return the names that a statement assigns."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _find_migration(sources, identifier):
+    label, name = identifier.split(".", 1)
+    package = MigrationLoader.migrations_module(label)[0]
+    file = _file_of("{}.{}".format(package, name))
+    if file is None:
+        return None, None
+    return file, next(
+        (node for node in sources.tree(file).body if isinstance(node, ast.ClassDef) and node.name == "Migration"),
+        None,
+    )
+
+
+def _find_operation(sources, identifier, number, word=""):
+    """Find an operation by its number; with a word, the line inside it where that stands as a text."""
+    file, migration = _find_migration(sources, identifier)
+    node = next(
+        (entry.value for entry in getattr(migration, "body", ()) if "operations" in _assigned(entry)),
+        None,
+    )
+    for index in number.split("."):
+        if isinstance(node, ast.Call):  # SeparateDatabaseAndState: its database operations
+            named = [keyword.value for keyword in node.keywords if keyword.arg == "database_operations"]
+            node = named[0] if named else next(iter(node.args), None)
+        elements = getattr(node, "elts", ())
+        if int(index) >= len(elements):
+            return file, migration
+        node = elements[int(index)]
+    inner = (part for part in ast.walk(node) if isinstance(part, ast.Constant) and part.value == word)
+    return file, next(inner, node)
+
+
+def _find_router(sources, name):
+    try:
+        found = import_string(name)
+    except ImportError:
+        return None, None
+    return _class_node(sources, found) if isinstance(found, type) else (getattr(found, "__file__", None), None)
+
+
+def _find_setting(sources, setting, key):
+    """Find the key of a dictionary in the settings module, else where the setting is assigned."""
+    file = _file_of(getattr(settings, "SETTINGS_MODULE", ""))
+    if file is None:
+        return None, None
+    for node in ast.walk(sources.tree(file)):
+        if setting in _assigned(node):
+            keys = (part for part in ast.walk(node) if isinstance(part, ast.Constant) and part.value == key)
+            return file, next(keys, node)
+    return None, None  # made elsewhere: imported, or computed
+
+
+def _relative(path, root):
+    path, root = os.path.realpath(path), os.path.realpath(root)
+    return os.path.relpath(path, root) if path.startswith(root + os.sep) else path
