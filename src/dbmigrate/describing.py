@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.reports import (
+    Because,
     DatabaseStatus,
+    ExplainedDatabase,
+    ExplainReport,
     InfoReport,
     MigrationStatus,
     RoutedApp,
+    RoutesReport,
     SettingOrigin,
     StatusReport,
     Waited,
@@ -18,10 +22,11 @@ from dbmigrate.models.reports import (
 )
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.models.snapshot import Answer as RouterAnswer
+from dbmigrate.models.snapshot import Database, ModelAnswers, Snapshot
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.redact import Redactor
-from dbmigrate.routing import Routing
+from dbmigrate.routing import DEFAULT_ALIAS, Routing
 from dbmigrate.selecting import is_wanted
 
 
@@ -70,6 +75,43 @@ def describe_info(
         replaced_commands=snapshot.replaced_commands,
         constance=snapshot.constance.label if snapshot.constance is not None else None,
     )
+
+
+def describe_routes(snapshot: Snapshot, routing: Routing) -> RoutesReport:
+    """Return the answers for every app on every database."""
+    return RoutesReport(routes=tuple(_routed_apps(snapshot, routing)))
+
+
+def describe_model(asked: ModelAnswers, snapshot: Snapshot, routing: Routing) -> ExplainReport:
+    """Return where one model belongs, and who says so."""
+    return ExplainReport(
+        model=asked.model,
+        table=asked.table,
+        databases=tuple(_explain(asked, database, routing) for database in snapshot.databases),
+    )
+
+
+def _explain(asked: ModelAnswers, database: Database, routing: Routing) -> ExplainedDatabase:
+    label, name = asked.model.lower().split(".", 1)
+    answers = asked.answers[database.alias]
+    answer: RouterAnswer = "none"
+    for one in answers:
+        if one.answer != "silent" and one.answer != "none":
+            answer = one.answer
+            break
+    place = routing.places[database.alias].get(label)
+    belongs = asked.has_own_table and place is not None and name in place.models
+    because: Because = "routers"
+    if not asked.has_own_table:
+        because = "unmanaged"
+    elif routing.by_rules:
+        because = "rules"
+    elif answer == "none":
+        because = "nobody"
+        if belongs:
+            is_there = f"{label}.{name}" in database.existing
+            because = "default" if database.alias == DEFAULT_ALIAS else "existing" if is_there else "open"
+    return ExplainedDatabase(alias=database.alias, answers=answers, answer=answer, belongs=belongs, because=because)
 
 
 def _databases(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> tuple[DatabaseStatus, ...]:

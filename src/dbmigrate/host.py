@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from dbmigrate.models.plan import PlannedMigration, Scope
     from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.servers import LockState, Reached
-    from dbmigrate.models.snapshot import MigrationId, Snapshot
+    from dbmigrate.models.snapshot import MigrationId, ModelAnswers, Snapshot
     from dbmigrate.models.sql import MigrationSql
+    from dbmigrate.models.verification import VerifiedDatabase
 
 ENTRY = Path(__file__).parent / "inside" / "__main__.py"
 
@@ -179,6 +180,27 @@ class Host:
         answers = self._ask("trace", {"alias": alias, "migration": migration})
         assert isinstance(answers, list)
         return tuple(OperationTrace.model_validate(answer) for answer in answers)
+
+    def explain(self, model: str) -> ModelAnswers | None:
+        """Return what every router says of "label.Model" on every alias; None if there is no such model."""
+        from dbmigrate.models.snapshot import ModelAnswers
+
+        answer = self._ask("explain", {"name": model})
+        return None if answer is None else ModelAnswers.model_validate(answer)
+
+    def verify(
+        self, places: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
+    ) -> tuple[VerifiedDatabase, ...]:
+        """Hold what is recorded against what is there.
+
+        `places`: by alias, by app label: lower-case names of the models that belong there, None for all of them.
+        `repair`: whether to write down the statements that would put it right.
+        """
+        from dbmigrate.models.verification import VerifiedDatabase
+
+        answers = self._ask("verify", {"places": places, "repair": repair})
+        assert isinstance(answers, list)
+        return tuple(VerifiedDatabase.model_validate(self._without_secrets(answer)) for answer in answers)
 
     def find_host(self, alias: str) -> str:
         """Return the host a database is really on; "" for a file or a socket."""

@@ -58,9 +58,24 @@ class MariadbServer:
         self.query({**entry, "NAME": None}, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
         return entry
 
+    def copy_database(self, template: dict[str, Any], entry: dict[str, Any]) -> None:
+        """Fill an empty database with the tables of another, and with its records of migrations."""
+        source = template["NAME"]
+        with closing(self._connect(entry)) as connection, connection.cursor() as cursor:
+            cursor.execute("SET foreign_key_checks = 0")
+            for table in sorted(self.tables(template)):
+                cursor.execute(f"SHOW CREATE TABLE {source}.`{table}`")
+                cursor.execute(cursor.fetchone()[1])
+            cursor.execute(f"INSERT INTO django_migrations SELECT * FROM {source}.django_migrations")
+
     def query(self, entry: dict[str, Any], sql: str) -> list[tuple[Any, ...]]:
         """Run one statement in a database; return its rows, [] if it has none."""
-        connection = pymysql.connect(
+        with closing(self._connect(entry)) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def _connect(self, entry: dict[str, Any]) -> Any:
+        return pymysql.connect(
             host="127.0.0.1",
             port=self.port,
             user=entry["USER"],
@@ -68,9 +83,6 @@ class MariadbServer:
             database=entry["NAME"],
             autocommit=True,
         )
-        with closing(connection), connection.cursor() as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
 
     def tables(self, entry: dict[str, Any]) -> set[str]:
         """Return the tables of a database."""

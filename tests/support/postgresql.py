@@ -22,11 +22,11 @@ class PostgresqlServer:
         """Take the URI of its maintenance database."""
         self._uri = uri
 
-    def create_database(self) -> dict[str, Any]:
-        """Make an empty database and return its entry for DATABASES."""
+    def create_database(self, template: str = "template1") -> dict[str, Any]:
+        """Make a database, empty or a copy of another, and return its entry for DATABASES."""
         name = f"test_{os.getpid()}_{next(_names)}"
         with psycopg.connect(self._uri, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
             info = connection.info
             return {
                 "ENGINE": "django.db.backends.postgresql",

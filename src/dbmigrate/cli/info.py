@@ -6,18 +6,25 @@ import click
 
 from dbmigrate.cli.context import session_of
 from dbmigrate.cli.options import global_options
-from dbmigrate.errors import ExitCode
+from dbmigrate.errors import ExitCode, UsageError
 
 
 @click.command("info", short_help="Show what was found: project, settings, routers, routes.")
+@click.option("--routes", is_flag=True, help="Only what the routers say of every app on every database.")
+@click.option("--explain", metavar="LABEL.MODEL", help="Why one model belongs where it does: each router's own answer.")
 @global_options
 @click.pass_context
-def command(context: click.Context) -> ExitCode:
+def command(context: click.Context, *, routes: bool, explain: str | None) -> ExitCode:
     """Show the project and how it was found, the configuration with its origins, and what belongs where."""
+    if routes and explain:
+        raise UsageError("--routes and --explain are two different answers", hint="leave one of them out")
     session = session_of(context)
     with session.open({}) as (work, renderer):
         from dbmigrate import app
 
-        renderer.answer(app.info(work))
+        if explain is not None:
+            renderer.answer(app.explain(work, explain))
+        else:
+            renderer.answer(app.show_routes(work) if routes else app.info(work))
         renderer.close(ExitCode.OK)
         return ExitCode.OK

@@ -20,7 +20,21 @@ from dbmigrate.cli.signals import Terminated, end_on_signals
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
 
-COMMANDS = ("menu", "all", "run", "plan", "status", "info", "check", "wait", "make", "squash", "reset", "completion")
+COMMANDS = (
+    "menu",
+    "all",
+    "run",
+    "plan",
+    "status",
+    "info",
+    "check",
+    "verify",
+    "wait",
+    "make",
+    "squash",
+    "reset",
+    "completion",
+)
 """In the order of the help; each is a module of this package with a `command`."""
 
 

@@ -6,6 +6,7 @@ from django.db import Error as DatabaseError
 from .dangers import DangerFinder
 from .effects import Effects, strongest_answer
 from .graph import plan_all, plan_to
+from .history import find_inconsistency, find_unknown
 from .missing import find_missing_tables, fold, has_table
 from .reaching import describe_failure
 from .relations import drop_superseded, find_planned_relations
@@ -69,7 +70,7 @@ def _describe_contents(connection, state, disk, routes, rules, routed, target, r
     effects = Effects(disk, routes)
     known = [key for key in loader.applied_migrations if key in loader.disk_migrations]
     recorded = [(row.applied, key) for key, row in loader.recorded.items() if key in loader.disk_migrations]
-    unknown, leftover = _find_unknown(loader)
+    unknown, leftover = find_unknown(loader)
     describer = _MigrationDescriber(connection, loader, effects, tables)
     # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
     pending = describer.describe(plan_all(loader), only_what_stays=connection.vendor == "sqlite" or state == "unasked")
@@ -81,7 +82,7 @@ def _describe_contents(connection, state, disk, routes, rules, routed, target, r
         "unrecorded": sorted(_id(key) for key in known if key not in loader.recorded),
         "unknown": sorted(_id(key) for key in unknown),
         "leftover": sorted(_id(key) for key in leftover),
-        "inconsistent": _find_inconsistency(connection, loader) if state == "ok" else None,
+        "inconsistent": find_inconsistency(connection, loader) if state == "ok" else None,
         "pending": pending,
         "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
         "target_replaced_by": replaced_by,
@@ -102,23 +103,6 @@ def _belongs(alias, label, answer, rules):
     if answer != "none":
         return answer == "yes"
     return alias == rules.get(label, "default")
-
-
-def _find_unknown(loader):
-    """Return (migrations newer than the code, migrations gone from the code) of those that are recorded.
-
-    Newer is what was recorded after all that the code knows of that app; what was squashed away is older.
-    """
-    newest = {}
-    for key, row in loader.recorded.items():
-        if key in loader.disk_migrations:
-            newest[key[0]] = max(newest.get(key[0], 0), row.pk)
-    unknown, leftover = [], []
-    for key, row in loader.recorded.items():
-        if key not in loader.disk_migrations:
-            is_newer = key[0] in loader.migrated_apps and row.pk > newest.get(key[0], 0)
-            (unknown if is_newer else leftover).append(key)
-    return unknown, leftover
 
 
 class _MigrationDescriber:
@@ -183,17 +167,6 @@ class _StateBefore:
 
 def _describe_record(at, key):
     return {"id": _id(key), "at": at.isoformat()}
-
-
-def _find_inconsistency(connection, loader):
-    # Imported here to keep one name for "the loader's own exception" near its only use.
-    from django.db.migrations.exceptions import InconsistentMigrationHistory
-
-    try:
-        loader.check_consistent_history(connection)
-    except InconsistentMigrationHistory as error:
-        return str(error)
-    return None
 
 
 def _undecided_tables(loader, routed):

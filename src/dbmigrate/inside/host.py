@@ -31,7 +31,7 @@ def main():
 
 def _serve(channel, handover, started_at):
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import blockers, emptying, forking, inspection, locks, places, reaching, sql, traces
+    from . import blockers, emptying, forking, inspection, locks, places, reaching, routes, sql, traces, verification
 
     held = locks.Locks()
     forker = forking.Forker(channel, held, handover)
@@ -43,6 +43,8 @@ def _serve(channel, handover, started_at):
         "empty": emptying.empty,
         "reach": reaching.reach,
         "trace": traces.trace,
+        "explain": routes.explain,
+        "verify": verification.verify,
         "lock": held.lock,
         "unlock": held.unlock,
         "why_not_fork": forking.why_not_fork,

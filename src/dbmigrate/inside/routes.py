@@ -3,7 +3,7 @@
 from collections import Counter
 
 from django.apps import apps
-from django.db import router
+from django.db import connections, router
 
 
 def describe_routers():
@@ -58,8 +58,23 @@ class RouteBook:
                 self._remember(entry, alias, app_label, hints, error)
                 return "error"
             if answer is not None:
-                return "yes" if answer else "no"
+                return _word(answer)
         return "none"
+
+    def explain(self, alias, model):
+        """Return what each router says of a model, whatever the others say (models.snapshot.OneAnswer)."""
+        meta = model._meta
+        answers = []
+        for entry in router.routers:
+            method = getattr(entry, "allow_migrate", None)
+            said, error = "silent", None
+            if method is not None:
+                try:
+                    said = _word(method(alias, meta.app_label, model_name=meta.model_name, model=model))
+                except Exception as raised:
+                    said, error = "error", "{}: {}".format(type(raised).__name__, raised)
+            answers.append({"router": _class_name(entry), "answer": said, "error": error})
+        return answers
 
     def _remember(self, entry, alias, app_label, hints, error):
         name = hints.get("model_name")
@@ -71,6 +86,25 @@ class RouteBook:
                 "message": "{}: {}".format(type(error).__name__, error),
             }
         )
+
+
+def explain(name):
+    """Return models.snapshot.ModelAnswers for "label.Model", or None if there is no such model."""
+    try:
+        model = apps.get_model(name)
+    except (LookupError, ValueError):
+        return None
+    book = RouteBook()
+    return {
+        "model": model._meta.label,
+        "table": model._meta.db_table,
+        "has_own_table": has_own_table(model),
+        "answers": {alias: book.explain(alias, model) for alias in connections},
+    }
+
+
+def _word(answer):
+    return "none" if answer is None else "yes" if answer else "no"
 
 
 def app_configs():

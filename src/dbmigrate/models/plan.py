@@ -115,6 +115,10 @@ class MigrationPlan(Value):
     findings: tuple[Finding, ...]
     constance: ConstanceCover | None
 
+    def pending_on(self, alias: str) -> tuple[MigrationId, ...]:
+        """Return the migrations that it applies or undoes on one alias, in their order."""
+        return tuple(migration.id for step in self.steps if step.alias == alias for migration in step.migrations)
+
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write and nothing to run."""

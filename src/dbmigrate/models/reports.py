@@ -10,8 +10,19 @@ from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import Kind, MigrationPlan
 from dbmigrate.models.result import RunResult
 from dbmigrate.models.snapshot import Answer as RouterAnswer
-from dbmigrate.models.snapshot import DatabaseState, MigrationId, Project, Receiver, Recorded, Router, Rule, Trouble
+from dbmigrate.models.snapshot import (
+    DatabaseState,
+    MigrationId,
+    OneAnswer,
+    Project,
+    Receiver,
+    Recorded,
+    Router,
+    Rule,
+    Trouble,
+)
 from dbmigrate.models.sql import MigrationSql
+from dbmigrate.models.verification import VerifiedDatabase
 
 
 class StepSql(Value):
@@ -143,6 +154,41 @@ class WrittenMigration(Value):
     """Databases its app belongs on."""
 
 
+class RoutesReport(Value):
+    """The answer of `info --routes`."""
+
+    type: Literal["routes"] = "routes"
+    routes: tuple[RoutedApp, ...]
+
+
+Because = Literal["routers", "rules", "default", "existing", "open", "nobody", "unmanaged"]
+
+
+class ExplainedDatabase(Value):
+    """Why one model belongs on one database, or does not."""
+
+    alias: str
+    answers: tuple[OneAnswer, ...]
+    """Every router's own answer, in the order of DATABASE_ROUTERS."""
+    answer: RouterAnswer
+    """What follows: the first answer that is not None."""
+    belongs: bool
+    because: Because
+    """"routers" and "rules" say so; "default": nobody has an opinion and this is the default database; "existing":
+    nobody has one and its table is there; "open": the configuration migrates what nobody speaks of; "nobody": nobody
+    has an opinion, and it is not the default database; "unmanaged": it has no table of its own that Django makes."""
+
+
+class ExplainReport(Value):
+    """The answer of `info --explain`."""
+
+    type: Literal["explain"] = "explain"
+    model: str
+    """label.Model."""
+    table: str
+    databases: tuple[ExplainedDatabase, ...]
+
+
 class MakeReport(Value):
     """The answer of `make`."""
 
@@ -246,7 +292,51 @@ class CheckReport(Value):
         return ExitCode.PENDING if self.pending and any(self.pending.values()) else ExitCode.OK
 
 
-Answer = Union[PlanReport, RunReport, StatusReport, InfoReport, MakeReport, SquashReport, WaitReport, CheckReport]
+class Repair(Value):
+    """What would put one thing right: statements for the database first, then commands."""
+
+    alias: str
+    about: str
+    """The migrations or the index."""
+    why: str
+    statements: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+class VerifyReport(Value):
+    """The answer of `verify`."""
+
+    type: Literal["verify"] = "verify"
+    project: Project
+    databases: tuple[VerifiedDatabase, ...]
+    pending: dict[str, tuple[MigrationId, ...]]
+    """By alias: what `all` would apply there."""
+    repairs: tuple[Repair, ...] | None
+    """None if they were not asked for."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process says to a script: what a person has to mend, before what may mend itself."""
+        if any(database.has_drift for database in self.databases):
+            return ExitCode.DRIFT
+        if any(database.error is not None for database in self.databases):
+            return ExitCode.UNREACHABLE
+        return ExitCode.PENDING if any(self.pending.values()) else ExitCode.OK
+
+
+Answer = Union[
+    PlanReport,
+    RunReport,
+    StatusReport,
+    InfoReport,
+    RoutesReport,
+    ExplainReport,
+    MakeReport,
+    SquashReport,
+    WaitReport,
+    CheckReport,
+    VerifyReport,
+]
 
 
 class ExitReport(Value):

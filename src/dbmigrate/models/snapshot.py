@@ -100,6 +100,28 @@ class AppRoute(Value):
         return self.models.get(model, self.answer)
 
 
+class OneAnswer(Value):
+    """What one router says of one model on one alias, whatever the others say."""
+
+    router: str
+    """Dotted path of its class."""
+    answer: Literal["yes", "no", "none", "error", "silent"]
+    """"silent": it has no allow_migrate."""
+    error: str | None
+
+
+class ModelAnswers(Value):
+    """What every router says of one model on every alias: the host's answer to `explain`."""
+
+    model: str
+    """label.Model, as the class is named."""
+    table: str
+    has_own_table: bool
+    """Whether migrate would make a table for it: managed, neither proxy nor swapped out."""
+    answers: dict[str, tuple[OneAnswer, ...]]
+    """By alias, in the order of DATABASE_ROUTERS."""
+
+
 class RouterError(Value):
     """A router that raised when it was asked."""
 

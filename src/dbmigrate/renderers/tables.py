@@ -17,21 +17,26 @@ from dbmigrate.models.reports import (
     Answer,
     CheckReport,
     DatabaseStatus,
+    ExplainReport,
     InfoReport,
     MakeReport,
     MigrationStatus,
     PlanReport,
+    Repair,
     RoutedApp,
+    RoutesReport,
     RunReport,
     SettingOrigin,
     SquashReport,
     StatusReport,
     StepSql,
+    VerifyReport,
     WaitReport,
 )
 from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.result import RunResult
 from dbmigrate.models.snapshot import Project
+from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
 from dbmigrate.renderers.graphs import GRAPHS
 
@@ -79,8 +84,14 @@ class Page:
                 self._show_made(report)
             case SquashReport():
                 self._show_squashed(report)
+            case RoutesReport():
+                self._routes(report.routes)
+            case ExplainReport():
+                self._show_explained(report)
             case CheckReport():
                 self._show_check(report)
+            case VerifyReport():
+                self._show_verified(report)
             case WaitReport():
                 self._show_wait(report)
             case RunReport():
@@ -257,6 +268,53 @@ class Page:
         if self._verbosity >= 0 or report.exit_code:
             self._line(words.check_verdict(report), "red" if report.exit_code else "green")
 
+    def _show_verified(self, report: VerifyReport) -> None:
+        if self._verbosity >= 0:
+            self._line(_project_line(report.project), "dim")
+            table = self._table("database", "recorded and there", "not routed here", "pending", "drift")
+            for database in report.databases:
+                is_known = database.error is None and database.inconsistent is None
+                drift = words.drift(database)
+                table.add_row(
+                    Text(database.alias),
+                    Text(str(database.count("there")) if is_known else "?"),
+                    Text(str(database.count("not-here")) if is_known else "?"),
+                    Text(str(len(report.pending[database.alias])) if is_known else "?"),
+                    Text(drift, style="red" if database.error or database.has_drift else "green"),
+                )
+            self._console.print(table)
+        for database in report.databases:
+            self._show_verified_database(database)
+        if report.repairs is not None:
+            self._show_repairs(report.repairs)
+        if self._verbosity >= 0 or report.exit_code:
+            self._line(words.verify_verdict(report), "red" if report.exit_code else "green")
+
+    def _show_verified_database(self, database: VerifiedDatabase) -> None:
+        if database.error is not None:
+            self._line(f"not checked: database {database.alias} does not answer: {database.error}", "red")
+        for sentence in words.drift_sentences(database):
+            self._line(f"{database.alias}: {sentence}", "red")
+        if self._verbosity > 0:
+            for migration in database.migrations:
+                if migration.outcome == "pending-not-here":
+                    continue  # every other app of the project
+                self._line(f"{database.alias}: {migration.id}: {words.OUTCOMES[migration.outcome]}", "dim")
+            for record in database.leftover:
+                self._line(f"{database.alias}: {record.id}: recorded, and gone from the code (harmless)", "dim")
+
+    def _show_repairs(self, repairs: Sequence[Repair]) -> None:
+        for repair in repairs:
+            self._title(f"{repair.alias}, {repair.about}: {repair.why}")
+            if repair.statements:
+                self._line(f"-- in: manage.py dbshell --database {repair.alias}", "dim")
+            for statement in repair.statements:
+                self._statement(statement)
+            for command in repair.commands:
+                self._line(f"$ {command}")
+        if repairs:
+            self._line()
+
     def _show_wait(self, report: WaitReport) -> None:
         for database in report.silent:
             assert database.trouble is not None
@@ -295,6 +353,16 @@ class Page:
         if report.constance is not None:
             self._line(f"constance keeps its values in a database: app {report.constance}")
 
+    def _show_explained(self, report: ExplainReport) -> None:
+        self._line(f"{report.model} (table {report.table}): where does it belong?", "bold")
+        for database in report.databases:
+            self._title(f"{database.alias}: {words.belonging(database)}")
+            for answer in database.answers:
+                error = f": {answer.error}" if answer.error is not None else ""
+                self._line(f"  {answer.router}: {words.ROUTER_WORDS[answer.answer]}{error}")
+            if not database.answers:
+                self._line("  there is no router")
+
     def _origins(self, rows: Sequence[SettingOrigin]) -> None:
         for row in rows:
             value = ", ".join(row.value) if isinstance(row.value, tuple) else row.value
@@ -309,8 +377,10 @@ class Page:
             answers = [route.answers[alias] + ("*" if alias in route.split else "") for alias in aliases]
             table.add_row(Text(route.label), Text(belongs), *[Text(answer) for answer in answers])
         self._console.print(table)
-        if any(route.split for route in routes):
-            self._line("* some of its models are answered otherwise", "dim")
+        for route in routes:
+            for alias, models in route.split.items():
+                said = ", ".join(f"{model} {answer}" for model, answer in models.items())
+                self._line(f"* {route.label} on {alias}: {said}", "dim")
 
     def _findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:

@@ -21,9 +21,10 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, SkipReason, Step
-from dbmigrate.models.reports import CheckReport
+from dbmigrate.models.reports import CheckReport, ExplainedDatabase, VerifyReport
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 from dbmigrate.models.snapshot import Trouble
+from dbmigrate.models.verification import Outcome, Part, VerifiedDatabase
 
 EXIT_MEANINGS = {
     ExitCode.OK: "done",
@@ -79,6 +80,96 @@ def plural(count: int, noun: str) -> str:
 def warnings(plan: MigrationPlan) -> list[Finding]:
     """Return what a run says of its plan before it starts; notes are for those who look at the plan."""
     return [finding for finding in plan.findings if finding.level != "note"]
+
+
+OUTCOMES: dict[Outcome, str] = {
+    "there": "recorded and there",
+    "not-here": "recorded, not routed here",
+    "pending": "pending",
+    "pending-not-here": "not recorded, not routed here",
+    "faked": "recorded, and nothing of it is there",
+    "missing": "recorded, and a part of it is missing",
+    "unrecorded": "all of it is there, and it is not recorded",
+    "half-applied": "half applied: a part of it is there, and it is not recorded",
+}
+
+
+def part(found: Part) -> str:
+    """Return for example "column blog_post.slug"."""
+    if found.kind == "table":
+        return f"table {found.table}" + (" (there is a view of that name)" if found.is_view else "")
+    if found.kind == "column":
+        return f"column {found.table}.{found.name}"
+    names = {"unique": "unique constraint", "foreign key": "foreign key"}
+    return f"{names.get(found.kind, found.kind)} {found.name} of {found.table}"
+
+
+def drift(database: VerifiedDatabase) -> str:
+    """Return what is apart on one database in a few words."""
+    if database.error is not None:
+        return "not checked"
+    if database.inconsistent is not None:
+        return "inconsistent history"
+    parts = [plural(len(database.drift), "migration")] if database.drift else []
+    parts += [f"{len(database.unknown)} unknown to this code"] if database.unknown else []
+    parts += [f"{len(database.invalid_indexes)} invalid index"] if database.invalid_indexes else []
+    return ", ".join(parts) or "none"
+
+
+def drift_sentences(database: VerifiedDatabase) -> list[str]:
+    """Return a sentence for everything on one database that is not as it is recorded."""
+    said = [] if database.inconsistent is None else [f"the history is inconsistent: {database.inconsistent}"]
+    for migration in database.drift:
+        sentence = f"{migration.id}: {OUTCOMES[migration.outcome]}"
+        if migration.missing:
+            sentence += f"; missing: {', '.join(map(part, migration.missing))}"
+        if migration.there:
+            sentence += f"; there: {', '.join(map(part, migration.there))}"
+        said.append(sentence)
+    said += [
+        f"index {index.name} of {index.table} is invalid: building it concurrently failed, and it is not used"
+        for index in database.invalid_indexes
+    ]
+    said += [
+        f"{record.id}: recorded {record.at[:19]}, and unknown to this code: the code that should run here has it"
+        for record in database.unknown
+    ]
+    return said
+
+
+def verify_verdict(report: VerifyReport) -> str:
+    """Return the last line of `verify`."""
+    looked_at = sum(database.error is None for database in report.databases)
+    where = f"{plural(looked_at, 'database')} looked at"
+    if not report.exit_code:
+        return f"{where}: everything that is recorded is there, and nothing is pending"
+    hint = ""
+    if report.exit_code is ExitCode.DRIFT and report.repairs is None:
+        hint = "; what would put it right: dbmigrate verify --repair"
+    return f"{where}; {exit_sentence(report.exit_code)}{hint}"
+
+
+ROUTER_WORDS = {
+    "yes": "True",
+    "no": "False",
+    "none": "None (no opinion)",
+    "error": "raised",
+    "silent": "has no allow_migrate",
+}
+
+
+def belonging(database: ExplainedDatabase) -> str:
+    """Return whether a model belongs on a database, and why."""
+    why = {
+        "routers": "a router raised" if database.answer == "error" else "the first answer that is not None counts",
+        "rules": "no router has an allow_migrate, so the routing rules count",
+        "default": "no router has an opinion, and it is the default database",
+        "existing": "no router has an opinion, and its table is there already",
+        "open": 'no router has an opinion, and the configuration says open = "migrate"',
+        "nobody": "no router has an opinion, and it is not the default database",
+        "unmanaged": "it has no table of its own that Django makes",
+    }[database.because]
+    return f"{'it belongs here' if database.belongs else 'it does not belong here'}: {why}"
 
 
 def check_verdict(report: CheckReport) -> str:

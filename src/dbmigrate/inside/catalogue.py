@@ -1,0 +1,71 @@
+"""What a database's catalogue holds: tables, columns, indexes and constraints, through Django's introspection."""
+
+
+class Catalogue:
+    """One database as it is; each table is looked at once, and only when it is asked about."""
+
+    def __init__(self, connection):
+        """List the tables and views; names are compared without their case, which some servers change."""
+        self._connection = connection
+        self._kinds = {}
+        with connection.cursor() as cursor:
+            for table in connection.introspection.get_table_list(cursor):
+                self._kinds[table.name.casefold()] = (table.name, table.type)
+        self._columns = {}
+        self._constraints = {}
+
+    def has_table(self, table):
+        """Whether there is a table (not a view) of this name."""
+        return self._kinds.get(table.casefold(), ("", ""))[1] in ("t", "p")
+
+    def has_view(self, table):
+        """Whether there is a view of this name."""
+        return self._kinds.get(table.casefold(), ("", ""))[1] == "v"
+
+    def has_column(self, table, column):
+        """Whether the table is there and has this column."""
+        return self.has_table(table) and column.casefold() in self._columns_of(table)
+
+    def has_name(self, table, name):
+        """Whether the table is there and has an index or a constraint of this name."""
+        return self.has_table(table) and name.casefold() in self._constraints_of(table)
+
+    def has_on(self, table, columns, *kinds):
+        """Whether one of its constraints is of one of these kinds and on just these columns, in any order.
+
+        kinds: keys of what Django's get_constraints returns ("unique", "primary_key", "foreign_key", "index").
+        """
+        wanted = sorted(column.casefold() for column in columns)
+        return self.has_table(table) and any(
+            any(found[kind] for kind in kinds)
+            and sorted(column.casefold() for column in found["columns"] or ()) == wanted
+            for found in self._constraints_of(table).values()
+        )
+
+    def invalid_indexes(self):
+        """Return [(index, table)] of the indexes that PostgreSQL has marked as not valid, and so does not use."""
+        if self._connection.vendor != "postgresql":
+            return []
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT i.relname, t.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid"
+                " JOIN pg_class t ON t.oid = x.indrelid"
+                " WHERE NOT x.indisvalid AND t.relkind = 'r' AND pg_table_is_visible(t.oid) ORDER BY 2, 1"
+            )
+            return cursor.fetchall()
+
+    def _columns_of(self, table):
+        name = self._kinds[table.casefold()][0]
+        if name not in self._columns:
+            with self._connection.cursor() as cursor:
+                rows = self._connection.introspection.get_table_description(cursor, name)
+            self._columns[name] = {row.name.casefold() for row in rows}
+        return self._columns[name]
+
+    def _constraints_of(self, table):
+        name = self._kinds[table.casefold()][0]
+        if name not in self._constraints:
+            with self._connection.cursor() as cursor:
+                found = self._connection.introspection.get_constraints(cursor, name)
+            self._constraints[name] = {key.casefold(): value for key, value in found.items()}
+        return self._constraints[name]

@@ -1,0 +1,29 @@
+"""What the records of one database say of themselves, and against the code."""
+
+from django.db.migrations.exceptions import InconsistentMigrationHistory
+
+
+def find_inconsistency(connection, loader):
+    """Return Django's words if a migration is recorded before one that it depends on, else None."""
+    try:
+        loader.check_consistent_history(connection)
+    except InconsistentMigrationHistory as error:
+        return str(error)
+    return None
+
+
+def find_unknown(loader):
+    """Return (migrations newer than the code, migrations gone from the code) of those that are recorded.
+
+    Newer is what was recorded after all that the code knows of that app; what was squashed away is older.
+    """
+    newest = {}
+    for key, row in loader.recorded.items():
+        if key in loader.disk_migrations:
+            newest[key[0]] = max(newest.get(key[0], 0), row.pk)
+    unknown, leftover = [], []
+    for key, row in loader.recorded.items():
+        if key not in loader.disk_migrations:
+            is_newer = key[0] in loader.migrated_apps and row.pk > newest.get(key[0], 0)
+            (unknown if is_newer else leftover).append(key)
+    return unknown, leftover

@@ -1,0 +1,178 @@
+"""What migrations make of a database: the tables, columns, indexes and constraints that a state of the project means.
+
+Read from the states of the models, which are not rendered: rendering hundreds of models costs more than all the rest.
+"""
+
+from collections import namedtuple
+
+from django.conf import settings
+from django.db import migrations, models
+from django.db.backends.utils import truncate_name
+from django.db.migrations.state import ProjectState
+
+Part = namedtuple("Part", "kind table name columns model source")
+"""Something that the catalogue should show.
+
+kind: "table", "column", "index", "constraint", "unique" or "foreign key"; name: "" for what is known by its columns
+alone; model: (app label, lower-case name); source: what in the model it comes from ("field", name), ("index", name),
+("constraint", name), ("unique_together", fields), ("index_together", fields) or ("model", "").
+"""
+
+
+class SchemaWalk:
+    """Goes through migrations in order and knows, after each operation, what should be there and who made it."""
+
+    def __init__(self, connection, loader):
+        """Start from nothing."""
+        self._connection = connection
+        self.state = ProjectState(real_apps=loader.unmigrated_apps)
+        self.makers = {}
+        """{Part: id of the migration that made it}."""
+        self._parts = {}
+
+    def apply(self, migration):
+        """Go on by one migration."""
+        for operation in migration.operations:
+            self.step(migration, operation)
+
+    def step(self, migration, operation):
+        """Go on by one operation; return (parts it adds, parts it takes away)."""
+        label = migration.app_label
+        touched = _touched(operation, label)
+        before = {part: self.makers[part] for key in touched for part in self._parts.get(key, ())}
+        operation.state_forwards(label, self.state)
+        after = {}
+        for key in touched:
+            self._parts[key] = self._parts_of(key)
+            after.update(dict.fromkeys(self._parts[key]))
+        renamed = {(part.kind, part.name, part.columns): maker for part, maker in before.items()}
+        identifier = "{}.{}".format(label, migration.name)
+        for part in before:
+            del self.makers[part]
+        for part in after:
+            # A table that gets another name keeps its columns, and who made them.
+            known = before.get(part) or (
+                renamed.get((part.kind, part.name, part.columns)) if part.kind != "table" else None
+            )
+            self.makers[part] = known or identifier
+        return [part for part in after if part not in before], [part for part in before if part not in after]
+
+    def _parts_of(self, key):
+        state = self.state.models.get(key)
+        if state is None or not _has_table(state):
+            return []
+        return list(_Parts(self._connection, key, state).find())
+
+
+def _has_table(state):
+    options = state.options
+    swapped_for = getattr(settings, options.get("swappable") or "", None)
+    is_swapped = swapped_for and swapped_for.lower() != "{}.{}".format(state.app_label, state.name_lower)
+    return options.get("managed", True) and not options.get("proxy") and not options.get("abstract") and not is_swapped
+
+
+def _touched(operation, label):
+    """Return the keys of the models that an operation changes."""
+    if isinstance(operation, migrations.SeparateDatabaseAndState):
+        return {key for inner in operation.state_operations for key in _touched(inner, label)}
+    names = (
+        getattr(operation, attribute, None)
+        for attribute in ("name_lower", "model_name_lower", "old_name_lower", "new_name_lower", "model_name")
+    )
+    return {(label, name.lower()) for name in names if isinstance(name, str)}
+
+
+class _Parts:
+    """The parts of one model."""
+
+    def __init__(self, connection, key, state):
+        self._connection = connection
+        self._features = connection.features
+        self._key = key
+        self._state = state
+        self._fields = dict(state.fields)
+        self.table = self._truncate(state.options.get("db_table") or "{}_{}".format(key[0], key[1]))
+
+    def find(self):
+        """Yield every part, the table first."""
+        if '"."' in self.table:
+            return  # in a schema of its own, which Django's introspection does not look into
+        yield self._part("table", source=("model", ""))
+        for name, field in self._fields.items():
+            yield from self._of_field(name, field)
+        options = self._state.options
+        for index in options.get("indexes", ()):
+            if self._is_supported(index):
+                yield self._part("index", index.name, source=("index", index.name))
+        for constraint in options.get("constraints", ()):
+            if self._is_supported(constraint):
+                yield self._part("constraint", constraint.name, source=("constraint", constraint.name))
+        for kind, option in (("unique", "unique_together"), ("index", "index_together")):
+            for fields in options.get(option) or ():
+                columns = [self._column(name) for name in fields]
+                if all(columns):
+                    yield self._part(kind, columns=columns, source=(option, tuple(fields)))
+
+    def _of_field(self, name, field):
+        source = ("field", name)
+        if isinstance(field, models.ManyToManyField):
+            if not field.remote_field.through:
+                table = field.db_table or "{}_{}".format(self.table.strip('"'), name)
+                yield Part("table", self._truncate(table), "", (), self._key, source)
+            return
+        column = self._column(name)
+        if column is None:
+            return
+        yield self._part("column", column, source=source)
+        is_key = isinstance(field, models.ForeignKey)
+        if field.primary_key:
+            return
+        if field.unique:
+            yield self._part("unique", columns=[column], source=source)
+        elif field.db_index and not (is_key and self._connection.vendor == "mysql") and not self._is_limited(field):
+            yield self._part("index", columns=[column], source=source)
+        if is_key and field.db_constraint and self._features.supports_foreign_keys:
+            yield self._part("foreign key", columns=[column], source=source)
+
+    def _part(self, kind, name="", columns=(), source=None):
+        return Part(kind, self.table, name, tuple(columns), self._key, source)
+
+    def _column(self, name):
+        """Return the column of a field, or None if it has none (a relation over several, a composite key)."""
+        field = self._fields.get(name)
+        if field is None or isinstance(field, models.ManyToManyField) or type(field).__name__ == "CompositePrimaryKey":
+            return None
+        if isinstance(field, models.ForeignKey):
+            return field.db_column or "{}_id".format(name)
+        if field.is_relation or field.db_type(self._connection) is None:
+            return None
+        return field.db_column or name
+
+    def _is_limited(self, field):
+        """Whether MySQL cannot index such a column, so that Django makes no index."""
+        limited = getattr(self._connection, "_limited_data_types", ())
+        return bool(limited) and not field.is_relation and field.db_type(self._connection) in limited
+
+    def _is_supported(self, index_or_constraint):
+        """Whether Django makes it on this database; what a server cannot do it leaves out, with a warning at most."""
+        features = self._features
+        wants = {
+            "condition": "supports_partial_indexes",
+            "include": "supports_covering_indexes",
+            "expressions": "supports_expression_indexes",
+            "deferrable": "supports_deferrable_unique_constraints",
+        }
+        if getattr(index_or_constraint, "nulls_distinct", None) is not None and not getattr(
+            features, "supports_nulls_distinct_unique_constraints", False
+        ):
+            return False
+        if isinstance(index_or_constraint, models.CheckConstraint):
+            return features.supports_table_check_constraints and features.can_introspect_check_constraints
+        return all(
+            getattr(features, feature)
+            for attribute, feature in wants.items()
+            if getattr(index_or_constraint, attribute, None)
+        )
+
+    def _truncate(self, name):
+        return truncate_name(name, self._connection.ops.max_name_length())

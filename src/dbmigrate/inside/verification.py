@@ -1,0 +1,187 @@
+"""The question `verify`: what is recorded, what belongs here, and what the catalogue really holds, side by side."""
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error as DatabaseError
+from django.db import connections, migrations
+
+from .catalogue import Catalogue
+from .effects import Effects
+from .graph import Disk, plan_all
+from .history import find_inconsistency, find_unknown
+from .reaching import describe_failure, open_connections
+from .repairs import write_repair
+from .routes import RouteBook
+from .schema import SchemaWalk
+
+
+def verify(places, repair):
+    """Return models.verification.VerifiedDatabase for each alias; nothing is written anywhere.
+
+    `places`: {alias: {app label: lower-case model names that belong there, or None for all}}. `repair`: whether to
+    write down the statements that would put it right.
+    """
+    disk = Disk()
+    routes = RouteBook()
+    try:
+        reached = open_connections(list(places))
+        return [_describe(connections[alias], reached[alias], disk, routes, places[alias], repair) for alias in places]
+    finally:
+        connections.close_all()
+
+
+def _describe(connection, reached, disk, routes, place, repair):
+    described = {
+        "alias": connection.alias,
+        "error": reached["error"],
+        "inconsistent": None,
+        "migrations": [],
+        "invalid_indexes": [],
+        "unknown": [],
+        "leftover": [],
+    }
+    if reached["state"] not in ("ok", "absent"):
+        return described
+    try:
+        is_there = reached["state"] == "ok"
+        loader = disk.for_connection(connection if is_there else None)
+        described["inconsistent"] = find_inconsistency(connection, loader) if is_there else None
+        if described["inconsistent"] is None:
+            catalogue = Catalogue(connection) if is_there else None
+            verifier = _Verifier(connection, loader, Effects(disk, routes), place, catalogue, repair)
+            described["migrations"] = verifier.describe()
+            described["invalid_indexes"] = [
+                {"name": name, "table": table} for name, table in (catalogue.invalid_indexes() if is_there else [])
+            ]
+        unknown, leftover = find_unknown(loader)
+        described["unknown"] = [_record(loader, key) for key in sorted(unknown)]
+        described["leftover"] = [_record(loader, key) for key in sorted(leftover)]
+    except (DatabaseError, ImproperlyConfigured, OSError) as error:
+        described.update({"error": describe_failure(error)["error"]})
+    finally:
+        connection.close()
+    return described
+
+
+def _record(loader, key):
+    return {"id": "{}.{}".format(*key), "at": loader.recorded[key].applied.isoformat()}
+
+
+class _Verifier:
+    """Holds one database against its records."""
+
+    def __init__(self, connection, loader, effects, place, catalogue, repair):
+        self._connection = connection
+        self._loader = loader
+        self._effects = effects
+        self._place = place
+        self._catalogue = catalogue
+        self._repair = repair
+        self._walk = SchemaWalk(connection, loader)
+
+    def describe(self):
+        """Return models.verification.VerifiedMigration for every migration, the recorded ones first."""
+        recorded = self._recorded()
+        for migration in recorded:
+            self._walk.apply(migration)
+        made = {}
+        for part, maker in self._walk.makers.items():
+            if self._belongs(part.model):
+                made.setdefault(maker, []).append(part)
+        described = [self._describe_recorded(migration, made.get(_id(migration), [])) for migration in recorded]
+        return described + [self._describe_pending(migration) for migration, _ in plan_all(self._loader)]
+
+    def _recorded(self):
+        graph = self._loader.graph
+        ordered = {}
+        for key in self._loader.applied_migrations:
+            if key in graph.nodes:
+                for parent in graph.forwards_plan(key):
+                    ordered.setdefault(parent)
+        return [graph.nodes[key] for key in ordered if key in self._loader.applied_migrations]
+
+    def _describe_recorded(self, migration, parts):
+        there = [part for part in parts if self._is_there(part)]
+        missing = [part for part in parts if part not in there]
+        if not missing:
+            outcome = "there" if self._reaches(migration) else "not-here"
+        elif there:
+            outcome = "missing"
+        else:
+            outcome = "faked"
+        row = self._loader.recorded.get((migration.app_label, migration.name))
+        return self._row(migration, outcome, there, missing, recorded_at=row and row.applied.isoformat())
+
+    def _describe_pending(self, migration):
+        there, missing = [], []
+        for operation in migration.operations:
+            added, removed = self._walk.step(migration, operation)
+            if isinstance(operation, migrations.SeparateDatabaseAndState):
+                continue  # what its state says may be there already, and on purpose
+            for part in added:
+                if self._belongs(part.model):
+                    (there if self._is_there(part) else missing).append(part)
+            for part in removed:
+                # What a table that is not there lacks says nothing.
+                if self._belongs(part.model) and part.kind == "column" and self._has_table(part.table):
+                    (missing if self._is_there(part) else there).append(part)
+        outcome = "pending" if not there else "half-applied" if missing else "unrecorded"
+        if outcome == "pending" and not self._reaches(migration):
+            outcome = "pending-not-here"
+        return self._row(migration, outcome, there, missing if there else [], recorded_at=None)
+
+    def _row(self, migration, outcome, there, missing, recorded_at):
+        tables = {part.table for part in missing if part.kind == "table"}
+        named = [part for part in missing if part.kind == "table" or part.table not in tables]
+        is_mendable = self._repair and outcome in ("faked", "missing", "half-applied")
+        return {
+            "id": _id(migration),
+            "outcome": outcome,
+            "recorded_at": recorded_at,
+            "there": [self._describe_part(part) for part in there] if outcome in ("half-applied", "unrecorded") else [],
+            "missing": [self._describe_part(part) for part in named],
+            "statements": write_repair(self._connection, self._catalogue, self._walk.state, named)
+            if is_mendable
+            else [],
+        }
+
+    def _describe_part(self, part):
+        return {
+            "kind": part.kind,
+            "table": part.table,
+            "name": part.name or ", ".join(part.columns),
+            "is_view": part.kind == "table" and self._catalogue is not None and self._catalogue.has_view(part.table),
+        }
+
+    def _belongs(self, key):
+        label, name = key
+        if label not in self._place:
+            return False
+        names = self._place[label]
+        return names is None or name in names
+
+    def _reaches(self, migration):
+        return migration.app_label in self._place and bool(self._effects.reaching(self._connection, migration))
+
+    def _has_table(self, table):
+        return self._catalogue is not None and self._catalogue.has_table(table)
+
+    def _is_there(self, part):
+        catalogue = self._catalogue
+        if catalogue is None:
+            return False
+        if part.kind == "table":
+            return catalogue.has_table(part.table)
+        if part.kind == "column":
+            return catalogue.has_column(part.table, part.name)
+        if part.name:
+            return catalogue.has_name(part.table, part.name)
+        kinds = {
+            "unique": ("unique", "primary_key"),
+            "index": ("index", "unique", "primary_key"),
+            "foreign key": ("foreign_key",),
+        }[part.kind]
+        return catalogue.has_on(part.table, part.columns, *kinds)
+
+
+def _id(migration):
+    return "{}.{}".format(migration.app_label, migration.name)

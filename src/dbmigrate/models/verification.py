@@ -1,0 +1,79 @@
+"""What is recorded, what belongs on a database, and what its catalogue holds: the host's answer to `verify`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dbmigrate.models.base import Value
+from dbmigrate.models.snapshot import MigrationId, Recorded
+
+Outcome = Literal["there", "not-here", "pending", "pending-not-here", "faked", "missing", "unrecorded", "half-applied"]
+"""Recorded: "there" (all that it made and that still counts is there), "not-here" (the routers put nothing of it here),
+"faked" (nothing of it is there), "missing" (something of it is not). Not recorded: "pending", "pending-not-here",
+"unrecorded" (all of it is there), "half-applied" (some of it is)."""
+
+DRIFT: tuple[Outcome, ...] = ("faked", "missing", "unrecorded", "half-applied")
+
+
+class Part(Value):
+    """A table, column, index or constraint."""
+
+    kind: Literal["table", "column", "index", "constraint", "unique", "foreign key"]
+    table: str
+    name: str
+    """Its name; of what has none that Django knows, its columns; "" for a table."""
+    is_view: bool
+    """Whether there is a view where the table should be."""
+
+
+class VerifiedMigration(Value):
+    """One migration on one database."""
+
+    id: MigrationId
+    outcome: Outcome
+    recorded_at: str | None
+    """ISO 8601; None if it is not recorded."""
+    there: tuple[Part, ...]
+    """Of a migration that is not recorded: what of it is there."""
+    missing: tuple[Part, ...]
+    """What of it is not; what a missing table would have is not listed again."""
+    statements: tuple[str, ...]
+    """With `--repair`: what would make the missing parts of a migration that is partly there."""
+
+
+class InvalidIndex(Value):
+    """An index that PostgreSQL does not use: building it concurrently failed."""
+
+    name: str
+    table: str
+
+
+class VerifiedDatabase(Value):
+    """One database, held against its records."""
+
+    alias: str
+    error: str | None
+    """Why it could not be looked at, in the driver's words."""
+    inconsistent: str | None
+    """Django's words if a migration is recorded before one it depends on; then nothing else is looked at."""
+    migrations: tuple[VerifiedMigration, ...]
+    """The recorded ones first, in the order of their dependencies, then the others."""
+    invalid_indexes: tuple[InvalidIndex, ...]
+    unknown: tuple[Recorded, ...]
+    """Newer than this code."""
+    leftover: tuple[Recorded, ...]
+    """Gone from the code: harmless."""
+
+    @property
+    def drift(self) -> tuple[VerifiedMigration, ...]:
+        """The migrations of which records and catalogue say different things."""
+        return tuple(migration for migration in self.migrations if migration.outcome in DRIFT)
+
+    @property
+    def has_drift(self) -> bool:
+        """Whether anything is not as it is recorded."""
+        return bool(self.drift or self.invalid_indexes or self.unknown or self.inconsistent is not None)
+
+    def count(self, *outcomes: Outcome) -> int:
+        """Return how many migrations are so."""
+        return sum(migration.outcome in outcomes for migration in self.migrations)

@@ -1,0 +1,79 @@
+"""From what `verify` found to what would put it right: statements and commands to be read, never run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dbmigrate.models.reports import Repair
+from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.verification import VerifiedDatabase, VerifiedMigration
+
+
+def find_repairs(snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Repair]:
+    """Yield what would put one database right, in the order in which it is to be done."""
+    taken_back: set[str] = set()
+    for migration in database.drift:
+        label = migration.id.split(".", 1)[0]
+        if migration.outcome == "faked" and _can_be_applied_again(database, label, migration):
+            if label not in taken_back:  # what comes after it is taken back with it
+                taken_back.add(label)
+                yield _take_back(snapshot, database.alias, label, migration)
+        elif migration.outcome in ("faked", "missing"):
+            yield Repair(
+                alias=database.alias,
+                about=migration.id,
+                why="make what is missing",
+                statements=migration.statements,
+                commands=(),
+            )
+        else:
+            yield _record(database.alias, label, migration)
+    for index in database.invalid_indexes:
+        yield Repair(
+            alias=database.alias,
+            about=index.name,
+            why="build the index again, without locking its table",
+            statements=(f'REINDEX INDEX CONCURRENTLY "{index.name}";',),
+            commands=(),
+        )
+    if database.unknown:
+        yield Repair(
+            alias=database.alias,
+            about=", ".join(record.id for record in database.unknown),
+            why="run the code that has these migrations; only with that code they can be undone",
+            statements=(),
+            commands=tuple(
+                f"dbmigrate run --database {database.alias} --app {label} --to MIGRATION"
+                for label in dict.fromkeys(record.id.split(".", 1)[0] for record in database.unknown)
+            ),
+        )
+
+
+def _can_be_applied_again(database: VerifiedDatabase, label: str, migration: VerifiedMigration) -> bool:
+    """Return whether nothing is there of the app's recorded migrations from this one on."""
+    own = [other for other in database.migrations if other.recorded_at and other.id.startswith(f"{label}.")]
+    return all(other.outcome in ("faked", "not-here") for other in own[own.index(migration) :])
+
+
+def _take_back(snapshot: Snapshot, alias: str, label: str, migration: VerifiedMigration) -> Repair:
+    app = snapshot.app(label)
+    names: Sequence[str] = app.migrations if app is not None else ()
+    position = names.index(migration.id.split(".", 1)[1])
+    run = f"dbmigrate run --database {alias} --app {label}"
+    return Repair(
+        alias=alias,
+        about=migration.id,
+        why="take the record back and apply it; or, if its tables do not belong there, let a router refuse them",
+        statements=(),
+        commands=(f"{run} --to {names[position - 1] if position else 'zero'} --fake", run),
+    )
+
+
+def _record(alias: str, label: str, migration: VerifiedMigration) -> Repair:
+    return Repair(
+        alias=alias,
+        about=migration.id,
+        why="make the rest of it, then record it" if migration.statements else "it is all there: record it",
+        statements=migration.statements,
+        commands=(f"dbmigrate run --database {alias} --app {label} --to {migration.id.split('.', 1)[1]} --fake",),
+    )

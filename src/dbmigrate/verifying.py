@@ -1,0 +1,43 @@
+"""The use case of `verify`: is what is recorded really there, and what would put it right."""
+
+from __future__ import annotations
+
+from dbmigrate.app import Work, review, wait_for_silent
+from dbmigrate.models.reports import VerifyReport
+from dbmigrate.models.selection import Selection
+from dbmigrate.preflight import find_silent
+from dbmigrate.repairing import find_repairs
+from dbmigrate.routing import Routing
+from dbmigrate.selecting import is_wanted
+
+LOOK = Selection(make_migrations=False)
+
+
+def verify(work: Work, *, repair: bool) -> VerifyReport:
+    """Hold every database that `all` looks after against its records; one that does not answer is left out.
+
+    `repair`: also answer what to type or to run to put each thing right; nothing is run.
+    """
+    reviewed = review(work, LOOK, changes=False)
+    silent = find_silent(reviewed.snapshot, reviewed.routing, LOOK)
+    if silent and wait_for_silent(work, reviewed.snapshot, silent):
+        reviewed = review(work, LOOK, changes=False)
+    routing = reviewed.routing
+    aliases = [
+        database.alias
+        for database in reviewed.snapshot.databases
+        if is_wanted(database, routing, LOOK) and routing.is_migrated(database.alias)
+    ]
+    databases = work.host.verify({alias: _places(routing, alias) for alias in aliases}, repair=repair)
+    return VerifyReport(
+        project=reviewed.snapshot.project,
+        databases=databases,
+        pending={alias: reviewed.plan.pending_on(alias) for alias in aliases},
+        repairs=tuple(fix for database in databases for fix in find_repairs(reviewed.snapshot, database))
+        if repair
+        else None,
+    )
+
+
+def _places(routing: Routing, alias: str) -> dict[str, list[str] | None]:
+    return {label: None if place.is_whole else sorted(place.models) for label, place in routing.places[alias].items()}
