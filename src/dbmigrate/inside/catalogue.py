@@ -1,5 +1,8 @@
 """What a database's catalogue holds: tables, columns, indexes and constraints, through Django's introspection."""
 
+ROW_NUMBERS = ("rowid", "oid", "_rowid_")
+"""Columns that every table of SQLite has and its catalogue does not list; models of full text tables name them."""
+
 
 class Catalogue:
     """One database as it is; each table is looked at once, and only when it is asked about."""
@@ -24,6 +27,8 @@ class Catalogue:
 
     def has_column(self, table, column):
         """Whether the table is there and has this column."""
+        if self._connection.vendor == "sqlite" and column.casefold() in ROW_NUMBERS:
+            return self.has_table(table)
         return self.has_table(table) and column.casefold() in self._columns_of(table)
 
     def has_name(self, table, name):

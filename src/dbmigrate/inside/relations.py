@@ -72,19 +72,24 @@ def find_planned_relations(connection, effects, migration, reaching, state_befor
     `reaching`: its operations (effects.Reaching); `state_before`: returns the project's state before it; `tables`:
     what is on this database already.
     """
-    return [
-        {
-            "model": "{}.{}".format(migration.app_label, model),
-            "field": name,
-            "to": "{}.{}".format(*target),
-            "answer": answer,
-            "to_answer": effects.answer_model(connection, *target),
-            "operation": number,
-        }
-        for number, operation, answer, _ in reaching
-        for model, name, target in constrained_fields(operation, migration.app_label, state_before)
-        if not has_table(effects.table_of(*target), tables)
-    ]
+    found = []
+    for number, operation, answer, _ in reaching:
+        for model, name, target in constrained_fields(operation, migration.app_label, state_before):
+            if has_table(effects.table_of(*target), tables):
+                continue
+            to_answer = effects.answer_model(connection, *target)
+            if answer != "yes" or to_answer != "yes":
+                found.append(
+                    {
+                        "model": "{}.{}".format(migration.app_label, model),
+                        "field": name,
+                        "to": "{}.{}".format(*target),
+                        "answer": answer,
+                        "to_answer": to_answer,
+                        "operation": number,
+                    }
+                )
+    return found
 
 
 def constrained_fields(operation, label, state_before):

@@ -1,6 +1,7 @@
 """What RunPython and RunSQL of a migration work on, read from the source of their functions."""
 
 import ast
+import functools
 import inspect
 import textwrap
 
@@ -39,6 +40,7 @@ def describe_data_operations(reaching):
     return found
 
 
+@functools.lru_cache(maxsize=None)
 def deletes_rows(function):
     """Whether the function calls `delete` on something."""
     tree = _parse(function)
@@ -48,6 +50,7 @@ def deletes_rows(function):
     )
 
 
+@functools.lru_cache(maxsize=None)
 def _follows_alias(function):
     """Whether a function of RunPython works on the database that is migrated, or on no table at all.
 
