@@ -96,7 +96,7 @@ def review(work: Work, selection: Selection, *, changes: bool, records: bool = F
     snapshot = work.host.inspect(changes=changes, target=target, records=records, contact=contact)
     work.remember(snapshot)
     check_settings(snapshot, work.settings)
-    check_ids(work.settings.ignore, f"{work.settings.origins['ignore']}: ignore")
+    check_ids(work.settings.ignore, work.settings.origins["ignore"])
     routing = route(snapshot, work.settings, named=selection.databases)
     check_selection(snapshot, routing, selection)
     plan = build_plan(snapshot, routing, settings=work.settings, selection=selection)

@@ -35,7 +35,6 @@ def check(work: Work, wanted: Wanted) -> CheckReport:
         UsageError: an id that is not there.
     """
     check_ids(wanted.select, "--select")
-    check_ids(wanted.ignore, f"{work.settings.origins['ignore']}: ignore")
     contact = not wanted.offline
     reviewed = review(work, LOOK, changes=True, contact=contact)
     silent = find_silent(reviewed.snapshot, reviewed.routing, LOOK)

@@ -33,7 +33,8 @@ def _describe(snapshot: Snapshot, alias: str, missing: MissingTable) -> Finding:
             "it was faked, dropped by hand, or the route changed after it was applied"
         ),
         hint=(
-            f"if the table belongs there, take the record back and apply it: {run} --to {before} --fake && {run}; "
+            f"if the table belongs there: dbmigrate verify --repair prints its statements, or, where nothing of "
+            f"{missing.migration} is there, {run} --to {before} --fake && {run}; "
             f"if it does not, let a router's allow_migrate say False for {missing.model} on {alias}"
         ),
         aliases=(alias,),

@@ -1,0 +1,197 @@
+"""`dbmigrate check` on the sample project: what it prints, its exit codes, and what `all` does with what it finds."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from support.cli import dbmigrate
+from support.projects import Project, migration
+
+DROPPING = migration('migrations.RemoveField("product", "price_cents")', after=(("shop", "0003_order_index"),))
+
+
+def constrain_author(project: Project) -> None:
+    """Take db_constraint=False from the author of a post, who lives on another database."""
+    text = (project.root / "blog/models.py").read_text()
+    assert "db_constraint=False" in text
+    project.write("blog/models.py", text.replace(", db_constraint=False", ""))
+
+
+def change(project: Project, alias: str, statement: str) -> None:
+    with closing(sqlite3.connect(project.database(alias))) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+def drop_price(project: Project) -> None:
+    """Let shop lose a column, in the models and in a migration that says so."""
+    text = (project.root / "shop/models.py").read_text()
+    lines = [line for line in text.splitlines() if "price" not in line]
+    project.write("shop/models.py", "\n".join(lines) + "\n")
+    project.write("shop/migrations/0004_price.py", DROPPING)
+
+
+def test_the_sample_project_is_clean_before_and_after(sample: Project) -> None:
+    before = sample.content()
+
+    fresh = dbmigrate("check", cwd=sample.root).expect(0)
+    offline = dbmigrate("check", "--offline", cwd=sample.root).expect(0)
+    unchanged = sample.content() == before
+    dbmigrate("all", cwd=sample.root).expect(0)
+    done = dbmigrate("check", "--pending", "--fail-on", "note", cwd=sample.root).expect(0)
+
+    assert unchanged
+    assert "3 databases looked at: nothing found" in fresh.stdout
+    assert "not run: DBM103, DBM207, DBM301, DBM302, DBM303, DBM304" in offline.stdout
+    assert "3 databases looked at: nothing found" in done.stdout
+
+
+def test_a_foreign_key_into_another_database_is_found_and_stops_all_before_anything_is_touched(
+    sample: Project,
+) -> None:
+    constrain_author(sample)
+    before = sample.content()
+
+    found = dbmigrate("check", cwd=sample.root).expect(13)
+    refused = dbmigrate("all", cwd=sample.root).expect(13)
+
+    assert sample.content() == before
+    assert "blog.post.author on blog_db is a foreign key to auth.user, which is on default" in found.stdout
+    assert "(blog/models.py:19)" in found.stdout
+    field = 'author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, related_name="+", '
+    assert f"write: {field}db_constraint=False); then: dbmigrate make blog" in found.stdout
+    assert "error: DBM201: blog.post.author" in refused.stderr
+    assert "(nothing was changed)" in refused.stderr
+
+
+def test_it_stops_no_run_of_another_app(sample: Project) -> None:
+    constrain_author(sample)
+
+    outcome = dbmigrate("run", "--app", "shop", cwd=sample.root).expect(0)
+
+    assert "warning: DBM201" in outcome.stderr
+
+
+def test_make_warns_where_what_it_wrote_crosses_databases(sample: Project) -> None:
+    constrain_author(sample)
+
+    outcome = dbmigrate("make", "blog", cwd=sample.root).expect(0)
+
+    assert "error: DBM201: blog.post.author" in outcome.stdout
+    assert "pending migration blog.0005_alter_post_author would make it" in outcome.stdout
+
+
+def test_models_without_a_migration_alone_are_11(sample: Project) -> None:
+    text = (sample.root / "shop/models.py").read_text()
+    sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))
+
+    outcome = dbmigrate("check", cwd=sample.root).expect(11)
+
+    assert "error: DBM101: the models of shop changed" in outcome.stdout
+    dbmigrate("check", "--ignore", "dbm101", cwd=sample.root).expect(0)
+
+
+def test_a_missing_table_alone_is_12_and_status_names_it(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+    change(sample, "shop_db", "DROP TABLE shop_order")
+
+    found = dbmigrate("check", cwd=sample.root).expect(12)
+    status = dbmigrate("status", cwd=sample.root).expect(0)
+    again = dbmigrate("all", cwd=sample.root).expect(0)
+
+    assert "error: DBM301: shop.0002_orders is recorded on shop_db and its table shop_order" in found.stdout
+    assert "1 table missing" in status.stdout
+    assert "warning: DBM301" in again.stderr
+
+
+def test_a_database_ahead_of_the_code_is_12_and_all_goes_on(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+    change(
+        sample, "blog_db", "INSERT INTO django_migrations (app, name, applied) VALUES ('blog', '0099_x', '2026-01-01')"
+    )
+
+    found = dbmigrate("check", cwd=sample.root).expect(12)
+
+    assert "error: DBM302: recorded on blog_db: this code does not know blog.0099_x" in found.stdout
+    dbmigrate("all", cwd=sample.root).expect(0)
+
+
+def test_pending_migrations_are_10_where_they_are_asked_for(sample: Project) -> None:
+    dbmigrate("check", cwd=sample.root).expect(0)
+
+    outcome = dbmigrate("check", "--pending", cwd=sample.root).expect(10)
+
+    assert "blog_db: 6 migrations pending: contenttypes.0001_initial" in outcome.stdout
+
+
+def test_what_a_pending_migration_destroys_is_a_note_in_the_plan_and_fails_where_it_is_asked_for(
+    sample: Project,
+) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+    drop_price(sample)
+
+    plan = dbmigrate("plan", cwd=sample.root).expect(0)
+    quiet = dbmigrate("check", cwd=sample.root).expect(0)
+    failed = dbmigrate("check", "--fail-on", "destructive", cwd=sample.root).expect(13)
+
+    sentence = "DBM304: shop.0004_price on shop_db drops a column (shop_product"
+    assert f"! {sentence}" in plan.stdout
+    assert f"note: {sentence}" in quiet.stdout
+    assert "(shop/migrations/0004_price.py:" in failed.stdout
+
+
+def test_what_is_selected_alone_counts(sample: Project) -> None:
+    constrain_author(sample)
+
+    outcome = dbmigrate("check", "--select", "DBM201", cwd=sample.root).expect(13)
+    dbmigrate("check", "--select", "DBM102,DBM103", "--select", "DBM301", cwd=sample.root).expect(0)
+
+    assert "DBM101" not in outcome.stdout
+
+
+def test_the_configuration_silences_a_warning_and_not_what_stops(sample: Project) -> None:
+    sample.write("pyproject.toml", '[tool.dbmigrate]\nignore = ["DBM201", "DBM101"]\n')
+    constrain_author(sample)
+
+    dbmigrate("check", cwd=sample.root).expect(0)
+
+    assert "error: DBM201" in dbmigrate("all", cwd=sample.root).expect(13).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["--select", "DBM2O1"], "--select: there is no check DBM2O1", "did you mean DBM201"),
+        (["--ignore", "DBM999"], "--ignore: there is no check DBM999", "hint: "),
+        (["--offline", "--pending"], "--pending has to ask the databases", "leave one of them out"),
+        (["--fail-on", "panic"], "'panic' is not one of", "dbmigrate check --help"),
+    ],
+)
+def test_wrong_options_are_one_clear_error(sample: Project, arguments: list[str], message: str, hint: str) -> None:
+    outcome = dbmigrate("check", *arguments, cwd=sample.root).expect(2)
+
+    assert message in outcome.stderr
+    assert hint in outcome.stderr
+
+
+def test_a_database_that_is_down_is_reported_and_the_others_are_checked(sample: Project) -> None:
+    settings = (sample.root / "myproj/settings.py").read_text()
+    sample.write("myproj/settings.py", settings.replace("shop.sqlite3", "gone/shop.sqlite3"))
+
+    outcome = dbmigrate("check", cwd=sample.root).expect(21)
+
+    assert "not checked: database shop_db does not answer: the folder" in outcome.stdout
+    assert "2 databases looked at: nothing found" in outcome.stdout
+
+
+def test_one_model_is_explained_by_each_router(sample: Project) -> None:
+    outcome = dbmigrate("info", "--explain", "blog.Post", cwd=sample.root).expect(0)
+    routes = dbmigrate("info", "--routes", cwd=sample.root).expect(0)
+    wrong = dbmigrate("info", "--explain", "blog.Pst", cwd=sample.root).expect(2)
+
+    assert "blog_db: it belongs here: the first answer that is not None counts" in outcome.stdout
+    assert outcome.stdout.count("myproj.routers.RoutingRulesRouter: False") == 2
+    assert routes.stdout.splitlines()[0].split() == ["app", "belongs", "on", "default", "blog_db", "shop_db"]
+    assert "did you mean blog.post" in wrong.stderr
