@@ -10,9 +10,11 @@ import argparse
 import json
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -94,7 +96,7 @@ def settled(output: str) -> str:
 
 
 def write_captures() -> None:
-    """Record a first plan, the run, and the status on a copy of the sample; and all of it as one asciicast."""
+    """Record plan, all and status on a copy of the sample, also as one asciicast; check and verify on a damaged one."""
     CAPTURES.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="sample-"))
     try:
@@ -109,8 +111,20 @@ def write_captures() -> None:
         header = {"version": 2, "width": COLUMNS, "height": ROWS, "title": "dbmigrate on three databases"}
         lines = [json.dumps(header), *(json.dumps(event) for event in cast)]
         (CAPTURES / "session.cast").write_text("\n".join(lines) + "\n")
+        damage(project)
+        record(project, "check", "check")
+        record(project, "verify", "verify")
     finally:
         shutil.rmtree(folder)
+
+
+def damage(project: Path) -> None:
+    """Let a foreign key lead into another database, and lose a table."""
+    models = project / "blog" / "models.py"
+    models.write_text(models.read_text().replace(", db_constraint=False", ""))
+    with closing(sqlite3.connect(project / "shop.sqlite3")) as connection:
+        connection.execute("DROP TABLE shop_order")
+        connection.commit()
 
 
 def main() -> None:

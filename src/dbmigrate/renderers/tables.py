@@ -35,7 +35,7 @@ from dbmigrate.models.reports import (
 )
 from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.result import RunResult
-from dbmigrate.models.snapshot import Project
+from dbmigrate.models.snapshot import Project, Recorded
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
 from dbmigrate.renderers.graphs import GRAPHS
@@ -238,11 +238,17 @@ class Page:
                 Text(str(database.applied) if is_up else "?"),
                 Text(_pending(database), style="yellow" if database.pending else ""),
                 Text(_drift(database) if is_up else "?", style="red" if database.missing or database.unknown else ""),
-                Text(f"{database.last_applied.id} {database.last_applied.at[:19]}" if database.last_applied else ""),
+                Text(self._last_applied(database.last_applied)),
             )
         self._console.print(table)
         if report.migrations is not None:
             self._show_migrations(report, report.migrations)
+
+    def _last_applied(self, last: Recorded | None) -> str:
+        if last is None:
+            return ""
+        # On a terminal one column less wide is worth a line more; a log has a record on one line.
+        return f"{last.id}{' ' if self._box is None else chr(10)}{last.at[:19]}"
 
     def _show_migrations(self, report: StatusReport, migrations: Sequence[MigrationStatus]) -> None:
         aliases = [database.alias for database in report.databases]
