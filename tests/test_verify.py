@@ -17,6 +17,9 @@ from support.postgresql import PostgresqlServer
 from support.projects import Project, migration, write_project
 from support.sites import ENGINES
 
+LONG_NAME = f"tag_word_{'x' * 55}"
+"""64 characters: PostgreSQL cuts off the last one."""
+
 MODELS = """\
 from django.db import models
 
@@ -27,6 +30,9 @@ class Author(models.Model):
 
 class Tag(models.Model):
     word = models.CharField(max_length=50)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["word"], name="{LONG_NAME}")]
 
 
 class Book(models.Model):
@@ -50,6 +56,11 @@ class Book(models.Model):
 
 class Atlas(Book):
     scale = models.IntegerField(default=1)
+
+
+class Legacy(models.Model):
+    class Meta:
+        managed = False
 
 
 class Note(models.Model):
@@ -85,6 +96,7 @@ MIGRATIONS = {
         'migrations.AlterUniqueTogether("book", {("title", "author")})',
         'migrations.AddIndex("book", models.Index(fields=["published"], name="book_published"))',
         'migrations.AddConstraint("book", models.UniqueConstraint(fields=["isbn", "author"], name="book_isbn"))',
+        f'migrations.AddConstraint("tag", models.UniqueConstraint(fields=["word"], name="{LONG_NAME}"))',
         after=(("lib", "0003_sizes"),),
     ),
     "migrations/0005_notes.py": migration(
@@ -92,6 +104,7 @@ MIGRATIONS = {
         'migrations.CreateModel("Atlas", [("book_ptr", models.OneToOneField("lib.Book", models.CASCADE, '
         "auto_created=True, parent_link=True, primary_key=True, serialize=False)), "
         '("scale", models.IntegerField(default=1))], bases=("lib.book",))',
+        f'migrations.CreateModel("Legacy", [{ID}], options={{"managed": False}})',
         after=(("lib", "0004_keys"),),
     ),
 }
@@ -128,7 +141,7 @@ ALL_FAKED = (
     "0002_subtitle faked: column subtitle of lib_book",
     "0003_sizes faked: column height of lib_book, column width of lib_book",
     "0004_keys faked: unique title, author_id of lib_book, index book_published of lib_book, "
-    "constraint book_isbn of lib_book",
+    f"constraint book_isbn of lib_book, constraint {LONG_NAME} of lib_tag",
     "0005_notes faked: table lib odd notes, table lib_atlas",
 )
 ALL_UNRECORDED = tuple(f"{name} unrecorded" for name in NAMES)
@@ -143,6 +156,13 @@ CASES: dict[str, Case] = {
     "table_with_odd_name": case("DROP TABLE {notes}", drift=("0005_notes missing: table lib odd notes",)),
     "all_tables_of_a_migration": case(
         "DROP TABLE {notes}", "DROP TABLE lib_atlas", drift=("0005_notes faked: table lib odd notes, table lib_atlas",)
+    ),
+    "every_table": case(
+        *(
+            f"DROP TABLE {name}"
+            for name in ("lib_atlas", "lib_book_tags", "lib_book", "lib_tag", "lib_author", "{notes}")
+        ),
+        drift=ALL_FAKED,
     ),
     "through_table": case("DROP TABLE lib_book_tags", drift=("0001_initial missing: table lib_book_tags",)),
     "column": case("ALTER TABLE lib_book DROP COLUMN pages", drift=("0001_initial missing: column pages of lib_book",)),
@@ -318,7 +338,7 @@ def write_library(folder: Path, engine: Engine, aliases: Mapping[str, dict[str, 
     """Write the project of one app that belongs on every database."""
     return write_project(
         folder,
-        {"lib": {"models.py": MODELS, **MIGRATIONS}},
+        {"lib": {"models.py": MODELS.replace("{LONG_NAME}", LONG_NAME), **MIGRATIONS}},
         aliases=aliases,
         settings=f'{engine.settings}DATABASE_ROUTERS = ["everywhere.Router"]\n',
     )

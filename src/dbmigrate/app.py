@@ -43,7 +43,7 @@ from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.nearest import nearest
-from dbmigrate.outcome import build_result, new_migrations, with_traces
+from dbmigrate.outcome import build_result, new_migrations, telling_line, with_traces
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
 from dbmigrate.process import ChildMessage, ChildRequest, Launcher
@@ -341,10 +341,10 @@ def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> It
 
 
 def _make_failed(result: StepResult) -> StepError:
-    last = next((line for line in reversed(result.last_lines) if line.strip()), result.because or "it printed nothing")
+    last = result.because or telling_line(result.last_lines)
     ended = f"exit {result.exit_code} after {result.seconds:.1f} s" if result.exit_code is not None else "not started"
     return StepError(
-        f"makemigrations failed ({ended}): {last.strip()}; no database was touched",
+        f"makemigrations failed ({ended}): {last}; no database was touched",
         hint=f"see it by itself with: {' '.join(result.command)}",
         detail="\n".join(result.last_lines),
     )

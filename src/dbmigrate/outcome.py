@@ -205,4 +205,12 @@ class _Judge:
             return "the process ended well, and the database does not have the migration recorded"
         if result.because is not None:
             return result.because
-        return next((line.strip() for line in reversed(result.last_lines) if line.strip()), "it printed nothing")
+        return telling_line(result.last_lines)
+
+
+def telling_line(lines: Sequence[str]) -> str:
+    """Return the line that says why: the last one, or the first error where system checks failed and warn after it."""
+    said = [line.strip() for line in lines if line.strip()]
+    if any(line.startswith("SystemCheckError") for line in said) and "ERRORS:" in said[:-1]:
+        return said[said.index("ERRORS:") + 1]
+    return said[-1] if said else "it printed nothing"

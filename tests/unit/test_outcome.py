@@ -8,7 +8,7 @@ from support.snapshots import database, pending, plan_of, routes, snapshot
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.result import RunResult, StepResult
 from dbmigrate.models.snapshot import Database, PendingMigration
-from dbmigrate.outcome import build_result
+from dbmigrate.outcome import build_result, telling_line
 
 CORE, BLOG = "core.0001_initial", "blog.0001_initial"
 
@@ -124,3 +124,18 @@ def test_a_process_that_never_started_is_told_apart() -> None:
     assert failure is not None
     assert (failure.kind, failure.message) == ("launch", "python could not be started: gone")
     assert run.exit_code is ExitCode.FAILED
+
+
+@pytest.mark.parametrize(
+    ("lines", "telling"),
+    [
+        (("Traceback", "ValueError: no", ""), "ValueError: no"),
+        (
+            ("SystemCheckError: issues:", "", "ERRORS:", "a.B: (x.E1) bad", "", "WARNINGS:", "?: (y.W1) meh"),
+            "a.B: (x.E1) bad",
+        ),
+        ((), "it printed nothing"),
+    ],
+)
+def test_the_line_that_says_why(lines: tuple[str, ...], telling: str) -> None:
+    assert telling_line(lines) == telling

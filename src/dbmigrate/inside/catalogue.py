@@ -33,7 +33,9 @@ class Catalogue:
 
     def has_name(self, table, name):
         """Whether the table is there and has an index or a constraint of this name."""
-        return self.has_table(table) and name.casefold() in self._constraints_of(table)
+        # PostgreSQL cuts off what is too long for it, and says so in a notice that nobody reads.
+        cut = name[: self._connection.ops.max_name_length()].casefold()
+        return self.has_table(table) and cut in self._constraints_of(table)
 
     def has_on(self, table, columns, *kinds):
         """Whether one of its constraints is of one of these kinds and on just these columns, in any order.

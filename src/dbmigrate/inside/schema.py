@@ -45,16 +45,14 @@ class SchemaWalk:
         for key in touched:
             self._parts[key] = self._parts_of(key)
             after.update(dict.fromkeys(self._parts[key]))
-        renamed = {(part.kind, part.name, part.columns): maker for part, maker in before.items()}
-        identifier = "{}.{}".format(label, migration.name)
-        for part in before:
-            del self.makers[part]
+        # A table that gets another name keeps its columns, and who made them.
+        renamed = {_inside(part): maker for part, maker in before.items() if part.kind != "table"}
         for part in after:
-            # A table that gets another name keeps its columns, and who made them.
-            known = before.get(part) or (
-                renamed.get((part.kind, part.name, part.columns)) if part.kind != "table" else None
-            )
-            self.makers[part] = known or identifier
+            if part not in before:
+                self.makers[part] = renamed.get(_inside(part), "{}.{}".format(label, migration.name))
+        for part in before:
+            if part not in after:
+                del self.makers[part]
         return [part for part in after if part not in before], [part for part in before if part not in after]
 
     def _parts_of(self, key):
@@ -62,6 +60,10 @@ class SchemaWalk:
         if state is None or not _has_table(state):
             return []
         return list(_Parts(self._connection, key, state).find())
+
+
+def _inside(part):
+    return part.kind, part.name, part.columns
 
 
 def _has_table(state):

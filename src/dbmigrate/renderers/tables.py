@@ -43,6 +43,9 @@ from dbmigrate.renderers.graphs import GRAPHS
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
 
+ROOM_FOR_NAMES = 76
+"""Columns of a terminal from which on the table of `status` has room for the names of migrations."""
+
 CELL_STYLES = {"[X]": "green", "[ ]": "yellow", "(x)": "dim", "": ""}
 
 LEVEL_STYLES: dict[Level, str] = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -116,7 +119,7 @@ class Page:
             self._line(words.verdict(result), "green")
 
     def _table(self, *headings: str) -> Table:
-        table = Table(box=self._box, show_header=True, header_style="bold", pad_edge=False, expand=False)
+        table = Table(box=self._box, header_style="bold", pad_edge=False, collapse_padding=self._box is not None)
         for heading in headings:
             table.add_column(Text(heading, style="bold"), overflow="fold")
         return table
@@ -227,6 +230,8 @@ class Page:
         self._line(_project_line(report.project), "dim")
         self._findings(report.findings)
         table = self._table("database", "kind", "server", "applied", "pending", "drift", "last applied")
+        # The other columns are broken into lines before a migration's name is, as long as there is room for both.
+        table.columns[-1].no_wrap = self._console.width >= ROOM_FOR_NAMES
         for database in report.databases:
             is_up = database.state in ("ok", "absent")
             table.add_row(
