@@ -43,7 +43,7 @@ format: .venv/.dev ## format the code and order its imports
 bench: .venv/.dev ## measure against plain shell and one process with call_command; writes docs/performance.md
 	$(BIN)/python bench/compare.py --write
 
-chaos: .venv/.dev ## races and kills at random moments, half an hour; writes docs/reliability.md (ARGS="--kills 9 --rounds 1")
+chaos: .venv/.dev ## races and kills at random moments, an hour; writes docs/reliability.md (ARGS="--kills 9 --rounds 1")
 	$(BIN)/python bench/chaos.py $(if $(ARGS),$(ARGS),--write)
 
 docs: .venv/.dev ## write what the documents take from the program: tables, schema, captures

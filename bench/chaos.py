@@ -10,6 +10,7 @@ import argparse
 import os
 import platform
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,10 @@ from support.sites import Site, write_site  # noqa: E402
 ENGINES = ("sqlite", "postgresql", "mariadb")
 RACERS = 8
 SECONDS = 120
+"""For one run; one that takes longer hangs."""
+VICTIMS = ("dbmigrate", "host", "watcher", "child", "server")
+LAUNCHERS = ((), (), (), ("--launcher", "spawn"))
+"""What most people have, and what they have elsewhere than on Linux: one kill in four."""
 REPORT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
@@ -49,8 +54,11 @@ def fill(apps, schema_editor):
     Item.objects.using(schema_editor.connection.alias).bulk_create([Item(name=str(n)) for n in range(200)])
 """
 
+META = '\n    class Meta:\n        indexes = [models.Index(fields=["name"], name="item_name")]\n'
+
 APP = {
-    "models.py": model("Item", "name = models.CharField(max_length=20)", "size = models.IntegerField(default=0)"),
+    "models.py": model("Item", "name = models.CharField(max_length=20)", "size = models.IntegerField(default=0)")
+    + META,
     "migrations/0001_initial.py": migration(create(), create("Other")),
     "migrations/0002_size.py": migration(
         'migrations.AddField("item", "size", models.IntegerField(default=0))', after=(("core", "0001_initial"),)
@@ -64,7 +72,25 @@ APP = {
 }
 """Tables, a column, rows, an index, and a table that goes: what a half done run would show."""
 
+UNDO = {
+    "core.0001_initial": {"Create model Item": "DROP TABLE core_item", "Create model Other": "DROP TABLE core_other"},
+    "core.0002_size": {"Add field size to item": "ALTER TABLE core_item DROP COLUMN size"},
+    "core.0004_index": {
+        "Delete model Other": "CREATE TABLE core_other (id bigint AUTO_INCREMENT PRIMARY KEY, name varchar(20))",
+        "Create index item_name on field(s) name of model item": "DROP INDEX item_name ON core_item",
+    },
+    "more.0001_initial": {"Create model Item": "DROP TABLE more_item"},
+}
+"""What undoes by hand each operation that a report says to be there already."""
+
+THERE = re.compile(r"of (?P<migration>\S+), there already: (?P<operations>.*)")
+FREE = re.compile(r"The lock is free \(after (?P<seconds>[0-9.]+) s\)")
+
 COUNT = "SELECT count(*) FROM core_item"
+ROWS = 200
+
+State = tuple[Counter[str], set[str], int]
+"""How often each migration is recorded, the tables, and the rows that a migration made."""
 
 
 @dataclass
@@ -76,11 +102,17 @@ class Tally:
     """Runs of a race that said whom they waited for."""
     kills: Counter[str] = field(default_factory=Counter)
     """By what was killed."""
+    moments: Counter[str] = field(default_factory=Counter)
+    """By how far the database had come."""
     codes: Counter[int] = field(default_factory=Counter)
     """How runs ended that were hurt."""
     converged: int = 0
     told: int = 0
     """Next runs that named the migration which the engine had left half done."""
+    twice: int = 0
+    """Of those that converged: a data migration had run, its record was not written, and it ran again."""
+    longest_lock: float = 0.0
+    """Seconds that a next run waited for the lock of the killed one."""
     silent: list[str] = field(default_factory=list)
     """Everything else: there must be none."""
 
@@ -97,9 +129,18 @@ class Arena:
         self._numbers = iter(range(1_000_000))
         site = self.site()
         began = time.monotonic()
-        dbmigrate("all", "--skip-makemigrations", cwd=site.project.root).expect(0)
-        self.seconds = time.monotonic() - began
-        self.expected = self.state(site)
+        run = start(site.project, "all")
+        self._wait_for(run, "child")
+        child_began = time.monotonic()
+        while "child" in _processes(run.pid):
+            time.sleep(0.005)
+        self._child_seconds = time.monotonic() - child_began
+        said = run.communicate(timeout=SECONDS)[0]
+        self._seconds = time.monotonic() - began
+        if run.returncode != 0:
+            raise RuntimeError(f"the undisturbed run ended with {run.returncode}\n{said}")
+        self._expected = self._state(site)
+        self._drop(site)
 
     def site(self) -> Site:
         """Return a project on an empty database, once the server has recovered from a crash."""
@@ -107,101 +148,161 @@ class Arena:
             self._server.wait_until_it_answers()
         return write_site(self._folder / f"site{next(self._numbers)}", self._server, APP)
 
-    def state(self, site: Site) -> tuple[Counter[str], set[str], int]:
-        """Return what is recorded and how often, the tables, and the rows that a migration made."""
-        tables = (
-            self._server.tables(site.entry)
-            if self._server is not None
-            else {name for (name,) in site.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        )
-        return site.recorded(), tables - {"sqlite_sequence"}, int(site.query(COUNT)[0][0])
-
-    def race(self) -> None:
+    def race(self, chance: random.Random) -> None:
         """Start eight runs at once on an empty database."""
         site = self.site()
-        runs = [start(site.project, "all", "--skip-makemigrations") for _ in range(RACERS)]
+        runs = [start(site.project, "all", *chance.choice(LAUNCHERS)) for _ in range(RACERS)]
         said = [run.communicate(timeout=SECONDS)[0] for run in runs]
         self.tally.rounds += 1
         self.tally.named += sum("held by dbmigrate" in text for text in said)
         codes = [run.returncode for run in runs]
-        if codes != [0] * RACERS or self.state(site) != self.expected:
-            self.tally.silent.append(f"race: {codes}, {self.state(site)}\n{''.join(said)}")
+        if codes != [0] * RACERS or self._state(site) != self._expected:
+            self.tally.silent.append(f"race: {codes}, {self._state(site)}\n{''.join(said)}")
         self._drop(site)
 
-    def kill(self, chance: random.Random) -> None:
-        """Kill one of the processes at a random moment, and run again."""
-        victims = ["dbmigrate", "host", "child"] + (["server"] if self._server is not None else [])
-        victim = chance.choice(victims)
+    @property
+    def victims(self) -> tuple[str, ...]:
+        """What can be killed here."""
+        return VICTIMS if self._server is not None else tuple(name for name in VICTIMS if name != "server")
+
+    def kill(self, victim: str, chance: random.Random) -> bool:
+        """Kill one of the processes at a random moment, and run again; return whether that one was there."""
+        launcher = chance.choice(LAUNCHERS) if victim != "watcher" else ()
         site = self.site()
-        run = start(site.project, "all", "--skip-makemigrations")
-        deadline = time.monotonic() + chance.uniform(0.05, self.seconds)
-        time.sleep(max(0.0, deadline - time.monotonic()))  # the random moment is the experiment
-        is_hit = self._hit(victim, run, site)
+        run = start(site.project, "all", *launcher)
+        # Half of them while the migrations run, which is a small part of the whole.
+        if victim in ("watcher", "child") or chance.random() < 0.5:
+            self._wait_for(run, "child")
+            moment = chance.uniform(0, self._child_seconds)
+        else:
+            moment = chance.uniform(0.05, self._seconds)
+        time.sleep(moment)  # the random moment is the experiment
+        is_hit = self._hit(victim, run, site, chance)
         try:
             said = run.communicate(timeout=SECONDS)[0]
         except subprocess.TimeoutExpired:
             run.kill()
             self.tally.silent.append(f"kill {victim}: it did not end\n{run.communicate()[0]}")
-            return
+            return is_hit
+        if isinstance(self._server, PostgresqlServer):
+            self._server.wait_until_it_answers()
         if is_hit:
             self.tally.kills[victim] += 1
             self.tally.codes[run.returncode] += 1
+            self.tally.moments[self._moment(site)] += 1
         if run.returncode not in ALLOWED | {-signal.SIGKILL}:
             self.tally.silent.append(f"kill {victim}: exit {run.returncode}\n{said}")
-        self._check_next_run(victim, site)
+        self._check_next_run(victim, site, said, is_hit=is_hit)
         self._drop(site)
+        return is_hit
 
-    def _check_next_run(self, victim: str, site: Site) -> None:
-        after = dbmigrate("all", "--skip-makemigrations", "--wait", "60", "--lock-wait", "30", cwd=site.project.root)
-        if after.code == 0 and self.state(site) == self.expected:
-            self.tally.converged += 1
-        elif after.code in (30, 31) and "there already: " in after.stderr and ", there already" in after.stderr:
-            self.tally.told += 1
+    def _check_next_run(self, victim: str, site: Site, said: str, *, is_hit: bool) -> None:
+        after = dbmigrate("all", cwd=site.project.root)
+        for found in FREE.finditer(after.stderr):
+            self.tally.longest_lock = max(self.tally.longest_lock, float(found["seconds"]))
+        is_told = after.code in (30, 31) and self.engine == "mariadb" and self._undo_by_hand(site, after.stderr)
+        last = dbmigrate("all", cwd=site.project.root) if is_told else after
+        recorded, tables, rows = self._state(site)
+        is_twice = self.engine == "mariadb" and rows == 2 * ROWS
+        if last.code == 0 and (recorded, tables, ROWS if is_twice else rows) == self._expected:
+            self.tally.told += is_hit and is_told
+            self.tally.converged += is_hit and not is_told
+            self.tally.twice += is_twice
         else:
-            self.tally.silent.append(f"after kill {victim}: {after!r}")
+            state = f"{recorded}, {tables}, {rows} rows"
+            self.tally.silent.append(f"after kill {victim}: {state}\n{said}\n{after!r}\n{last!r}")
 
-    def _hit(self, victim: str, run: subprocess.Popen[str], site: Site) -> bool:
+    def _undo_by_hand(self, site: Site, said: str) -> bool:
+        """Undo what a report says to be there already, and nothing else: the next run shows whether that was true."""
+        found = THERE.search(said)
+        if found is None or found["migration"] not in UNDO:
+            return False
+        undo = UNDO[found["migration"]]
+        done = found["operations"].split(", ")
+        for operation in reversed(done):
+            site.query(undo[operation])
+        return True
+
+    def _hit(self, victim: str, run: subprocess.Popen[str], site: Site, chance: random.Random) -> bool:
         """Kill the victim; return whether it was there."""
         if victim == "server":
-            return self._crash_server(site)
-        pids = {"dbmigrate": [run.pid], **_children(run.pid)}[victim]
-        for pid in pids[:1]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return False
-        return bool(pids)
+            return run.poll() is None and self._crash_server(site, chance)
+        pid = _processes(run.pid).get(victim)
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
 
-    def _crash_server(self, site: Site) -> bool:
+    def _crash_server(self, site: Site, chance: random.Random) -> bool:
         if isinstance(self._server, MariadbServer):
             kill_and_restart(self._folder / "server")
             return True
-        # One backend that dies takes the whole PostgreSQL server through its crash recovery.
-        rows = site.query(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1"
+        assert self._server is not None
+        if chance.random() < 0.5:
+            self._server.kill_and_restart()
+            return True
+        return self._server.kill_session(site.entry)
+
+    def _wait_for(self, run: subprocess.Popen[str], name: str) -> None:
+        """Wait until one of the run's processes is there, or the run has ended."""
+        while run.poll() is None and name not in _processes(run.pid):
+            time.sleep(0.005)
+
+    def _moment(self, site: Site) -> str:
+        if self._server is None and not site.project.database("default").exists():
+            return "nothing"  # and asking would make it
+        recorded, _, _ = self._state(site)
+        return "nothing" if not recorded else "everything" if recorded == self._expected[0] else "some"
+
+    def _state(self, site: Site) -> State:
+        tables = (
+            self._server.tables(site.entry)
+            if self._server is not None
+            else {name for (name,) in site.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
         )
-        for (pid,) in rows:
-            os.kill(pid, signal.SIGKILL)
-        return bool(rows)
+        recorded = site.recorded() if "django_migrations" in tables else Counter[str]()
+        rows = int(site.query(COUNT)[0][0]) if "core_item" in tables else 0
+        return recorded, tables - {"sqlite_sequence"}, rows
 
     def _drop(self, site: Site) -> None:
+        if isinstance(self._server, PostgresqlServer):
+            self._server.drop_database(site.entry)
         shutil.rmtree(site.project.root)
 
 
-def _children(parent: int) -> Mapping[str, list[int]]:
-    """Return the pids of dbmigrate's host and of its migrating children."""
-    found: dict[str, list[int]] = {"host": [], "child": []}
-    try:
-        pids = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    except OSError:
-        return found
-    for pid in pids:
+def _processes(parent: int) -> dict[str, int]:
+    """Return the process ids of a run by what they are; the host forks a watcher, and that one the migrating child."""
+    found = {"dbmigrate": parent}
+    for pid in _children(parent):
+        if "host" in _words(pid):
+            found["host"] = pid
+            for watcher in _children(pid):
+                found["watcher"] = watcher
+                for child in _children(watcher):
+                    found["child"] = child
+        elif "migrate" in _words(pid) or "step" in _words(pid):
+            found["child"] = pid
+    return found
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for file in Path("/proc").glob(f"{parent}/task/*/children"):
         try:
-            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            found += [int(pid) for pid in file.read_text().split()]
         except OSError:
             continue
-        found["host" if "host" in words else "child"].append(int(pid))
     return found
+
+
+def _words(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
 
 
 @contextmanager
@@ -212,6 +313,7 @@ def arena(engine: str) -> Iterator[Arena]:
     try:
         if engine == "postgresql":
             with running_server(folder / "server") as server:
+                server.trust_the_system()
                 yield Arena(engine, folder, server)
         elif engine == "mariadb":
             yield Arena(engine, folder, join_server(folder / "server"))
@@ -222,18 +324,22 @@ def arena(engine: str) -> Iterator[Arena]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def disturb(here: Arena, *, rounds: int, kills: int, seed: int) -> Tally:
-    """Run the races and the kills, in an order and at moments that the seed decides."""
+def disturb(here: Arena, *, rounds: int, kills: int, seed: int, minutes: float = 60) -> Tally:
+    """Run the races and so many kills that hit, in an order and at moments that the seed decides; bounded in time."""
     chance = random.Random(seed)
-    acts = ["race"] * rounds + ["kill"] * kills
-    chance.shuffle(acts)
-    for number, act in enumerate(acts, 1):
+    deadline = time.monotonic() + minutes * 60
+    left = ["race"] * rounds + [here.victims[number % len(here.victims)] for number in range(kills)]
+    chance.shuffle(left)
+    number = 0
+    while left and time.monotonic() < deadline:
+        number += 1
+        act = left.pop()
         if act == "race":
-            here.race()
-        else:
-            here.kill(chance)
+            here.race(chance)
+        elif not here.kill(act, chance):
+            left.insert(0, act)  # it had ended already, or not begun
         if number % 25 == 0:
-            sys.stderr.write(f"{here.engine}: {number} of {len(acts)}, silent: {len(here.tally.silent)}\n")
+            sys.stderr.write(f"{here.engine}: {len(left)} left, silent: {len(here.tally.silent)}\n")
     return here.tally
 
 
@@ -253,10 +359,15 @@ def report(tallies: Mapping[str, Tally], seed: int, seconds: float) -> str:
     every = list(tallies.values())
     row(f"races of {RACERS} runs on an empty database", [tally.rounds for tally in every])
     row("runs that named the one they waited for", [tally.named for tally in every])
-    for victim in ("dbmigrate", "host", "child", "server"):
-        row(f"`kill -9` of the {victim}", [tally.kills[victim] for tally in every])
+    row("kills", [tally.kills.total() for tally in every])
+    for victim in VICTIMS:
+        row(f"– of the {victim}", [tally.kills[victim] or "–" for tally in every])
+    for moment in ("nothing", "some", "everything"):
+        row(f"– with {moment} recorded when the killed run had ended", [tally.moments[moment] for tally in every])
     row("next run: as if nothing had happened", [tally.converged for tally in every])
+    row("– of these, a data migration ran twice", [tally.twice for tally in every])
     row("next run: names the migration that is half done", [tally.told for tally in every])
+    row("longest wait for the lock of a killed run", [f"{tally.longest_lock:.1f} s" for tally in every])
     row("**silent or wrong**", [len(tally.silent) for tally in every])
     for engine, tally in tallies.items():
         codes = ", ".join(f"{code}: {count}" for code, count in sorted(tally.codes.items()))
@@ -269,7 +380,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", action="append", choices=ENGINES)
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--kills", type=int, default=120)
+    parser.add_argument("--kills", type=int, default=110, help="that hit, on each engine")
+    parser.add_argument("--minutes", type=float, default=60, help="at most, on each engine")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     arguments = parser.parse_args()
@@ -277,7 +389,13 @@ def main() -> int:
     tallies = {}
     for engine in arguments.engine or ENGINES:
         with arena(engine) as here:
-            tallies[engine] = disturb(here, rounds=arguments.rounds, kills=arguments.kills, seed=arguments.seed)
+            tallies[engine] = disturb(
+                here,
+                rounds=arguments.rounds,
+                kills=arguments.kills,
+                seed=arguments.seed,
+                minutes=arguments.minutes,
+            )
     text = report(tallies, arguments.seed, time.monotonic() - began)
     sys.stdout.write(text + "\n")
     silent = [line for tally in tallies.values() for line in tally.silent]

