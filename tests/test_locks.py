@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 from support.background import start, until
 from support.cli import dbmigrate
+from support.environments import environment
 from support.projects import create, migration, model
 from support.sites import ENGINES, Site
 
@@ -25,6 +26,11 @@ IGNORE = "    import signal\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 # The migration says that it runs and then stays in one statement of the server until that is over or cancelled.
 LONG = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60)"}
+
+SESSIONS = {
+    "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    "mariadb": "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+}
 
 
 def until_in_migration(process: subprocess.Popen[str], folder: Path) -> None:
@@ -88,9 +94,17 @@ def test_a_lock_that_is_held_for_longer_than_lock_wait(engine: str, site: Callab
     assert first.returncode == 0
 
 
-@pytest.mark.parametrize("engine", ENGINES[1:])
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("engine", "driver"),
+    [
+        pytest.param("postgresql", None, marks=pytest.mark.postgresql),
+        pytest.param("postgresql", "psycopg2", marks=pytest.mark.postgresql),
+        pytest.param("mariadb", None, marks=pytest.mark.mariadb),
+    ],
+)
 def test_killed_in_a_long_statement_it_leaves_no_session_and_no_lock(
-    engine: str, site: Callable[..., Site], tmp_path: Path
+    engine: str, driver: str | None, launcher: str, site: Callable[..., Site], tmp_path: Path
 ) -> None:
     head = f"""
 def say(apps, schema_editor):
@@ -102,32 +116,49 @@ def say(apps, schema_editor):
         "migrations/0001_initial.py": migration(create(), "migrations.RunPython(say)", head=head),
     }
     here = site(engine, app)
-    process = start(here.project, "all", "--skip-makemigrations")
+    python = ("--python", environment(driver)) if driver is not None else ()
+    process = start(here.project, "all", "--skip-makemigrations", "--launcher", launcher, *python)
     until_in_migration(process, tmp_path)
 
     process.kill()
     process.communicate()
-    here.project.write("core/migrations/0001_initial.py", migration(create()))
-    sessions = {
-        "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        "mariadb": "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
-    }
-    until(lambda: not here.query(sessions[engine]), "free of our sessions", seconds=10)
+    until(lambda: not here.query(SESSIONS[engine]), "free of our sessions", seconds=3)
 
+    here.project.write("core/migrations/0001_initial.py", migration(create()))
     if engine == "mariadb":  # its tables are not rolled back
         here.query("DROP TABLE IF EXISTS core_item")
-    dbmigrate("all", "--lock-wait", "3", cwd=here.project.root).expect(0)
+    dbmigrate("all", "--lock-wait", "0", *python, cwd=here.project.root).expect(0)
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_lock_outlives_a_killed_host_until_its_migration_has_ended(
-    engine: str, site: Callable[..., Site], tmp_path: Path
+def test_a_migration_ends_with_its_host_even_if_it_hears_no_interrupt(
+    engine: str, launcher: str, site: Callable[..., Site], tmp_path: Path
 ) -> None:
-    app = waiting_app(tmp_path)
-    text = app["migrations/0001_initial.py"]
-    stubborn = text.replace("def wait(apps, schema_editor):\n", f"def wait(apps, schema_editor):\n{IGNORE}", 1)
-    here = site(engine, {**app, "migrations/0001_initial.py": stubborn})
+    here = site(engine, stubborn_app(tmp_path))
+    first = start(here.project, "all", "--skip-makemigrations", "--launcher", launcher)
+    until_in_migration(first, tmp_path)
+
+    # A spawned child belongs to dbmigrate, a forked one to the host.
+    os.kill(host_of(first.pid) if launcher == "fork" else first.pid, signal.SIGKILL)
+    said = first.communicate(timeout=60)[0]
+    (tmp_path / "go").touch()
+    if engine == "mariadb":
+        until(lambda: not here.query(SESSIONS[engine]), "free of our sessions", seconds=3)
+        here.query("DROP TABLE core_item")
+
+    assert first.returncode == (31 if launcher == "fork" else -signal.SIGKILL), said
+    dbmigrate("all", "--skip-makemigrations", "--lock-wait", "3", cwd=here.project.root).expect(0)
+    assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+@pytest.mark.postgresql
+def test_where_a_session_does_not_look_for_its_client_the_lock_lasts_until_the_migration_has_ended(
+    site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site("postgresql", stubborn_app(tmp_path))
+    here.project.append("site_settings.py", 'DATABASES["default"]["OPTIONS"] = {"options": "-c work_mem=8MB"}')
     first = start(here.project, "all", "--skip-makemigrations", "--launcher", "fork")
     until_in_migration(first, tmp_path)
 
@@ -142,6 +173,14 @@ def test_the_lock_outlives_a_killed_host_until_its_migration_has_ended(
     assert "held by dbmigrate" in line
     assert second.returncode == 0, rest
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+def stubborn_app(folder: Path) -> dict[str, str]:
+    """Return `waiting_app` with a migration that ignores SIGINT."""
+    app = waiting_app(folder)
+    text = app["migrations/0001_initial.py"]
+    stubborn = text.replace("def wait(apps, schema_editor):\n", f"def wait(apps, schema_editor):\n{IGNORE}", 1)
+    return {**app, "migrations/0001_initial.py": stubborn}
 
 
 def host_of(pid: int) -> int:
@@ -185,14 +224,14 @@ def wait(apps, schema_editor):
     here = site("postgresql", app)
     first = start(here.project, "all", "--skip-makemigrations")
     until_in_migration(first, tmp_path)
-    waiters = [start(here.project, "all", "--skip-makemigrations") for _ in range(4)]
+    waiters = [start(here.project, "all", "--skip-makemigrations") for _ in range(10)]
     for waiter in waiters:
         assert any("Waiting for the lock" in line for line in waiter.stdout or ())
 
     (tmp_path / "go").touch()
     said = [process.communicate(timeout=60)[0] for process in (first, *waiters)]
 
-    assert [process.returncode for process in (first, *waiters)] == [0] * 5, said
+    assert [process.returncode for process in (first, *waiters)] == [0] * 11, said
     assert here.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'item_name'::regclass") == [(True,)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ from dbmigrate.models.result import OperationTrace, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.nearest import nearest
 from dbmigrate.outcome import build_result, new_migrations, telling_line, with_traces
@@ -283,11 +284,16 @@ def _migrate(
             return {}
         return traffic.environment(job, snapshot.database(job.alias), environments.get(job.alias, {}))
 
+    def death(job: Step | MakeMigrations) -> signal.Signals:
+        if isinstance(job, MakeMigrations):
+            return signal.SIGINT
+        return _death(snapshot.database(job.alias), environments.get(job.alias, {}))
+
     outbox: SimpleQueue[ChildMessage] = SimpleQueue()
     workshop = Workshop(
         launcher=work.launcher,
         outbox=outbox,
-        request=lambda job: _request(work, job, environment(job)),
+        request=lambda job: _request(work, job, environment(job), death=death(job)),
         redactor=work.host.redactor,
         clock=work.clock,
         grace=settings.grace,
@@ -305,16 +311,16 @@ def _migrate(
             yield PlanReady(plan=reviewed.plan)
         yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
         results: list[StepResult] = []
-        signum = None
+        stopped_by = None
         for event in run_steps(reviewed.plan, workshop, keep_going=keep_going):
             if isinstance(event, Stopping):
-                signum = event.signal
+                stopped_by = event.signal
             if isinstance(event, StepFinished | StepSkipped):
                 results.append(event.result)
             yield event
         after = _verify(work, results) if results else reviewed.snapshot
         result = build_result(
-            reviewed.plan, results, after, written=written, signal=signum, seconds=work.clock() - started_at
+            reviewed.plan, results, after, written=written, signal=stopped_by, seconds=work.clock() - started_at
         )
         backwards = {
             migration.id for step in reviewed.plan.steps for migration in step.migrations if migration.backwards
@@ -374,11 +380,28 @@ def _trace(
         return ()
 
 
-def _request(work: Work, job: Step | MakeMigrations, environment: Mapping[str, str]) -> ChildRequest:
-    """Return what to start for a step: manage.py as a person would, or under one more router where it needs one."""
+def _death(database: Database | None, environment: Mapping[str, str]) -> signal.Signals:
+    """Return the signal that a step's child gets when dbmigrate is killed.
+
+    It is killed outright, whatever its driver waits for: psycopg2 and mysqlclient hear SIGINT only after the
+    statement. A PostgreSQL session that does not look for its client would go on then; there SIGINT lets psycopg 3
+    cancel the statement.
+    """
+    is_blind = database is not None and database.vendor == "postgresql" and "PGOPTIONS" not in environment
+    return signal.SIGINT if is_blind else signal.SIGKILL
+
+
+def _request(
+    work: Work, job: Step | MakeMigrations, environment: Mapping[str, str], *, death: signal.Signals
+) -> ChildRequest:
+    """Return what to start for a step: manage.py as a person would, or under one more router where it needs one.
+
+    `death`: the signal that it gets when dbmigrate is killed.
+    """
     command = work.target.command(*job.arguments)
     first_line = {
         "parent": os.getpid(),
+        "death": int(death),
         "scope": job.scope.model_dump() if isinstance(job, Step) and job.scope is not None else None,
         "manage": list(work.target.manage),
         "words": list(command[1 + len(work.target.manage) :]),

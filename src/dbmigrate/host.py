@@ -245,9 +245,9 @@ class Host:
     def fork(self, step: Mapping[str, object], variables: Mapping[str, str], cwd: Path, pipes: Sequence[int]) -> None:
         """Run a step in a copy of the process.
 
-        `step`: scope, manage and words, as inside/step.py takes them; `variables`: what its environment has beside the
-        process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two lines: its process id,
-        and how it ended (negative: by that signal).
+        `step`: what inside/step.py takes, without the parent; `variables`: what its environment has beside the
+        process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two lines: its process
+        id, and how it ended (negative: by that signal).
 
         Raises:
             OSError: it cannot be forked.

@@ -34,6 +34,7 @@ RECIPES = {
     "axes-and-silk-new": Recipe(("3.13", "3.12", "3.11", "3.10"), ("Django", "django-axes", "django-silk")),
     "wagtail-old": Recipe(("3.8", "3.9", "3.10", "3.11"), ("Django==4.2.*", "wagtail==5.2.*", "django-axes")),
     "wagtail-new": Recipe(("3.13", "3.12", "3.11", "3.10"), ("wagtail>=7", "django-axes")),
+    "psycopg2": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12"), ("Django==4.2.*", "psycopg2-binary")),
     "no-django": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12", "3.13"), ()),
 }
 

@@ -41,7 +41,7 @@ class Forker:
     def fork(self, step, variables, cwd):
         """Start a step whose stdout, stderr and status come over the socket; return why not, or None.
 
-        step: {"scope", "manage", "words"}; variables: what its environment has beside this process's own.
+        step: {"death", "scope", "manage", "words"}; variables: what its environment has beside this process's own.
         """
         self._copies = [pid for pid in self._copies if os.waitpid(pid, os.WNOHANG)[0] == 0]
         out, err, status = _receive(self._handover, 3)
@@ -97,7 +97,7 @@ def _receive(handover, count):
 def _become(request, variables, cwd, out, err, parent):
     """Be the second copy: run manage.py, and end as a process of its own would."""
     os.setsid()
-    step.end_with(parent, signal.SIGINT)
+    step.end_with(parent, request["death"])
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.close(out)

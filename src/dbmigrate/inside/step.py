@@ -1,12 +1,11 @@
 """One step: become manage.py, or run it with a last router that knows what belongs here; never outlive dbmigrate.
 
-The first line of stdin is {"parent": process id of dbmigrate, "scope": models.plan.Scope or null, "manage": script,
-"words": what follows it}; afterwards stdin is empty.
+The first line of stdin is {"parent": process id of dbmigrate, "death": the signal for when it dies, "scope":
+models.plan.Scope or null, "manage": script, "words": what follows it}; afterwards stdin is empty.
 """
 
 import json
 import os
-import signal
 import sys
 
 from . import boot
@@ -18,7 +17,7 @@ def main():
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
-    end_with(request["parent"], signal.SIGINT)
+    end_with(request["parent"], request["death"])
     if request["scope"] is None:
         os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
     run(request["manage"], request["words"], request["scope"])
@@ -44,7 +43,7 @@ def run(manage, words, scope):
 
 
 def end_with(parent, number):
-    """Ask for a signal when the parent dies. SIGINT lets psycopg cancel the statement on the server.
+    """Ask for a signal when the parent dies.
 
     It survives exec. Only Linux has it (prctl(2), PR_SET_PDEATHSIG).
     """
