@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +11,18 @@ import pytest
 from support.cli import Outcome, dbmigrate
 from support.environments import environment, find_python
 from support.postgresql import PostgresqlServer
-from support.projects import Project, applied, copy_sample, create, failing, migration, model, simple_app, write_project
+from support.projects import (
+    Project,
+    applied,
+    copy_sample,
+    create,
+    failing,
+    make_read_only,
+    migration,
+    model,
+    simple_app,
+    write_project,
+)
 
 
 def refused(project: Project, *arguments: str, code: int, environment: dict[str, str] | None = None) -> Outcome:
@@ -228,17 +237,6 @@ def test_a_read_only_source_tree(sample: Project, request: pytest.FixtureRequest
     outcome = refused(sample, "all", code=11)
 
     has(outcome, "app shop", "cannot be written", "--skip-makemigrations")
-
-
-def make_read_only(folder: Path, request: pytest.FixtureRequest) -> None:
-    """Make a folder unwritable until the test ends, for root too (for whom permission bits do not count)."""
-    folder.chmod(0o555)
-    request.addfinalizer(lambda: folder.chmod(0o755))
-    if os.access(folder, os.W_OK):
-        frozen = subprocess.run(["chattr", "+i", str(folder)], capture_output=True)
-        if frozen.returncode != 0:
-            pytest.skip("running as root on a file system without immutable folders")
-        request.addfinalizer(lambda: subprocess.run(["chattr", "-i", str(folder)], check=True))
 
 
 def test_a_migration_that_raises_in_the_second_of_three_databases(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ from dbmigrate.models.target import Choice, Target
 from dbmigrate.nearest import nearest
 from dbmigrate.outcome import build_result, new_migrations, telling_line, with_traces
 from dbmigrate.planner import build_plan
-from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
+from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, check_writable, find_silent
 from dbmigrate.process import ChildMessage, ChildRequest, Launcher
 from dbmigrate.routing import Routing, route
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
@@ -127,6 +127,24 @@ def _locate(work: Work, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(located)
 
 
+def review_patiently(
+    work: Work, selection: Selection, *, changes: bool, records: bool = False, all_of_them: bool = False
+) -> Review:
+    """Review, and wait as long as the settings say for databases that do not answer.
+
+    `all_of_them`: also for those that the selection leaves out.
+    """
+    reviewed = review(work, selection, changes=changes, records=records)
+    silent = (
+        [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
+        if all_of_them
+        else find_silent(reviewed.snapshot, reviewed.routing, selection)
+    )
+    if silent and wait_for_silent(work, reviewed.snapshot, silent):
+        reviewed = review(work, selection, changes=changes, records=records)
+    return reviewed
+
+
 def targeted_aliases(plan: MigrationPlan) -> tuple[str, ...]:
     """Return the databases that the plan looks after, those with nothing pending included."""
     return tuple(database.alias for database in plan.databases if database.skip in (None, "nothing-pending"))
@@ -140,10 +158,7 @@ def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review
         FindingsError: a finding stops the run.
         ModelChangesError: makemigrations could not do its part without a person.
     """
-    reviewed = review(work, selection, changes=changes)
-    silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
-    if silent and wait_for_silent(work, reviewed.snapshot, silent):
-        reviewed = review(work, selection, changes=changes)
+    reviewed = review_patiently(work, selection, changes=changes)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
     check_findings(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
     own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
@@ -189,26 +204,20 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
 def status(work: Work, *, migrations: bool) -> StatusReport:
     """Answer how every database stands; one that does not answer is part of the answer."""
     selection = Selection(make_migrations=False)
-    reviewed = review(work, selection, changes=False, records=migrations)
-    silent = [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
-    if silent and wait_for_silent(work, reviewed.snapshot, silent):
-        reviewed = review(work, selection, changes=False, records=migrations)
+    reviewed = review_patiently(work, selection, changes=False, records=migrations, all_of_them=True)
     return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings)
 
 
 def wait(work: Work, selection: Selection) -> WaitReport:
     """Wait until every database answers that is to be migrated, as long as the settings say."""
     started_at = work.clock()
-    reviewed = review(work, selection, changes=False)
-    silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
-    if silent and wait_for_silent(work, reviewed.snapshot, silent):
-        reviewed = review(work, selection, changes=False)
+    reviewed = review_patiently(work, selection, changes=False)
     return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 
 
 def info(work: Work) -> InfoReport:
     """Answer what the project is, how it was found, and what belongs where."""
-    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    reviewed = review_patiently(work, Selection(make_migrations=False), changes=False, all_of_them=True)
     return describe_info(
         reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, work.launcher_choice
     )
@@ -247,7 +256,11 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bo
     """
     started_at = work.clock()
     reviewed = prepare(work, selection)
-    if reviewed.plan.is_empty or not has_locks:
+    if reviewed.plan.is_empty:
+        yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
+        return
+    check_writable(reviewed.snapshot, [step.alias for step in reviewed.plan.steps])
+    if not has_locks:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from dbmigrate.app import Review, Work, review
+from dbmigrate.app import Review, Work, review, review_patiently
 from dbmigrate.errors import FindingsError, ModelChangesError, StepError, UnreachableError, UsageError
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
@@ -27,7 +27,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
         ModelChangesError: a question without a terminal, or a folder that cannot be written.
         StepError: makemigrations failed.
     """
-    before = review(work, LOOK, changes=True)
+    before = review_patiently(work, LOOK, changes=True)
     chosen = [_find_app(before.snapshot, label).label for label in apps]
     for change in before.snapshot.changes or ():
         if not chosen or change.app in chosen:
@@ -54,7 +54,7 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
         FindingsError: a database stands between the two: some of them are applied there, and some not.
         StepError: squashmigrations failed.
     """
-    before = review(work, LOOK, changes=False, records=True)
+    before = review_patiently(work, LOOK, changes=False, records=True)
     app = _find_app(before.snapshot, label)
     start = _find_migration(app, first) if first is not None else app.migrations[0]
     end = _find_migration(app, last)

@@ -86,7 +86,7 @@ class LockedError(DbmigrateError):
 
 
 class UnreachableError(DbmigrateError):
-    """A database did not answer."""
+    """A database did not answer, or takes no writes."""
 
     code = ExitCode.UNREACHABLE
 

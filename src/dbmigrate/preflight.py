@@ -8,7 +8,7 @@ from dbmigrate.errors import FindingsError, ModelChangesError, UnreachableError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import INCURABLE, Snapshot
 from dbmigrate.routing import Routing
 from dbmigrate.selecting import is_wanted
 
@@ -30,15 +30,35 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
     """
     aliases = find_silent(snapshot, routing, selection)
     if aliases:
-        errors = {database.alias: database.error for database in snapshot.databases}
-        raise UnreachableError(
-            "; ".join(f"database {alias} does not answer: {errors[alias]}" for alias in aliases)
-            + " (nothing was changed)",
-            hint=(
-                f"start it, or correct {_setting(aliases[0])}; --wait SECONDS waits for it; "
-                f"to go without it: --database for the others, or exclude = {_list(aliases)} under [tool.dbmigrate]"
-            ),
+        silent = {database.alias: database for database in snapshot.databases if database.alias in aliases}
+        incurable = [alias for alias in aliases if silent[alias].trouble in INCURABLE]
+        cure = (
+            f"correct {_setting(incurable[0])}, no waiting cures it"
+            if incurable
+            else f"start it, or correct {_setting(aliases[0])}; --wait SECONDS waits for it"
         )
+        raise UnreachableError(
+            "; ".join(f"database {alias} does not answer: {silent[alias].error}" for alias in aliases)
+            + " (nothing was changed)",
+            hint=f"{cure}; to go without it: --database for the others, "
+            f"or exclude = {_list(aliases)} under [tool.dbmigrate]",
+        )
+
+
+def check_writable(snapshot: Snapshot, aliases: Sequence[str]) -> None:
+    """Do nothing if every one of these databases takes writes, as far as it says.
+
+    Raises:
+        UnreachableError: one does not.
+    """
+    for database in snapshot.databases:
+        if database.alias in aliases and database.read_only is not None:
+            raise UnreachableError(
+                f"database {database.alias} takes no writes: {database.read_only} (nothing was changed)",
+                hint=f"let {_setting(database.alias)} name the primary, or make it writable; "
+                f'to go without it: --database for the others, or exclude = ["{database.alias}"] '
+                "under [tool.dbmigrate]",
+            )
 
 
 def check_findings(findings: Sequence[Finding], plan: MigrationPlan, targeted: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbmigrate.app import Review, Work, review
+from dbmigrate.app import Review, Work, review_patiently
 from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
 from dbmigrate.models.selection import Selection
 
@@ -43,7 +43,8 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan
         DeclinedError: DEBUG is off, a database is on another machine, or migration files are not committed.
         UnreachableError: a database does not answer.
     """
-    reviewed = review(work, Selection(databases=tuple(databases), make_migrations=False), changes=False)
+    selection = Selection(databases=tuple(databases), make_migrations=False)
+    reviewed = review_patiently(work, selection, changes=False)
     if not reviewed.snapshot.project.debug:
         raise DeclinedError(
             "reset is for development, and DEBUG is off in these settings (nothing was changed)",

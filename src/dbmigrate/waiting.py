@@ -9,10 +9,7 @@ from dbmigrate.errors import LockedError
 from dbmigrate.host import Host
 from dbmigrate.models.events import DatabaseAwaited, DatabaseReached, LockAwaited, LockMissing, LocksTaken
 from dbmigrate.models.servers import LockState, Reached
-from dbmigrate.models.snapshot import Trouble
-
-INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver"})
-"""What no waiting cures."""
+from dbmigrate.models.snapshot import INCURABLE, Trouble
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two tries, the first and the longest."""

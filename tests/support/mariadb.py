@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +109,10 @@ def join_server(folder: Path) -> MariadbServer:
 
 
 def kill_and_restart(folder: Path) -> None:
-    """Kill the server of this folder, as a crash would, and start it again on the same port."""
+    """Kill the server of this folder, as a crash would, if nobody has, and start it again on the same port."""
     pid = int((folder / "server.pid").read_text())
-    os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + START_SECONDS
     while is_alive(pid):
         assert time.monotonic() < deadline
@@ -143,8 +144,10 @@ def _start(folder: Path) -> int:
         check=True,
         capture_output=True,
     )
-    user = f"CREATE USER IF NOT EXISTS {USER}@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO {USER}@'%';\n"
-    (folder / "init.sql").write_text(user)
+    (folder / "init.sql").write_text(
+        f"CREATE USER IF NOT EXISTS {USER}@'%' IDENTIFIED BY '{PASSWORD}';\n"
+        f"GRANT ALL ON *.* TO {USER}@'%' WITH GRANT OPTION;\n"
+    )
     _launch(folder, port)
     return port
 

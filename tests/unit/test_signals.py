@@ -22,6 +22,7 @@ def take(signum: int) -> None:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_heard_while_the_main_thread_waits_for_the_queue(signum: int) -> None:
     outbox: SimpleQueue[ChildMessage] = SimpleQueue()
+    under_a_shell = signal.signal(signum, signal.default_int_handler)  # where a shell's `&` has it ignored
     before = signal.getsignal(signum)
 
     with listen(outbox):
@@ -32,6 +33,7 @@ def test_a_signal_is_heard_while_the_main_thread_waits_for_the_queue(signum: int
 
     assert heard == StopRequested(signum)
     assert signal.getsignal(signum) is before
+    signal.signal(signum, under_a_shell)
 
 
 def test_a_signal_that_is_held_back_comes_after_the_block() -> None:

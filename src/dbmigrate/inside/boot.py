@@ -166,7 +166,9 @@ def _can_import_django():
 
 
 def _sentence(error):
-    return "".join(traceback.format_exception_only(type(error), error)).strip()
+    lines = [line.strip() for line in traceback.format_exception_only(type(error), error)]
+    # The lines of a SyntaxError are its place and its source; those of another are one text.
+    return lines[-1] if isinstance(error, SyntaxError) else " ".join(" ".join(lines).split())
 
 
 def _place(error):

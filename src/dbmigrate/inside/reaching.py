@@ -15,10 +15,30 @@ ANSWER_SECONDS = 15.0
 
 # The words are those of libpq, the PostgreSQL server and the MySQL drivers; the first that fits counts.
 _WORDS = (
-    ("password", ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "access denied")),
+    (
+        "not-accepting",
+        (
+            "shutting down",
+            "too many",
+            "connection slots",
+            "not currently accepting",
+            "not accepting connections",
+            "has exceeded the",
+        ),
+    ),
+    (
+        "password",
+        (
+            "password authentication failed",
+            "no password supplied",
+            "no pg_hba.conf entry",
+            "pg_hba.conf rejects",
+            "access denied",
+            "is not allowed to connect",
+        ),
+    ),
     ("role", ('role "',)),
-    ("starting", ("starting up", "not yet accepting", "initial communication packet")),
-    ("not-accepting", ("shutting down", "too many", "remaining connection slots", "not currently accepting")),
+    ("starting", ("starting up", "not yet accepting", "recovery mode", "initial communication packet")),
     ("no-database", ('database "', "unknown database")),
     ("unknown-host", ("could not translate host name", "name or service not known", "name resolution", "getaddrinfo")),
     ("refused", ("connection refused", "no such file or directory")),

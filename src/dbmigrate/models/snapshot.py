@@ -29,6 +29,9 @@ Trouble = Literal[
 ]
 """What keeps a database from answering."""
 
+INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver"})
+"""What no waiting cures."""
+
 
 DatabaseState = Literal["ok", "absent", "unreachable", "no-engine", "unasked"]
 """Whether a database answers. "absent": an SQLite file that is not there yet; the first migration makes it.

