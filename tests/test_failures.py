@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from support.background import start
 from support.cli import dbmigrate
-from support.projects import create, migration, model
+from support.projects import create, make_read_only, migration, model
 from support.sites import ENGINES, Site
 
 BROKEN = "migrations.RunSQL('SELECT no_such_thing FROM core_item')"
@@ -44,6 +44,38 @@ def test_the_report_says_what_is_left_and_the_next_run_finishes(
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
+PARTS = (
+    """migrations.CreateModel("Tag", [("id", models.BigAutoField(primary_key=True))])""",
+    """migrations.CreateModel(
+            "Item",
+            [
+                ("id", models.BigAutoField(primary_key=True)),
+                ("tag", models.ForeignKey("core.Tag", models.CASCADE)),
+                ("name", models.CharField(max_length=20)),
+                ("code", models.IntegerField(db_index=True)),
+            ],
+            options={"unique_together": {("name", "code")}},
+        )""",
+    'migrations.AddField("item", "size", models.IntegerField(default=0, db_index=True))',
+)
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])  # SQLite makes the table anew for each column, with its parts
+def test_what_django_makes_at_the_end_of_a_migration_is_not_said_to_be_there(
+    engine: str, site: Callable[..., Site]
+) -> None:
+    here = site(engine, {"models.py": "", "migrations/0001_initial.py": migration(*PARTS, BROKEN, atomic=False)})
+
+    outcome = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(30)
+
+    there = "Create model Tag, Create model Item, Add field size to item\n"
+    assert f"[default] of core.0001_initial, there already: {there}" in outcome.stderr
+    for part in ("foreign key of tag", "unique together name, code", "index on code"):
+        assert f"Create model Item: {part}" in outcome.stderr
+    assert "Add field size to item: index on size" in outcome.stderr
+    assert "either do the rest by hand" in outcome.stderr
+
+
 @pytest.mark.mariadb
 def test_what_was_finished_by_hand_is_recorded_with_the_command_that_is_told(site: Callable[..., Site]) -> None:
     here = site("mariadb", app(create(), INDEX, BROKEN))
@@ -57,15 +89,37 @@ def test_what_was_finished_by_hand_is_recorded_with_the_command_that_is_told(sit
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
-def test_a_read_only_database(site: Callable[..., Site]) -> None:
+READ_ONLY = {
+    "sqlite": 'DATABASES["default"]["OPTIONS"] = {"init_command": "PRAGMA query_only=1"}',
+    "postgresql": 'DATABASES["default"]["OPTIONS"] = {"options": "-c default_transaction_read_only=on"}',
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES[:2])
+def test_a_database_that_says_that_it_is_read_only(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine)
+    here.project.append("site_settings.py", READ_ONLY[engine])
+    if engine == "sqlite":
+        here.project.database("default").touch()
+
+    outcome = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(21)
+
+    assert "error: database default takes no writes: " in outcome.stderr
+    assert 'hint: let DATABASES["default"] name the primary' in outcome.stderr
+    tables = {"sqlite": "sqlite_master", "postgresql": "pg_tables WHERE schemaname = 'public'"}
+    assert here.query(f"SELECT * FROM {tables[engine]}") == []
+
+
+def test_an_sqlite_file_that_cannot_be_written(site: Callable[..., Site], request: pytest.FixtureRequest) -> None:
     here = site("sqlite")
-    here.project.append("site_settings.py", 'DATABASES["default"]["OPTIONS"] = {"init_command": "PRAGMA query_only=1"}')
-    here.project.database("default").touch()
+    dbmigrate("run", "--app", "more", cwd=here.project.root).expect(0)
+    file = here.project.database("default")
+    make_read_only(file, request)
 
     outcome = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(30)
 
     assert "attempt to write a readonly database" in outcome.stderr
-    assert here.query("SELECT name FROM sqlite_master") == []
+    assert here.recorded() == {"more.0001_initial": 1}
 
 
 @pytest.mark.postgresql

@@ -29,7 +29,10 @@ def trace(alias, migration):
             for inner in database_operations([operation]):
                 after = state if inner is operation else _after(before, label, inner)
                 if effects.answer_operation(connection, label, inner)[0] != "no":
-                    found.append({"text": inner.describe(), "is_there": catalogue.shows(inner, label, before, after)})
+                    is_there = catalogue.shows(inner, label, before, after)
+                    found.append({"text": inner.describe(), "is_there": is_there})
+                    missing = catalogue.find_missing_parts(inner, label, after) if is_there else ()
+                    found += [{"text": "{}: {}".format(inner.describe(), part), "is_there": False} for part in missing]
                 before = after
         return found
     finally:
@@ -53,6 +56,47 @@ class _Catalogue:
         """Whether the operation was done, as far as the catalogue tells; None if it does not."""
         look = next((look for kind, look in _LOOKS if type(operation) is kind), None)
         return None if look is None else look(self, operation, label, before, after)
+
+    def find_missing_parts(self, operation, label, after):
+        """Yield what is not there of a table or column that is.
+
+        Django makes foreign keys, indexes and unique_together when all operations are done (BaseDatabaseSchemaEditor,
+        deferred_sql), and the tables of many-to-many fields after the model's own.
+        """
+        if type(operation) is migrations.CreateModel:
+            model = _model(after, label, operation.name)
+            yield from self._find_missing_parts(model, model._meta.local_fields + model._meta.local_many_to_many)
+            for columns in self._unique_together(model):
+                if not self._has_part(model, columns, "unique"):
+                    yield "unique together {}".format(", ".join(columns))
+            for index in model._meta.indexes:
+                if not self._has_constraint(model, index.name):
+                    yield "index {}".format(index.name)
+        elif type(operation) is migrations.AddField:
+            model = _model(after, label, operation.model_name)
+            yield from self._find_missing_parts(model, [model._meta.get_field(operation.name)])
+
+    def _find_missing_parts(self, model, fields):
+        editor = self._connection.schema_editor()
+        for field in fields:
+            if isinstance(field, django_models.ManyToManyField):
+                through = field.remote_field.through
+                if through._meta.auto_created and not self._has_table(through):
+                    yield "table of {}".format(field.name)
+                continue
+            has_key = self._connection.features.supports_foreign_keys and getattr(field, "db_constraint", False)
+            if has_key and not self._has_part(model, [field.column], "foreign_key"):
+                yield "foreign key of {}".format(field.name)
+            if editor._field_should_be_indexed(model, field) and not self._has_part(model, [field.column], "index"):
+                yield "index on {}".format(field.name)
+
+    def _unique_together(self, model):
+        for names in model._meta.unique_together:
+            yield [model._meta.get_field(name).column for name in names]
+
+    def _has_part(self, model, columns, kind):
+        parts = self._constraints(model).values()
+        return any(part[kind] and sorted(part["columns"]) == sorted(columns) for part in parts)
 
     def _created(self, operation, label, before, after):
         return self._has_table(_model(after, label, operation.name))
@@ -100,8 +144,11 @@ class _Catalogue:
     def _has_constraint(self, model, name):
         if not self._has_table(model):
             return False
+        return name in self._constraints(model)
+
+    def _constraints(self, model):
         with self._connection.cursor() as cursor:
-            return name in self._connection.introspection.get_constraints(cursor, model._meta.db_table)
+            return self._connection.introspection.get_constraints(cursor, model._meta.db_table)
 
 
 def _model(state, label, name):
