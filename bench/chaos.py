@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -380,22 +381,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", action="append", choices=ENGINES)
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--kills", type=int, default=110, help="that hit, on each engine")
+    parser.add_argument("--kills", type=int, default=100, help="that hit, on each engine")
     parser.add_argument("--minutes", type=float, default=60, help="at most, on each engine")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     arguments = parser.parse_args()
     began = time.monotonic()
-    tallies = {}
-    for engine in arguments.engine or ENGINES:
+
+    def run(engine: str) -> Tally:
         with arena(engine) as here:
-            tallies[engine] = disturb(
+            return disturb(
                 here,
                 rounds=arguments.rounds,
                 kills=arguments.kills,
                 seed=arguments.seed,
                 minutes=arguments.minutes,
             )
+
+    engines = arguments.engine or ENGINES
+    with ThreadPoolExecutor() as pool:  # the engines at the same time: one waits where another one works
+        tallies = dict(zip(engines, pool.map(run, engines), strict=True))
     text = report(tallies, arguments.seed, time.monotonic() - began)
     sys.stdout.write(text + "\n")
     silent = [line for tally in tallies.values() for line in tally.silent]
