@@ -287,9 +287,14 @@ class Host:
         return self._answer()
 
     def _without_secrets(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return an answer about one database with its error scrubbed: drivers repeat what they were given."""
+        """Return an answer about one database with its error scrubbed: drivers repeat what they were given.
+
+        Some take a whole connection string for a name or a host. That one is not looked through for the password
+        itself: many a database of a developer is called as its password is.
+        """
         error = answer["error"]
-        return answer if error is None else {**answer, "error": self._redactor.scrub(error)}
+        named: dict[str, Any] = {key: Redactor().scrub(answer[key]) for key in ("name", "host") if key in answer}
+        return {**answer, **named, "error": None if error is None else self._redactor.scrub(error)}
 
     def _send(self, request: Mapping[str, object]) -> None:
         assert self._process.stdin is not None

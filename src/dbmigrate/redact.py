@@ -25,6 +25,9 @@ SHORTEST_INSIDE = 8
 """Shorter parts of a longer text in base64 are not looked for, for the same reason."""
 
 
+_PERCENT = re.compile("%[0-9A-F]{2}")
+
+
 class Redactor:
     """Replaces the secret values of one project in text, also where they are quoted or URL-encoded.
 
@@ -49,9 +52,26 @@ class Redactor:
 def _forms(secret: str) -> set[str]:
     """Return the ways in which a value is written: as it is, quoted, escaped, encoded, and each of its lines."""
     plain = {secret, *(line for line in secret.splitlines() if len(line) >= SHORTEST)}
-    quoted = {form for text in plain for form in (repr(text)[1:-1], json.dumps(text)[1:-1], text.replace("'", "''"))}
+    quoted = {form for text in plain for form in _quoted_forms(text)}
     encoded = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    return plain | quoted | encoded | _base64_forms(secret.encode())
+    lower = {_PERCENT.sub(lambda found: found[0].lower(), form) for form in encoded}
+    return plain | quoted | encoded | lower | _base64_forms(secret.encode(errors="surrogateescape"))
+
+
+def _quoted_forms(text: str) -> set[str]:
+    """Return the ways to write a text between quotes: of Python, of its bytes, of JSON, and of SQL."""
+    escaped = {
+        repr(text)[1:-1],
+        repr(text.encode(errors="surrogateescape"))[2:-1],
+        json.dumps(text)[1:-1],
+        json.dumps(text, ensure_ascii=False)[1:-1],
+    }
+    # Which quote has a backslash depends on the whole text that it stands in.
+    bare = {form.replace("\\'", "'").replace('\\"', '"') for form in escaped}
+    single = {form.replace("'", "\\'") for form in bare}
+    double = {form.replace('"', '\\"') for form in bare}
+    both = {form.replace('"', '\\"') for form in single}
+    return escaped | bare | single | double | both | {text.replace("'", "''")}
 
 
 def _base64_forms(value: bytes) -> set[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.snapshots import database, pending, plan_of, routes, snapshot
 
@@ -22,6 +23,7 @@ from dbmigrate.renderers.words import duration, exit_words, plural, printable
 SECRETS = st.text(min_size=3, max_size=30).filter(lambda text: text.strip() == text and "*" not in text)
 
 
+@settings(deadline=None)
 @given(SECRETS, st.sampled_from(["{}", "password={}!", "postgres://me:{}@host/db", "({})"]))
 def test_a_secret_is_hidden_in_every_form(secret: str, place: str) -> None:
     redactor = Redactor([secret])
@@ -30,6 +32,7 @@ def test_a_secret_is_hidden_in_every_form(secret: str, place: str) -> None:
         assert secret not in redactor.scrub(place.format(form)).replace(place.format(""), "")
 
 
+@settings(deadline=None)
 @given(secret=st.text(st.characters(codec="utf-8"), min_size=8, max_size=30), before=st.binary(max_size=7))
 def test_a_secret_is_hidden_inside_a_longer_text_in_base64(secret: str, before: bytes) -> None:
     encoded = base64.b64encode(before + secret.encode() + b":more").decode()
@@ -55,6 +58,24 @@ def test_a_password_with_its_name_is_hidden_however_short(text: str) -> None:
 
     assert HIDDEN in scrubbed
     assert "q" not in scrubbed
+
+
+@pytest.mark.parametrize("secret", ['it\'s 100% "so"', "a@b:c/d?e&f", "pässwörd ☃", "back\\slash'", "two\nlines"])
+def test_a_secret_is_hidden_however_the_text_around_it_is_quoted(secret: str) -> None:
+    redactor = Redactor([secret])
+    texts = [
+        repr(secret),
+        repr(secret.encode()),
+        repr(f"it's {secret}"),
+        repr(f'so "{secret}"'),
+        json.dumps({"p": secret}),
+        json.dumps({"p": f"it's {secret}"}, ensure_ascii=False),
+        quote(secret, safe="").lower(),
+    ]
+
+    for text in texts:
+        around = redactor.scrub(text).replace(HIDDEN, "")
+        assert len(around) <= len("{'p': __it's __}"), text
 
 
 def test_each_line_of_a_secret_is_hidden() -> None:

@@ -19,6 +19,7 @@ from dbmigrate.cli.options import global_options
 from dbmigrate.cli.signals import Terminated, end_on_signals
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
+from dbmigrate.redact import Redactor
 
 COMMANDS = (
     "menu",
@@ -101,7 +102,7 @@ def _as_bug(error: Exception) -> DbmigrateError:
     import tempfile
     import traceback
 
-    story = "".join(traceback.format_exception(error))
+    story = Redactor().scrub("".join(traceback.format_exception(error)))
     with tempfile.NamedTemporaryFile("w", prefix="dbmigrate-", suffix=".log", delete=False) as log:
         log.write(f"dbmigrate {__version__}, Python {sys.version}\n\n{story}")
     return DbmigrateError(

@@ -38,6 +38,7 @@ _WORDS = (
         ),
     ),
     ("role", ('role "',)),
+    ("settings", ("invalid connection option", "invalid dsn", "invalid sslmode")),
     ("starting", ("starting up", "not yet accepting", "recovery mode", "initial communication packet")),
     ("no-database", ('database "', "unknown database")),
     ("unknown-host", ("could not translate host name", "name or service not known", "name resolution", "getaddrinfo")),
@@ -96,6 +97,8 @@ class _Attempt:
             self._answer = {"state": _find_state(self._connection), "trouble": None, "error": None}
         except (DatabaseError, ImproperlyConfigured, OSError) as error:
             self._answer = describe_failure(error)
+        except Exception as error:  # an option that the driver does not know, a password that it cannot encode
+            self._answer = _unreachable("settings", "{}: {}".format(type(error).__name__, " ".join(str(error).split())))
 
 
 def describe_failure(error):

@@ -25,11 +25,12 @@ Trouble = Literal[
     "password",
     "role",
     "driver",
+    "settings",
     "other",
 ]
 """What keeps a database from answering."""
 
-INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver"})
+INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver", "settings"})
 """What no waiting cures."""
 
 

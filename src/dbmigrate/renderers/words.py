@@ -60,6 +60,7 @@ TROUBLES: dict[Trouble, str] = {
     "password": "the server does not let us in",
     "role": "the server knows no such user",
     "driver": "its driver cannot be loaded",
+    "settings": "its driver does not take these settings",
     "other": "it does not answer",
 }
 
