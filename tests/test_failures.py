@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -223,3 +225,23 @@ def test_a_full_disk(site: Callable[..., Site]) -> None:
     here.project.append("site_settings.py", 'DATABASES["default"]["OPTIONS"] = {}')
     dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+def test_a_file_system_that_is_full(site: Callable[..., Site], tmp_path: Path) -> None:
+    here = site("sqlite")
+    small = tmp_path / "small"
+    small.mkdir()
+    here.project.append("site_settings.py", f'DATABASES["default"]["NAME"] = {str(small / "db.sqlite3")!r}')
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(small)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("nothing may be mounted here")
+    try:
+        outcome = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root)
+        subprocess.run(["mount", "-o", "remount,size=10m", str(small)], check=True)
+        again = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+    assert outcome.code in (20, 21, 30, 31), outcome
+    assert "full" in outcome.stderr or "No space left" in outcome.stderr, outcome
+    again.expect(0)

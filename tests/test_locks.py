@@ -7,6 +7,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +55,20 @@ def wait(apps, schema_editor):
     return {
         "models.py": model(),
         "migrations/0001_initial.py": migration(create(), "migrations.RunPython(wait)", head=head),
+    }
+
+
+def sleeping_app(folder: Path, engine: str) -> dict[str, str]:
+    """Return an app whose migration writes the file `ready` and stays in one statement of the server."""
+    head = f"""
+def say(apps, schema_editor):
+    open({str(folder / "ready")!r}, "w").close()
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute({LONG[engine]!r})
+"""
+    return {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(say)", head=head),
     }
 
 
@@ -106,16 +122,7 @@ def test_a_lock_that_is_held_for_longer_than_lock_wait(engine: str, site: Callab
 def test_killed_in_a_long_statement_it_leaves_no_session_and_no_lock(
     engine: str, driver: str | None, launcher: str, site: Callable[..., Site], tmp_path: Path
 ) -> None:
-    head = f"""
-def say(apps, schema_editor):
-    open({str(tmp_path / "ready")!r}, "w").close()
-    schema_editor.execute({LONG[engine]!r})
-"""
-    app = {
-        "models.py": model(),
-        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(say)", head=head),
-    }
-    here = site(engine, app)
+    here = site(engine, sleeping_app(tmp_path, engine))
     python = ("--python", environment(driver)) if driver is not None else ()
     process = start(here.project, "all", "--skip-makemigrations", "--launcher", launcher, *python)
     until_in_migration(process, tmp_path)
@@ -175,6 +182,27 @@ def test_where_a_session_does_not_look_for_its_client_the_lock_lasts_until_the_m
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+@pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGHUP)])
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_interrupted_in_a_long_statement_it_reports_and_leaves_no_session(
+    engine: str, signals: tuple[int, int], launcher: str, site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site(engine, sleeping_app(tmp_path, engine))
+    process = start(here.project, "all", "--skip-makemigrations", "--launcher", launcher)
+    until_in_migration(process, tmp_path)
+
+    process.send_signal(signals[0])
+    line = next(line for line in process.stdout or () if "stopping" in line)
+    process.send_signal(signals[1])
+    rest = process.communicate(timeout=60)[0]
+    until(lambda: not here.query(SESSIONS[engine]), "free of our sessions", seconds=3)
+
+    assert process.returncode == (130 if signals[0] == signal.SIGINT else 143), line + rest
+    assert "nothing new is started, still running: default" in line
+    assert "1 of 1 databases were interrupted: default (core.0001_initial was interrupted" in rest
+
+
 def stubborn_app(folder: Path) -> dict[str, str]:
     """Return `waiting_app` with a migration that ignores SIGINT."""
     app = waiting_app(folder)
@@ -189,6 +217,38 @@ def host_of(pid: int) -> int:
         if "host" in Path(f"/proc/{child}/cmdline").read_text().split("\0"):
             return int(child)
     raise AssertionError("there is no host")
+
+
+BACKWARDS = """
+import time
+
+_real, _steps = time.time, iter(range(1, 10**9))
+time.time = lambda: _real() - 3600 * next(_steps)
+"""
+
+
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+def test_a_clock_that_goes_backwards_changes_no_wait(launcher: str, site: Callable[..., Site], tmp_path: Path) -> None:
+    here = site("sqlite", waiting_app(tmp_path))
+    (tmp_path / "clock").mkdir()
+    (tmp_path / "clock" / "sitecustomize.py").write_text(BACKWARDS)  # of dbmigrate, of its host and of its children
+    clock = {"PYTHONPATH": str(tmp_path / "clock")}
+    first = start(here.project, "all", "--skip-makemigrations", "--launcher", launcher, **clock)
+    until_in_migration(first, tmp_path)
+
+    began = time.monotonic()
+    refused = dbmigrate("all", "--lock-wait", "1", cwd=here.project.root, environment=clock).expect(20)
+    waited = time.monotonic() - began
+    first.send_signal(signal.SIGTERM)
+    line = next(line for line in first.stdout or () if "stopping" in line)
+    (tmp_path / "go").touch()
+    rest = first.communicate(timeout=60)[0]
+
+    assert waited >= 1
+    assert "longer than --lock-wait 1" in refused.stderr
+    assert "for -" not in refused.stderr
+    assert first.returncode in (0, 143), line + rest
+    assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
 def test_a_lock_file_that_a_killed_run_left_is_no_lock(site: Callable[..., Site]) -> None:
@@ -236,16 +296,16 @@ def wait(apps, schema_editor):
 
 
 @contextmanager
-def pgbouncer(folder: Path, entry: dict[str, Any], mode: str) -> Iterator[int]:
+def pgbouncer(entry: dict[str, Any], mode: str) -> Iterator[int]:
     """Run a PgBouncer in front of a database and yield its port."""
     if PGBOUNCER is None:
         pytest.skip("no pgbouncer on this machine (make services says how to get it)")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    folder.mkdir()
-    for place in (folder, *folder.parents[:2]):
-        place.chmod(0o755)
+    # Not below pytest's folder, where another user than ours reaches nothing.
+    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
+    folder.chmod(0o755)
     (folder / "users").write_text(f'"{entry["USER"]}" ""\n')
     (folder / "ini").write_text(
         f"[databases]\n{entry['NAME']} = host={entry['HOST']} port={entry['PORT']} dbname={entry['NAME']}\n"
@@ -270,13 +330,14 @@ def pgbouncer(folder: Path, entry: dict[str, Any], mode: str) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+        shutil.rmtree(folder)
 
 
 @pytest.mark.postgresql
 @pytest.mark.pgbouncer
 def test_the_lock_holds_behind_a_pooler_that_gives_out_transactions(site: Callable[..., Site], tmp_path: Path) -> None:
     here = site("postgresql", waiting_app(tmp_path))
-    with pgbouncer(tmp_path / "pooler", here.entry, "transaction") as port:
+    with pgbouncer(here.entry, "transaction") as port:
         here.project.append(
             "site_settings.py",
             f"""
@@ -303,7 +364,7 @@ def test_a_pooler_that_gives_out_statements_is_refused_unless_the_lock_has_a_way
 ) -> None:
     here = site("postgresql")
     entry = here.entry
-    with pgbouncer(tmp_path / "pooler", entry, "statement") as port:
+    with pgbouncer(entry, "statement") as port:
         here.project.append(
             "site_settings.py",
             f"""

@@ -43,7 +43,7 @@ class Forker:
 
         step: {"death", "scope", "manage", "words"}; variables: what its environment has beside this process's own.
         """
-        self._copies = [pid for pid in self._copies if os.waitpid(pid, os.WNOHANG)[0] == 0]
+        self._copies = [pid for pid in self._copies if _runs(pid)]
         out, err, status = _receive(self._handover, 3)
         try:
             reason = why_not_fork()
@@ -62,6 +62,12 @@ class Forker:
         finally:
             for descriptor in (out, err, status):
                 os.close(descriptor)
+
+    def end_copies(self):
+        """Do now what the end of this process would do: end every copy."""
+        for pid in self._copies:
+            if _runs(pid):
+                os.kill(pid, signal.SIGKILL)
 
     def _watch(self, parent, request, variables, cwd, out, err, status):
         """Be the first copy: fork the second, and report its process id and its end."""
@@ -83,6 +89,14 @@ class Forker:
             os.write(status, b"%d\n" % code)
         finally:
             os._exit(1)
+
+
+def _runs(pid):
+    """Whether a child of this process runs; one that has ended is reaped."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:  # a project that ignores SIGCHLD has its children reaped by the system
+        return False
 
 
 def _receive(handover, count):

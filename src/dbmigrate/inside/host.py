@@ -8,6 +8,9 @@ import time
 from . import boot
 from .channel import Channel
 
+ORPHAN_SECONDS = 1.0
+"""After dbmigrate was killed in the middle of a run, a server may need so long to see that a child is gone."""
+
 
 def main():
     """Read the first line (how to boot), boot, and serve; every failure is a reply."""
@@ -55,6 +58,8 @@ def _serve(channel, handover, started_at):
     while True:
         request = channel.receive()
         if request is None:
+            forker.end_copies()
+            held.end_orphans(ORPHAN_SECONDS)
             _leave(0)
         try:
             result = questions[request["question"]](**request["arguments"])

@@ -59,8 +59,20 @@ class Locks:
         environment = {lock.alias: lock.environment for lock in self._locks.values()}
         return {"waiting": waiting, "missing": missing, "environment": environment}
 
+    def end_orphans(self, seconds):
+        """End what servers still do for children that are gone; their last breath may take these seconds."""
+        deadline = time.monotonic() + seconds
+        held = [lock for key, lock in self._locks.items() if key in self._held and isinstance(lock, _MysqlLock)]
+        while held:
+            for lock in held:
+                lock.end_orphans()
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.05)
+
     def unlock(self):
         """Release everything."""
+        self.end_orphans(0)
         for key, lock in self._locks.items():
             lock.close(is_held=key in self._held)
         self._locks, self._held = {}, []
@@ -272,6 +284,7 @@ class _MysqlLock(_ConnectionLock):
                 cursor.execute("SET SESSION wait_timeout = %s", [YEAR_SECONDS])
                 cursor.execute("SELECT GET_LOCK(%s, 0)", [name])
                 if cursor.fetchone()[0] == 1:
+                    self._since = time.monotonic()
                     return None
                 cursor.execute(
                     "SELECT user, host, id, time FROM information_schema.processlist WHERE id = IS_USED_LOCK(%s)",
@@ -283,6 +296,44 @@ class _MysqlLock(_ConnectionLock):
         if row is None:
             return {"holder": NAME, "seconds": None}
         return {"holder": "{} (user {} from {}, connection {})".format(NAME, *row[:3]), "seconds": float(row[3])}
+
+    def end_orphans(self):
+        """End statements in this database whose client was on this machine, and is no more.
+
+        MySQL goes on with a statement, and keeps its locks, until it has something to say to the client. A client that
+        is gone has no socket; whether the server calls our machine and ports as we do is seen from our own connection.
+        """
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute("SELECT host FROM information_schema.processlist WHERE id = CONNECTION_ID()")
+                machine, _, port = str(cursor.fetchone()[0]).rpartition(":")
+                living = _ports()
+                if not machine or port not in living:
+                    return
+                cursor.execute(
+                    "SELECT id, host FROM information_schema.processlist WHERE db = DATABASE() AND command = 'Query'"
+                    " AND user = SUBSTRING_INDEX(USER(), '@', 1) AND id <> CONNECTION_ID() AND time <= %s",
+                    [int(time.monotonic() - self._since) + 1],
+                )
+                for number, host in cursor.fetchall():
+                    place, _, its_port = str(host).rpartition(":")
+                    if place == machine and its_port not in living:
+                        cursor.execute("KILL {}".format(int(number)))
+        except DatabaseError:
+            pass  # the server is gone, or the session was over before we came
+
+
+def _ports():
+    """Return the local ports of the TCP connections of this machine (proc(5), /proc/net/tcp; 01 is ESTABLISHED)."""
+    found = set()
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(name, encoding="ascii") as table:
+                rows = [line.split() for line in table.readlines()[1:]]
+        except OSError:
+            continue
+        found |= {str(int(row[1].rpartition(":")[2], 16)) for row in rows if row[3] == "01"}
+    return found
 
 
 def _sockets():
