@@ -16,6 +16,7 @@ import pexpect
 import pytest
 from support.cli import EXECUTABLE, clean_environment, dbmigrate
 from support.projects import Project, applied, create, failing, migration, model, simple_app, write_project
+from support.runner import read_log
 
 from dbmigrate.models.reports import Envelope
 from dbmigrate.schema import envelope_schema
@@ -46,7 +47,7 @@ def without_control(lines: list[str]) -> list[str]:
     return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in lines]
 
 
-@pytest.mark.parametrize("command", ["all", "run --app blog", "plan --sql", "status", "info"])
+@pytest.mark.parametrize("command", ["all", "run --app blog", "plan --sql", "status", "info", "check", "wait"])
 def test_every_answer_is_one_document_that_its_model_reads(sample: Project, command: str) -> None:
     outcome = dbmigrate(*command.split(), "--format", "json", cwd=sample.root).expect(0)
 
@@ -153,6 +154,7 @@ def test_what_a_migration_prints_survives_every_format(tmp_path: Path) -> None:
 
     plain = dbmigrate("all", "-v", cwd=project.root).expect(30)
     document = dbmigrate("all", "--format", "json", cwd=project.root).expect(30).json
+    github = dbmigrate("all", "-v", "--format", "github", cwd=project.root).expect(30)
     code, lines = on_a_terminal(project, "all", "-v")
 
     assert "[bold]x[/] :tada: red ::error::y" in plain.stderr
@@ -161,8 +163,54 @@ def test_what_a_migration_prints_survives_every_format(tmp_path: Path) -> None:
     assert any(
         "[bold]x[/] :tada:" in line for line in document["result"]["run"]["databases"][0]["failure"]["last_lines"]
     )
+    assert any("[bold]x[/] :tada: red ::error::y" in line for line in read_log(github.stdout).text)
+    assert "\x1b" not in github.stdout
+    assert "\x00" not in github.stdout
     assert code == 30
     assert any("[bold]x[/] :tada: red ::error::y" in line for line in without_control(lines))
+
+
+def test_the_same_run_tells_the_same_story_in_every_format(tmp_path: Path) -> None:
+    app = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create()),
+        "migrations/0002_fails.py": migration(
+            "migrations.RunPython(fail)", head=failing("the disk is full"), after=(("core", "0001_initial"),)
+        ),
+    }
+    told: dict[str, str] = {}
+    for form in ("plain", "json", "github", "rich"):
+        project = write_project(
+            tmp_path / form,
+            {"core": app, "blog": simple_app()},
+            aliases=("default", "blog_db"),
+            rules={"blog": "blog_db"},
+        )
+        words = ("all", "--skip-makemigrations", "--junit", "report.xml")
+        files = {"GITHUB_STEP_SUMMARY": str(project.root / "summary.md")}
+        if form == "rich":
+            code, lines = on_a_terminal(project, *words, columns=200)
+            assert code == 31
+            told[form] = "\n".join(without_control(lines))
+        else:
+            outcome = dbmigrate(*words, "--format", form, cwd=project.root, environment=files).expect(31)
+            told[form] = outcome.stdout + outcome.stderr
+        told[f"junit beside {form}"] = (project.root / "report.xml").read_text()
+        if form == "github":
+            told["summary"] = (project.root / "summary.md").read_text()
+            told["annotations"] = "\n".join(annotation.message for annotation in read_log(outcome.stdout).annotations)
+
+    assert len(told) == 10
+    for form, text in told.items():
+        plain = text.replace("&#95;", "_").replace("&#58;", ":")
+        for fact in ("core.0001_initial", "core.0002_fails", "the disk is full", "not started because default failed"):
+            assert fact in plain or (form == "json" and fact == "not started because default failed"), (
+                form,
+                fact,
+                text,
+            )
+    failed, waiting = json.loads(told["json"])["result"]["run"]["databases"]
+    assert (failed["status"], waiting["status"], waiting["waited_for"]) == ("failed", "not-run", "default")
 
 
 def test_a_reader_that_goes_away_does_not_stop_the_run(sample: Project) -> None:

@@ -44,7 +44,7 @@ from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.nearest import nearest
-from dbmigrate.outcome import build_result, new_migrations, telling_line, with_traces
+from dbmigrate.outcome import build_result, new_migrations, telling_line, with_places, with_traces
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, check_writable, find_silent
 from dbmigrate.process import ChildMessage, ChildRequest, Launcher
@@ -74,6 +74,8 @@ class Work:
     sleep: Callable[[float], None]
     tell: Callable[[Event], None]
     """Shows what happens while a database is waited for, which any use case may have to."""
+    forward: Callable[[str], None] | None = None
+    """Takes each line of a command that would otherwise have our streams; None lets it have them."""
 
 
 @dataclass(frozen=True)
@@ -338,9 +340,8 @@ def _migrate(
         backwards = {
             migration.id for step in reviewed.plan.steps for migration in step.migrations if migration.backwards
         }
-        yield RunFinished(
-            result=with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
-        )
+        result = with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
+        yield RunFinished(result=with_places(result, lambda migration: _place(work, migration)))
 
 
 def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
@@ -391,6 +392,14 @@ def _trace(
         return work.host.trace(alias, migration)
     except ProjectError:
         return ()
+
+
+def _place(work: Work, migration: MigrationId) -> tuple[str, int | None] | None:
+    """Return file and line of a migration; None where they cannot be found."""
+    try:
+        return work.host.locate([("migration", migration)])[0]
+    except ProjectError:
+        return None
 
 
 def _death(database: Database | None, environment: Mapping[str, str]) -> signal.Signals:

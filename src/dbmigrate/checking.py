@@ -47,6 +47,7 @@ def check(work: Work, wanted: Wanted) -> CheckReport:
     return CheckReport(
         project=reviewed.snapshot.project,
         databases=tuple(alias for alias in targeted if alias not in silent),
+        checks=tuple(identifier for identifier in ids if identifier not in not_run),
         findings=tuple(finding for finding in reviewed.findings if finding.id in ids and finding.id not in not_run),
         not_run=tuple(NotRun(id=identifier, because="it has to ask the databases") for identifier in not_run),
         not_checked=tuple(

@@ -26,7 +26,7 @@ FILE_NAME = "pyproject.toml"
 TABLE = "[tool.dbmigrate]"
 PREFIX = "DBMIGRATE_"
 
-FORMATS = ("auto", "rich", "plain", "json")
+FORMATS = ("auto", "rich", "plain", "json", "github")
 LAUNCHERS = ("auto", "fork", "spawn")
 SCOPES = ("app", "database")
 OPEN_POLICIES = ("skip", "migrate")
@@ -229,7 +229,11 @@ KEYS: Mapping[str, Key] = {
     "ddl_lock_timeout": Key(_seconds, "as the server says", "seconds that a migration waits for other sessions"),
     "ddl_retries": Key(_number, "`5`", "how often it is tried again then, with growing pauses"),
     "lock_url": Key(_urls, "`{}`", "by alias: a URL for the lock alone, around a pooler"),
-    "format": Key(_one_of(FORMATS), '`"auto"`', "`rich`, `plain` or `json`; `auto` is `rich` on a terminal"),
+    "format": Key(
+        _one_of(FORMATS),
+        '`"auto"`',
+        "`rich`, `plain`, `json` or `github`; `auto` is `rich` on a terminal, `github` under GitHub Actions",
+    ),
 }
 """Every key."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dbmigrate.app import Review, Work, review, review_patiently
 from dbmigrate.errors import FindingsError, ModelChangesError, StepError, UnreachableError, UsageError
@@ -138,9 +138,31 @@ def _find_migration(app: App, name: str) -> str:
 def _run(work: Work, *words: str) -> None:
     """Run a command of the project with our stdin; what it says is progress and goes to our stderr."""
     command = work.target.command(*words)
-    code = subprocess.run(command, cwd=work.target.cwd, env=dict(work.environment), stdout=2, check=False).returncode
+    if work.forward is None:
+        code = subprocess.run(
+            command, cwd=work.target.cwd, env=dict(work.environment), stdout=2, check=False
+        ).returncode
+    else:
+        code = _run_forwarding(command, work, work.forward)
     if code != 0:
         raise StepError(
             f"{words[0]} ended with exit {code}; no database was touched",
             hint=f"see its words above; by itself it is: {' '.join(command)}",
         )
+
+
+def _run_forwarding(command: Sequence[str], work: Work, forward: Callable[[str], None]) -> int:
+    with subprocess.Popen(
+        command,
+        cwd=work.target.cwd,
+        env=dict(work.environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            forward(work.host.redactor.scrub(line.rstrip("\r\n")))
+    return process.returncode

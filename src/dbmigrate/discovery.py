@@ -45,7 +45,7 @@ def find_target(
         ProjectError: there is no project, or what was named is not there; the message says what was tried.
     """
     folder = find_project(cwd, project)
-    root = _find_root(folder)
+    root = find_root(folder)
     chosen_settings, settings_choice = _choose_settings(settings, environ)
     python = _choose_python(cwd, folder, root, settings, environ, config_folder)
     manage, manage_choice = _choose_manage(cwd, folder, settings, Path(python.value), settings_choice, config_folder)
@@ -71,7 +71,7 @@ def _found_reason(folder: Path, cwd: Path) -> str:
     return f"the working directory has a {MANAGE}" if folder == cwd else f"the nearest folder upward with a {MANAGE}"
 
 
-def _find_root(folder: Path) -> Path:
+def find_root(folder: Path) -> Path:
     """Return the repository's root, else the nearest folder upward with a pyproject.toml, else the folder itself."""
     for mark in (".git", "pyproject.toml"):
         for place in (folder, *folder.parents):

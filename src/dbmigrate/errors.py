@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -36,10 +38,26 @@ class ExitCode(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
+@dataclass(frozen=True)
+class Fact:
+    """One of several facts that an error is made of, with its place in the project's files."""
+
+    title: str
+    """For example the id of the check that found it."""
+    message: str
+    hint: str
+    file: str | None
+    """As a finding has it: relative to the project's root, or absolute."""
+    line: int | None
+
+
 class DbmigrateError(Exception):
     """An error that ends the command: one fact, and a hint that can be typed or pasted."""
 
     code = ExitCode.INTERNAL
+
+    facts: Sequence[Fact] = ()
+    """Where the message has several: each by itself."""
 
     def __init__(self, message: str, *, hint: str | None = None, detail: str | None = None) -> None:
         """Keep the fact (`message`), the way out (`hint`) and what only `-v` shows (`detail`)."""
@@ -77,6 +95,11 @@ class FindingsError(DbmigrateError):
     """A check found something that must not be migrated over."""
 
     code = ExitCode.FINDINGS
+
+    def __init__(self, message: str, *, hint: str | None = None, facts: Sequence[Fact] = ()) -> None:
+        """Keep, beside the rest, what was found, each with its place."""
+        super().__init__(message, hint=hint)
+        self.facts = facts
 
 
 class LockedError(DbmigrateError):

@@ -60,6 +60,18 @@ def with_traces(result: RunResult, find: Callable[[str, MigrationId], Sequence[O
     return result.model_copy(update={"databases": tuple(databases)})
 
 
+def with_places(result: RunResult, locate: Callable[[MigrationId], tuple[str, int | None] | None]) -> RunResult:
+    """Add to every failure of a migration where that one is; `locate` returns its file and line."""
+    databases = []
+    for database in result.databases:
+        failure = database.failure
+        place = locate(failure.migration) if failure is not None and failure.migration is not None else None
+        if failure is not None and place is not None:
+            failure = failure.model_copy(update={"file": place[0], "line": place[1]})
+        databases.append(database.model_copy(update={"failure": failure}))
+    return result.model_copy(update={"databases": tuple(databases)})
+
+
 def new_migrations(before: Snapshot, after: Snapshot) -> tuple[MigrationId, ...]:
     """Return the migrations that are on disk now and were not."""
     known = {f"{app.label}.{name}" for app in before.apps for name in app.migrations}

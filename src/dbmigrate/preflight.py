@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dbmigrate.errors import FindingsError, ModelChangesError, UnreachableError
+from dbmigrate.errors import Fact, FindingsError, ModelChangesError, UnreachableError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
@@ -80,6 +80,10 @@ def check_findings(findings: Sequence[Finding], plan: MigrationPlan, targeted: S
         raise FindingsError(
             "\n".join(finding.sentence for finding in stopping) + " (nothing was changed)",
             hint="\n".join(dict.fromkeys(finding.hint for finding in stopping)),
+            facts=[
+                Fact(finding.id, f"{finding.message} (nothing was changed)", finding.hint, finding.file, finding.line)
+                for finding in stopping
+            ],
         )
 
 

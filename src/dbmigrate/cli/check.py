@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dbmigrate.cli.context import session_of
-from dbmigrate.cli.options import global_options
+from dbmigrate.cli.options import global_options, junit_option
 from dbmigrate.config import Flag
 from dbmigrate.errors import ExitCode, UsageError
 
@@ -29,6 +29,7 @@ FAIL_ON = ("note", "warning", "error", "destructive")
 )
 @click.option("--pending", is_flag=True, help="Also fail, with 10, when migrations are not applied.")
 @click.option("--offline", is_flag=True, help="Ask no database; checks that have to are listed as not run.")
+@junit_option
 @global_options
 @click.pass_context
 def command(
@@ -39,6 +40,7 @@ def command(
     fail_on: FailOn,
     pending: bool,
     offline: bool,
+    junit: str | None,
 ) -> ExitCode:
     """Find everything that can be known to be wrong with migrations, routers and databases. Nothing is touched.
 
@@ -49,7 +51,7 @@ def command(
         raise UsageError("--pending has to ask the databases, which --offline forbids", hint="leave one of them out")
     session = session_of(context)
     flags = {"ignore": Flag("--ignore", ",".join(ignore))} if ignore else {}
-    with session.open(flags) as (work, renderer):
+    with session.open(flags, junit) as (work, renderer):
         from dbmigrate.checking import Wanted, check
 
         wanted = Wanted(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -18,8 +21,8 @@ from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.names import remember_names
 from dbmigrate.cli.signals import hold_back, listen
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
-from dbmigrate.discovery import find_project, find_target
-from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.discovery import find_project, find_root, find_target
+from dbmigrate.errors import DbmigrateError, ExitCode, ProjectError
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Target
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from dbmigrate.models.events import Event
     from dbmigrate.models.reports import Answer
     from dbmigrate.renderers.base import Renderer
+    from dbmigrate.renderers.github import GithubRenderer
+    from dbmigrate.renderers.places import Places
 
 
 class HostKeeper(Protocol):
@@ -87,11 +92,31 @@ class Session:
         return merge_settings(file, self.environ, given | dict(flags)), file.path.parent if file is not None else None
 
     @contextmanager
-    def open(self, flags: Mapping[str, Flag]) -> Iterator[tuple[Work, Renderer]]:
+    def open(self, flags: Mapping[str, Flag], junit: str | None = None) -> Iterator[tuple[Work, Renderer]]:
         """Find the project, start its host, and load everything heavy while it boots.
 
-        `flags` are the configuration keys that the command's own options set.
+        `flags` are the configuration keys that the command's own options set; `junit` names the file of `--junit`.
         """
+        if junit is None:
+            with self._open(flags) as opened:
+                yield opened
+            return
+        from dbmigrate.renderers.junit import JunitRenderer
+
+        now = datetime.now(timezone.utc)
+        file = JunitRenderer(self.cwd / junit, self.command, self._places(), time.monotonic, now)
+        report = _Guarded(file, self.err)
+        try:
+            with self._open(flags) as (work, renderer):
+                yield work, _Both(renderer, report)
+        except DbmigrateError as error:
+            # The error boundary shows it; it knows nothing of the file.
+            report.refuse(error)
+            report.close(error.code)
+            raise
+
+    @contextmanager
+    def _open(self, flags: Mapping[str, Flag]) -> Iterator[tuple[Work, Renderer]]:
         # Shell completion loads this module too and must not pay for what only a command needs.
         from dbmigrate.process import child_environment
 
@@ -120,11 +145,12 @@ class Session:
                     remember=lambda snapshot: remember_names(folder, snapshot, self.environ),
                     sleep=time.sleep,
                     tell=renderer.show,
+                    forward=renderer.forward,
                 ),
                 renderer,
             )
 
-    def renderer(self, wanted: str) -> Renderer:
+    def renderer(self, wanted: str) -> _Guarded:
         """Return the renderer for a format; "auto" looks at the streams."""
         chosen = self._format() if wanted == "auto" else wanted
         return _Guarded(self._build_renderer(chosen), self.err)
@@ -132,13 +158,18 @@ class Session:
     def _format(self) -> str:
         is_terminal = self.out.isatty() and self.err.isatty()
         is_plain = self.environ.get("TERM") == "dumb" or self.environ.get("CI")
-        return "rich" if is_terminal and not is_plain else "plain"
+        if is_terminal and not is_plain:
+            return "rich"
+        is_github = self.environ.get("GITHUB_ACTIONS") == "true" and not is_terminal and not _is_file(self.out)
+        return "github" if is_github else "plain"
 
     def _build_renderer(self, chosen: str) -> Renderer:
         if chosen == "json":
             from dbmigrate.renderers.json import JsonRenderer
 
             return JsonRenderer(self.out, self.command)
+        if chosen == "github":
+            return self._build_github()
         from rich.console import Console
 
         from dbmigrate.renderers.tables import Page
@@ -161,9 +192,79 @@ class Session:
 
         return RichRenderer(page, Console(file=self.err, **verbatim), verbosity=self.verbosity, clock=time.monotonic)
 
+    def _build_github(self) -> GithubRenderer:
+        from rich.console import Console
+
+        from dbmigrate.renderers.github import GithubRenderer
+        from dbmigrate.renderers.plain import PlainRenderer
+        from dbmigrate.renderers.tables import Page
+
+        text = StringIO()
+        console = Console(
+            file=text, width=10_000, markup=False, emoji=False, highlight=False, no_color=True, color_system=None
+        )
+        page = Page(console, verbosity=self.verbosity, has_boxes=False)
+        summary = self.environ.get("GITHUB_STEP_SUMMARY")
+        return GithubRenderer(
+            PlainRenderer(page, text, verbosity=self.verbosity, now=lambda: datetime.now(timezone.utc)),
+            text,
+            self.out,
+            command=self.command,
+            places=self._places(),
+            summary=Path(summary) if summary else None,
+            make_token=lambda: secrets.token_hex(16),
+        )
+
+    def _places(self) -> Places:
+        """Return where paths begin: of the project, and of the repository that holds it."""
+        from dbmigrate.renderers.places import Places
+
+        try:
+            root = find_root(find_project(self.cwd, self.options.get("project")))
+        except ProjectError:
+            root = self.cwd
+        workspace = Path(self.environ.get("GITHUB_WORKSPACE") or root)
+        is_inside = root.resolve().is_relative_to(workspace.resolve())
+        return Places(root, workspace if is_inside and not (root / ".git").exists() else root)
+
     def _has_color(self) -> bool:
         wanted = self.options.get("color") or "auto"
         return wanted == "always" or (wanted == "auto" and not self.environ.get("NO_COLOR"))
+
+
+def _is_file(stream: TextIO) -> bool:
+    """Return whether a stream leads into a file: what is kept for later has no use for commands to a runner."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+class _Both:
+    """Two renderers that show the same."""
+
+    def __init__(self, first: Renderer, second: Renderer) -> None:
+        self._renderers = (first, second)
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        for renderer in self._renderers:
+            renderer.show(event)
+
+    def answer(self, report: Answer) -> None:
+        """Show the answer."""
+        for renderer in self._renderers:
+            renderer.answer(report)
+
+    def refuse(self, error: DbmigrateError) -> None:
+        """Show the error."""
+        for renderer in self._renderers:
+            renderer.refuse(error)
+
+    def close(self, code: ExitCode) -> None:
+        """End the output."""
+        for renderer in self._renderers:
+            renderer.close(code)
 
 
 class _Guarded:
@@ -188,6 +289,11 @@ class _Guarded:
     def close(self, code: ExitCode) -> None:
         """End the output."""
         self._try("close", code)
+
+    @property
+    def forward(self) -> Callable[[str], None] | None:
+        """What takes the lines of a command that would have our streams; None where it may have them."""
+        return (lambda line: self._try("forward", line)) if hasattr(self._renderer, "forward") else None
 
     def _try(self, method: str, argument: object) -> None:
         if self._renderer is None:

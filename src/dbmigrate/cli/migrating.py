@@ -33,13 +33,19 @@ def _select(options: Mapping[str, Any], settings: Settings) -> Selection:
 
 
 def migrate(
-    context: click.Context, options: Mapping[str, Any], *, keep_going: bool, has_locks: bool = True, dry_run: bool
+    context: click.Context,
+    options: Mapping[str, Any],
+    *,
+    keep_going: bool,
+    has_locks: bool = True,
+    dry_run: bool,
+    junit: str | None = None,
 ) -> ExitCode:
     """Migrate what the command's options ask for; `dry_run` shows the plan instead."""
     if dry_run:
-        return show_plan(context, options)
+        return show_plan(context, options, junit=junit)
     session = session_of(context)
-    with session.open(_flags(options)) as (work, renderer):
+    with session.open(_flags(options), junit) as (work, renderer):
         from dbmigrate import app
         from dbmigrate.models.events import PlanReady, RunFinished
         from dbmigrate.models.reports import RunReport
@@ -66,10 +72,11 @@ def show_plan(
     sql: bool = False,
     graph: Literal["mermaid", "dot"] | None = None,
     exit_code: bool = False,
+    junit: str | None = None,
 ) -> ExitCode:
     """Show what would be done."""
     session = session_of(context)
-    with session.open(_flags(options)) as (work, renderer):
+    with session.open(_flags(options), junit) as (work, renderer):
         from dbmigrate import app
 
         report = app.plan(work, _select(options, work.settings), sql=sql, graph=graph)

@@ -25,7 +25,11 @@ _GLOBAL_OPTIONS = (
     _global("--project", metavar="DIR", help="Folder of the project; default: the nearest with manage.py."),
     _global("--manage", metavar="COMMAND", help="What is called instead of manage.py."),
     _global("--python", metavar="PATH", help="Interpreter of the project."),
-    _global("--format", type=click.Choice(FORMATS), help="How to say it; auto is rich on a terminal, else plain."),
+    _global(
+        "--format",
+        type=click.Choice(FORMATS),
+        help="How to say it; auto is rich on a terminal, github under GitHub Actions, else plain.",
+    ),
     _global("--color", type=click.Choice(COLORS), help="Whether to colour."),
     _global("-v", "--verbose", count=True, help="Say more: what children print, commands, tracebacks."),
     _global("-q", "--quiet", count=True, help="Say only what is wrong."),
@@ -137,5 +141,9 @@ def run_options(command: Decorated) -> Decorated:
         command = option(command)
     return command
 
+
+junit_option = click.option(
+    "--junit", metavar="FILE", help="Also write a JUnit report, a test case for each check or database."
+)
 
 exit_code_option = click.option("--exit-code", is_flag=True, help="Exit 10 when something is pending.")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dbmigrate.cli.migrating import migrate
-from dbmigrate.cli.options import global_options, migrate_options, run_options, selection_options
+from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options, selection_options
 from dbmigrate.errors import ExitCode, UsageError
 
 
@@ -16,10 +16,19 @@ from dbmigrate.errors import ExitCode, UsageError
 @click.option("--auto", is_flag=True, help="Everything, without questions: makemigrations, then every database.")
 @migrate_options
 @run_options
+@junit_option
 @global_options
 @click.pass_context
 def command(
-    context: click.Context, /, *, auto: bool, keep_going: bool, no_lock: bool, dry_run: bool, **options: Any
+    context: click.Context,
+    /,
+    *,
+    auto: bool,
+    keep_going: bool,
+    no_lock: bool,
+    dry_run: bool,
+    junit: str | None,
+    **options: Any,
 ) -> ExitCode:
     """Migrate the databases and apps that are named.
 
@@ -36,4 +45,4 @@ def command(
         raise UsageError(
             "nothing is named", hint="dbmigrate run --database ALIAS, --app LABEL or --auto; all of it: dbmigrate all"
         )
-    return migrate(context, options, keep_going=keep_going, has_locks=not no_lock, dry_run=dry_run)
+    return migrate(context, options, keep_going=keep_going, has_locks=not no_lock, dry_run=dry_run, junit=junit)

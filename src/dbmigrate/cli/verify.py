@@ -5,21 +5,22 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.context import session_of
-from dbmigrate.cli.options import global_options
+from dbmigrate.cli.options import global_options, junit_option
 from dbmigrate.errors import ExitCode
 
 
 @click.command("verify", short_help="After a deploy: is what is recorded really there?")
 @click.option("--repair", is_flag=True, help="Also print what would put each thing right; nothing is run.")
+@junit_option
 @global_options
 @click.pass_context
-def command(context: click.Context, *, repair: bool) -> ExitCode:
+def command(context: click.Context, *, repair: bool, junit: str | None) -> ExitCode:
     """Hold what every database has recorded against its tables, columns, indexes and constraints. Nothing is written.
 
     Ends with 12 when they are apart, 21 when a database could not be looked at, 10 when migrations are pending.
     """
     session = session_of(context)
-    with session.open({}) as (work, renderer):
+    with session.open({}, junit) as (work, renderer):
         from dbmigrate.verifying import verify
 
         report = verify(work, repair=repair)

@@ -258,6 +258,8 @@ class CheckReport(Value):
     project: Project
     databases: tuple[str, ...]
     """Aliases that were looked at; with `--offline` those that would be."""
+    checks: tuple[str, ...]
+    """Ids of the checks that were run."""
     findings: tuple[Finding, ...]
     not_run: tuple[NotRun, ...]
     not_checked: tuple[NotChecked, ...]

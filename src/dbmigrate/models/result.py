@@ -57,6 +57,9 @@ class Failure(Value):
     seconds: float
     migration: MigrationId | None
     """The migration that failed, if one did."""
+    file: str | None = None
+    """Of that migration: relative to the project's root, or absolute outside of it."""
+    line: int | None = None
     rolled_back: bool | None
     """Whether the database undid the failed migration by itself; None if no migration failed."""
     traces: tuple[OperationTrace, ...] = ()

@@ -73,6 +73,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def printable_lines(text: str) -> str:
+    """Return each line of the text as `printable` does; the line ends stay."""
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
 def plural(count: int, noun: str) -> str:
     """Return "1 migration", "2 migrations"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,228 @@
+"""`--format github`: all that `plain` prints, and around it groups, annotations and a summary of the step.
+
+Everything goes to one stream. The runner reads stdout and stderr side by side, and what keeps it from obeying a line
+that a child prints only holds for the lines that come behind it in the same stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import TextIO
+
+from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.models.events import (
+    Event,
+    PlanReady,
+    RunFinished,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepRetried,
+    StepSkipped,
+    StepStarted,
+    Stopping,
+)
+from dbmigrate.models.findings import Finding, Level
+from dbmigrate.models.reports import Answer, CheckReport, MakeReport, PlanReport, StatusReport, VerifyReport, WaitReport
+from dbmigrate.models.result import RunResult
+from dbmigrate.renderers import words
+from dbmigrate.renderers.groups import Groups
+from dbmigrate.renderers.markdown import Summary, append_summary
+from dbmigrate.renderers.places import Places
+from dbmigrate.renderers.plain import PlainRenderer
+from dbmigrate.renderers.workflow import Annotations, guarded
+
+LEVELS: dict[Level, str] = {"error": "error", "warning": "warning", "note": "notice"}
+
+
+class GithubRenderer:
+    """Lets `plain` write, passes on what it wrote, and adds GitHub's commands."""
+
+    def __init__(
+        self,
+        plain: PlainRenderer,
+        text: StringIO,
+        out: TextIO,
+        *,
+        command: str | None,
+        places: Places,
+        summary: Path | None,
+        make_token: Callable[[], str],
+    ) -> None:
+        """Take the renderer that writes to `text`; write to `out` and, at the end, to the file of the summary.
+
+        `make_token` returns a word that nobody can guess.
+        """
+        self._plain = plain
+        self._text = text
+        self._out = out
+        self._name = f"dbmigrate {command}" if command else "dbmigrate"
+        self._places = places
+        self._summary_file = summary
+        self._make_token = make_token
+        self._annotations = Annotations()
+        self._groups = Groups(self._write, self._command)
+        self._summary = Summary(self._name)
+        self._has_plan = False
+
+    def show(self, event: Event) -> None:
+        """Write the event's lines, in the group of their database."""
+        self._plain.show(event)
+        lines = self._take()
+        if isinstance(event, RunFinished | Stopping):
+            # A step that is cancelled has seconds left: what waits for its group is written now.
+            self._groups.flush()
+        alias = _alias(event)
+        if alias is None:
+            self._write(lines)
+        else:
+            self._groups.add(alias, lines)
+        match event:
+            case PlanReady():
+                self._groups.begin(event.plan)
+                if not self._has_plan:
+                    self._annotate(words.warnings(event.plan))
+                self._has_plan = True
+            case StepFinished() | StepSkipped() if event.result.alias is not None:
+                self._groups.end_step(event.result.alias, event.result.id)
+            case RunFinished():
+                self._summary.text += lines
+                self._summary.result = event.result
+                self._annotate_result(event.result)
+            case _:
+                pass
+
+    def answer(self, report: Answer) -> None:
+        """Write the answer, and its findings as annotations."""
+        self._plain.answer(report)
+        lines = self._take()
+        self._write(lines)
+        self._summary.text += lines
+        self._annotate(_findings(report))
+        for text in _errors(report):
+            self._error(text, title=self._name)
+
+    def refuse(self, error: DbmigrateError) -> None:
+        """Write the error, and as an annotation each fact that it is made of."""
+        self._groups.flush()
+        self._plain.refuse(error)
+        lines = self._take()
+        self._write(lines)
+        self._summary.text += lines
+        for fact in error.facts:
+            text = f"{fact.message}\nhint: {fact.hint}"
+            self._error(text, title=fact.title, file=fact.file, line=fact.line)
+        if not error.facts:
+            hint = f"\nhint: {error.hint}" if error.hint is not None else ""
+            self._error(f"{error.message}{hint}", title=self._name)
+
+    def forward(self, line: str) -> None:
+        """Write a line of a command that would otherwise have our streams."""
+        self._write([words.printable(line)])
+
+    def close(self, code: ExitCode) -> None:
+        """Say how many annotations GitHub would have dropped, and append the summary."""
+        self._groups.flush()
+        more = ", ".join(words.plural(count, level) for level, count in self._annotations.more.items())
+        if more:
+            where = ", and in the summary of this step" if self._summary_file is not None else ""
+            self._write([f"{more} more: GitHub shows ten of each level; all of them are in the lines above{where}"])
+        if self._summary_file is not None:
+            try:
+                append_summary(self._summary_file, self._summary, code)
+            except OSError as error:
+                self._write([f"warning: the summary of this step cannot be written: {error}"])
+        self._out.flush()
+
+    def _take(self) -> list[str]:
+        """Return the lines that `plain` wrote since the last time."""
+        text = self._text.getvalue()
+        self._text.seek(0)
+        self._text.truncate()
+        return text.removesuffix("\n").split("\n") if text else []
+
+    def _write(self, lines: Sequence[str]) -> None:
+        for line in guarded(lines, self._make_token):
+            self._out.write(f"{line}\n")
+        self._out.flush()
+
+    def _command(self, line: str) -> None:
+        if line:
+            self._out.write(f"{line}\n")
+            self._out.flush()
+
+    def _annotate(self, findings: Sequence[Finding]) -> None:
+        self._summary.findings += findings
+        for finding in findings:
+            file = self._places.find(finding.file)
+            # A file that is not in the repository has no place to be shown at.
+            where = f" ({finding.place})" if finding.file is not None and file is None else ""
+            text = words.printable_lines(f"{finding.message}{where}\nhint: {finding.hint}")
+            level = LEVELS[finding.level]
+            self._command(self._annotations.write(level, text, title=finding.id, file=file, line=finding.line))
+
+    def _annotate_result(self, result: RunResult) -> None:
+        for database in result.unfinished:
+            failure = database.failure
+            text = words.database_sentence(database)
+            if failure is not None:
+                first, *more = words.failure_lines(database, failure)
+                text = "\n".join([first, failure.message, *more])
+            file, line = (failure.file, failure.line) if failure is not None else (None, None)
+            self._error(text, title=f"database {database.alias}", file=file, line=line)
+
+    def _error(self, text: str, *, title: str, file: str | None = None, line: int | None = None) -> None:
+        place = self._places.find(file)
+        shown = words.printable_lines(text)
+        self._command(self._annotations.write("error", shown, title=title, file=place, line=line))
+
+
+def _alias(event: Event) -> str | None:
+    """Return the database whose group the event's lines belong to."""
+    match event:
+        case StepStarted() | StepRetried():
+            return event.step.alias
+        case StepProgress() | StepOutput():
+            return event.alias
+        case StepFinished() | StepSkipped():
+            return event.result.alias
+        case _:
+            return None
+
+
+def _errors(report: Answer) -> Iterator[str]:
+    """Give what is wrong in an answer beside its findings, as far as the command fails for it."""
+    silent: dict[str, str | None] = {}
+    pending: Mapping[str, Sequence[str]] = {}
+    match report:
+        case CheckReport():
+            silent = {database.alias: database.error for database in report.not_checked}
+            pending = report.pending or {}
+        case VerifyReport():
+            silent = {database.alias: database.error for database in report.databases if database.error is not None}
+            pending = report.pending
+            for database in report.databases:
+                for sentence in words.drift_sentences(database):
+                    yield f"{database.alias}: {sentence}"
+        case WaitReport():
+            silent = {database.alias: database.error for database in report.silent}
+        case _:
+            pass
+    for alias, error in silent.items():
+        yield f"database {alias} does not answer: {error}"
+    for alias, migrations in pending.items():
+        if migrations:
+            yield f"{alias}: {words.plural(len(migrations), 'migration')} pending: {', '.join(migrations)}"
+
+
+def _findings(report: Answer) -> Sequence[Finding]:
+    """Return the findings that an answer shows."""
+    match report:
+        case PlanReport():
+            return report.plan.findings if report.sql is None and report.graph is None else ()
+        case CheckReport() | StatusReport() | MakeReport():
+            return report.findings
+        case _:
+            return ()

@@ -1,0 +1,221 @@
+"""`--junit FILE`: beside any format, a report that CI servers read: a test case for each check, or each database."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from dbmigrate.errors import DbmigrateError, ExitCode, UsageError
+from dbmigrate.models.events import Event
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.reports import Answer, CheckReport, RunReport, VerifyReport
+from dbmigrate.models.result import DatabaseResult
+from dbmigrate.models.snapshot import MigrationId
+from dbmigrate.models.verification import VerifiedDatabase
+from dbmigrate.renderers import words
+from dbmigrate.renderers.places import Places
+
+Outcome = Literal["passed", "failure", "error", "skipped"]
+
+# ElementTree writes what XML 1.0 has no way to write (section 2.2), and nobody could read it back.
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test case."""
+
+    name: str
+    group: str
+    """What stands after "dbmigrate." in its class name."""
+    outcome: Outcome = "passed"
+    type: str = ""
+    """Of a failure or error, for example the id of a check."""
+    message: str = ""
+    """Why it did not pass, in a line."""
+    text: str = ""
+    """The whole of it."""
+    printed: str = ""
+    seconds: float = 0.0
+    file: str | None = None
+    line: int | None = None
+
+
+class JunitRenderer:
+    """Writes the file at the end; until then it holds a report that says that the end was not reached."""
+
+    def __init__(
+        self, file: Path, command: str | None, places: Places, clock: Callable[[], float], now: datetime
+    ) -> None:
+        """Take the file, and write to it at once; `clock` gives seconds that only grow.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        self._file = file
+        self._command = command or "dbmigrate"
+        self._places = places
+        self._clock = clock
+        self._started_at = clock()
+        self._timestamp = now.isoformat(timespec="seconds")
+        self._cases: list[Case] = []
+        unfinished = Case(self._command, self._command, "error", "unfinished", "it was ended before it could report")
+        try:
+            self._write([unfinished])
+        except OSError as error:
+            raise UsageError(
+                f"--junit: {file} cannot be written: {error.strerror or error} (nothing was done)",
+                hint=f"name a file in a folder that can be written; to make the folder: mkdir -p {file.parent}",
+            ) from error
+
+    def show(self, event: Event) -> None:
+        """Do nothing: the answer has it all."""
+
+    def answer(self, report: Answer) -> None:
+        """Keep the cases of an answer."""
+        self._cases += cases_of(report, self._command)
+
+    def refuse(self, error: DbmigrateError) -> None:
+        """Keep an error that ended the command: each fact that it is made of."""
+        for fact in error.facts:
+            text = f"{fact.title}: {fact.message}\nhint: {fact.hint}"
+            self._cases.append(
+                Case(fact.title, self._command, "error", fact.title, fact.message, text, file=fact.file, line=fact.line)
+            )
+        if not error.facts:
+            text = error.message + (f"\nhint: {error.hint}" if error.hint is not None else "")
+            first = error.message.partition("\n")[0]
+            self._cases.append(Case(self._command, self._command, "error", error.code.label, first, text))
+
+    def close(self, code: ExitCode) -> None:
+        """Write the file."""
+        self._write(self._cases or [Case(self._command, self._command)])
+
+    def _write(self, cases: Sequence[Case]) -> None:
+        name = f"dbmigrate {self._command}"
+        counts = {
+            "tests": str(len(cases)),
+            "failures": str(sum(case.outcome == "failure" for case in cases)),
+            "errors": str(sum(case.outcome == "error" for case in cases)),
+            "skipped": str(sum(case.outcome == "skipped" for case in cases)),
+            "time": f"{self._clock() - self._started_at:.3f}",
+        }
+        root = ElementTree.Element("testsuites", {"name": name, **counts})
+        suite = ElementTree.SubElement(root, "testsuite", {"name": name, **counts, "timestamp": self._timestamp})
+        for case in cases:
+            self._add(suite, case)
+        ElementTree.indent(root)
+        text = ElementTree.tostring(root, encoding="unicode")
+        self._file.write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n', encoding="utf-8")
+
+    def _add(self, suite: ElementTree.Element, case: Case) -> None:
+        attributes = {"name": case.name, "classname": f"dbmigrate.{case.group}", "time": f"{case.seconds:.3f}"}
+        if case.file is not None:
+            attributes["file"] = self._places.find(case.file) or case.file
+            if case.line is not None:
+                attributes["line"] = str(case.line)
+        element = ElementTree.SubElement(suite, "testcase", _clean(attributes))
+        if case.outcome == "skipped":
+            ElementTree.SubElement(element, "skipped", _clean({"message": case.message}))
+        elif case.outcome != "passed":
+            why = ElementTree.SubElement(element, case.outcome, _clean({"type": case.type, "message": case.message}))
+            why.text = _FORBIDDEN.sub("", case.text)
+        if case.printed:
+            ElementTree.SubElement(element, "system-out").text = _FORBIDDEN.sub("", case.printed)
+
+
+def cases_of(report: Answer, command: str) -> list[Case]:
+    """Return the test cases of an answer; one that stands for the command where there is nothing to count."""
+    match report:
+        case CheckReport():
+            return list(_check_cases(report))
+        case RunReport():
+            return [_database_case(database, command) for database in report.run.databases]
+        case VerifyReport():
+            return [_verified_case(database, report.pending[database.alias]) for database in report.databases]
+        case _:
+            return [Case(command, command)]
+
+
+def _check_cases(report: CheckReport) -> Iterator[Case]:
+    failing = set(report.failing)
+    for identifier in report.checks:
+        found = [finding for finding in report.findings if finding.id == identifier]
+        yield from _finding_cases(identifier, found, failing)
+    for not_run in report.not_run:
+        yield Case(not_run.id, "check", "skipped", message=not_run.because)
+    for database in report.not_checked:
+        message = f"database {database.alias} does not answer: {database.error}"
+        yield Case(f"database {database.alias}", "check", "error", "unreachable", message, message)
+    for alias, migrations in (report.pending or {}).items():
+        message = f"{words.plural(len(migrations), 'migration')} pending" if migrations else ""
+        outcome: Outcome = "failure" if migrations else "passed"
+        yield Case(f"pending on {alias}", "check", outcome, "pending", message, "\n".join(migrations))
+
+
+def _finding_cases(name: str, found: Sequence[Finding], failing: set[Finding]) -> Iterator[Case]:
+    """Give a case for each finding that fails, or one that passed; what does not fail is printed by the first."""
+    printed = "\n".join(
+        f"{finding.level}: {finding.sentence}\nhint: {finding.hint}" for finding in found if finding not in failing
+    )
+    wrong = [finding for finding in found if finding in failing]
+    if not wrong:
+        yield Case(name, "check", printed=printed)
+    seen: Counter[str] = Counter()
+    for number, finding in enumerate(wrong):
+        # One of several needs a name of its own: servers tell cases apart by it.
+        own = name if len(wrong) == 1 else f"{name} {finding.place}".rstrip()
+        seen[own] += 1
+        yield Case(
+            own if seen[own] == 1 else f"{own} ({seen[own]})",
+            "check",
+            "failure",
+            finding.id,
+            finding.message,
+            f"{finding.level}: {finding.sentence}\nhint: {finding.hint}",
+            printed if number == 0 else "",
+            file=finding.file,
+            line=finding.line,
+        )
+
+
+def _verified_case(database: VerifiedDatabase, pending: Sequence[MigrationId]) -> Case:
+    if database.error is not None:
+        message = f"database {database.alias} does not answer: {database.error}"
+        return Case(database.alias, "verify", "error", "unreachable", message, message)
+    drift = words.drift_sentences(database)
+    if drift:
+        return Case(database.alias, "verify", "failure", "drift", words.drift(database), "\n".join(drift))
+    if pending:
+        message = f"{words.plural(len(pending), 'migration')} pending"
+        return Case(database.alias, "verify", "failure", "pending", message, "\n".join(pending))
+    return Case(database.alias, "verify")
+
+
+def _database_case(database: DatabaseResult, command: str) -> Case:
+    outcomes: dict[str, Outcome] = {"failed": "failure", "interrupted": "error", "not-run": "error"}
+    outcome = outcomes.get(database.status, "skipped" if database.status == "skipped" else "passed")
+    failure = database.failure
+    sentence = words.database_sentence(database)
+    return Case(
+        database.alias,
+        command,
+        outcome,
+        failure.kind if failure is not None else database.status,
+        f"{sentence}: {failure.message}" if failure is not None else sentence,
+        "\n".join(words.failure_lines(database, failure)) if failure is not None else sentence,
+        sentence if outcome == "passed" else "",
+        database.seconds,
+        failure.file if failure is not None else None,
+        failure.line if failure is not None else None,
+    )
+
+
+def _clean(attributes: dict[str, str]) -> dict[str, str]:
+    return {name: _FORBIDDEN.sub("", value) for name, value in attributes.items()}
