@@ -112,11 +112,11 @@ def review(work: Work, selection: Selection, *, changes: bool, records: bool = F
         if not (finding.id == "DBM101" and set(finding.apps) <= set(written))
         and (finding.stops or finding.id not in work.settings.ignore)
     )
-    findings = _locate(work, findings)
+    findings = locate_findings(work, findings)
     return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings}))
 
 
-def _locate(work: Work, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def locate_findings(work: Work, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Add file and line to the findings that are about something in the project's files."""
     subjects = tuple(dict.fromkeys(finding.subject for finding in findings if finding.subject))
     if not subjects:

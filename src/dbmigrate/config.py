@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dbmigrate.errors import UsageError
-from dbmigrate.models.settings import DatabaseSettings, Settings
+from dbmigrate.models.settings import LINTER, DatabaseSettings, Settings
 from dbmigrate.nearest import nearest
 
 if sys.version_info >= (3, 11):
@@ -175,7 +175,12 @@ def _names(value: object, place: str) -> tuple[str, ...]:
 
 
 def _ids(value: object, place: str) -> tuple[str, ...]:
-    return tuple(name.upper() for name in _names(value, place))
+    return tuple(read_check_id(name) for name in _names(value, place))
+
+
+def read_check_id(name: str) -> str:
+    """Return the id of a check as it is written: "DBM101", or "squawk:ban-drop-column" for a rule of the linter."""
+    return name.lower() if name.lower().startswith(LINTER) else name.upper()
 
 
 def _seconds(value: object, place: str) -> float:

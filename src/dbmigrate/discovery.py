@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from dbmigrate.errors import ProjectError
+from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Choice, Target
 
@@ -69,6 +69,21 @@ def _found_reason(folder: Path, cwd: Path) -> str:
     if not (folder / MANAGE).is_file():
         return "the working directory"
     return f"the working directory has a {MANAGE}" if folder == cwd else f"the nearest folder upward with a {MANAGE}"
+
+
+def find_squawk(environ: Mapping[str, str]) -> str:
+    """Return the path of the linter: beside dbmigrate itself, where the extra puts it, else on PATH.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    beside = os.fspath(Path(sys.executable).parent)
+    found = shutil.which("squawk", path=beside) or shutil.which("squawk", path=environ.get("PATH"))
+    if found is None:
+        raise UsageError(
+            f"--lint needs squawk, which is neither in {beside} nor on PATH", hint="pip install 'dbmigrate[lint]'"
+        )
+    return found
 
 
 def find_root(folder: Path) -> Path:

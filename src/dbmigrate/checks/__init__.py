@@ -22,6 +22,7 @@ from dbmigrate.checks.unknown_migrations import find_unknown_migrations
 from dbmigrate.checks.unmigrated_apps import find_unmigrated_apps
 from dbmigrate.errors import UsageError
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.settings import LINTER
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.routing import Routing
@@ -65,6 +66,11 @@ def run_checks(snapshot: Snapshot, routing: Routing) -> tuple[Finding, ...]:
     return tuple(finding for rule in RULES for finding in rule.find(snapshot, routing))
 
 
+def is_of_linter(identifier: str) -> bool:
+    """Return whether an id is that of a rule of squawk, which alone knows them, or of all of them."""
+    return identifier.partition(":")[0] == LINTER
+
+
 def check_ids(ids: Sequence[str], place: str) -> None:
     """Do nothing if there is a check of each of these ids.
 
@@ -72,5 +78,5 @@ def check_ids(ids: Sequence[str], place: str) -> None:
         UsageError: there is none; `place` is where it was written.
     """
     for identifier in ids:
-        if identifier not in IDS:
+        if identifier not in IDS and not is_of_linter(identifier):
             raise UsageError(f"{place}: there is no check {identifier}", hint=nearest(identifier, IDS, what="checks"))

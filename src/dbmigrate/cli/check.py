@@ -8,7 +8,8 @@ import click
 
 from dbmigrate.cli.context import session_of
 from dbmigrate.cli.options import global_options, junit_option
-from dbmigrate.config import Flag
+from dbmigrate.config import Flag, read_check_id
+from dbmigrate.discovery import find_squawk
 from dbmigrate.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ FAIL_ON = ("note", "warning", "error", "destructive")
 )
 @click.option("--pending", is_flag=True, help="Also fail, with 10, when migrations are not applied.")
 @click.option("--offline", is_flag=True, help="Ask no database; checks that have to are listed as not run.")
+@click.option("--lint", is_flag=True, help="Also let squawk read the pending SQL of PostgreSQL databases.")
 @junit_option
 @global_options
 @click.pass_context
@@ -40,6 +42,7 @@ def command(
     fail_on: FailOn,
     pending: bool,
     offline: bool,
+    lint: bool,
     junit: str | None,
 ) -> ExitCode:
     """Find everything that can be known to be wrong with migrations, routers and databases. Nothing is touched.
@@ -49,17 +52,23 @@ def command(
     """
     if offline and pending:
         raise UsageError("--pending has to ask the databases, which --offline forbids", hint="leave one of them out")
+    if offline and lint:
+        raise UsageError(
+            "--lint has to ask the databases what is pending, which --offline forbids", hint="leave one of them out"
+        )
     session = session_of(context)
+    squawk = find_squawk(session.environ) if lint else None
     flags = {"ignore": Flag("--ignore", ",".join(ignore))} if ignore else {}
     with session.open(flags, junit) as (work, renderer):
         from dbmigrate.checking import Wanted, check
 
         wanted = Wanted(
-            select=tuple(name.strip().upper() for text in select for name in text.split(",") if name.strip()),
+            select=tuple(read_check_id(name.strip()) for text in select for name in text.split(",") if name.strip()),
             ignore=work.settings.ignore,
             fail_on=fail_on,
             pending=pending,
             offline=offline,
+            squawk=squawk,
         )
         report = check(work, wanted)
         renderer.answer(report)

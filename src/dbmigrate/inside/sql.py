@@ -11,7 +11,7 @@ from .servers import sqlite_file
 
 
 def write_sql(alias, migrations, scope):
-    """Return [{id, statements, problem}] for [{id, backwards}] in the order given.
+    """Return [{id, statements, problem, deferred}] for [{id, backwards}] in the order given.
 
     The state before each migration is the one after the migrations before it, but the database is as it is now: where
     an operation has to look something up that an earlier pending migration makes, `problem` says so.
@@ -29,10 +29,12 @@ def _collect(connection, loader, planned):
         with connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
             run = migration.unapply if planned["backwards"] else migration.apply
             run(state, editor, collect_sql=True)
+            own = len(editor.collected_sql)
         statements, problem = [str(statement) for statement in editor.collected_sql], None
+        deferred = len(statements) - own
     except Exception as error:
-        statements, problem = [], "{}: {}".format(type(error).__name__, error)
-    return {"id": planned["id"], "statements": statements, "problem": problem}
+        statements, problem, deferred = [], "{}: {}".format(type(error).__name__, error), 0
+    return {"id": planned["id"], "statements": statements, "problem": problem, "deferred": deferred}
 
 
 @contextlib.contextmanager

@@ -251,6 +251,28 @@ class NotChecked(Value):
     error: str
 
 
+class Linted(Value):
+    """Migrations of one database whose SQL the linter has read."""
+
+    alias: str
+    migrations: tuple[MigrationId, ...]
+
+
+class NotLinted(Value):
+    """Pending migrations of one database that the linter could not read."""
+
+    alias: str
+    migrations: tuple[MigrationId, ...]
+    because: str
+
+
+class LintReport(Value):
+    """What `check --lint` looked at; what it found is among the findings, with ids that begin with "squawk:"."""
+
+    linted: tuple[Linted, ...]
+    not_linted: tuple[NotLinted, ...]
+
+
 class CheckReport(Value):
     """The answer of `check`."""
 
@@ -266,6 +288,8 @@ class CheckReport(Value):
     pending: dict[str, tuple[MigrationId, ...]] | None
     """By alias: what `all` would apply there; None if it was not asked."""
     fail_on: FailOn
+    lint: LintReport | None = None
+    """None if it was not asked."""
 
     @property
     def failing(self) -> tuple[Finding, ...]:

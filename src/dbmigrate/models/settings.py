@@ -12,6 +12,9 @@ Scope = Literal["app", "database"]
 OpenPolicy = Literal["skip", "migrate"]
 LauncherName = Literal["auto", "fork", "spawn"]
 
+LINTER = "squawk"
+"""Begins the ids of what `check --lint` finds, and stands for all of them."""
+
 
 @dataclass(frozen=True)
 class DatabaseSettings:

@@ -12,5 +12,7 @@ class MigrationSql(Value):
     id: MigrationId
     statements: tuple[str, ...]
     """In order, comments of Django's own included; empty where the routers refuse everything."""
+    deferred: int = 0
+    """How many of them, at the end, Django runs after all operations: indexes and constraints of new tables."""
     problem: str | None
     """Why the statements could not be written down, for example a lookup of what is not there yet; None if they are."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from dbmigrate.checks import is_of_linter
 from dbmigrate.errors import DbmigrateError, ExitCode, UsageError
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
@@ -148,6 +149,17 @@ def _check_cases(report: CheckReport) -> Iterator[Case]:
     for identifier in report.checks:
         found = [finding for finding in report.findings if finding.id == identifier]
         yield from _finding_cases(identifier, found, failing)
+    for linted in report.lint.linted if report.lint is not None else ():
+        for migration in linted.migrations:
+            found = [
+                finding
+                for finding in report.findings
+                if is_of_linter(finding.id) and finding.aliases == (linted.alias,) and migration in finding.migrations
+            ]
+            yield from _finding_cases(f"squawk {migration} on {linted.alias}", found, failing)
+    for entry in report.lint.not_linted if report.lint is not None else ():
+        for migration in entry.migrations:
+            yield Case(f"squawk {migration} on {entry.alias}", "check", "skipped", message=entry.because)
     for not_run in report.not_run:
         yield Case(not_run.id, "check", "skipped", message=not_run.because)
     for database in report.not_checked:

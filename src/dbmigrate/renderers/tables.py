@@ -19,6 +19,7 @@ from dbmigrate.models.reports import (
     DatabaseStatus,
     ExplainReport,
     InfoReport,
+    LintReport,
     MakeReport,
     MigrationStatus,
     PlanReport,
@@ -273,11 +274,22 @@ class Page:
                 self._line(f"{alias}: {words.plural(len(migrations), 'migration')} pending: {', '.join(migrations)}")
         for database in report.not_checked:
             self._line(f"not checked: database {database.alias} does not answer: {database.error}", "red")
+        if report.lint is not None:
+            self._show_lint(report.lint)
         if report.not_run:
             ids = ", ".join(entry.id for entry in report.not_run)
             self._line(f"not run: {ids}: {report.not_run[0].because}", "dim")
         if self._verbosity >= 0 or report.exit_code:
             self._line(words.check_verdict(report), "red" if report.exit_code else "green")
+
+    def _show_lint(self, lint: LintReport) -> None:
+        for entry in lint.not_linted:
+            self._line(f"not linted: {', '.join(entry.migrations)} on {entry.alias}: {entry.because}", "yellow")
+        if self._verbosity >= 0:
+            for linted in lint.linted:
+                self._line(f"linted: {words.plural(len(linted.migrations), 'migration')} on {linted.alias}", "dim")
+            if not lint.linted:
+                self._line("nothing to lint: no PostgreSQL database has pending migrations", "dim")
 
     def _show_verified(self, report: VerifyReport) -> None:
         if self._verbosity >= 0:
