@@ -130,13 +130,19 @@ def locate_findings(work: Work, findings: Sequence[Finding]) -> tuple[Finding, .
 
 
 def review_patiently(
-    work: Work, selection: Selection, *, changes: bool, records: bool = False, all_of_them: bool = False
+    work: Work,
+    selection: Selection,
+    *,
+    changes: bool,
+    records: bool = False,
+    contact: bool = True,
+    all_of_them: bool = False,
 ) -> Review:
     """Review, and wait as long as the settings say for databases that do not answer.
 
     `all_of_them`: also for those that the selection leaves out.
     """
-    reviewed = review(work, selection, changes=changes, records=records)
+    reviewed = review(work, selection, changes=changes, records=records, contact=contact)
     silent = (
         [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
         if all_of_them

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dbmigrate.app import Work, review, wait_for_silent
+from dbmigrate.app import Work, review_patiently
 from dbmigrate.models.reports import VerifyReport
 from dbmigrate.models.selection import Selection
-from dbmigrate.preflight import find_silent
 from dbmigrate.repairing import find_repairs
 from dbmigrate.routing import Routing
 from dbmigrate.selecting import is_wanted
@@ -18,10 +17,7 @@ def verify(work: Work, *, repair: bool) -> VerifyReport:
 
     `repair`: also answer what to type or to run to put each thing right; nothing is run.
     """
-    reviewed = review(work, LOOK, changes=False)
-    silent = find_silent(reviewed.snapshot, reviewed.routing, LOOK)
-    if silent and wait_for_silent(work, reviewed.snapshot, silent):
-        reviewed = review(work, LOOK, changes=False)
+    reviewed = review_patiently(work, LOOK, changes=False)
     routing = reviewed.routing
     aliases = [
         database.alias

@@ -13,7 +13,7 @@ from dbmigrate.discovery import find_squawk
 from dbmigrate.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from dbmigrate.models.reports import FailOn
+    from dbmigrate.models.findings import FailOn
 
 FAIL_ON = ("note", "warning", "error", "destructive")
 
@@ -60,9 +60,10 @@ def command(
     squawk = find_squawk(session.environ) if lint else None
     flags = {"ignore": Flag("--ignore", ",".join(ignore))} if ignore else {}
     with session.open(flags, junit) as (work, renderer):
-        from dbmigrate.checking import Wanted, check
+        from dbmigrate.checking import check
+        from dbmigrate.models.selection import CheckSelection
 
-        wanted = Wanted(
+        wanted = CheckSelection(
             select=tuple(read_check_id(name.strip()) for text in select for name in text.split(",") if name.strip()),
             ignore=work.settings.ignore,
             fail_on=fail_on,

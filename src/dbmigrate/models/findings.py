@@ -9,6 +9,9 @@ from dbmigrate.models.snapshot import MigrationId
 
 Level = Literal["error", "warning", "note"]
 
+FailOn = Literal["note", "warning", "error", "destructive"]
+"""From which level on a finding fails the command; "destructive" is "error" and what destroys data."""
+
 Subject = tuple[str, ...]
 """What a finding is about, as the host can find it in the project's files: ("model", "blog.post"),
 ("field", "blog.post", "author"), ("migration", "blog.0002_tags"), ("operation", "blog.0002_tags", "0", "author"),

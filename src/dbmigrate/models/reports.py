@@ -6,7 +6,7 @@ from typing import Literal, Union
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Value
-from dbmigrate.models.findings import Finding, Level
+from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.plan import Kind, MigrationPlan
 from dbmigrate.models.result import RunResult
 from dbmigrate.models.snapshot import Answer as RouterAnswer
@@ -229,9 +229,6 @@ class WaitReport(Value):
         """Databases that do not answer."""
         return tuple(database for database in self.databases if database.state == "unreachable")
 
-
-FailOn = Literal["note", "warning", "error", "destructive"]
-"""From which level on a finding fails the command; "destructive" is "error" and what destroys data."""
 
 DRIFT = {"DBM301", "DBM302"}
 """Checks that find a database and its records, or its records and the code, apart."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dbmigrate.models.base import Value
+from dbmigrate.models.findings import FailOn
 
 
 class Selection(Value):
@@ -26,3 +27,18 @@ class Selection(Value):
     def is_everything(self) -> bool:
         """Whether no database and no app was named."""
         return not self.databases and not self.apps
+
+
+class CheckSelection(Value):
+    """Which of the checks are wanted, and what makes them fail."""
+
+    select: tuple[str, ...] = ()
+    """Ids; empty means all."""
+    ignore: tuple[str, ...] = ()
+    fail_on: FailOn = "error"
+    pending: bool = False
+    """Whether to fail also where migrations are not applied."""
+    offline: bool = False
+    """Whether to leave the databases alone."""
+    squawk: str | None = None
+    """The linter, if it is to read the pending SQL."""
