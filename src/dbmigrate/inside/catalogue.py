@@ -49,6 +49,21 @@ class Catalogue:
             for found in self._constraints_of(table).values()
         )
 
+    def shows(self, part):
+        """Whether a part of what migrations make (schema.Part) is there."""
+        if part.kind == "table":
+            return self.has_table(part.table)
+        if part.kind == "column":
+            return self.has_column(part.table, part.name)
+        if part.name:
+            return self.has_name(part.table, part.name)
+        kinds = {
+            "unique": ("unique", "primary_key"),
+            "index": ("index", "unique", "primary_key"),
+            "foreign key": ("foreign_key",),
+        }[part.kind]
+        return self.has_on(part.table, part.columns, *kinds)
+
     def invalid_indexes(self):
         """Return [(index, table)] of the indexes that PostgreSQL has marked as not valid, and so does not use."""
         if self._connection.vendor != "postgresql":

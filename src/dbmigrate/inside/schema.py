@@ -3,6 +3,7 @@
 Read from the states of the models, which are not rendered: rendering hundreds of models costs more than all the rest.
 """
 
+import copy
 from collections import namedtuple
 
 from django.conf import settings
@@ -29,6 +30,14 @@ class SchemaWalk:
         self.makers = {}
         """{Part: id of the migration that made it}."""
         self._parts = {}
+
+    def copy(self):
+        """Return another that goes on from here by itself."""
+        other = copy.copy(self)
+        other.state = self.state.clone()
+        other.makers = dict(self.makers)
+        other._parts = dict(self._parts)
+        return other
 
     def apply(self, migration):
         """Go on by one migration."""

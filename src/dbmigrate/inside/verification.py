@@ -166,21 +166,7 @@ class _Verifier:
         return self._catalogue is not None and self._catalogue.has_table(table)
 
     def _is_there(self, part):
-        catalogue = self._catalogue
-        if catalogue is None:
-            return False
-        if part.kind == "table":
-            return catalogue.has_table(part.table)
-        if part.kind == "column":
-            return catalogue.has_column(part.table, part.name)
-        if part.name:
-            return catalogue.has_name(part.table, part.name)
-        kinds = {
-            "unique": ("unique", "primary_key"),
-            "index": ("index", "unique", "primary_key"),
-            "foreign key": ("foreign_key",),
-        }[part.kind]
-        return catalogue.has_on(part.table, part.columns, *kinds)
+        return self._catalogue is not None and self._catalogue.shows(part)
 
 
 def _id(migration):
