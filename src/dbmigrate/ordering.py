@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import pairwise
 
 from dbmigrate.models.plan import Step
@@ -27,9 +27,9 @@ def order_databases(
         for other in others:
             if other in waits and other != alias and alias not in _reach(waits, other):
                 waits[alias].add(other)
-    ordered: list[str] = []
+    ordered: dict[str, None] = {}
     while len(ordered) < len(aliases):
-        ordered.append(next(alias for alias in aliases if alias not in ordered and waits[alias] <= set(ordered)))
+        ordered[next(alias for alias in aliases if alias not in ordered and waits[alias] <= ordered.keys())] = None
     return tuple(step for alias in ordered for step in _chain(alias, steps_by_alias, waits[alias], dependencies[alias]))
 
 
@@ -66,25 +66,14 @@ def _dependencies(snapshot: Snapshot, steps_by_alias: Mapping[str, Sequence[Step
     after = {migration.id: migration.after for database in snapshot.databases for migration in database.pending}
     dependencies: dict[str, set[str]] = {}
     for alias in steps_by_alias:
-        own = [identifier for identifier, aliases in doing.items() if alias in aliases]
-        needed = {other for identifier in _ancestors(own, after) for other in doing.get(identifier, ())}
-        dependencies[alias] = {other for other in needed if other != alias and not _shares(own, other, doing, after)}
+        own = {identifier for identifier, aliases in doing.items() if alias in aliases}
+        # What it does itself it does not wait for: an app that lives on both.
+        needed = {other for identifier in _ancestors(own, after) - own for other in doing.get(identifier, ())}
+        dependencies[alias] = needed - {alias}
     return dependencies
 
 
-def _shares(
-    own: Sequence[MigrationId],
-    other: str,
-    doing: Mapping[MigrationId, set[str]],
-    after: Mapping[MigrationId, tuple[MigrationId, ...]],
-) -> bool:
-    """Whether `own`'s database does itself all that it depends on and `other` does: an app that lives on both."""
-    return all(identifier in own for identifier in _ancestors(own, after) if other in doing.get(identifier, ()))
-
-
-def _ancestors(
-    identifiers: Sequence[MigrationId], after: Mapping[MigrationId, tuple[MigrationId, ...]]
-) -> set[MigrationId]:
+def _ancestors(identifiers: Set[MigrationId], after: Mapping[MigrationId, tuple[MigrationId, ...]]) -> set[MigrationId]:
     found: set[MigrationId] = set()
     queue = [parent for identifier in identifiers for parent in after.get(identifier, ())]
     while queue:

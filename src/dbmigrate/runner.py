@@ -90,9 +90,11 @@ def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> I
     waiting = list(plan.steps)
     while waiting or crew.running or crew.paused:
         yield from crew.resume()
-        for step in list(waiting):
+        for step in list(waiting) if crew.has_news() else ():
+            if not crew.troubled and not crew.rung and crew.busy >= plan.jobs:
+                break
             verdict = _verdict(step, crew, keep_going=keep_going)
-            if verdict == "wait" or (verdict == "start" and len(crew.running) + len(crew.paused) >= plan.jobs):
+            if verdict == "wait" or (verdict == "start" and crew.busy >= plan.jobs):
                 continue
             waiting.remove(step)
             if isinstance(verdict, _Skip):
@@ -117,10 +119,10 @@ def _verdict(step: Step, crew: _Crew, *, keep_going: bool) -> Literal["start", "
     if crew.rung:
         return _Skip("interrupted")
     needed = set(step.after if not keep_going else step.needs)
-    for result in crew.ended.values():
+    for result in crew.troubled:
         if result.status == "failed" and not keep_going:
             return _Skip(result.id)
-        if result.id in needed and result.status != "ok":
+        if result.id in needed:
             # The step that failed, not the one that was not started because of it.
             return _Skip(result.because if result.status == "not-run" and result.because else result.id)
     return "start" if all(other in crew.ended for other in step.after) else "wait"
@@ -184,6 +186,9 @@ class _Crew:
         self.running: dict[str, _Job] = {}
         self.ended: dict[str, StepResult] = {}
         self.paused: dict[str, _Pause] = {}
+        self.troubled: list[StepResult] = []
+        """Of `ended`, those that did not end well, in the order in which they ended."""
+        self._seen: tuple[int, ...] = ()
         self.rung = 0
         self._tries: Counter[str] = Counter()
         self._deadline: float | None = None
@@ -199,7 +204,7 @@ class _Crew:
         except OSError as error:
             because = f"{request.argv[0]} could not be started: {error.strerror or error}"
             result = StepResult(id=request.key, alias=alias, status="failed", command=request.command, because=because)
-            self.ended[request.key] = result
+            self._note(result)
             return result
         watch = MigrationWatch(work) if isinstance(work, Step) else None
         self.running[request.key] = _Job(work, request.command, started_at, child, watch)
@@ -207,8 +212,23 @@ class _Crew:
 
     def skip(self, step: Step, *, because: str) -> StepResult:
         result = StepResult(id=step.id, alias=step.alias, status="not-run", because=because)
-        self.ended[step.id] = result
+        self._note(result)
         return result
+
+    @property
+    def busy(self) -> int:
+        """How many steps run, or are about to again."""
+        return len(self.running) + len(self.paused)
+
+    def has_news(self) -> bool:
+        """Whether anything has started or ended since it was asked last; what children print is none."""
+        seen, self._seen = self._seen, (len(self.ended), len(self.running), len(self.paused), self.rung)
+        return seen != self._seen
+
+    def _note(self, result: StepResult) -> None:
+        self.ended[result.id] = result
+        if result.status != "ok":
+            self.troubled.append(result)
 
     def listen(self) -> Iterator[Event]:
         """Wait for one message and yield what it means."""
@@ -232,7 +252,7 @@ class _Crew:
                 del self.paused[key]
                 failed = pause.result if self.rung else self.start(pause.step)
                 if failed is not None:
-                    self.ended[key] = failed
+                    self._note(failed)
                     yield StepFinished(result=failed)
 
     def _seconds_left(self) -> float | None:
@@ -277,7 +297,7 @@ class _Crew:
                 return StepRetried(
                     step=job.work, tries=self._tries[message.key], pause=again.pause, blockers=again.blockers
                 )
-        self.ended[message.key] = result
+        self._note(result)
         return StepFinished(result=result)
 
     def _output(self, message: ChildOutput) -> Iterator[Event]:

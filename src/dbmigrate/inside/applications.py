@@ -19,11 +19,13 @@ RULE_SETTINGS = ("DATABASE_ROUTING_RULES", "DATABASE_APPS_MAPPING")
 def describe_apps(root, disk):
     """Return the installed apps (models.snapshot.App) in the order of INSTALLED_APPS."""
     names = disk.names_by_app()
+    installed = _installed_folders()
+    root = os.path.realpath(root)
     return [
         {
             "label": config.label,
             "name": config.name,
-            "is_own": is_own(migrations_folder(config), root),
+            "is_own": is_own(migrations_folder(config), root, installed),
             "migrations_folder": migrations_folder(config),
             "migrations_module": MigrationLoader.migrations_module(config.label)[0],
             "migrations": names.get(config.label, []),
@@ -47,13 +49,16 @@ def migrations_folder(config):
     return paths[0] if paths else os.path.join(config.path, "migrations")
 
 
-def is_own(folder, root):
+def _installed_folders():
+    return {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")}
+
+
+def is_own(folder, root, installed):
     """Whether a folder is the project's: below its root, and in no folder that packages are installed into."""
     folder = os.path.realpath(folder)
-    installed = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")}
     parts = folder.split(os.sep)
     return (
-        _is_below(folder, os.path.realpath(root))
+        _is_below(folder, root)
         and "site-packages" not in parts
         and "dist-packages" not in parts
         and not any(_is_below(folder, place) for place in installed)

@@ -107,13 +107,13 @@ def find_changes(disk):
 def _detect(disk, questioner, only=None):
     loader = disk.loader
     detector_class = getattr(load_makemigrations(), "autodetector", MigrationAutodetector)
-    detector = detector_class(loader.project_state(), ProjectState.from_apps(apps), questioner)
+    detector = detector_class(disk.project_state(), ProjectState.from_apps(apps), questioner)
     return detector.changes(graph=loader.graph, trim_to_apps=only)
 
 
 def _constraints(disk, migrations):
     """Return {label.model.field: migration} for the foreign keys that these migrations make with a constraint."""
-    before = disk.loader.project_state()
+    before = disk.project_state()
     return {
         "{}.{}.{}".format(migration.app_label, model, name): "{}.{}".format(migration.app_label, migration.name)
         for migration in migrations

@@ -4,7 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 
 from .dangers import DangerFinder
-from .effects import Effects, strongest_answer
+from .effects import strongest_answer
 from .graph import plan_all, plan_to
 from .history import find_inconsistency, find_unknown
 from .missing import find_missing_tables, fold, has_table
@@ -15,13 +15,13 @@ from .rundata import describe_data_operations
 from .servers import describe_server
 
 
-def describe_database(connection, reached, disk, routes, rules, target, records):
+def describe_database(connection, reached, disk, effects, rules, target, records):
     """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
 
     `reached` is its answer to `reach`; one that was not asked is described as if it were empty.
     """
     configured = connection.settings_dict
-    routed = {config.label: routes.route(connection.alias, config) for config in app_configs()}
+    routed = {config.label: effects.routes.route(connection.alias, config) for config in app_configs()}
     description = {
         "alias": connection.alias,
         "engine": configured["ENGINE"],
@@ -56,7 +56,7 @@ def describe_database(connection, reached, disk, routes, rules, target, records)
     try:
         if state != "unasked":
             description.update(describe_server(connection, state))
-        description.update(_describe_contents(connection, state, disk, routes, rules, routed, target, records))
+        description.update(_describe_contents(connection, state, disk, effects, rules, routed, target, records))
     except (DatabaseError, ImproperlyConfigured, OSError) as error:
         description.update(describe_failure(error))
     finally:
@@ -64,10 +64,9 @@ def describe_database(connection, reached, disk, routes, rules, target, records)
     return description
 
 
-def _describe_contents(connection, state, disk, routes, rules, routed, target, records):
+def _describe_contents(connection, state, disk, effects, rules, routed, target, records):
     loader = disk.for_connection(connection if state == "ok" else None)
     tables = fold(connection.introspection.table_names()) if state == "ok" else set()
-    effects = Effects(disk, routes)
     known = [key for key in loader.applied_migrations if key in loader.disk_migrations]
     recorded = [(row.applied, key) for key, row in loader.recorded.items() if key in loader.disk_migrations]
     unknown, leftover = find_unknown(loader)
@@ -141,7 +140,7 @@ class _MigrationDescriber:
             "id": _id(key),
             "answer": answer,
             "undecided": undecided,
-            "after": [_id(parent.key) for parent in sorted(self._loader.graph.node_map[key].parents)],
+            "after": [_id(parent) for parent in self._loader.parents_of(key)],
             "atomic": bool(migration.atomic),
             "backwards": backwards,
             "operations": len(reaching),
@@ -185,6 +184,8 @@ def _unmigrated_tables(loader, routed):
 
 def _tables_answered(config, routed, answers):
     route = routed[config.label]
+    if route["answer"] not in answers and not route["models"]:
+        return
     for model in tables_of(config):
         name = model._meta.model_name
         if route["models"].get(name, route["answer"]) in answers:

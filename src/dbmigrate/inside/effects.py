@@ -25,8 +25,10 @@ class Effects:
 
     def __init__(self, disk, routes):
         """Remember how every model was made, from the CreateModel operations on disk."""
-        self._routes = routes
+        self.routes = routes
         self._created = {}
+        self._operations = {}
+        self._answers = {}
         for (label, _), migration in disk.loader.disk_migrations.items():
             for operation in database_operations(migration.operations):
                 if isinstance(operation, migrations.CreateModel):
@@ -35,11 +37,18 @@ class Effects:
     def reaching(self, connection, migration):
         """Return a Reaching for each operation of a migration that the routers do not refuse on this database."""
         found = []
-        for number, operation in numbered_operations(migration.operations):
+        for number, operation in self._operations_of(migration):
             answer, model = self.answer_operation(connection, migration.app_label, operation)
             if answer != "no":
                 found.append(Reaching(number, operation, answer, model))
         return found
+
+    def _operations_of(self, migration):
+        """Return its numbered operations, looked through once for all databases."""
+        key = (migration.app_label, migration.name)
+        if key not in self._operations:
+            self._operations[key] = list(numbered_operations(migration.operations))
+        return self._operations[key]
 
     def answer_operation(self, connection, label, operation):
         """Return (answer, model it is about) for one operation; "" for the app as a whole."""
@@ -47,17 +56,23 @@ class Effects:
         if name is not None:
             return self.answer_model(connection, label, name), name
         hints = getattr(operation, "hints", None) or {}
-        return self._routes.ask(connection.alias, label, **hints), hints.get("model_name") or ""
+        return self.routes.ask(connection.alias, label, **hints), hints.get("model_name") or ""
 
     def answer_model(self, connection, label, name):
         """Return the answer for a model by its lower-case name, whether it is still there or not."""
+        key = (connection.alias, label, name)
+        if key not in self._answers:
+            self._answers[key] = self._ask_about_model(connection, label, name)
+        return self._answers[key]
+
+    def _ask_about_model(self, connection, label, name):
         try:
             model = apps.get_model(label, name)
         except LookupError:
             return self._answer_gone_model(connection.alias, label, name)
         if not model._meta.can_migrate(connection):
             return "no"
-        return self._routes.ask_model(connection.alias, model)
+        return self.routes.ask_model(connection.alias, model)
 
     def table_of(self, label, name):
         """Return the table of a model by its lower-case name, whether the model is still there or not."""
@@ -82,7 +97,7 @@ class Effects:
             swapped=None,
         )
         stub = type(name, (), {"_meta": meta, "__module__": "__fake__"})
-        return self._routes.ask(alias, label, model_name=name, model=stub)
+        return self.routes.ask(alias, label, model_name=name, model=stub)
 
 
 def strongest_answer(reaching):

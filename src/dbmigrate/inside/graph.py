@@ -1,7 +1,9 @@
 """Migrations as Django's loader sees them, read from disk once for all databases."""
 
+from django.db.migrations import state
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from .boot import BootError
 
@@ -15,6 +17,7 @@ class _SharedLoader(MigrationLoader):
 
     def __init__(self, connection, disk):
         self._disk = disk
+        self._parents = {}
         super().__init__(connection)
 
     @property
@@ -27,9 +30,41 @@ class _SharedLoader(MigrationLoader):
         self.recorded = dict(rows or {})
 
     def load_disk(self):
-        self.disk_migrations = self._disk.disk_migrations
-        self.migrated_apps = self._disk.migrated_apps
-        self.unmigrated_apps = self._disk.unmigrated_apps
+        self.disk_migrations = self._disk.loader.disk_migrations
+        self.migrated_apps = self._disk.loader.migrated_apps
+        self.unmigrated_apps = self._disk.loader.unmigrated_apps
+
+    def build_graph(self):
+        """Take over the graph of another database: only what is applied of squashed migrations makes it differ."""
+        self.load_disk()
+        rows = {} if self.connection is None else MigrationRecorder(self.connection).applied_migrations()
+        squashed = self._disk.squashing.intersection(rows)
+        if squashed not in self._disk.graphs:
+            super().build_graph()
+            self._disk.graphs[squashed] = self
+            return
+        built = self._disk.graphs[squashed]
+        self.graph, self.replacements = built.graph, built.replacements
+        self._parents = built._parents
+        self.applied_migrations = rows
+        for key in built.replacements:
+            if key in built.applied_migrations:
+                self.applied_migrations[key] = built.applied_migrations[key]
+            else:
+                self.applied_migrations.pop(key, None)
+
+    def parents_of(self, key):
+        """Return what a migration directly depends on, sorted."""
+        if key not in self._parents:
+            self._parents[key] = sorted(parent.key for parent in self.graph.node_map[key].parents)
+        return self._parents[key]
+
+    def may_be_inconsistent(self):
+        """Whether a migration is recorded before one that it depends on; Django knows exceptions, and the words."""
+        known = self.graph.node_map
+        return any(
+            parent not in self.recorded for key in self.recorded if key in known for parent in self.parents_of(key)
+        )
 
 
 class Disk:
@@ -39,6 +74,13 @@ class Disk:
         """Import every migration of every app."""
         # As makemigrations does: an app whose MIGRATION_MODULES entry is not there yet has no migrations.
         self.loader = MigrationLoader(None, ignore_no_migrations=True)
+        self.squashing = frozenset(
+            key
+            for squashed, migration in self.loader.replacements.items()
+            for key in [squashed, *map(tuple, migration.replaces)]
+        )
+        self.graphs = {}
+        """By what is applied of `squashing`: a loader that has built its graph."""
 
     def conflicts(self):
         """Return {app label: sorted leaf migrations} for each app with more than one."""
@@ -62,9 +104,24 @@ class Disk:
                     plan.append(key)
         return plan
 
+    def project_state(self):
+        """Return the state that the migrations describe, without what only rendered models need.
+
+        AlterField looks through every field of every model for references to the altered one, to know what to render
+        again; a state that is not rendered is the same either way (django/db/migrations/state.py, since 4.0).
+        """
+        referenced = getattr(state, "field_is_referenced", None)
+        if referenced is None:
+            return self.loader.project_state()
+        state.field_is_referenced = lambda *arguments: True
+        try:
+            return self.loader.project_state()
+        finally:
+            state.field_is_referenced = referenced
+
     def for_connection(self, connection):
         """Return a loader that knows what is applied on this connection; None stands for an empty database."""
-        return _SharedLoader(connection, self.loader)
+        return _SharedLoader(connection, self)
 
 
 def plan_all(loader):

@@ -5,6 +5,8 @@ from django.db.migrations.exceptions import InconsistentMigrationHistory
 
 def find_inconsistency(connection, loader):
     """Return Django's words if a migration is recorded before one that it depends on, else None."""
+    if not loader.may_be_inconsistent():
+        return None
     try:
         loader.check_consistent_history(connection)
     except InconsistentMigrationHistory as error:

@@ -39,7 +39,7 @@ def _serve(channel, handover, started_at):
     held = locks.Locks()
     forker = forking.Forker(channel, held, handover)
     questions = {
-        "inspect": inspection.inspect,
+        "inspect": inspection.Inspector().inspect,
         "locate": places.locate,
         "sql": sql.write_sql,
         "find_host": emptying.find_host,

@@ -20,54 +20,70 @@ from .applications import (
 )
 from .changes import find_changes
 from .databases import describe_database
+from .effects import Effects
 from .graph import Disk
-from .reaching import open_connections
+from .reaching import open_in_turn
 from .relations import find_relations
 from .routes import RouteBook, describe_routers
 
 UNASKED = {"state": "unasked", "trouble": None, "error": None}
 
 
-def inspect(root, changes, target, records, contact):
-    """Look at the project and at every database; nothing is written anywhere.
+class Inspector:
+    """Looks at the project, as often as it is asked to."""
 
-    `changes`: whether to compare the models with the migrations. `target`: [app label, migration name or "zero"] for
-    which each database says what it takes to get there, or None. `records`: whether to list what is applied.
-    `contact`: whether to ask the databases; without, each is described as if it were empty.
-    """
-    importlib.invalidate_caches()  # makemigrations may have written files since the last question
-    disk = Disk()
-    routes = RouteBook()
-    rules = read_rules()
-    homes = unfollowed_rules(rules)
-    try:
-        reached = open_connections(list(connections)) if contact else dict.fromkeys(connections, UNASKED)
-        databases = [
-            describe_database(connections[alias], reached[alias], disk, routes, homes, target, records)
-            for alias in connections
-        ]
-    finally:
-        connections.close_all()
-    return {
-        "project": {
-            "settings_module": settings.SETTINGS_MODULE if hasattr(settings, "SETTINGS_MODULE") else "",
-            "django_version": get_version(),
-            "python_version": platform.python_version(),
-            "executable": sys.executable,
-            "debug": bool(settings.DEBUG),
-        },
-        "databases": databases,
-        "apps": describe_apps(root, disk),
-        "routers": describe_routers(),
-        "router_errors": routes.errors,
-        "rules": rules,
-        "conflicts": disk.conflicts(),
-        "changes": find_changes(disk) if changes else None,
-        "receivers": find_receivers(),
-        "replaced_commands": find_replaced_commands(),
-        "constance": find_constance(),
-        "relations": find_relations([database["routes"] for database in databases], homes),
-    }
+    def __init__(self):
+        """Know of no changes yet."""
+        self._changes = {}
+
+    def inspect(self, root, changes, target, records, contact):
+        """Look at the project and at every database; nothing is written anywhere.
+
+        `changes`: whether to compare the models with the migrations. `target`: [app label, migration name or "zero"]
+        for which each database says what it takes to get there, or None. `records`: whether to list what is applied.
+        `contact`: whether to ask the databases; without, each is described as if it were empty.
+        """
+        importlib.invalidate_caches()  # makemigrations may have written files since the last question
+        disk = Disk()
+        routes = RouteBook()
+        effects = Effects(disk, routes)
+        rules = read_rules()
+        homes = unfollowed_rules(rules)
+        try:
+            reached = open_in_turn(list(connections)) if contact else ((alias, UNASKED) for alias in connections)
+            databases = [
+                describe_database(connections[alias], answer, disk, effects, homes, target, records)
+                for alias, answer in reached
+            ]
+        finally:
+            connections.close_all()
+        return {
+            "project": {
+                "settings_module": settings.SETTINGS_MODULE if hasattr(settings, "SETTINGS_MODULE") else "",
+                "django_version": get_version(),
+                "python_version": platform.python_version(),
+                "executable": sys.executable,
+                "debug": bool(settings.DEBUG),
+            },
+            "databases": databases,
+            "apps": describe_apps(root, disk),
+            "routers": describe_routers(),
+            "router_errors": routes.errors,
+            "rules": rules,
+            "conflicts": disk.conflicts(),
+            "changes": self._find_changes(disk) if changes else None,
+            "receivers": find_receivers(),
+            "replaced_commands": find_replaced_commands(),
+            "constance": find_constance(),
+            "relations": find_relations([database["routes"] for database in databases], homes),
+        }
+
+    def _find_changes(self, disk):
+        """Compare again only if there are other migrations than before: models are imported once."""
+        key = frozenset(disk.loader.disk_migrations)
+        if key not in self._changes:
+            self._changes = {key: find_changes(disk)}
+        return self._changes[key]
 
 
 def find_secrets():

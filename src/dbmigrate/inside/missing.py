@@ -13,10 +13,11 @@ def find_missing_tables(connection, loader, routed, tables, belongs):
     The models as they are now are a cheap guess. Only where one has no table are the recorded migrations gone through:
     its table may be the business of a pending migration, or of one that is not written yet.
     """
+    applied_labels = {label for label, _ in loader.applied_migrations}
     suspects = [
         model
         for config in app_configs()
-        if any(label == config.label for label, _ in loader.applied_migrations)
+        if config.label in applied_labels
         for model in tables_of(config)
         if belongs(config.label, _answer(routed, model)) and not has_table(model._meta.db_table, tables)
     ]

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import deque
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
@@ -12,6 +13,9 @@ from .servers import sqlite_file
 
 ANSWER_SECONDS = 15.0
 """A server that accepts a connection and says nothing is given up; not every driver has a limit of its own."""
+
+MOST_OPEN = 16
+"""Connections that are open at the same time while databases are looked at."""
 
 # The words are those of libpq, the PostgreSQL server and the MySQL drivers; the first that fits counts.
 _WORDS = (
@@ -66,11 +70,25 @@ def open_connections(aliases, seconds=ANSWER_SECONDS):
     return {attempt.alias: attempt.finish(deadline, seconds) for attempt in attempts}
 
 
+def open_in_turn(aliases):
+    """Yield (alias, answer as of `open_connections`), the connection open; a few are opened ahead of their turn.
+
+    The caller closes each. Not all at once: fifty databases of one server would take its last connection.
+    """
+    waiting, attempts = deque(aliases), deque()
+    while waiting or attempts:
+        while waiting and len(attempts) < MOST_OPEN:
+            attempts.append(_Attempt(waiting.popleft()))
+        attempt = attempts.popleft()
+        yield attempt.alias, attempt.finish(attempt.began_at + ANSWER_SECONDS, ANSWER_SECONDS)
+
+
 class _Attempt:
     """One connection being opened."""
 
     def __init__(self, alias):
         self.alias = alias
+        self.began_at = time.monotonic()
         self._answer = None
         self._connection = connections[alias]
         if sqlite_file(self._connection) is not None:

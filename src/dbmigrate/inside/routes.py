@@ -1,5 +1,6 @@
 """What the project's routers answer, asked as Django asks them (django/db/utils.py, ConnectionRouter)."""
 
+import functools
 from collections import Counter
 
 from django.apps import apps
@@ -18,6 +19,7 @@ def has_own_table(model):
     return model._meta.managed and not model._meta.proxy and not model._meta.swapped
 
 
+@functools.lru_cache(maxsize=None)  # models are imported once
 def tables_of(app_config):
     """Return the models of an app that have a table of their own, automatic through tables included."""
     return [model for model in app_config.get_models(include_auto_created=True) if has_own_table(model)]
@@ -29,6 +31,7 @@ class RouteBook:
     def __init__(self):
         """Start with no error."""
         self.errors = []
+        self._answers = {}
 
     def route(self, alias, app_config):
         """Return one app's answers on one alias: the most common one, and the models that differ (AppRoute)."""
@@ -44,7 +47,10 @@ class RouteBook:
 
     def ask_model(self, alias, model):
         """Return the answer for a model class, with the hints that `migrate` gives."""
-        return self.ask(alias, model._meta.app_label, model_name=model._meta.model_name, model=model)
+        if (alias, model) not in self._answers:
+            answer = self.ask(alias, model._meta.app_label, model_name=model._meta.model_name, model=model)
+            self._answers[alias, model] = answer
+        return self._answers[alias, model]
 
     def ask(self, alias, app_label, **hints):
         """Return "yes", "no", "none" or "error": the first answer that is not None wins."""

@@ -8,7 +8,7 @@ from .catalogue import Catalogue
 from .effects import Effects
 from .graph import Disk, plan_all
 from .history import find_inconsistency, find_unknown
-from .reaching import describe_failure, open_connections
+from .reaching import describe_failure, open_in_turn
 from .repairs import write_repair
 from .routes import RouteBook
 from .schema import SchemaWalk
@@ -23,8 +23,10 @@ def verify(places, repair):
     disk = Disk()
     routes = RouteBook()
     try:
-        reached = open_connections(list(places))
-        return [_describe(connections[alias], reached[alias], disk, routes, places[alias], repair) for alias in places]
+        return [
+            _describe(connections[alias], reached, disk, routes, places[alias], repair)
+            for alias, reached in open_in_turn(list(places))
+        ]
     finally:
         connections.close_all()
 
