@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
 def main() -> None:
     """Run the command line; the two questions scripts ask most are answered without loading Click."""
+    # Imports make many objects and next to no garbage; looking for it is an eighth of the CPU time of a short command.
+    gc.disable()
     words = sys.argv[1:]
     if words == ["--version"]:
         from dbmigrate import __version__

@@ -146,6 +146,31 @@ def test_the_board_follows_a_run() -> None:
     assert board.rows["default"].elapsed(now=9) == 2
 
 
+def test_of_many_databases_the_board_picks_those_that_matter() -> None:
+    aliases = ["default", *(f"db{number}" for number in range(1, 12))]
+    plan = plan_of(snapshot(*(database(alias, routes(core="yes"), pending("core.0001", "yes")) for alias in aliases)))
+    steps = {step.alias: step for step in plan.steps}
+    board = Board()
+    board.take(PlanReady(plan=plan), now=0)
+    assert len(board.pick(12)[0]) == 12
+    for now, alias in enumerate(aliases[:7]):
+        board.take(StepStarted(step=steps[alias], command=()), now=now)
+    for now, alias in enumerate(aliases[:5]):
+        result = StepResult(id=steps[alias].id, alias=alias, status="failed" if alias == "db2" else "ok")
+        board.take(StepFinished(result=result), now=10 + now)
+
+    shown, others = board.pick(6)
+
+    assert [(row.alias, row.state) for row in shown] == [
+        ("db2", "failed"),
+        ("db3", "ok"),
+        ("db4", "ok"),
+        ("db5", "running"),
+        ("db6", "running"),
+    ]
+    assert others == {"ok": 2, "waiting": 5}
+
+
 GRAPH_PLAN = plan_of(
     snapshot(
         database("default", routes(core="yes", blog="no"), pending("core.0001"), pending("core.0002")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import stat
@@ -131,6 +132,9 @@ class Session:
 
                 renderer = self.renderer(settings.format)
             host.boot()
+            # Off since __main__.py. A run may last for hours.
+            gc.freeze()
+            gc.enable()
             launcher, choice = choose_launcher(host, settings.launcher, environment)
             yield (
                 Work(
@@ -170,40 +174,36 @@ class Session:
             return JsonRenderer(self.out, self.command)
         if chosen == "github":
             return self._build_github()
-        from rich.console import Console
-
         from dbmigrate.renderers.tables import Page
 
-        is_rich = chosen == "rich"
-        has_color = self._has_color()
+        if chosen == "plain":
+            from dbmigrate.renderers.plain import PlainRenderer
+            from dbmigrate.renderers.sheet import PlainSheet
+
+            page = Page(PlainSheet(self.out), verbosity=self.verbosity)
+            return PlainRenderer(page, self.err, verbosity=self.verbosity, now=lambda: datetime.now(timezone.utc))
+        from rich.console import Console
+
+        from dbmigrate.renderers.live import RichRenderer
+        from dbmigrate.renderers.terminal import TerminalSheet
+
         # Markup, emoji codes and highlighting would change what a child or a migration's name says.
         verbatim: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
-        if not has_color or not is_rich:
+        if not self._has_color():
             verbatim |= {"no_color": True, "color_system": None}
         elif self.options.get("color") == "always":
             verbatim |= {"force_terminal": True}
-        width = None if is_rich else 10_000  # a log line has no width
-        page = Page(Console(file=self.out, width=width, **verbatim), verbosity=self.verbosity, has_boxes=is_rich)
-        if not is_rich:
-            from dbmigrate.renderers.plain import PlainRenderer
-
-            return PlainRenderer(page, self.err, verbosity=self.verbosity, now=lambda: datetime.now(timezone.utc))
-        from dbmigrate.renderers.live import RichRenderer
-
+        page = Page(TerminalSheet(Console(file=self.out, **verbatim)), verbosity=self.verbosity)
         return RichRenderer(page, Console(file=self.err, **verbatim), verbosity=self.verbosity, clock=time.monotonic)
 
     def _build_github(self) -> GithubRenderer:
-        from rich.console import Console
-
         from dbmigrate.renderers.github import GithubRenderer
         from dbmigrate.renderers.plain import PlainRenderer
+        from dbmigrate.renderers.sheet import PlainSheet
         from dbmigrate.renderers.tables import Page
 
         text = StringIO()
-        console = Console(
-            file=text, width=10_000, markup=False, emoji=False, highlight=False, no_color=True, color_system=None
-        )
-        page = Page(console, verbosity=self.verbosity, has_boxes=False)
+        page = Page(PlainSheet(text), verbosity=self.verbosity)
         summary = self.environ.get("GITHUB_STEP_SUMMARY")
         return GithubRenderer(
             PlainRenderer(page, text, verbosity=self.verbosity, now=lambda: datetime.now(timezone.utc)),

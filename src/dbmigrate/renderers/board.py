@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -62,6 +63,20 @@ class Board:
                     self.rows[row.alias] = replace(row, state="not-run", current="", ended_at=now)
             case _:
                 pass
+
+    def pick(self, most: int) -> tuple[list[Row], dict[State, int]]:
+        """Return the rows to show, and how many others there are in each state.
+
+        All in their order where there is room; else those that failed, those that run, and those that ended last.
+        """
+        rows = list(self.rows.values())
+        if len(rows) <= most:
+            return rows, {}
+        order = {"failed": 0, "running": 1, "ok": 2, "not-run": 3, "waiting": 4}
+        ranked = sorted(rows, key=lambda row: (order[row.state], -(row.ended_at or 0.0)))
+        chosen = {row.alias for row in ranked[: most - 1] if row.state != "waiting"}
+        others = Counter(row.state for row in rows if row.alias not in chosen)
+        return [row for row in rows if row.alias in chosen], dict(others)
 
     def _begin(self, plan: MigrationPlan) -> None:
         self._plan = plan

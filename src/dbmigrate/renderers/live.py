@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -33,11 +33,13 @@ from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.reports import Answer
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
-from dbmigrate.renderers.board import Board, Row
+from dbmigrate.renderers.board import Board, Row, State
 from dbmigrate.renderers.tables import Page
 
 FRAMES_PER_SECOND = 8
 BAR_WIDTH = 20
+FEWEST_ROWS, ROWS_LEFT = 6, 4
+"""Databases that have a line of their own: at least, and how many lines of the terminal stay free of them."""
 NARROW = 60
 """Below this many columns the bar is left out."""
 
@@ -48,6 +50,13 @@ SYMBOLS = {
     "ok": ("✔", "+"),
     "failed": ("✘", "x"),
     "not-run": ("-", "-"),
+}
+STATES: Mapping[State, str] = {
+    "waiting": "waiting",
+    "running": "running",
+    "ok": "done",
+    "failed": "failed",
+    "not-run": "not started",
 }
 STYLES = {"waiting": "dim", "running": "cyan", "ok": "green", "failed": "bold red", "not-run": "yellow"}
 
@@ -94,7 +103,7 @@ class RichRenderer:
                 self._announce(event)
             case StepOutput() if self._verbosity > 0:
                 self._say(f"  {event.alias or 'makemigrations'}  {event.text}", "dim")
-            case StepFinished() if event.result.status == "ok" and self._is_last(event):
+            case StepFinished() if event.result.status == "ok" and not self._has_many and self._is_last(event):
                 self._say(f"  Migrations completed for {event.result.alias}", "green")
             case Stopping():
                 self._print(words.stopping(event), "yellow")
@@ -133,9 +142,20 @@ class RichRenderer:
         grid.add_column(no_wrap=True, justify="right")
         grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         grid.add_column(no_wrap=True, justify="right")
-        for row in list(self._board.rows.values()):
+        shown, others = self._board.pick(max(FEWEST_ROWS, console.size.height - ROWS_LEFT))
+        for row in shown:
             grid.add_row(*self._cells(row, now, is_narrow=is_narrow))
         yield grid
+        if others:
+            yield self._summary(others)
+
+    def _summary(self, others: Mapping[State, int]) -> Text:
+        """Return the line about the databases that have no line of their own."""
+        parts = []
+        for state, count in others.items():
+            symbol = SYMBOLS[state][0 if self._has_unicode else 1]
+            parts.append(Text(f"{symbol} {words.plural(count, 'database')} {STATES[state]}", style=STYLES[state]))
+        return Text("   ").join(parts)
 
     def _cells(self, row: Row, now: float, *, is_narrow: bool) -> Iterator[Text | ProgressBar]:
         elapsed = row.elapsed(now)
@@ -171,6 +191,8 @@ class RichRenderer:
     def _announce(self, event: StepStarted) -> None:
         step = event.step
         assert self._plan is not None
+        if self._has_many and self._verbosity < 1:
+            return  # the live view has them
         if step.id == next(planned.id for planned in self._plan.steps if planned.alias == step.alias):
             self._say(f"{self._symbol('database')}Migrating database: {step.alias}")
         self._say(f"  {self._symbol('app')}{words.subject(step)}")
@@ -179,6 +201,11 @@ class RichRenderer:
             self._say(f"  {because}", "dim")
         if self._verbosity > 0:
             self._say(f"  $ {' '.join(event.command)}", "dim")
+
+    @property
+    def _has_many(self) -> bool:
+        """Whether a line for each database would be no reading."""
+        return len(self._board.rows) > words.MANY
 
     def _is_last(self, event: StepFinished) -> bool:
         assert self._plan is not None

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-
-from rich import box
-from rich.console import Console
-from rich.syntax import Syntax
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TypeVar
 
 from dbmigrate.models.findings import Finding, Level
-from dbmigrate.models.plan import MigrationPlan, Step
+from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, Step
 from dbmigrate.models.reports import (
     Answer,
     CheckReport,
@@ -34,18 +30,16 @@ from dbmigrate.models.reports import (
     VerifyReport,
     WaitReport,
 )
+from dbmigrate.models.result import DatabaseResult, RunResult
 from dbmigrate.models.result import DatabaseStatus as RunStatus
-from dbmigrate.models.result import RunResult
 from dbmigrate.models.snapshot import Project, Recorded
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
 from dbmigrate.renderers.graphs import GRAPHS
+from dbmigrate.renderers.sheet import Cell, Sheet, Table
 
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
-
-ROOM_FOR_NAMES = 76
-"""Columns of a terminal from which on the table of `status` has room for the names of migrations."""
 
 CELL_STYLES = {"[X]": "green", "[ ]": "yellow", "(x)": "dim", "": ""}
 
@@ -61,14 +55,16 @@ STATUS_STYLES: dict[RunStatus, str] = {
 }
 
 
+Row = TypeVar("Row", PlannedDatabase, DatabaseResult)
+
+
 class Page:
     """Where answers are written."""
 
-    def __init__(self, console: Console, *, verbosity: int, has_boxes: bool) -> None:
-        """Write to the console, which must not interpret markup; `has_boxes` draws lines around tables."""
-        self._console = console
+    def __init__(self, sheet: Sheet, *, verbosity: int) -> None:
+        """Write on this sheet."""
+        self._sheet = sheet
         self._verbosity = verbosity
-        self._box = box.SIMPLE_HEAD if has_boxes else None
 
     def show(self, report: Answer) -> None:
         """Write an answer; that of a run was written when it ended."""
@@ -103,30 +99,29 @@ class Page:
 
     def show_result(self, result: RunResult) -> None:
         """Write what a run did: a line per database, and the last sentence."""
-        table = self._table("database", "result", "what", "time")
-        for database in result.databases:
-            if database.skip == "not-selected":
-                continue
+        table = Table("database", "result", "what", "time")
+        shown = [database for database in result.databases if database.skip != "not-selected"]
+        for group in self._alike(shown, lambda database: database.status + words.database_sentence(database)):
+            seconds = sum(database.seconds for database in group)
             table.add_row(
-                Text(database.alias),
-                Text(database.status, style=STATUS_STYLES[database.status]),
-                Text(words.printable(words.database_sentence(database)), overflow="fold"),
-                Text(words.duration(database.seconds) if database.seconds else ""),
+                Cell(words.names([database.alias for database in group])),
+                Cell(group[0].status, style=STATUS_STYLES[group[0].status]),
+                Cell(words.printable(words.database_sentence(group[0]))),
+                Cell(words.duration(seconds) if seconds else ""),
             )
-        self._console.print(table)
+        self._sheet.table(table)
         if not result.unfinished:
             if result.constance is not None:
                 self._line(words.constance(result.constance, result), "green")
             self._line(words.verdict(result), "green")
 
-    def _table(self, *headings: str) -> Table:
-        table = Table(box=self._box, header_style="bold", pad_edge=False, collapse_padding=self._box is not None)
-        for heading in headings:
-            table.add_column(Text(heading, style="bold"), overflow="fold")
-        return table
+    def _alike(self, databases: Sequence[Row], sentence: Callable[[Row], str]) -> list[list[Row]]:
+        """Return the databases in groups: neighbours of one sentence where there are many, else each by itself."""
+        is_grouped = len(databases) > words.MANY and self._verbosity < 1
+        return [list(group) for _, group in groupby(databases, lambda row: sentence(row) if is_grouped else row.alias)]
 
     def _line(self, text: str = "", style: str = "") -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        self._sheet.line(text, style)
 
     def _title(self, text: str) -> None:
         self._line()
@@ -154,8 +149,8 @@ class Page:
         skipped = [database for database in plan.databases if database.skip not in (None, "not-selected")]
         if skipped:
             self._title("No step for")
-        for database in skipped:
-            self._line(f"  {database.alias}: {words.planned_skip(database)}")
+        for group in self._alike(skipped, words.planned_skip):
+            self._line(f"  {words.names([database.alias for database in group])}: {words.planned_skip(group[0])}")
         for database in plan.databases:
             if database.unopposed and database.skip in (None, "nothing-pending"):
                 self._line(
@@ -216,37 +211,29 @@ class Page:
                         f"-- cannot be written down before the migrations above it are applied: {migration.problem}"
                     )
                 for statement in migration.statements:
-                    self._statement(statement)
+                    self._sheet.statement(statement)
                 if not migration.statements and migration.problem is None:
                     self._line("-- (only recorded)")
                 self._line()
 
-    def _statement(self, text: str) -> None:
-        if self._box is None:
-            self._line(text)
-        else:
-            self._console.print(Syntax(text, "sql", theme="ansi_dark", background_color="default", word_wrap=True))
-
     def _show_status(self, report: StatusReport) -> None:
         self._line(_project_line(report.project), "dim")
         self._findings(report.findings)
-        table = self._table("database", "kind", "server", "applied", "pending", "drift", "last applied")
-        # The other columns are broken into lines before a migration's name is, as long as there is room for both.
-        table.columns[-1].no_wrap = self._console.width >= ROOM_FOR_NAMES
+        table = Table("database", "kind", "server", "applied", "pending", "drift", "last applied", is_last_whole=True)
         for database in report.databases:
             is_up = database.state in ("ok", "absent")
             table.add_row(
-                Text(database.alias),
-                Text(_kind(database)),
-                Text(database.server or database.state)
+                Cell(database.alias),
+                Cell(_kind(database)),
+                Cell(database.server or database.state)
                 if is_up
-                else Text(f"{database.state}: {database.error or ''}", "red"),
-                Text(str(database.applied) if is_up else "?"),
-                Text(_pending(database), style="yellow" if database.pending else ""),
-                Text(_drift(database) if is_up else "?", style="red" if database.missing or database.unknown else ""),
-                Text(self._last_applied(database.last_applied)),
+                else Cell(f"{database.state}: {database.error or ''}", "red"),
+                Cell(str(database.applied) if is_up else "?"),
+                Cell(_pending(database), style="yellow" if database.pending else ""),
+                Cell(_drift(database) if is_up else "?", style="red" if database.missing or database.unknown else ""),
+                Cell(self._last_applied(database.last_applied)),
             )
-        self._console.print(table)
+        self._sheet.table(table)
         if report.migrations is not None:
             self._show_migrations(report, report.migrations)
 
@@ -254,15 +241,15 @@ class Page:
         if last is None:
             return ""
         # On a terminal one column less wide is worth a line more; a log has a record on one line.
-        return f"{last.id}{' ' if self._box is None else chr(10)}{last.at[:19]}"
+        return f"{last.id}{chr(10) if self._sheet.has_width else ' '}{last.at[:19]}"
 
     def _show_migrations(self, report: StatusReport, migrations: Sequence[MigrationStatus]) -> None:
         aliases = [database.alias for database in report.databases]
-        table = self._table("migration", *aliases)
+        table = Table("migration", *aliases)
         for row in migrations:
             cells = [_cell(row, alias) for alias in aliases]
-            table.add_row(Text(f"{row.app}.{row.name}"), *[Text(cell, style=CELL_STYLES[cell]) for cell in cells])
-        self._console.print(table)
+            table.add_row(Cell(f"{row.app}.{row.name}"), *[Cell(cell, style=CELL_STYLES[cell]) for cell in cells])
+        self._sheet.table(table)
         self._line("[X] applied   [ ] pending   (x) only recorded, the app does not belong there", "dim")
 
     def _show_check(self, report: CheckReport) -> None:
@@ -294,18 +281,18 @@ class Page:
     def _show_verified(self, report: VerifyReport) -> None:
         if self._verbosity >= 0:
             self._line(_project_line(report.project), "dim")
-            table = self._table("database", "recorded and there", "not routed here", "pending", "drift")
+            table = Table("database", "recorded and there", "not routed here", "pending", "drift")
             for database in report.databases:
                 is_known = database.error is None and database.inconsistent is None
                 drift = words.drift(database)
                 table.add_row(
-                    Text(database.alias),
-                    Text(str(database.count("there")) if is_known else "?"),
-                    Text(str(database.count("not-here")) if is_known else "?"),
-                    Text(str(len(report.pending[database.alias])) if is_known else "?"),
-                    Text(drift, style="red" if database.error or database.has_drift else "green"),
+                    Cell(database.alias),
+                    Cell(str(database.count("there")) if is_known else "?"),
+                    Cell(str(database.count("not-here")) if is_known else "?"),
+                    Cell(str(len(report.pending[database.alias])) if is_known else "?"),
+                    Cell(drift, style="red" if database.error or database.has_drift else "green"),
                 )
-            self._console.print(table)
+            self._sheet.table(table)
         for database in report.databases:
             self._show_verified_database(database)
         if report.repairs is not None:
@@ -332,7 +319,7 @@ class Page:
             if repair.statements:
                 self._line(f"-- in: manage.py dbshell --database {repair.alias}", "dim")
             for statement in repair.statements:
-                self._statement(statement)
+                self._sheet.statement(statement)
             for command in repair.commands:
                 self._line(f"$ {command}")
         if repairs:
@@ -394,12 +381,12 @@ class Page:
 
     def _routes(self, routes: Sequence[RoutedApp]) -> None:
         aliases = list(routes[0].answers) if routes else []
-        table = self._table("app", "belongs on", *aliases)
+        table = Table("app", "belongs on", *aliases)
         for route in routes:
             belongs = ", ".join(route.aliases) if route.has_migrations else "no migrations"
             answers = [route.answers[alias] + ("*" if alias in route.split else "") for alias in aliases]
-            table.add_row(Text(route.label), Text(belongs), *[Text(answer) for answer in answers])
-        self._console.print(table)
+            table.add_row(Cell(route.label), Cell(belongs), *[Cell(answer) for answer in answers])
+        self._sheet.table(table)
         for route in routes:
             for alias, models in route.split.items():
                 said = ", ".join(f"{model} {answer}" for model, answer in models.items())

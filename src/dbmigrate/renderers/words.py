@@ -39,6 +39,9 @@ EXIT_MEANINGS = {
     ExitCode.TERMINATED: "ended by a signal before everything was done",
 }
 
+MANY = 20
+"""Above this many databases those that are alike share a line, for people."""
+
 SKIPS: dict[SkipReason, str] = {
     "open": "nobody says what belongs there",
     "replica": "a replica",
@@ -186,6 +189,13 @@ def check_verdict(report: CheckReport) -> str:
     where = plural(len(report.databases), "database")
     failing = f"; {exit_sentence(report.exit_code)}" if report.exit_code else ""
     return f"{where} looked at: {found or 'nothing found'}{failing}"
+
+
+def names(aliases: Sequence[str]) -> str:
+    """Return "db1", "db1, db2" or "db1 … db9 (9 databases)"."""
+    if len(aliases) < 4:
+        return ", ".join(aliases)
+    return f"{aliases[0]} … {aliases[-1]} ({len(aliases)} databases)"
 
 
 def duration(seconds: float) -> str:
