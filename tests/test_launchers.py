@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.background import is_alive, start, until
-from support.cli import Outcome, dbmigrate
-from support.projects import Project, applied, create, failing, migration, model, simple_app, write_project
+from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate
+from support.projects import (
+    Project,
+    applied,
+    create,
+    everywhere,
+    failing,
+    migration,
+    model,
+    numbered,
+    simple_app,
+    write_project,
+)
+from support.sites import ENGINES, Site
 
 LAUNCHERS = ("fork", "spawn")
 
@@ -18,7 +35,7 @@ pytestmark = pytest.mark.parametrize("launcher", LAUNCHERS)
 
 def project_with(folder: Path, body: str, **more: Any) -> Project:
     """Return a project with a migration that runs this body of a function."""
-    head = "\n\ndef act(apps, schema_editor):\n" + "".join(f"    {line}\n" for line in body.splitlines())
+    head = "\n\ndef act(apps, schema_editor):\n" + indented(body)
     app = {
         "models.py": model(),
         "migrations/0001_initial.py": migration(create(), "migrations.RunPython(act)", head=head),
@@ -132,20 +149,275 @@ def test_a_kill_of_dbmigrate_ends_the_child(tmp_path: Path, launcher: str) -> No
     assert applied(project.database("default")) == []
 
 
-def test_a_project_with_threads_is_spawned_and_info_says_why(tmp_path: Path, launcher: str) -> None:
-    project = write_project(tmp_path / "site", {"core": simple_app()})
-    project.append(
-        "site_settings.py", "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
+READY = """\
+from django.apps import AppConfig
+
+
+class CoreConfig(AppConfig):
+    name = "core"
+
+    def ready(self):
+        {}
+"""
+
+THREAD = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
+SOCKET = (
+    "import socket; CoreConfig.listener = socket.create_server(('127.0.0.1', 0)); "
+    "CoreConfig.connection = socket.create_connection(CoreConfig.listener.getsockname())"
+)
+SQLITE = "import sqlite3; from django.conf import settings; CoreConfig.own = sqlite3.connect({!r})"
+
+
+@pytest.mark.parametrize(
+    ("ready", "reason"),
+    [
+        (THREAD, "the project runs 2 threads, of which a copy would have only one"),
+        (SOCKET, "the project has opened a connection to 127.0.0.1:"),
+        (SQLITE, "the project has opened the file of database default"),
+    ],
+)
+def test_what_a_copy_cannot_have_makes_steps_spawned_and_info_says_why(
+    tmp_path: Path, launcher: str, ready: str, reason: str
+) -> None:
+    database = tmp_path / "site" / "default.sqlite3"
+    project = write_project(
+        tmp_path / "site", {"core": simple_app(**{"apps.py": READY.format(ready.format(str(database)))})}
     )
 
     info = dbmigrate("info", cwd=project.root).expect(0)
+    automatic = run(project, "auto").expect(0)
     outcome = run(project, launcher)
 
-    assert "launcher = spawn  (each step is a fresh process: the project runs 2 threads" in info.stdout
+    assert f"launcher = spawn  (each step is a fresh process: {reason}" in info.stdout
+    assert "core.0001_initial" in automatic.stderr
     if launcher == "fork":
-        assert "steps cannot be forked: the project runs 2 threads" in outcome.expect(2).stderr
+        assert f"steps cannot be forked: {reason}" in outcome.expect(2).stderr
     else:
         outcome.expect(0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_connection_that_was_opened_at_import_is_not_shared(
+    engine: str, site: Callable[..., Site], launcher: str
+) -> None:
+    ready = "from django.db import connection; connection.ensure_connection()"
+    here = site(engine, simple_app(**{"apps.py": READY.format(ready)}))
+
+    outcome = dbmigrate("all", "--launcher", launcher, cwd=here.project.root).expect(0)
+
+    assert "Migrations completed for default" in outcome.stderr
+    assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+MANAGES = {
+    "ends by os._exit": ("", "import os; os._exit(0)"),
+    "wraps stdout": ("import io; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')", ""),
+    "sends stdout to a file": ("sys.stdout = open('log', 'a')", ""),
+    "catches everything": ("try:", "except BaseException as error: raise SystemExit(getattr(error, 'code', 1))"),
+}
+
+
+@pytest.mark.parametrize("name", MANAGES)
+def test_a_manage_that_does_more_than_it_should(tmp_path: Path, launcher: str, name: str) -> None:
+    before, after = MANAGES[name]
+    project = write_project(tmp_path / "site", {"core": simple_app()})
+    indent = "    " if before == "try:" else ""
+    project.write(
+        "manage.py",
+        "import os, sys\n"
+        'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_settings")\n'
+        "from django.core.management import execute_from_command_line\n"
+        f"{before}\n{indent}execute_from_command_line(sys.argv)\n{after}\n",
+    )
+
+    outcome = run(project, launcher).expect(0)
+
+    assert "All migrations completed successfully" in outcome.stdout
+    assert applied(project.database("default")) == ["core.0001_initial"]
+    if "file" in name:
+        assert "Applying core.0001_initial... OK" in (project.root / "log").read_text()
+
+
+def test_what_settings_do_to_the_process_is_so_in_a_migration_too(tmp_path: Path, launcher: str) -> None:
+    body = "import os, sys\nprint('seen', os.getcwd(), os.environ['PLACE'], type(sys.stdout).__name__)"
+    project = project_with(tmp_path, body)
+    (project.root / "deep").mkdir()
+    project.append(
+        "site_settings.py",
+        """
+        import os, sys
+        os.chdir(BASE / "deep")
+        os.environ["PLACE"] = "by settings"
+        class Loud:
+            def __init__(self, stream): self.stream = stream
+            def write(self, text): return self.stream.write(text)
+            def flush(self): self.stream.flush()
+            def isatty(self): return False
+        sys.stdout = Loud(sys.stdout)
+        """,
+    )
+    manage = (project.root / "manage.py").read_text()
+    project.write("manage.py", f"import os\nos.environ['PLACE'] = 'by manage.py'\n{manage}")
+
+    outcome = run(project, launcher, "-v").expect(0)
+
+    assert f"seen {project.root / 'deep'} by settings Loud" in outcome.stderr
+
+
+def test_a_failing_urlconf_fails_the_step_in_its_own_words(tmp_path: Path, launcher: str) -> None:
+    project = write_project(
+        tmp_path / "site", {"core": simple_app()}, settings='ROOT_URLCONF = "urls"\n', aliases=("default",)
+    )
+    project.write("urls.py", "raise RuntimeError('no routes today')")
+
+    outcome = run(project, launcher).expect(30)
+
+    assert "RuntimeError: no routes today" in outcome.stderr
+    assert applied(project.database("default")) == []
+
+
+def limited(project: Project, limit: str, launcher: str, *arguments: str, user: int | None = None) -> Outcome:
+    """Run `dbmigrate all` under a limit of the shell's, as another user if there is to be one."""
+    words = [str(EXECUTABLE), "all", "--skip-makemigrations", "--launcher", launcher, *arguments]
+    command = ["bash", "-c", f'ulimit {limit} && exec "$@"', "-", *words]
+    if user is not None:
+        # Root is bound by no number of processes. The files may be such as only root can read.
+        caps = "+dac_override,+dac_read_search"
+        change = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", f"--inh-caps={caps}")
+        command = [*change, f"--ambient-caps={caps}", *command]
+    ended = subprocess.run(
+        command,
+        cwd=project.root,
+        env=clean_environment(HOME=str(project.root)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    return Outcome(tuple(command), project.root, ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_few_open_files_are_enough_for_a_few_databases(tmp_path: Path, launcher: str) -> None:
+    project = everywhere(tmp_path / "site", numbered(3))
+
+    limited(project, "-n 64", launcher).expect(0)
+
+    assert all("core.0001_initial" in applied(project.database(alias)) for alias in ("default", "db1", "db2"))
+
+
+def test_too_few_open_files_for_the_locks_is_one_error_and_nothing_is_touched(tmp_path: Path, launcher: str) -> None:
+    project = everywhere(tmp_path / "site", numbered(80))
+
+    outcome = limited(project, "-n 64", launcher).expect(20)
+
+    assert "Too many open files: each database needs one open file (nothing was changed)" in outcome.stderr
+    assert "hint: raise the number of open files: ulimit -n 1024" in outcome.stderr
+    assert not list(project.root.glob("*.sqlite3"))
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or shutil.which("setpriv") is None, reason="only root may become a user whom the limit binds"
+)
+def test_too_few_processes_are_the_right_result_or_one_error(tmp_path: Path, launcher: str) -> None:
+    project = everywhere(tmp_path / "site", numbered(3))
+    user = 50_000 + os.getpid() % 10_000  # nobody else's processes count
+    ends = {}
+    for most in range(1, 13):
+        for file in project.root.glob("*.sqlite3"):
+            file.unlink()
+        outcome = limited(project, f"-u {most}", launcher, user=user)
+        ends[most] = outcome.code
+        assert "Traceback" not in outcome.stderr, outcome
+        assert "bug in dbmigrate" not in outcome.stderr, outcome
+        if outcome.code:
+            assert outcome.stderr.count("error: ") == 1, outcome
+        else:
+            assert all("core.0001_initial" in applied(project.database(alias)) for alias in ("default", "db1", "db2"))
+
+    assert ends[1] != 0
+    assert ends[12] == 0
+
+
+def test_a_host_that_is_killed_while_three_children_run(tmp_path: Path, launcher: str) -> None:
+    body = (
+        "import os, pathlib, time\n"
+        "alias = schema_editor.connection.alias\n"
+        f"here = pathlib.Path({str(tmp_path)!r})\n"
+        "if alias != 'default':\n"
+        "    (here / alias).write_text(f'{os.getpid()}')\n"
+        "    while not (here / 'go').exists():\n"
+        "        time.sleep(0.05)"
+    )
+    app = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(
+            create(), "migrations.RunPython(act)", head="\n\ndef act(apps, schema_editor):\n" + indented(body)
+        ),
+    }
+    project = everywhere(tmp_path / "site", numbered(5))
+    for path, text in app.items():
+        project.write(f"core/{path}", text)
+    process = start(project, "all", "--skip-makemigrations", "--launcher", launcher, "--jobs", "3")
+    files = [tmp_path / alias for alias in ("db1", "db2", "db3")]
+    until(lambda: all(file.exists() and file.read_text() for file in files), "three migrations run")
+
+    os.kill(host_of(process.pid), signal.SIGKILL)
+    if launcher == "fork":
+        children = [int(file.read_text()) for file in files]
+        until(lambda: not any(is_alive(child) for child in children), "ended with the host", seconds=20)
+    (tmp_path / "go").touch()
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 31, output
+    assert output.count("error: ") == 1, output
+    assert "the databases could not be asked after the run" in output
+    if launcher == "fork":
+        assert applied(project.database("db1")) == []
+        assert not project.database("db4").exists()  # nothing starts without the locks
+
+
+def indented(body: str) -> str:
+    return "".join(f"    {line}\n" for line in body.splitlines())
+
+
+def host_of(pid: int) -> int:
+    """Return the process id of the host of a dbmigrate."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"\0host\0" in (folder / "cmdline").read_bytes():
+                return int(folder.name)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    raise AssertionError("no host")
+
+
+def test_memory_does_not_grow_with_what_a_child_prints(tmp_path: Path, launcher: str) -> None:
+    body = "import sys\nline = 'x' * 199 + chr(10)\nfor _ in range({}):\n    sys.stdout.write(line * 50)"
+    peaks = []
+    for name, blocks in (("little", 1), ("much", 2000)):
+        project = project_with(tmp_path / name, body.format(blocks))
+        process = start(project, "all", "--skip-makemigrations", "--launcher", launcher)
+        peaks.append(peak_kilobytes(process))
+        assert process.returncode == 0
+
+    assert peaks[1] < peaks[0] + 12_000, peaks  # of 20 MB
+
+
+def peak_kilobytes(process: subprocess.Popen[str]) -> int:
+    """Wait for the end of a process and return the most memory it had, its children not counted."""
+    peak = 0
+    reader = threading.Thread(target=process.communicate)
+    reader.start()
+    while reader.is_alive():
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            status = ""
+        peak = max([peak, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))])
+        reader.join(0.02)
+    return peak
 
 
 def test_a_manage_that_changes_directory_and_environment(tmp_path: Path, launcher: str) -> None:

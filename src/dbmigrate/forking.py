@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import threading
 from collections.abc import Mapping
 from queue import SimpleQueue
 from typing import IO
 
-from dbmigrate.errors import UsageError
+from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.host import Host
 from dbmigrate.models.settings import LauncherName
 from dbmigrate.models.target import Choice
@@ -52,20 +52,39 @@ class ForkLauncher:
         own = {name: value for name, value in request.environment.items() if self._environment.get(name) != value}
         ends = [os.pipe() for _ in range(3)]
         out, err, status = (os.fdopen(reading, "rb") for reading, _ in ends)
+        forked: SimpleQueue[bool] = SimpleQueue()
+        pid = None
         try:
-            self._host.fork(step, own, request.cwd, [writing for _, writing in ends])
-        except OSError:
-            for stream in (out, err, status):
-                stream.close()
-            return self._spawn.start(request, outbox)
+            try:
+                # Before there is a child: one that cannot be watched must not begin.
+                watch((out, err), request.key, lambda: _read_code(status) if forked.get() else None, outbox)
+                reason = self._host.fork(step, own, request.cwd, [writing for _, writing in ends])
+            finally:
+                for _, writing in ends:
+                    os.close(writing)
+            pid = None if reason is not None else _read_pid(status)
+        except ProjectError as error:
+            raise _host_has_ended() from error
         finally:
-            for _, writing in ends:
-                os.close(writing)
-        pid = int(status.readline() or 0)
-        threading.Thread(
-            target=watch, args=((out, err), request.key, lambda: _read_code(status), outbox), daemon=True
-        ).start()
-        return _ForkedChild(pid, status)
+            forked.put(pid is not None)
+        return _ForkedChild(pid, status) if pid is not None else self._spawn.start(request, outbox)
+
+
+def _read_pid(status: IO[bytes]) -> int | None:
+    """Return the process id of the copy that migrates; None if the system refused the second of the two forks.
+
+    Raises:
+        OSError: the host has ended.
+    """
+    line = status.readline()
+    if not line:
+        raise _host_has_ended()
+    return int(line) or None
+
+
+def _host_has_ended() -> OSError:
+    # Nothing may be started any more, spawned neither: the locks have ended with it.
+    return OSError(errno.ESRCH, "the process that had booted the project has ended, and its locks with it")
 
 
 class _ForkedChild:

@@ -5,6 +5,7 @@ Standard library at import time: the process is started first, and pydantic is l
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -21,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 from dbmigrate.errors import DbmigrateError, LockedError, ProjectError, UsageError
 from dbmigrate.models.target import Target
 from dbmigrate.nearest import nearest
-from dbmigrate.process import CHUNK_BYTES
+from dbmigrate.process import CHUNK_BYTES, MORE_PROCESSES, start_thread
 from dbmigrate.redact import Redactor
 
 if TYPE_CHECKING:
@@ -81,13 +82,20 @@ class Host:
         except OSError as error:
             raise ProjectError(
                 f"the project's interpreter {target.python} did not start ({error.strerror})",
-                hint=f"pass --python PATH, or set python under [tool.dbmigrate]; it was taken from {self._reason()}",
+                hint=MORE_PROCESSES
+                if error.errno == errno.EAGAIN
+                else f"pass --python PATH, or set python under [tool.dbmigrate]; it was taken from {self._reason()}",
             ) from error
         finally:
             theirs.close()
         assert self._process.stderr is not None
         self._reader = threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True)
-        self._reader.start()
+        try:
+            start_thread(self._reader)
+        except OSError as error:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            raise ProjectError(f"dbmigrate cannot begin: {error.strerror}", hint=MORE_PROCESSES) from error
         self._send({"manage": list(target.manage), "words": [*BOOT_WORDS, *self._settings_words()]})
 
     def __enter__(self) -> Host:
@@ -242,20 +250,24 @@ class Host:
         reason = self._ask("why_not_fork", {})
         return None if reason is None else str(reason)
 
-    def fork(self, step: Mapping[str, object], variables: Mapping[str, str], cwd: Path, pipes: Sequence[int]) -> None:
-        """Run a step in a copy of the process.
+    def fork(
+        self, step: Mapping[str, object], variables: Mapping[str, str], cwd: Path, pipes: Sequence[int]
+    ) -> str | None:
+        """Run a step in a copy of the process; return why it cannot be forked, or None.
 
         `step`: what inside/step.py takes, without the parent; `variables`: what its environment has beside the
-        process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two lines: its process
-        id, and how it ended (negative: by that signal).
+        process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two lines: its process id
+        (0: the system refused it after all), and how it ended (negative: by that signal).
 
         Raises:
-            OSError: it cannot be forked.
+            ProjectError: the process has ended.
         """
-        socket.send_fds(self._handover, [b"."], list(pipes))
+        try:
+            socket.send_fds(self._handover, [b"."], list(pipes))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has ended; how, comes instead of the answer
         reason = self._ask("fork", {"step": step, "variables": dict(variables), "cwd": str(cwd)})
-        if reason is not None:
-            raise OSError(str(reason))
+        return None if reason is None else str(reason)
 
     def close(self) -> None:
         """End the process: it leaves when its questions end, and is killed where it does not."""
@@ -368,6 +380,11 @@ def _explain(error: Mapping[str, Any], target: Target, redactor: Redactor, print
         return LockedError(
             f"the lock cannot be taken on {said} (nothing was changed)",
             hint="behind a pooler set lock_url for the database, a way around it; --no-lock goes without a lock",
+        )
+    if kind == "no-files":
+        return LockedError(
+            f"the lock cannot be taken on {said}: each database needs one open file (nothing was changed)",
+            hint="raise the number of open files: ulimit -n 1024; --no-lock goes without locks",
         )
     python, manage = target.python, " ".join(target.manage)
     because = target.choices["python"].reason

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,18 @@ DRAIN_SECONDS = 1.0
 """How long the pipes of a finished child are still read: a grandchild that inherited them may hold them open."""
 
 CHUNK_BYTES = 65536
+
+MOST_WAITING = 2000
+"""Messages on the outbox above which children are read no further: memory must not grow with what they print."""
+
+LEFT_BYTES = 4 * CHUNK_BYTES
+"""What is read at most of a finished child's pipes; they hold 64 kB each."""
+
+TAKEN_SECONDS = 0.005
+"""Between two looks whether messages were taken from the outbox."""
+
+MORE_PROCESSES = "raise the number of processes and threads that this user may have: ulimit -u"
+"""The hint where the system refuses one."""
 
 CONNECT_SECONDS = "10"
 """libpq waits for ever by default: for a host that drops packets that is the life of the container."""
@@ -115,13 +129,17 @@ class SpawnLauncher:
             # Its own session: ^C on the terminal reaches dbmigrate alone, which decides what the children hear of it.
             start_new_session=True,
         )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            watch((process.stdout, process.stderr), request.key, process.wait, outbox)
+        except OSError:
+            process.kill()  # one that waits for its first line has done nothing yet
+            process.wait()
+            raise
         if request.first_line is not None:
             assert process.stdin is not None
             _write_first_line(process.stdin, request.first_line)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        streams = (process.stdout, process.stderr)
-        threading.Thread(target=watch, args=(streams, request.key, process.wait, outbox), daemon=True).start()
         return _SpawnedChild(process)
 
 
@@ -147,15 +165,52 @@ def _write_first_line(stdin: IO[bytes], line: str) -> None:
 
 
 def watch(
-    streams: tuple[IO[bytes], IO[bytes]], key: str, wait: Callable[[], int], outbox: SimpleQueue[ChildMessage]
+    streams: tuple[IO[bytes], IO[bytes]], key: str, wait: Callable[[], int | None], outbox: SimpleQueue[ChildMessage]
 ) -> None:
-    """Report what comes on a child's stdout and stderr, and its end when `wait` returns its code; blocks until then."""
+    """Report what comes on a child's stdout and stderr, and its end when `wait` returns its code; None is no child.
+
+    Raises:
+        OSError: the system gives no thread for it; nothing is reported.
+    """
     gate = _Gate(outbox)
     reader = threading.Thread(target=_read, args=(streams, key, gate), daemon=True)
-    reader.start()
-    returncode = wait()
-    reader.join(DRAIN_SECONDS)
-    gate.close_with(ChildEnded(key=key, returncode=returncode))
+
+    def wait_for_end() -> None:
+        returncode = wait()
+        if returncode is not None:
+            _drain(reader, gate)
+            gate.close_with(ChildEnded(key=key, returncode=returncode))
+
+    try:
+        start_thread(reader)
+        start_thread(threading.Thread(target=wait_for_end, daemon=True))
+    except OSError:
+        gate.close()
+        raise
+
+
+def _drain(reader: threading.Thread, gate: _Gate) -> None:
+    """Wait until a finished child's pipes are read, or nothing has come for a while.
+
+    A grandchild that inherited them may hold them open; if it goes on writing, no more is read than the pipes held.
+    """
+    gate.left = LEFT_BYTES
+    idle = 0.0
+    while reader.is_alive() and idle < DRAIN_SECONDS:
+        reader.join(DRAIN_SECONDS / 10)
+        idle = 0.0 if gate.is_busy else idle + DRAIN_SECONDS / 10
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    Raises:
+        OSError: the system gives none.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "the system refuses another thread") from error
 
 
 class _Gate:
@@ -165,8 +220,15 @@ class _Gate:
         self._outbox = outbox
         self._lock = threading.Lock()
         self._is_open = True
+        self.is_busy = False
+        """Whether something was read and is not all reported yet."""
+        self.left: int | None = None
+        """Bytes that are still read; None is no limit."""
 
     def put(self, message: ChildMessage) -> None:
+        # Not a queue with a limit: a signal must get on it at any time. Meanwhile the child waits for its full pipe.
+        while self._outbox.qsize() >= MOST_WAITING and self._is_open:
+            time.sleep(TAKEN_SECONDS)
         with self._lock:
             if self._is_open:
                 self._outbox.put(message)
@@ -175,6 +237,10 @@ class _Gate:
         with self._lock:
             self._is_open = False
             self._outbox.put(message)
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_open = False
 
 
 def _read(streams: tuple[IO[bytes], IO[bytes]], key: str, gate: _Gate) -> None:
@@ -193,10 +259,16 @@ def _read(streams: tuple[IO[bytes], IO[bytes]], key: str, gate: _Gate) -> None:
                 chosen = ready.get(id(lines))
                 if chosen is None:
                     continue
+                gate.is_busy = True
                 chunk = os.read(chosen.fd, CHUNK_BYTES)
                 lines.take(chunk)
+                gate.is_busy = False
                 if not chunk:
                     selector.unregister(chosen.fileobj)
+                if gate.left is not None:
+                    gate.left -= len(chunk)
+                    if gate.left <= 0:
+                        return
 
 
 class _Lines:

@@ -120,6 +120,22 @@ def write_project(
     return project
 
 
+def everywhere(root: Path, aliases: Mapping[str, Mapping[str, Any]] | tuple[str, ...]) -> Project:
+    """Write a project whose app belongs on every one of these databases."""
+    project = write_project(
+        root, {"core": simple_app()}, aliases=aliases, settings='DATABASE_ROUTERS = ["everywhere.Router"]\n'
+    )
+    project.write(
+        "everywhere.py", "class Router:\n    def allow_migrate(self, db, app_label, **hints):\n        return True\n"
+    )
+    return project
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Return "default", "db1", "db2" and so on: as many aliases as are wanted."""
+    return ("default", *(f"db{number}" for number in range(1, count)))
+
+
 def _sqlite(project: Project, alias: str) -> str:
     name = project.database(alias).name
     return f'{{"ENGINE": "django.db.backends.sqlite3", "NAME": BASE / {name!r}}}'

@@ -67,6 +67,15 @@ class Terminal:
                 return self.screen()
         raise AssertionError(f"{text!r} did not come; the screen is:\n" + "\n".join(self.screen()))
 
+    def see(self, text: str) -> list[str]:
+        """Return the screen as soon as this text is on it: one that is drawn again and again never rests."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            self._read()
+            if any(text in line for line in self.screen()):
+                return self.screen()
+        raise AssertionError(f"{text!r} did not come; the screen is:\n" + "\n".join(self.screen()))
+
     def wait_for_end(self) -> int:
         """Return the exit code once the command has ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from dbmigrate.errors import ProjectError
+
 if TYPE_CHECKING:
     from queue import SimpleQueue
     from types import FrameType
@@ -51,7 +53,13 @@ def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
     before_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before = {signum: signal.signal(signum, _ignore) for signum in _heard()}
     reader = threading.Thread(target=_pass_on, args=(reading, outbox), daemon=True)
-    reader.start()
+    from dbmigrate.process import MORE_PROCESSES, start_thread  # not before a run: `--help` must not pay for it
+
+    try:
+        start_thread(reader)
+    except OSError as error:
+        said = f"{error.strerror}; no database was touched"
+        raise ProjectError(f"dbmigrate cannot begin: {said}", hint=MORE_PROCESSES) from error
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ MANAGEMENT = "django.core.management"
 
 
 _taken = {}
-"""What boot_project replaced in Django."""
+"""What boot_project replaced in Django, and what was so before and after the settings were imported."""
 
 
 class BootError(Exception):
@@ -91,7 +91,9 @@ def boot_project(manage, words, *, take_over, give_up):
 
     def execute(utility):
         try:
+            _taken["before"] = _surroundings()
             _setup_django(utility.argv)
+            _taken["after"] = _surroundings()
         except BootError as error:
             give_up(error)
         except BaseException as error:
@@ -112,9 +114,36 @@ def boot_project(manage, words, *, take_over, give_up):
     give_up(BootError("no-command", "it ended without running a Django command"))
 
 
-def give_back_execute():
-    """Let Django run commands again, in a copy of the booted process."""
-    sys.modules[MANAGEMENT].ManagementUtility.execute = _taken["execute"]
+def begin_again(variables):
+    """Let manage.py run a command from its first line, in a copy of the booted process with more variables.
+
+    Settings and apps are not imported again. What they did to the surroundings of the process, beyond what manage.py
+    does by itself, is done for them where they were imported before: when Django runs its command.
+    """
+    utility = sys.modules[MANAGEMENT].ManagementUtility
+    execute = utility.execute = _taken["execute"]
+    changed = {key: after for key, after in _taken["after"].items() if after != _taken["before"][key]}
+
+    def execute_after_settings(self):
+        if "cwd" in changed:
+            os.chdir(changed["cwd"])
+        if "environ" in changed:
+            before = _taken["before"]["environ"]
+            os.environ.update({k: v for k, v in changed["environ"].items() if before.get(k) != v})
+        for name in ("stdout", "stderr"):
+            setattr(sys, name, changed.get(name, getattr(sys, name)))
+        os.environ.update(variables)
+        execute(self)
+
+    if changed:
+        utility.execute = execute_after_settings
+    _taken["kept"] = sys.stdout, sys.stderr  # a wrapper that nobody holds closes what it wraps
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    os.environ.update(variables)
+
+
+def _surroundings():
+    return {"cwd": os.getcwd(), "environ": dict(os.environ), "stdout": sys.stdout, "stderr": sys.stderr}
 
 
 def _forbid_exec():

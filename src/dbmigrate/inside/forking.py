@@ -8,24 +8,22 @@ free for questions, and its death is the death of both.
 import array
 import atexit
 import gc
+import importlib
 import os
 import random
 import signal
 import socket
+import stat
 import sys
 import threading
 
+from django.conf import settings
+from django.db import connections
+
 from . import boot, step
+from .servers import sqlite_file
 
-
-def why_not_fork():
-    """Return why a copy of this process would not do, or None."""
-    if not sys.platform.startswith("linux"):
-        return "only Linux tells a child that its parent has died"
-    threads = len(os.listdir("/proc/self/task"))
-    if threads > 1:
-        return "the project runs {} threads, of which a copy would have only one".format(threads)
-    return None
+SQLITE_ENGINES = ("sqlite3", "spatialite")
 
 
 class Forker:
@@ -37,6 +35,17 @@ class Forker:
         self._locks = locks
         self._copies = []
         self._handover = None if handover is None else socket.socket(fileno=handover)
+        self._is_warm = False
+
+    def why_not_fork(self):
+        """Return why a copy of this process would not do, or None."""
+        if not sys.platform.startswith("linux"):
+            return "only Linux tells a child that its parent has died"
+        threads = len(os.listdir("/proc/self/task"))
+        if threads > 1:
+            return "the project runs {} threads, of which a copy would have only one".format(threads)
+        connections.close_all()  # what the project has opened while it was imported; Django opens it again
+        return self._shared_connection()
 
     def fork(self, step, variables, cwd):
         """Start a step whose stdout, stderr and status come over the socket; return why not, or None.
@@ -44,9 +53,13 @@ class Forker:
         step: {"death", "scope", "manage", "words"}; variables: what its environment has beside this process's own.
         """
         self._copies = [pid for pid in self._copies if _runs(pid)]
-        out, err, status = _receive(self._handover, 3)
+        received = _receive(self._handover, 3)
         try:
-            reason = why_not_fork()
+            if len(received) < 3:
+                return "it has too many files open"
+            out, err, status = received
+            self._warm_up()
+            reason = self.why_not_fork()
             if reason is None:
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -60,7 +73,7 @@ class Forker:
                 self._copies.append(pid)
             return reason
         finally:
-            for descriptor in (out, err, status):
+            for descriptor in received:
                 os.close(descriptor)
 
     def end_copies(self):
@@ -69,15 +82,55 @@ class Forker:
             if _runs(pid):
                 os.kill(pid, signal.SIGKILL)
 
+    def _shared_connection(self):
+        """Return which open connection, not one of Django's, this process would share with its copies, or None."""
+        own = {self._handover.fileno()} if self._handover is not None else set()
+        own.update(descriptor for lock in self._locks.all() for descriptor in lock.descriptors)
+        databases = {}
+        for alias in connections:
+            # Only these: the driver of another engine may be missing, which its own database tells.
+            if connections.databases[alias]["ENGINE"].endswith(SQLITE_ENGINES):
+                file = sqlite_file(connections[alias])
+                databases.update({} if file is None else {os.path.realpath(file): alias})
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                status, target = os.fstat(int(name)), os.readlink("/proc/self/fd/" + name)
+            except OSError:
+                continue  # the one that listed them
+            peer = _find_peer(int(name)) if stat.S_ISSOCK(status.st_mode) and int(name) not in own else None
+            if peer is not None:
+                return "the project has opened a connection to {}, which every copy would use".format(peer)
+            if target in databases:
+                return "the project has opened the file of database {}, which SQLite forbids a copy to use".format(
+                    databases[target]
+                )
+        return None
+
+    def _warm_up(self):
+        """Import before the first fork what the system checks of every step would import in each copy."""
+        if self._is_warm:
+            return
+        self._is_warm = True
+        try:
+            importlib.import_module("django.core.management.commands.migrate")
+            importlib.import_module(settings.ROOT_URLCONF)
+        except (Exception, SystemExit):
+            pass  # the step that needs it says so, in its own words
+        gc.freeze()  # a copy that counted these objects' references for its garbage collection would copy them all
+
     def _watch(self, parent, request, variables, cwd, out, err, status):
-        """Be the first copy: fork the second, and report its process id and its end."""
+        """Be the first copy: fork the second, and report its process id (0: there is none) and its end."""
         try:
             step.end_with(parent, signal.SIGKILL)
             self._channel.close()
             self._handover.close()
             self._locks.let_go()
             own = os.getpid()
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError:
+                os.write(status, b"0\n")
+                return
             if pid == 0:
                 os.close(status)
                 _become(request, variables, cwd, out, err, own)
@@ -108,6 +161,21 @@ def _receive(handover, count):
     return list(descriptors)
 
 
+def _find_peer(descriptor):
+    """Return what a stream is connected to; None for a datagram, which is whole by itself whoever sends it."""
+    connection = socket.socket(fileno=os.dup(descriptor))
+    try:
+        is_stream = connection.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+        peer = connection.getpeername() if is_stream else None
+    except OSError:
+        return None  # not connected
+    finally:
+        connection.close()
+    if not peer:
+        return None  # a pair of sockets within this process
+    return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else os.fsdecode(peer)
+
+
 def _become(request, variables, cwd, out, err, parent):
     """Be the second copy: run manage.py, and end as a process of its own would."""
     os.setsid()
@@ -116,15 +184,12 @@ def _become(request, variables, cwd, out, err, parent):
     os.dup2(err, 2)
     os.close(out)
     os.close(err)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     gc.enable()
-    os.environ.update(variables)
     os.chdir(cwd)
     random.seed()
     ended_by = None
     try:
-        boot.give_back_execute()
+        boot.begin_again(variables)
         step.run(request["manage"], request["words"], request["scope"])
         code = 0
     except SystemExit as error:

@@ -50,7 +50,7 @@ def _serve(channel, handover, started_at):
         "verify": verification.verify,
         "lock": held.lock,
         "unlock": held.unlock,
-        "why_not_fork": forking.why_not_fork,
+        "why_not_fork": forker.why_not_fork,
         "fork": forker.fork,
         "find_blockers": blockers.find_blockers,
     }

@@ -5,6 +5,7 @@ ends. A lock is tried, never waited for: a session that waits inside a statement
 CREATE INDEX CONCURRENTLY in the run that holds the lock would wait for it for ever.
 """
 
+import errno
 import hashlib
 import os
 import socket
@@ -20,8 +21,9 @@ from .servers import describe_server, sqlite_file
 
 try:
     import fcntl
+    import resource
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = resource = None
 
 NAME = "dbmigrate"
 
@@ -29,6 +31,9 @@ CHECK_OPTION = "-c client_connection_check_interval=1000"
 """PostgreSQL 14 and newer: a session whose client is gone ends within a second, also in the middle of a statement."""
 
 YEAR_SECONDS = 31536000
+
+SPARE_FILES = 64
+"""Open files of a process beside its locks."""
 
 
 class Locks:
@@ -47,6 +52,7 @@ class Locks:
         """
         missing = {}
         if not self._locks:
+            _make_room(len(aliases))
             self._locks = _prepare(aliases, urls, missing)
         waiting = None
         for key, lock in sorted(self._locks.items()):
@@ -77,6 +83,10 @@ class Locks:
             lock.close(is_held=key in self._held)
         self._locks, self._held = {}, []
 
+    def all(self):
+        """Return every lock, held or tried for."""
+        return list(self._locks.values())
+
     def let_go(self):
         """Take the connections away from the drivers of a copy of this process, and keep them open all the same.
 
@@ -89,6 +99,17 @@ class Locks:
                 os.dup(descriptor)
                 os.dup2(nowhere, descriptor)
         os.close(nowhere)
+
+
+def _make_room(count):
+    """Raise the limit of open files as far as this process may, so that every lock has one."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _prepare(aliases, urls, missing):
@@ -128,7 +149,8 @@ class _FileLock:
             try:
                 file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - it is the lock
             except OSError as error:
-                raise BootError("no-lock", "{}: {}".format(self._path, error.strerror)) from error
+                kind = "no-files" if error.errno == errno.EMFILE else "no-lock"
+                raise BootError(kind, "{}: {}".format(self._path, error.strerror)) from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
