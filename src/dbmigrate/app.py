@@ -65,6 +65,8 @@ class Work:
     host: Host
     launcher: Launcher
     launcher_choice: Choice
+    cpus: int
+    """How many this process may use."""
     clock: Callable[[], float]
     """Seconds that only grow."""
     listen: Callable[[SimpleQueue[ChildMessage]], AbstractContextManager[None]]
@@ -102,7 +104,7 @@ def review(work: Work, selection: Selection, *, changes: bool, records: bool = F
     check_ids(work.settings.ignore, work.settings.origins["ignore"])
     routing = route(snapshot, work.settings, named=selection.databases)
     check_selection(snapshot, routing, selection)
-    plan = build_plan(snapshot, routing, settings=work.settings, selection=selection)
+    plan = build_plan(snapshot, routing, settings=work.settings, selection=selection, cpus=work.cpus)
     check_target(snapshot, selection, targeted_aliases(plan))
     written = plan.make.apps if plan.make is not None else ()
     findings = tuple(

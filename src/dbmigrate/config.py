@@ -220,7 +220,7 @@ KEYS: Mapping[str, Key] = {
     "settings": Key(_text, "`DJANGO_SETTINGS_MODULE`, else manage.py's own", "settings module"),
     "manage": Key(_text, "`manage.py`", 'what is called instead, for example `"kiosk manage"`'),
     "python": Key(_text, "`$VIRTUAL_ENV`, `.venv`, dbmigrate's own, `python3`", "the project's interpreter"),
-    "jobs": Key(_number, "the smaller of 4 and the number of databases", "databases at the same time; 1 is one by one"),
+    "jobs": Key(_number, "the CPUs; on servers 4 for each, up to 16", "databases at the same time; 1 is one by one"),
     "launcher": Key(_one_of(LAUNCHERS), '`"auto"`', "`fork` copies the booted project, `spawn` boots it anew"),
     "scope": Key(_one_of(SCOPES), '`"app"`', '`"database"` migrates a routed database whole, as `migrate` would'),
     "open": Key(_one_of(OPEN_POLICIES), '`"skip"`', '`"migrate"` migrates databases nobody speaks of'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import shlex
 import shutil
@@ -16,6 +17,9 @@ from dbmigrate.models.target import Choice, Target
 
 MANAGE = "manage.py"
 ENVIRONMENT_FOLDERS = (".venv", "venv", "env")
+
+CGROUP_LIMITS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""Files that hold a container's quota and its period, of cgroup version 2 and 1."""
 
 
 def find_project(cwd: Path, project: str | None) -> Path:
@@ -202,3 +206,15 @@ def _choose_manage(
         f"no {MANAGE} in {folder}" + (" or above it" if folder == cwd else ""),
         hint="change into the project, pass --project DIR or --manage SCRIPT, or pass --settings to do without",
     )
+
+
+def count_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many CPUs this process may use: those it may run on, and no more than a container's quota allows."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for files in CGROUP_LIMITS:
+        try:
+            quota, period = " ".join((cgroup / file).read_text() for file in files).split()
+            return max(1, min(allowed, math.ceil(int(quota) / int(period)) if int(quota) > 0 else allowed))
+        except (OSError, ValueError):
+            continue  # another version, no container, or "max"
+    return allowed

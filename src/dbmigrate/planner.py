@@ -22,8 +22,11 @@ from dbmigrate.models.snapshot import App, Database, MigrationId, PendingMigrati
 from dbmigrate.ordering import order_databases
 from dbmigrate.routing import DEFAULT_ALIAS, Routing, migrated_apps
 
-MOST_JOBS = 4
-"""Databases migrated at the same time where the configuration does not say."""
+JOBS_PER_CPU = 4
+"""Databases on servers that are migrated at the same time for each CPU: their children wait for most of the time."""
+
+MOST_SERVER_JOBS = 16
+"""Above this, more of them only where there are as many CPUs: every one is a connection of the server's."""
 
 
 def build_plan(
@@ -32,21 +35,32 @@ def build_plan(
     *,
     settings: Settings,
     selection: Selection,
+    cpus: int,
 ) -> MigrationPlan:
-    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist."""
+    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist.
+
+    `cpus`: how many this process may use.
+    """
     planners = [_DatabasePlanner(snapshot, routing, settings, selection, database) for database in snapshot.databases]
     steps_by_alias = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
     steps = order_databases(snapshot, settings, {alias: steps for alias, steps in steps_by_alias.items() if steps})
-    busy = len({step.alias for step in steps})
+    busy = [database for database in snapshot.databases if any(step.alias == database.alias for step in steps)]
     return MigrationPlan(
         selection=selection,
         make=_plan_makemigrations(snapshot, selection),
         databases=tuple(planner.describe(steps_by_alias.get(planner.alias, [])) for planner in planners),
         steps=steps,
-        jobs=max(1, min(settings.jobs or MOST_JOBS, busy)),
+        jobs=max(1, min(settings.jobs or _default_jobs(busy, cpus), len(busy))),
         findings=(),
         constance=_plan_constance(snapshot, routing, steps, list(steps_by_alias)),
     )
+
+
+def _default_jobs(databases: Sequence[Database], cpus: int) -> int:
+    """Return how many databases to migrate at the same time; docs/performance.md has the measurement."""
+    if all(database.vendor == "sqlite" for database in databases):
+        return cpus
+    return max(cpus, min(JOBS_PER_CPU * cpus, MOST_SERVER_JOBS))
 
 
 def _plan_makemigrations(snapshot: Snapshot, selection: Selection) -> MakeMigrations | None:

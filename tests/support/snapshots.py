@@ -142,12 +142,12 @@ def settings(**values: Any) -> Settings:
     return Settings(**values, origins={})
 
 
-def plan_of(taken: Snapshot, configured: Settings | None = None, **selected: Any) -> MigrationPlan:
+def plan_of(taken: Snapshot, configured: Settings | None = None, *, cpus: int = 4, **selected: Any) -> MigrationPlan:
     """Return the plan for a snapshot."""
     selection = Selection(**selected)
     configured = configured or settings()
     return build_plan(
-        taken, route(taken, configured, named=selection.databases), settings=configured, selection=selection
+        taken, route(taken, configured, named=selection.databases), settings=configured, selection=selection, cpus=cpus
     )
 
 

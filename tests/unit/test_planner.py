@@ -476,6 +476,28 @@ def test_jobs_are_bounded_by_the_databases_that_have_work(asked: int | None, job
     assert three(configured=settings(jobs=asked)).jobs == jobs
 
 
+@pytest.mark.parametrize(
+    ("vendor", "cpus", "jobs"),
+    [
+        ("sqlite", 1, 1),
+        ("sqlite", 2, 2),
+        ("postgresql", 1, 4),
+        ("postgresql", 2, 8),
+        ("mysql", 8, 16),
+        ("mysql", 18, 18),
+    ],
+)
+def test_jobs_go_by_the_cpus_and_by_where_the_databases_are(vendor: str, cpus: int, jobs: int) -> None:
+    taken = snapshot(
+        *(
+            database(alias, routes(core="yes"), pending("core.0001", "yes"), vendor=vendor)
+            for alias in ("default", *(f"db{number}" for number in range(1, 20)))
+        )
+    )
+
+    assert plan_of(taken, cpus=cpus).jobs == jobs
+
+
 def test_a_plan_survives_the_way_through_json() -> None:
     plan = three()
 

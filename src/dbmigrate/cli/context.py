@@ -22,7 +22,7 @@ from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.names import remember_names
 from dbmigrate.cli.signals import hold_back, listen
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
-from dbmigrate.discovery import find_project, find_root, find_target
+from dbmigrate.discovery import count_cpus, find_project, find_root, find_target
 from dbmigrate.errors import DbmigrateError, ExitCode, ProjectError
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Target
@@ -144,6 +144,7 @@ class Session:
                     host=host,
                     launcher=launcher,
                     launcher_choice=choice,
+                    cpus=count_cpus(),
                     clock=time.monotonic,
                     listen=listen,
                     remember=lambda snapshot: remember_names(folder, snapshot, self.environ),

@@ -94,7 +94,12 @@ def migrate_options(command: Decorated) -> Decorated:
             click.option("--fake-initial", is_flag=True, help="Passed on to migrate."),
             click.option("--run-syncdb", is_flag=True, help="Passed on: make tables of apps without migrations."),
             click.option("--always", is_flag=True, help="Run migrate also where nothing is pending."),
-            click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Databases at the same time."),
+            click.option(
+                "--jobs",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="Databases at the same time; default: the CPUs, on servers 4 for each.",
+            ),
         )
     ):
         command = option(command)

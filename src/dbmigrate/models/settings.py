@@ -32,7 +32,7 @@ class Settings:
     manage: str | None = None
     python: str | None = None
     jobs: int | None = None
-    """Databases migrated at the same time; None is the smaller of 4 and the number of databases."""
+    """Databases migrated at the same time; None goes by the CPUs and by where the databases are."""
     launcher: LauncherName = "auto"
     """How steps are started; "auto" forks where that is safe."""
     scope: Scope = "app"
