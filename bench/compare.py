@@ -1,13 +1,17 @@
-"""Measure `dbmigrate all` beside plain shell and beside one process that calls call_command, in one run.
+"""Measure `dbmigrate all` beside what does the same work without it, in one run.
 
-    python bench/compare.py [--rounds 7] [--write]
+    python bench/compare.py                     every row, medians of 7; hours on a slow machine
+    python bench/compare.py --only nothing one  some of the rows
+    python bench/compare.py --write             puts table and chart into docs/performance.md and docs/performance.svg
 
-Every round runs each contender once, so that whatever else the machine does hits all of them; figures are medians.
+In every round each contender runs once, so that whatever else the machine does hits all of them. Wall and CPU time are
+those of the whole tree of processes. Before a ratio is printed, every contender's databases are compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -15,160 +19,242 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from projects import aliases_of, write_project
-
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-DBMIGRATE = str(Path(sys.executable).parent / "dbmigrate")
+sys.path.insert(0, str(ROOT / "tests"))
 
-ONE_PROCESS = """\
-import os, sys
+from contenders import Site, Taken, adopt_orphans, environment, median, race, take  # noqa: E402
+from figures import Row, draw, table  # noqa: E402
+from projects import (  # noqa: E402
+    LARGE,
+    TINY,
+    Layout,
+    add_waiting_app,
+    aliases_of,
+    on_server,
+    write_generated,
+    write_oscar,
+)
+from support.postgresql import running_server  # noqa: E402 - the tests' own tools
+from weight import measure_growth, measure_jobs, measure_own  # noqa: E402
+
+DOCUMENT, CHART = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.svg"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+OSCAR = ROOT / ".cache" / "bench-oscar"
+OSCAR_PACKAGES = (
+    "django-oscar[sorl-thumbnail]>=4",
+    "Django>=5.2,<5.3",
+    "django-axes",
+    "django-celery-results",
+    "django-q2",
+    "django-silk",
+    "django-simple-captcha",
+    "easy-thumbnails",
+    "psycopg[binary]",
+)
+
+READ_RECORDS = """\
+import os, sys, time
 os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
 sys.path.insert(0, os.getcwd())
 import django
 django.setup()
-from django.core.management import call_command
-call_command("makemigrations")
-for alias in sys.argv[1:]:
-    call_command("migrate", database=alias, interactive=False)
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
+began = time.perf_counter()
+for alias in connections:
+    MigrationRecorder(connections[alias]).applied_migrations()
+    connections[alias].close()
+print(time.perf_counter() - began)
 """
 
-Contender = Callable[[Path, Sequence[str]], None]
 
+class Bench:
+    """The rows of the table, each measured when it is asked for."""
 
-def plain_shell(folder: Path, aliases: Sequence[str]) -> None:
-    """Run makemigrations and one migrate for each database, each as a process of its own."""
-    _run([sys.executable, "manage.py", "makemigrations"], folder)
-    for alias in aliases:
-        _run([sys.executable, "manage.py", "migrate", f"--database={alias}", "--no-input"], folder)
+    def __init__(self, folder: Path, rounds: int, slow_rounds: int) -> None:
+        """Write projects below the folder; `slow_rounds` are those of fresh databases."""
+        self._folder = folder
+        self._rounds = rounds
+        self._slow_rounds = slow_rounds
+        self._sites = 0
+        self._migrated: dict[str, Site] = {}
+        """Sites of eight databases where nothing is pending, by name."""
 
+    def nothing(self) -> Iterator[Row]:
+        """Nothing pending."""
+        for count in (8, 3):
+            for site in self._both(Layout(aliases_of(count))):
+                site.migrate_everything()
+                contenders = {"shell": site.shell, "dbmigrate": site.dbmigrate}
+                if count == 8:
+                    contenders |= {"one process": site.one_process, "check": site.check}
+                taken = race(site, contenders, self._rounds)
+                work = f"nothing pending, {count} databases"
+                row = self._rows(work, site, taken, self._rounds)
+                yield row("plain shell", "shell", 0.30 if count == 3 else 0.12)
+                if count == 8:
+                    yield row("one process, `call_command` for each", "one process", 0.60)
+                    yield row("one single `migrate --check`", "check", 1.4)
+                    self._migrated[site.name] = site
 
-def one_process(folder: Path, aliases: Sequence[str]) -> None:
-    """Make the same calls in one process."""
-    _run([sys.executable, "-c", ONE_PROCESS, *aliases], folder)
+    def fresh(self) -> Iterator[Row]:
+        """Empty databases."""
+        for site in self._both(Layout(aliases_of(8))):
+            contenders = {"shell": site.shell, "one process": site.one_process, "dbmigrate": site.dbmigrate}
+            taken = race(site, contenders, self._slow_rounds)
+            row = self._rows("fresh, 8 SQLite databases", site, taken, self._slow_rounds)
+            yield row("plain shell", "shell", 0.40)
+            yield row("one process, `call_command` for each", "one process", 0.65)
 
+    def one(self) -> Iterator[Row]:
+        """One migration pending on one of eight."""
+        if not self._migrated:
+            for site in self._both(Layout(aliases_of(8))):
+                site.migrate_everything()
+                self._migrated[site.name] = site
+        for name, target in (("generated", ("app39", "0014")), ("django-oscar", ("silk", "0007"))):
+            site = self._migrated[name]
+            site.begin()
+            site.run([site.python, "manage.py", "migrate", *target, "--database=db7"])
+            site.keep(self._folder / f"pending-{name}")
+            taken = race(site, {"shell": site.shell, "dbmigrate": site.dbmigrate}, self._rounds)
+            row = self._rows("one migration pending on one of 8", site, taken, self._rounds)
+            yield row("plain shell", "shell", 0.15)
 
-def dbmigrate_all(folder: Path, aliases: Sequence[str]) -> None:
-    """Run `dbmigrate all`."""
-    del aliases  # it finds them by itself
-    _run([DBMIGRATE, "all"], folder)
-
-
-CONTENDERS: Mapping[str, Contender] = {
-    "plain shell": plain_shell,
-    "one process": one_process,
-    "dbmigrate": dbmigrate_all,
-}
-
-
-def _run(command: Sequence[str], folder: Path, **environment: str) -> None:
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**os.environ, **environment})
-
-
-def _seconds(act: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
-
-
-def measure_nothing_pending(folder: Path, databases: int, rounds: int) -> dict[str, float]:
-    """Return the median seconds of every contender where all is applied already."""
-    aliases = aliases_of(databases)
-    write_project(folder, databases)
-    plain_shell(folder, aliases)  # records every app everywhere, so that no contender finds anything to do
-    times: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for _ in range(rounds):
-        for name, contender in CONTENDERS.items():
-            times[name].append(_seconds(lambda contender=contender: contender(folder, aliases)))  # type: ignore[misc]
-    return {name: statistics.median(taken) for name, taken in times.items()}
-
-
-def measure_fresh(folder: Path, databases: int, rounds: int) -> dict[str, float]:
-    """Return the median seconds of every contender on empty databases."""
-    aliases = aliases_of(databases)
-    write_project(folder, databases)
-    times: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for _ in range(rounds):
-        for name, contender in CONTENDERS.items():
-            for file in folder.glob("*.sqlite3"):
-                file.unlink()
-            times[name].append(_seconds(lambda contender=contender: contender(folder, aliases)))  # type: ignore[misc]
-    return {name: statistics.median(taken) for name, taken in times.items()}
-
-
-def count_boots(folder: Path) -> int:
-    """Return how often `dbmigrate all` loads the settings of a project where nothing is pending."""
-    log = folder.parent / "boots.log"
-    log.write_text("")
-    _run([DBMIGRATE, "all"], folder, BOOT_LOG=str(log))
-    return log.read_text().count("boot")
-
-
-def measure_start(rounds: int) -> dict[str, float]:
-    """Return the median seconds of `--version`, `--help` and the smallest Python there is."""
-    commands = {
-        "python -c pass": [sys.executable, "-c", "pass"],
-        "dbmigrate --version": [DBMIGRATE, "--version"],
-        "dbmigrate --help": [DBMIGRATE, "--help"],
-    }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(rounds * 3):
-        for name, command in commands.items():
-            times[name].append(_seconds(lambda command=command: _run(command, ROOT)))  # type: ignore[misc]
-    return {name: statistics.median(taken) for name, taken in times.items()}
-
-
-def report(rounds: int) -> str:
-    """Measure everything and return it as Markdown."""
-    lines = [
-        f"Measured on {date.today():%Y-%m-%d}: Django {version('Django')}, Python {platform.python_version()}, "
-        f"{os.cpu_count()} cores, SQLite, medians of {rounds}.",
-        "",
-        "| work | plain shell | one process | dbmigrate | to plain shell | to one process |",
-        "|---|---|---|---|---|---|",
-    ]
-    works = {"nothing pending": measure_nothing_pending, "fresh": measure_fresh}
-    folder = Path(tempfile.mkdtemp(prefix="dbmigrate-bench-"))
-    try:
-        for work, measure in works.items():
-            for databases in (3, 8):
-                taken = measure(folder / f"{work.split()[0]}{databases}", databases, rounds)
-                shell, single, ours = taken["plain shell"], taken["one process"], taken["dbmigrate"]
-                lines.append(
-                    f"| {work}, {databases} databases | {shell:.2f} s | {single:.2f} s | {ours:.2f} s "
-                    f"| {ours / shell:.2f} | {ours / single:.2f} |"
+    def waits(self) -> Iterator[Row]:
+        """Migrations that wait, on eight PostgreSQL databases beside the default one."""
+        with running_server(self._folder / "postgresql") as server:
+            aliases = aliases_of(9)
+            taken: dict[str, list[Taken]] = {}
+            boots: dict[str, list[Taken]] = {}
+            for _ in range(self._rounds):
+                for site in self._both(on_server(server, aliases), is_small=True):
+                    site.dbmigrate()
+                    add_waiting_app(site.folder, seconds=1)
+                    site.run([site.python, "manage.py", "migrate"])
+                    taken.setdefault(site.name, []).append(take(site.dbmigrate))
+                    boots.setdefault(site.name, []).append(
+                        take(lambda site=site: site.run([site.python, "manage.py", "migrate", "--check"]))  # type: ignore[misc]
+                    )
+                    print(f"{site.name} waits: {taken[site.name][-1]}", file=sys.stderr, flush=True)
+            for name, each in taken.items():
+                boot = median(boots[name]).wall
+                yield Row(
+                    "migrations that wait a second on 8 PostgreSQL databases",
+                    "the longest of them, and one boot (`migrate --check`) beside",
+                    name,
+                    Taken(1.0, 0.0),
+                    Taken(median(each).wall - boot, median(each).cpu),
+                    1.5,
+                    rounds=self._rounds,
                 )
-                print(lines[-1], file=sys.stderr)
-        boots = count_boots(folder / "nothing8")
-    finally:
-        shutil.rmtree(folder)
-    start = measure_start(rounds)
-    base = start.pop("python -c pass")
-    lines += ["", f"Boots of the project with nothing pending on 8 databases: {boots}.", ""]
-    lines += ["| start | time | to `python -c pass` |", "|---|---|---|"]
-    lines += [f"| `{name}` | {taken * 1000:.0f} ms | {taken / base:.1f} |" for name, taken in start.items()]
-    return "\n".join(lines)
+
+    def many(self) -> Iterator[Row]:
+        """Two hundred SQLite databases, nothing pending."""
+        for site in self._both(Layout(aliases_of(201), everywhere=True), is_small=True):
+            site.dbmigrate()
+            site.keep(self._folder / f"many-{site.name}")
+            taken = race(site, {"check": site.check, "dbmigrate": site.dbmigrate}, self._rounds)
+            reads = []
+            for _ in range(self._rounds):
+                ended = subprocess.run(
+                    [site.python, "-c", READ_RECORDS], cwd=site.folder, capture_output=True, text=True, check=True
+                )
+                reads.append(float(ended.stdout))
+            row = self._rows("`all` on 200 SQLite databases, nothing pending", site, taken, self._rounds)(
+                "one `migrate --check` and reading 200 `django_migrations`", "check", 1.5
+            )
+            row.plus = statistics.median(reads)
+            yield row
+
+    def _rows(self, work: str, site: Site, taken: Mapping[str, Taken], rounds: int) -> Callable[[str, str, float], Row]:
+        def row(against: str, name: str, goal: float) -> Row:
+            return Row(work, against, site.name, taken[name], taken["dbmigrate"], goal, rounds=rounds)
+
+        return row
+
+    def _both(self, layout: Layout, *, is_small: bool = False) -> Iterator[Site]:
+        """Write the generated project and the one of django-oscar with these databases."""
+        self._sites += 1
+        folder = self._folder / f"generated{self._sites}"
+        write_generated(folder, TINY if is_small else LARGE, layout)
+        oscar = self._folder / f"oscar{self._sites}"
+        write_oscar(oscar, layout)
+        for name, place, python in (
+            ("generated", folder, sys.executable),
+            ("django-oscar", oscar, str(OSCAR / "bin" / "python")),
+        ):
+            subprocess.run([python, "-m", "compileall", "-q", "."], cwd=place, env=environment(), check=True)
+            yield Site(name, place, python, layout.aliases)
+
+
+def make_oscar() -> None:
+    """Install django-oscar once, in an environment of its own."""
+    if not (OSCAR / "done").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(OSCAR)], check=True)
+        install = [str(OSCAR / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, *OSCAR_PACKAGES], check=True)
+        (OSCAR / "done").touch()
+
+
+PARTS = ("nothing", "one", "fresh", "waits", "many")
+MORE = ("jobs", "growth", "own")
 
 
 def main() -> None:
     """Print the figures, or write them into docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--databases", type=int, choices=[8], default=8, help="the rows are those of eight databases")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--slow-rounds", type=int, help="of fresh databases; default: as --rounds")
+    parser.add_argument("--only", nargs="+", choices=[*PARTS, *MORE], default=[*PARTS, *MORE])
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     arguments = parser.parse_args()
-    figures = report(arguments.rounds)
+    make_oscar()
+    adopt_orphans()
+    folder = Path(tempfile.mkdtemp(prefix="dbmigrate-bench-"))
+    rows: list[Row] = []
+    more: list[str] = []
+    try:
+        bench = Bench(folder, arguments.rounds, arguments.slow_rounds or arguments.rounds)
+        for part in PARTS:
+            if part in arguments.only:
+                for row in getattr(bench, part)():
+                    rows.append(row)
+                    print(table([row])[-1], flush=True)
+        if "jobs" in arguments.only:
+            more += ["", *measure_jobs(folder, min(3, arguments.rounds))]
+        if "growth" in arguments.only:
+            more += ["", *measure_growth(folder)]
+        if "own" in arguments.only:
+            more += ["", *measure_own(folder, arguments.rounds)]
+    finally:
+        shutil.rmtree(folder)
+    packages = json.loads(
+        subprocess.run(
+            [str(OSCAR / "bin" / "python"), "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
+            capture_output=True,
+            check=True,
+        ).stdout
+    )
+    installed = {entry["name"].lower(): entry["version"] for entry in packages}
+    heading = (
+        f"Measured on {date.today():%Y-%m-%d}: Django {version('Django')}, django-oscar {installed['django-oscar']}, "
+        f"Python {platform.python_version()}, {os.cpu_count()} cores; load of the machine at the end "
+        f"{os.getloadavg()[1]:.1f}. Times are wall time, medians."
+    )
+    figures = "\n".join([heading, "", *(table(rows) if rows else []), *more])
     print(figures)
     if arguments.write:
         text = DOCUMENT.read_text()
         head, rest = text.split(BEGIN, 1)
         DOCUMENT.write_text(f"{head}{BEGIN}\n{figures}\n{END}{rest.split(END, 1)[1]}")
+        CHART.write_text(draw(rows))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,8 @@ class ForkLauncher:
             raise _host_has_ended() from error
         finally:
             forked.put(pid is not None)
+            if pid is None:
+                status.close()
         return _ForkedChild(pid, status) if pid is not None else self._spawn.start(request, outbox)
 
 
