@@ -102,6 +102,11 @@ def migrated_apps(snapshot: Snapshot) -> tuple[App, ...]:
     return tuple(app for app in snapshot.apps if app.has_migrations)
 
 
+def has_router_error(snapshot: Snapshot, label: str) -> bool:
+    """Return whether a router raised for an app, so that nobody knows where it belongs (DBM205)."""
+    return any(error.model.split(".", 1)[0] == label for error in snapshot.router_errors)
+
+
 def _places(snapshot: Snapshot, database: Database, *, by_rules: bool, takes_unopposed: bool) -> dict[str, Place]:
     ruled = {rule.label: rule.alias for rule in snapshot.rules if rule.label is not None}
     found = {}

@@ -50,7 +50,7 @@ def write_site(root: Path, server: PostgresqlServer | MariadbServer | None, app:
     def query(sql: str) -> list[tuple[Any, ...]]:
         if server is not None:
             return server.query(entry, sql)
-        with closing(sqlite3.connect(project.database("default"))) as connection:
+        with closing(sqlite3.connect(project.database("default"), isolation_level=None)) as connection:
             return connection.execute(sql).fetchall()
 
     return Site(project, entry, query)

@@ -64,6 +64,7 @@ def _apart(snapshot: Snapshot, routing: Routing, relation: Relation) -> list[str
         if routing.is_migrated(database.alias)
         and _has(snapshot, routing, database.alias, relation.model)
         and not _has(snapshot, routing, database.alias, relation.to)
+        and relation.to not in database.present
     ]
 
 

@@ -40,7 +40,12 @@ def _find_missing_hints(
     """Find what runs on several databases, on one of which the tables of its app are not, or not all of them."""
     label = identifier.split(".", 1)[0]
     wrong = [alias for alias in aliases if not _is_whole(routing, alias, label)]
-    if operation.has_hints or not wrong or not (len(aliases) > 1 or _has_no_place(routing, wrong, label)):
+    if (
+        operation.has_hints
+        or operation.is_careful
+        or not wrong
+        or not (len(aliases) > 1 or _has_no_place(routing, wrong, label))
+    ):
         return None
     return _finding(
         identifier,
@@ -53,15 +58,16 @@ def _find_missing_hints(
 
 
 def _find_fixed_alias(identifier: MigrationId, operation: DataOperation, aliases: list[str]) -> Finding | None:
-    """Find a function that names no database, so that it reads and writes default, and runs elsewhere."""
-    elsewhere = [alias for alias in aliases if alias != DEFAULT_ALIAS]
+    """Find a function that names no database, and runs on one that the routers do not send it to."""
+    elsewhere = [alias for alias in aliases if alias != DEFAULT_ALIAS and set(operation.works_on) - {alias}]
     if operation.follows_alias or not elsewhere:
         return None
     return _finding(
         identifier,
         operation,
         elsewhere,
-        f"it is planned on {' and '.join(elsewhere)} and names no database, so it reads and writes {DEFAULT_ALIAS}",
+        f"it is planned on {' and '.join(elsewhere)} and names no database, "
+        f"so it reads and writes {' and '.join(operation.works_on)}",
         "in it write alias = schema_editor.connection.alias, and Model.objects.using(alias) for Model.objects",
     )
 

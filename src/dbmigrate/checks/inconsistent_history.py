@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.routing import Routing
 
+# Django's words (django/db/migrations/loader.py, check_consistent_history, the same from 3.2 to 6.0).
+WORDS = re.compile(r"Migration (?P<later>\S+) is applied before its dependency (?P<earlier>\S+) on database")
 
-def find_inconsistent_history(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
-    """Yield a finding for each database, with Django's words (MigrationLoader.check_consistent_history)."""
+
+def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
+    """Yield a finding for each database, with Django's words."""
     for database in snapshot.databases:
-        if database.inconsistent is not None:
-            yield Finding(
-                id="DBM103",
-                level="error",
-                stops=True,
-                message=f"the history of database {database.alias} is inconsistent: {database.inconsistent}",
-                hint=(
-                    "if the tables of the earlier migration are there, record it: "
-                    f"dbmigrate run --database {database.alias} --app APP --to MIGRATION --fake; "
-                    "otherwise undo the later one first"
-                ),
-                aliases=(database.alias,),
-            )
+        if database.inconsistent is None or routing.kinds[database.alias].kind in ("excluded", "replica", "same"):
+            continue
+        match = WORDS.match(database.inconsistent)
+        later, earlier = match.group("later", "earlier") if match else ("APP.MIGRATION", "APP.MIGRATION")
+        app = earlier.split(".", 1)[0]
+        yield Finding(
+            id="DBM103",
+            level="error",
+            stops=True,
+            message=f"the history of database {database.alias} is inconsistent: {database.inconsistent}",
+            # Django looks at the history before it fakes or undoes anything, so neither is a way out.
+            hint=(
+                f"if what {earlier} makes is there, record it: {_recorder('record_applied', database.alias, earlier)}; "
+                f"otherwise take back the record of {later}: {_recorder('record_unapplied', database.alias, later)}"
+            ),
+            aliases=(database.alias,),
+            apps=tuple(dict.fromkeys((later.split(".", 1)[0], app))) if match else (),
+            subject=("migration", later) if match else (),
+        )
+
+
+def _recorder(act: str, alias: str, identifier: MigrationId) -> str:
+    app, name = identifier.split(".", 1)
+    return (
+        'manage.py shell -c "from django.db import connections; '
+        "from django.db.migrations.recorder import MigrationRecorder; "
+        f"MigrationRecorder(connections['{alias}']).{act}('{app}', '{name}')\""
+    )

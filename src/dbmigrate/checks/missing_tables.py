@@ -15,15 +15,17 @@ def find_missing_tables(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
         if not routing.is_migrated(database.alias):
             continue
         for missing in database.missing:
-            yield _describe(snapshot, database.alias, missing)
+            yield _describe(database.alias, missing)
 
 
-def _describe(snapshot: Snapshot, alias: str, missing: MissingTable) -> Finding:
-    label, name = missing.migration.split(".", 1)
-    app = snapshot.app(label)
-    names = app.migrations if app is not None else ()
-    before = names[names.index(name) - 1] if name in names and names.index(name) > 0 else "zero"
+def _describe(alias: str, missing: MissingTable) -> Finding:
+    label = missing.migration.split(".", 1)[0]
     run = f"dbmigrate run --database {alias} --app {label}"
+    again = (
+        f"take the record back and apply it: {run} --to {missing.before} --fake && {run}"
+        if missing.is_redoable
+        else f"dbmigrate verify --repair prints the statements that make it, for other tables of {label} are there"
+    )
     return Finding(
         id="DBM301",
         level="error",
@@ -33,8 +35,7 @@ def _describe(snapshot: Snapshot, alias: str, missing: MissingTable) -> Finding:
             "it was faked, dropped by hand, or the route changed after it was applied"
         ),
         hint=(
-            f"if the table belongs there: dbmigrate verify --repair prints its statements, or, where nothing of "
-            f"{missing.migration} is there, {run} --to {before} --fake && {run}; "
+            f"if the table belongs there, {again}; "
             f"if it does not, let a router's allow_migrate say False for {missing.model} on {alias}"
         ),
         aliases=(alias,),

@@ -9,10 +9,11 @@ from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.routing import Routing
 
 
-def find_open_databases(_snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
+def find_open_databases(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each alias of the kind "open"."""
+    raising = {error.alias for error in snapshot.router_errors}
     for alias, kind in routing.kinds.items():
-        if kind.kind == "open":
+        if kind.kind == "open" and alias not in raising:
             yield Finding(
                 id="DBM206",
                 level="warning",

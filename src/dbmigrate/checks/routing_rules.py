@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dbmigrate.models.findings import Finding, Subject
 from dbmigrate.models.snapshot import Rule, Snapshot
 from dbmigrate.nearest import nearest
-from dbmigrate.routing import Routing
+from dbmigrate.routing import DEFAULT_ALIAS, Routing, has_router_error
 
 ROUTER_CLASS = """\
 write this class, for example as myproject/routers.py, and set DATABASE_ROUTERS = ["myproject.routers.RulesRouter"]:
@@ -35,6 +35,7 @@ def find_broken_rules(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding
                 stops=True,
                 message=f"{rule.source} puts app {rule.app} on database {rule.alias}, which is not in DATABASES",
                 hint=nearest(rule.alias, aliases, what="databases"),
+                apps=(rule.label or rule.app,),
                 subject=_subject(rule),
             )
         if rule.label is None:
@@ -44,6 +45,7 @@ def find_broken_rules(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding
                 stops=False,
                 message=f"{rule.source} names app {rule.app}, which is not in INSTALLED_APPS",
                 hint=nearest(rule.app, labels, what="apps"),
+                apps=(rule.app,),
                 subject=_subject(rule),
             )
 
@@ -51,17 +53,21 @@ def find_broken_rules(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding
 def find_rules_not_followed(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield DBM203 for the rules that the routers do not follow, or once if there is no router to follow them."""
     if routing.by_rules:
-        source = snapshot.rules[0].source
+        elsewhere = [rule for rule in snapshot.rules if rule.label is not None and rule.alias != DEFAULT_ALIAS]
+        if not elsewhere:
+            return  # everything is on default, rules or not
+        source = elsewhere[0].source
         yield Finding(
             id="DBM203",
             level="warning",
             stops=False,
             message=(
-                f"no router follows {source}: migrations go by the rules, "
-                "but at run time the project reads and writes every app on default"
+                f"no router has an allow_migrate that follows {source}: dbmigrate goes by the rules, manage.py does not"
+                + ("" if snapshot.routers else ", and at run time the project reads and writes every app on default")
             ),
             hint=ROUTER_CLASS.format(source=source),
-            subject=_subject(snapshot.rules[0]),
+            apps=tuple(dict.fromkeys(rule.label for rule in elsewhere if rule.label is not None)),
+            subject=_subject(elsewhere[0]),
         )
         return
     aliases = {database.alias for database in snapshot.databases}
@@ -73,7 +79,7 @@ def find_rules_not_followed(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
 def _compare(snapshot: Snapshot, routing: Routing, rule: Rule, label: str) -> Iterator[Finding]:
     homes = routing.aliases_of(label)
     app = snapshot.app(label)
-    if homes == (rule.alias,) or app is None or not app.has_migrations:
+    if homes == (rule.alias,) or app is None or not app.has_migrations or has_router_error(snapshot, label):
         return
     yield Finding(
         id="DBM203",

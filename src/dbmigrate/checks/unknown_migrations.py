@@ -30,7 +30,8 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 database.alias,
                 database.leftover,
                 level="note",
-                problem=f"{_names(database.leftover)} are gone from the code: squashed away, or of apps not installed",
+                problem=f"{_names(database.leftover)} {_be(database.leftover)} gone from the code: "
+                "squashed away, or of an app that is not installed",
                 hint=f"harmless; Django 4.1 and newer forget them with: manage.py migrate APP --prune "
                 f"--database={database.alias}",
             )
@@ -51,3 +52,7 @@ def _finding(alias: str, identifiers: tuple[MigrationId, ...], *, level: str, pr
 def _names(identifiers: tuple[MigrationId, ...]) -> str:
     more = len(identifiers) - MOST_NAMED
     return ", ".join(identifiers[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _be(identifiers: tuple[MigrationId, ...]) -> str:
+    return "is" if len(identifiers) == 1 else "are"

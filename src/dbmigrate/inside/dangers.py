@@ -5,9 +5,7 @@ import re
 from django.db import Error as DatabaseError
 from django.db import migrations
 
-from .rundata import deletes_rows
-
-DESTROYING_SQL = re.compile(r"\b(DROP\s+(TABLE|COLUMN|SCHEMA|DATABASE|VIEW)|TRUNCATE|DELETE\s+FROM)\b", re.IGNORECASE)
+from .rundata import destroys, read_work
 
 BUILDING = (
     migrations.AddIndex,
@@ -24,7 +22,8 @@ WORTH_NAMING = 100000
 class DangerFinder:
     """Goes through the pending migrations of one database in their order.
 
-    A table that one of them makes holds nothing yet, and an app of which nothing is recorded has nothing to go back to.
+    A table or column that one of them makes holds nothing yet, and an app of which nothing is recorded has nothing to
+    go back to.
     """
 
     def __init__(self, connection, effects, loader, tables):
@@ -40,15 +39,11 @@ class DangerFinder:
         """Return the dangers of the next migration (models.snapshot.Danger)."""
         found = []
         for number, operation, _, model in reaching:
-            key = (migration.app_label, model)
-            if isinstance(operation, migrations.CreateModel):
-                self._made.add(key)
-            elif isinstance(operation, migrations.RenameModel) and key in self._made:
-                self._made.add((migration.app_label, operation.new_name_lower))
-            if key in self._made:
+            label = migration.app_label
+            if self._is_new(operation, label, model):
                 continue
-            table = self._effects.table_of(*key) if model else ""
-            for kind in self._kinds(operation, migration, model, state_before):
+            table = self._effects.table_of(label, model) if model else ""
+            for kind in self._kinds(operation, label, model, lambda number=number: state_before(number)):
                 if kind in ("rewrites", "locks") and (self._count(table) or 0) < WORTH_NAMING:
                     continue
                 found.append(
@@ -62,33 +57,71 @@ class DangerFinder:
                 )
         return found
 
-    def _kinds(self, operation, migration, model, state_before):
+    def _is_new(self, operation, label, model):
+        """Whether an operation is about a table or a column that was not there before; remembers what it makes."""
+        if isinstance(operation, migrations.CreateModel) or (
+            isinstance(operation, migrations.RenameModel) and (label, operation.old_name_lower) in self._made
+        ):
+            self._made.add((label, model))
+        elif isinstance(operation, migrations.AddField):
+            self._made.add((label, model, operation.name))
+        elif isinstance(operation, migrations.RenameField) and (label, model, operation.old_name) in self._made:
+            self._made.add((label, model, operation.new_name))
+        is_removal = isinstance(operation, migrations.RemoveField)
+        return (label, model) in self._made or (is_removal and (label, model, operation.name) in self._made)
+
+    def _kinds(self, operation, label, model, state_before):
         if isinstance(operation, migrations.DeleteModel):
-            yield "drops-table"
+            if self._is_managed(state_before(), label, model):
+                yield "drops-table"
         elif isinstance(operation, migrations.RemoveField):
-            field = dict(state_before().models[migration.app_label, model].fields).get(operation.name)
-            yield "drops-table" if getattr(field, "many_to_many", False) else "drops-column"
+            field = dict(state_before().models[label, model].fields).get(operation.name)
+            if not getattr(field, "many_to_many", False):
+                yield "drops-column"
+            elif not field.remote_field.through:  # a table of its own stays
+                yield "drops-table"
         elif isinstance(operation, migrations.RunSQL):
-            if DESTROYING_SQL.search(_sql_text(operation.sql)):
+            if any(destroys(text) and not self._is_about_new(text, label) for text in _statements(operation.sql)):
                 yield "drops-data"
         elif isinstance(operation, migrations.RunPython):
-            if deletes_rows(operation.code):
+            work = read_work(operation.code)
+            if work is not None and work.deletes and not (work.models and work.models <= self._made):
                 yield "drops-data"
         elif isinstance(operation, migrations.AlterField):
-            yield from self._kinds_of_change(operation, migration, model, state_before)
-        elif isinstance(operation, BUILDING) and not type(operation).__name__.endswith("Concurrently"):
+            yield from self._kinds_of_change(operation, label, model, state_before)
+        elif isinstance(operation, BUILDING) and not _builds_nothing(operation):
             yield "locks"
-        if not operation.reversible and migration.app_label in self._recorded_apps:
+        if not operation.reversible and label in self._recorded_apps:
             yield "irreversible"
 
-    def _kinds_of_change(self, operation, migration, model, state_before):
-        before = dict(state_before().models[migration.app_label, model].fields).get(operation.name)
+    def _is_managed(self, state, label, model):
+        known = state.models.get((label, model))
+        return known is None or known.options.get("managed") is not False
+
+    def _is_about_new(self, sql, label):
+        """Whether a statement names tables that are made in this run, and none that is there."""
+        words = {word.casefold() for word in re.findall(r"\w+", sql)}
+        made = {self._effects.table_of(*key).casefold() for key in self._made if len(key) == 2}
+        return bool(words & made) and not words & (self._tables - made)
+
+    def _kinds_of_change(self, operation, label, model, state_before):
+        known = state_before().models.get((label, model))
+        before = None if known is None else dict(known.fields).get(operation.name)
         if before is None or before.is_relation or operation.field.is_relation:
             return
-        if _type(before, self._connection) != _type(operation.field, self._connection):
+        old, new = (_type(field, self._connection) for field in (before, operation.field))
+        if old != new and not self._only_grows(old, new):
             yield "rewrites"
         elif (operation.field.unique and not before.unique) or (operation.field.db_index and not before.db_index):
             yield "locks"
+
+    def _only_grows(self, old, new):
+        """Whether PostgreSQL changes a type without a look at the rows: more characters, or as many as there are."""
+        length = re.fullmatch(r"varchar\((\d+)\)", old or "")
+        if self._connection.vendor != "postgresql" or length is None:
+            return False
+        longer = re.fullmatch(r"varchar\((\d+)\)", new or "")
+        return new in ("text", "varchar") or (longer is not None and int(longer.group(1)) >= int(length.group(1)))
 
     def _count(self, table):
         if table.casefold() not in self._tables:
@@ -98,14 +131,21 @@ class DangerFinder:
         return self._rows[table]
 
 
+def _builds_nothing(operation):
+    """Whether it holds nobody up: concurrently, or `unique_together` that ends."""
+    return type(operation).__name__.endswith("Concurrently") or getattr(operation, "option_value", True) in (
+        None,
+        set(),
+    )
+
+
 def _type(field, connection):
     return field.clone().db_type(connection)
 
 
-def _sql_text(sql):
-    if isinstance(sql, str):
-        return sql
-    return "\n".join(part if isinstance(part, str) else part[0] for part in sql)
+def _statements(sql):
+    """Return the statements of a RunSQL; a whole script is one."""
+    return [sql] if isinstance(sql, str) else [part if isinstance(part, str) else part[0] for part in sql]
 
 
 def estimate_rows(connection, table):

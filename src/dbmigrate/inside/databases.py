@@ -2,6 +2,7 @@
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
+from django.db.migrations import SeparateDatabaseAndState
 
 from .dangers import DangerFinder
 from .effects import strongest_answer
@@ -9,7 +10,7 @@ from .graph import plan_all, plan_to
 from .history import find_inconsistency, find_unknown
 from .missing import find_missing_tables, fold, has_table
 from .reaching import describe_failure
-from .relations import drop_superseded, find_planned_relations
+from .relations import find_planned_relations, find_present, follow_fields
 from .routes import app_configs, tables_of
 from .rundata import describe_data_operations
 from .servers import describe_server
@@ -48,6 +49,7 @@ def describe_database(connection, reached, disk, effects, rules, target, records
         "existing": [],
         "missing": [],
         "unsynced": [],
+        "present": [],
     }
     description.update(reached)
     state = reached["state"]
@@ -70,7 +72,8 @@ def _describe_contents(connection, state, disk, effects, rules, routed, target, 
     known = [key for key in loader.applied_migrations if key in loader.disk_migrations]
     recorded = [(row.applied, key) for key, row in loader.recorded.items() if key in loader.disk_migrations]
     unknown, leftover = find_unknown(loader)
-    describer = _MigrationDescriber(connection, loader, effects, tables)
+    foreign = _foreign_tables(connection) if state == "ok" else set()
+    describer = _MigrationDescriber(connection, loader, effects, tables, foreign)
     # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
     pending = describer.describe(plan_all(loader), only_what_stays=connection.vendor == "sqlite" or state == "unasked")
     targeted, replaced_by = (None, None) if target is None else plan_to(loader, *target)
@@ -94,7 +97,17 @@ def _describe_contents(connection, state, disk, effects, rules, routed, target, 
             for name, table in _unmigrated_tables(loader, routed)
             if state != "unasked" and not has_table(table, tables)
         ],
+        "present": find_present(routed, tables - foreign),
     }
+
+
+def _foreign_tables(connection):
+    """Return the folded names of PostgreSQL's foreign tables: Django lists them, and no constraint may point to one."""
+    if connection.vendor != "postgresql":
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'f' AND pg_table_is_visible(oid)")
+        return fold(name for (name,) in cursor.fetchall())
 
 
 def _belongs(alias, label, answer, rules):
@@ -107,11 +120,12 @@ def _belongs(alias, label, answer, rules):
 class _MigrationDescriber:
     """Describes what is pending on one database (models.snapshot.PendingMigration)."""
 
-    def __init__(self, connection, loader, effects, tables):
+    def __init__(self, connection, loader, effects, tables, foreign):
         self._connection = connection
         self._loader = loader
         self._effects = effects
         self._tables = tables
+        self._foreign = foreign
 
     def describe(self, plan, only_what_stays):
         """Return the migrations of a plan, [(migration, backwards)], in its order."""
@@ -122,15 +136,14 @@ class _MigrationDescriber:
             entry = self._describe(migration, backwards, reaching)
             if not backwards and reaching:
                 before = _StateBefore(self._loader, migration)
-                entry["data"] = describe_data_operations(reaching)
+                entry["data"] = describe_data_operations(migration.app_label, reaching)
                 entry["dangers"] = dangers.find(migration, reaching, before)
                 entry["relations"] = find_planned_relations(
-                    self._connection, self._effects, migration, reaching, before, self._tables
+                    self._connection, self._effects, migration, reaching, before, self._tables - self._foreign
                 )
                 made.append((migration.app_label, reaching, entry["relations"]))
             described.append(entry)
-        if only_what_stays:
-            drop_superseded(made)
+        follow_fields(made, only_what_stays)
         return described
 
     def _describe(self, migration, backwards, reaching):
@@ -151,17 +164,29 @@ class _MigrationDescriber:
 
 
 class _StateBefore:
-    """Gives the project's state before a migration, and makes it only once it is wanted."""
+    """Gives the project's state before an operation of a migration, and makes it only once it is wanted."""
 
     def __init__(self, loader, migration):
         self._loader = loader
-        self._key = (migration.app_label, migration.name)
-        self._state = None
+        self._migration = migration
+        self._states = {}
 
-    def __call__(self):
-        if self._state is None:
-            self._state = self._loader.project_state(self._key, at_end=False)
-        return self._state
+    def __call__(self, number):
+        """Return the state before the operation of this number (effects.numbered_operations)."""
+        if not self._states:
+            key = (self._migration.app_label, self._migration.name)
+            self._states[""] = self._loader.project_state(key, at_end=False)
+            self._walk(self._migration.operations, "", self._states[""])
+        return self._states[number]
+
+    def _walk(self, operations, prefix, state):
+        for index, operation in enumerate(operations):
+            number = "{}{}".format(prefix, index)
+            self._states[number] = state
+            if isinstance(operation, SeparateDatabaseAndState):
+                self._walk(operation.database_operations, number + ".", state)
+            state = state.clone()
+            operation.state_forwards(self._migration.app_label, state)
 
 
 def _describe_record(at, key):

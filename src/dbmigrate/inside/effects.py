@@ -1,10 +1,10 @@
 """Whether a migration does something on an alias, or would only be recorded there."""
 
 from collections import namedtuple
-from types import SimpleNamespace
 
 from django.apps import apps
-from django.db import migrations
+from django.apps.registry import Apps
+from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.fields import FieldOperation
 from django.db.migrations.operations.models import ModelOperation
@@ -24,15 +24,30 @@ class Effects:
     """
 
     def __init__(self, disk, routes):
-        """Remember how every model was made, from the CreateModel operations on disk."""
+        """Remember of every model the migrations on disk know its name and what it was said to be last."""
         self.routes = routes
-        self._created = {}
         self._operations = {}
         self._answers = {}
-        for (label, _), migration in disk.loader.disk_migrations.items():
-            for operation in database_operations(migration.operations):
-                if isinstance(operation, migrations.CreateModel):
-                    self._created[label, operation.name_lower] = operation.options
+        self._known = {}
+        self._stubs = {}
+        for label, names in disk.names_by_app().items():
+            for name in names:
+                for operation in _all_operations(disk.loader.disk_migrations[label, name].operations):
+                    self._remember(label, operation)
+
+    def _remember(self, label, operation):
+        if isinstance(operation, migrations.CreateModel):
+            self._known[label, operation.name_lower] = (operation.name, dict(operation.options))
+        elif isinstance(operation, migrations.RenameModel):
+            _, options = self._known.get((label, operation.old_name_lower), (None, {}))
+            self._known[label, operation.new_name_lower] = (operation.new_name, options)
+        elif isinstance(operation, migrations.AlterModelTable):
+            self._options(label, operation.name_lower)["db_table"] = operation.table
+        elif isinstance(operation, migrations.AlterModelOptions):
+            self._options(label, operation.name_lower)["managed"] = operation.options.get("managed", True)
+
+    def _options(self, label, name):
+        return self._known.get((label, name), (name, {}))[1]
 
     def reaching(self, connection, migration):
         """Return a Reaching for each operation of a migration that the routers do not refuse on this database."""
@@ -74,30 +89,42 @@ class Effects:
             return "no"
         return self.routes.ask_model(connection.alias, model)
 
+    def is_made_by_migrate(self, label, name):
+        """Whether Django makes the table of a model itself, by its lower-case name; of a proxy, the table behind it."""
+        try:
+            options = apps.get_model(label, name)._meta.concrete_model._meta
+        except LookupError:
+            return self._options(label, name).get("managed") is not False
+        return options.managed and not options.swapped
+
+    def concrete(self, label, name):
+        """Return (label, lower-case name) of the model whose table a model is in: the one behind a proxy."""
+        try:
+            options = apps.get_model(label, name)._meta.concrete_model._meta
+        except LookupError:
+            return label, name
+        return options.app_label, options.model_name
+
     def table_of(self, label, name):
         """Return the table of a model by its lower-case name, whether the model is still there or not."""
         try:
             return apps.get_model(label, name)._meta.db_table
         except LookupError:
-            return self._created.get((label, name), {}).get("db_table") or "{}_{}".format(label, name)
+            return self._options(label, name).get("db_table") or "{}_{}".format(label, name)
 
     def _answer_gone_model(self, alias, label, name):
-        options = self._created.get((label, name), {})
+        options = self._options(label, name)
         if options.get("proxy") or options.get("managed") is False:
             return "no"
-        meta = SimpleNamespace(
-            app_label=label,
-            model_name=name,
-            object_name=name,
-            label="{}.{}".format(label, name),
-            label_lower="{}.{}".format(label, name),
-            db_table=self.table_of(label, name),
-            managed=True,
-            proxy=False,
-            swapped=None,
-        )
-        stub = type(name, (), {"_meta": meta, "__module__": "__fake__"})
-        return self.routes.ask(alias, label, model_name=name, model=stub)
+        if (label, name) not in self._stubs:
+            # A model of its own, in a registry of its own: routers look at more than its name.
+            meta = {"app_label": label, "apps": Apps(), "db_table": self.table_of(label, name)}
+            self._stubs[label, name] = type(
+                str(self._known.get((label, name), (name, {}))[0]),
+                (models.Model,),
+                {"Meta": type("Meta", (), meta), "__module__": "__fake__"},
+            )
+        return self.routes.ask(alias, label, model_name=name, model=self._stubs[label, name])
 
 
 def strongest_answer(reaching):
@@ -126,6 +153,15 @@ def numbered_operations(operations, prefix=""):
             yield number, operation
 
 
+def _all_operations(operations):
+    """Yield every operation, and what stands inside SeparateDatabaseAndState on either side."""
+    for operation in operations:
+        if isinstance(operation, migrations.SeparateDatabaseAndState):
+            yield from _all_operations(operation.state_operations)
+            yield from _all_operations(operation.database_operations)
+        yield operation
+
+
 def _is_noop(operation):
     if isinstance(operation, (migrations.AlterModelOptions, migrations.AlterModelManagers)):
         return True
@@ -137,6 +173,8 @@ def _is_noop(operation):
 
 
 def _model_name(operation):
+    if isinstance(operation, migrations.RenameModel):
+        return operation.new_name_lower  # the name that Django asks about
     if isinstance(operation, ModelOperation):
         return operation.name_lower
     if isinstance(operation, FieldOperation):

@@ -81,6 +81,7 @@ class Disk:
         )
         self.graphs = {}
         """By what is applied of `squashing`: a loader that has built its graph."""
+        self._names = None
 
     def conflicts(self):
         """Return {app label: sorted leaf migrations} for each app with more than one."""
@@ -88,6 +89,11 @@ class Disk:
 
     def names_by_app(self):
         """Return {app label: names in dependency order}, migrations that a squashed one replaces included."""
+        if self._names is None:
+            self._names = self._sort_names()
+        return self._names
+
+    def _sort_names(self):
         order = {key: index for index, key in enumerate(self._full_plan())}
         names = {label: [] for label in self.loader.migrated_apps}
         for key in sorted(self.loader.disk_migrations, key=lambda key: (order.get(key, -1), key)):

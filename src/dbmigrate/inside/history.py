@@ -19,13 +19,18 @@ def find_unknown(loader):
 
     Newer is what was recorded after all that the code knows of that app; what was squashed away is older.
     """
+    # Their files may go as soon as there is the one that replaces them, which is recorded with the next migrate.
+    known = {
+        *loader.disk_migrations,
+        *(key for migration in loader.disk_migrations.values() for key in migration.replaces),
+    }
     newest = {}
     for key, row in loader.recorded.items():
-        if key in loader.disk_migrations:
+        if key in known:
             newest[key[0]] = max(newest.get(key[0], 0), row.pk)
     unknown, leftover = [], []
     for key, row in loader.recorded.items():
-        if key not in loader.disk_migrations:
+        if key not in known:
             is_newer = key[0] in loader.migrated_apps and row.pk > newest.get(key[0], 0)
             (unknown if is_newer else leftover).append(key)
     return unknown, leftover

@@ -1,7 +1,10 @@
 """Tables that the recorded migrations made and that are not there."""
 
+from django.db import connection as default_connection
 from django.db import migrations
+from django.db.backends.utils import strip_quotes, truncate_name
 
+from .effects import database_operations
 from .routes import app_configs, tables_of
 
 
@@ -28,21 +31,45 @@ def find_missing_tables(connection, loader, routed, tables, belongs):
     applied = [key for key in loader.applied_migrations if key in loader.graph.nodes]
     state = loader.project_state(applied)
     makers = [loader.graph.nodes[key] for key in _in_order(loader, applied)]
-    found = []
+    lost = []
     for model in suspects:
         table = model._meta.db_table
-        if table.casefold() in names or not _is_in_state(state, model):
+        if table.casefold() in names or _recorded_table(state, model) != table.casefold():
             continue
         maker = next((migration for migration in reversed(makers) if _makes(migration, model)), None)
         if maker is not None:
-            found.append(
-                {
-                    "model": model._meta.label_lower,
-                    "table": table,
-                    "migration": "{}.{}".format(maker.app_label, maker.name),
-                }
-            )
-    return found
+            lost.append((model, maker))
+    owners = {_owner(model) for model, _ in lost}
+    return [
+        {
+            "model": model._meta.label_lower,
+            "table": model._meta.db_table,
+            "migration": "{}.{}".format(maker.app_label, maker.name),
+            "before": _before(loader, maker),
+            "is_redoable": all(
+                _is_about(operation, owners)
+                for migration in makers[makers.index(maker) :]
+                if migration.app_label == maker.app_label
+                for operation in database_operations(migration.operations)
+            ),
+        }
+        for model, maker in lost
+    ]
+
+
+def _before(loader, migration):
+    """Return the name of the migration of the same app to go back to, to undo this one; "zero" if it is the first."""
+    parents = loader.graph.node_map[migration.app_label, migration.name].parents
+    return max((node.key[1] for node in parents if node.key[0] == migration.app_label), default="zero")
+
+
+def _is_about(operation, owners):
+    """Whether an operation is about nothing but what is missing: one of these (model, field or None)."""
+    name = getattr(operation, "model_name", None) or getattr(operation, "name", "")
+    return any(
+        owner._meta.model_name == str(name).lower() and field in (None, getattr(operation, "name", None))
+        for owner, field in owners
+    )
 
 
 def fold(names):
@@ -69,16 +96,26 @@ def _in_order(loader, keys):
     return [key for key in ordered if key in wanted]
 
 
-def _is_in_state(state, model):
+def _recorded_table(state, model):
+    """Return the table that the recorded migrations gave a model, folded; None if they gave it none."""
     owner, field = _owner(model)
     recorded = state.models.get((owner._meta.app_label, owner._meta.model_name))
-    if recorded is None:
-        return False
+    if recorded is None or recorded.options.get("managed") is False:
+        return None
+    table = recorded.options.get("db_table") or _shortened(
+        "{}_{}".format(owner._meta.app_label, owner._meta.model_name)
+    )
     if field is not None:
-        return field in dict(recorded.fields)
-    default = "{}_{}".format(owner._meta.app_label, owner._meta.model_name)
-    named = recorded.options.get("db_table") or default
-    return named == model._meta.db_table or model._meta.db_table[:20] == default[:20]
+        known = dict(recorded.fields).get(field)
+        if known is None:
+            return None
+        table = getattr(known, "db_table", None) or _shortened("{}_{}".format(strip_quotes(table), field))
+    return table.casefold()
+
+
+def _shortened(name):
+    # The default connection's limit, whichever database the table is on (Options.contribute_to_class).
+    return truncate_name(name, default_connection.ops.max_name_length())
 
 
 def _owner(model):

@@ -126,28 +126,67 @@ def _find_operation(sources, identifier, number, word=""):
         if int(index) >= len(elements):
             return file, migration
         node = elements[int(index)]
-    inner = (part for part in ast.walk(node) if isinstance(part, ast.Constant) and part.value == word)
+    inner = (part for part in ast.walk(node) if word and isinstance(part, ast.Constant) and part.value == word)
     return file, next(inner, node)
 
 
 def _find_router(sources, name):
+    """Find the allow_migrate of a router, which may be inherited; else its class."""
     try:
         found = import_string(name)
     except ImportError:
         return None, None
-    return _class_node(sources, found) if isinstance(found, type) else (getattr(found, "__file__", None), None)
+    if not isinstance(found, type):
+        return getattr(found, "__file__", None), None
+    for cls in found.__mro__:
+        file, body = _class_node(sources, cls)
+        for node in getattr(body, "body", ()):
+            if isinstance(node, ast.FunctionDef) and node.name == "allow_migrate":
+                return file, node
+    return _class_node(sources, found)
 
 
 def _find_setting(sources, setting, key):
-    """Find the key of a dictionary in the settings module, else where the setting is assigned."""
-    file = _file_of(getattr(settings, "SETTINGS_MODULE", ""))
-    if file is None:
-        return None, None
-    for node in ast.walk(sources.tree(file)):
-        if setting in _assigned(node):
-            keys = (part for part in ast.walk(node) if isinstance(part, ast.Constant) and part.value == key)
-            return file, next(keys, node)
-    return None, None  # made elsewhere: imported, or computed
+    """Find the key of a dictionary in the settings module or one that it imports whole, else where it is assigned."""
+    named, assigned = (None, None), (None, None)
+    for file in _settings_files(sources):
+        for node in ast.walk(sources.tree(file)):
+            target = _subscripted(node)
+            if setting in _assigned(node):
+                assigned = file, node
+                keys = (part for part in ast.walk(node) if isinstance(part, ast.Constant) and part.value == key)
+                found = next(keys, None)
+                named = named if found is None else (file, found)
+            elif target == (setting, key):
+                named = file, node
+    return named if named[0] is not None else assigned
+
+
+def _subscripted(node):
+    """Return (name, key) of a statement `name["key"] = …`, else None."""
+    target = node.targets[0] if isinstance(node, ast.Assign) else None
+    if not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name):
+        return None
+    index = getattr(target.slice, "value", target.slice)  # Python 3.8 has an ast.Index around it
+    return target.value.id, getattr(index, "value", index)
+
+
+def _settings_files(sources):
+    """Return the file of the settings module behind those of the modules it takes everything from."""
+    files, waiting = [], [getattr(settings, "SETTINGS_MODULE", "")]
+    while waiting:
+        name = waiting.pop(0)
+        file = _file_of(name)
+        if file is None or file in files:
+            continue
+        files.insert(0, file)
+        package = name if os.path.basename(file) == "__init__.py" else name.rpartition(".")[0]
+        for node in ast.walk(sources.tree(file)):
+            if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+                base = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
+                parts = ([base] if node.level else []) + ([node.module] if node.module else [])
+                waiting.append(".".join(parts))
+    return files
 
 
 def _relative(path, root):

@@ -11,7 +11,6 @@ from django.db.migrations import (
 )
 from django.db.models import ForeignKey, ManyToManyField
 
-from .missing import has_table
 from .places import describe_field
 from .routes import app_configs, tables_of
 
@@ -38,6 +37,21 @@ def _constrained_target(field):
     target = field.remote_field.model._meta.concrete_model
     # A table that Django does not make may be anywhere: nobody but its owner knows.
     return target if target is not None and target._meta.managed and not target._meta.swapped else None
+
+
+def find_present(routed, tables):
+    """Return the models (label.model) that a constraint points to and the routers refuse, whose table is there.
+
+    `routed`: the routes of one alias; `tables`: what is on that database.
+    """
+    targets = {
+        target
+        for config in app_configs()
+        for model in tables_of(config)
+        for target in (_constrained_target(field) for field in model._meta.local_fields)
+        if target is not None and _answer(routed, target) == "no"
+    }
+    return sorted(target._meta.label_lower for target in targets if target._meta.db_table.casefold() in tables)
 
 
 def _are_together(model, target, routed, rules):
@@ -69,13 +83,17 @@ def _describe(model, field, target):
 def find_planned_relations(connection, effects, migration, reaching, state_before, tables):
     """Return the foreign keys with a constraint that a migration makes towards models that may be elsewhere.
 
-    `reaching`: its operations (effects.Reaching); `state_before`: returns the project's state before it; `tables`:
-    what is on this database already.
+    `reaching`: its operations (effects.Reaching); `state_before(number)`: the project's state before one of them;
+    `tables`: what is on this database already.
     """
     found = []
     for number, operation, answer, _ in reaching:
-        for model, name, target in constrained_fields(operation, migration.app_label, state_before):
-            if has_table(effects.table_of(*target), tables):
+        for model, name, target in constrained_fields(
+            operation, migration.app_label, lambda number=number: state_before(number)
+        ):
+            target = effects.concrete(*target)
+            # A table that Django does not make may be anywhere: nobody but its owner knows.
+            if not effects.is_made_by_migrate(*target) or effects.table_of(*target).casefold() in tables:
                 continue
             to_answer = effects.answer_model(connection, *target)
             if answer != "yes" or to_answer != "yes":
@@ -105,24 +123,51 @@ def constrained_fields(operation, label, state_before):
     return found
 
 
-def drop_superseded(planned):
-    """Leave out of [(label, reaching, relations)], in order, what a later migration of the list takes back.
+def follow_fields(planned, only_what_stays):
+    """Give the relations in [(label, reaching, relations)], which are in order, the names their fields have in the end.
 
-    For databases that take a foreign key to a table that is not there (SQLite): only what stays counts.
+    What a later operation takes back is left out, for a database that takes a foreign key to a table that is not there
+    as long as no row is written (SQLite): there only what stays counts, which is what `only_what_stays` says. Elsewhere
+    it is left out only if the same migration removes the field, before the constraint is made at its end.
     """
-    for index, (label, _, relations) in enumerate(planned):
-        later = [entry for other, reaching, _ in planned[index + 1 :] if other == label for entry in reaching]
-        relations[:] = [relation for relation in relations if not any(_takes_back(entry, relation) for entry in later)]
+    for index, (label, reaching, relations) in enumerate(planned):
+        later = [entry for other, entries, _ in planned[index + 1 :] if other == label for entry in entries]
+        staying = []
+        for relation in relations:
+            at = [entry.number for entry in reaching].index(relation["operation"])
+            is_gone, taken_back = _follow(relation, label, reaching[at + 1 :])
+            if not (is_gone or taken_back):
+                gone_later, taken_back = _follow(relation, label, later)
+                taken_back = taken_back or gone_later
+            if not is_gone and not (taken_back and only_what_stays):
+                staying.append(relation)
+        relations[:] = staying
 
 
-def _takes_back(entry, relation):
-    if relation["model"].split(".", 1)[1] != entry.model:
-        return False
-    if isinstance(entry.operation, (DeleteModel, RenameModel)):
-        return True
-    return isinstance(entry.operation, (AlterField, RemoveField, RenameField)) and relation["field"] in (
-        entry.operation.name if not isinstance(entry.operation, RenameField) else entry.operation.old_name,
-    )
+def _follow(relation, label, entries):
+    """Rename a relation as these operations do; return whether its field goes, and whether its constraint does."""
+    model, field = relation["model"].split(".", 1)[1], relation["field"]
+    is_gone = taken_back = False
+    for entry in entries:
+        operation = entry.operation
+        if isinstance(operation, RenameModel):
+            model = operation.new_name_lower if operation.old_name_lower == model else model
+        elif entry.model != model:
+            continue
+        elif isinstance(operation, DeleteModel) or (isinstance(operation, RemoveField) and operation.name == field):
+            is_gone = True
+            break
+        elif isinstance(operation, RenameField) and operation.old_name == field:
+            field = operation.new_name
+        elif (
+            isinstance(operation, AlterField)
+            and operation.name == field
+            and _planned_target(operation.field, label, model) is None
+        ):
+            taken_back = True
+            break
+    relation["model"], relation["field"] = "{}.{}".format(label, model), field
+    return is_gone, taken_back
 
 
 def _fields_of(operation):
@@ -135,7 +180,9 @@ def _fields_of(operation):
 
 
 def _target_before(state, label, model, name):
-    return _planned_target(dict(state.models[label, model].fields)[name], label, model)
+    known = state.models.get((label, model))
+    field = None if known is None else dict(known.fields).get(name)
+    return None if field is None else _planned_target(field, label, model)
 
 
 def _planned_target(field, label, model):

@@ -15,8 +15,14 @@ def describe_routers():
 
 
 def has_own_table(model):
-    """Whether `migrate` would make a table for this model: managed, neither proxy nor swapped out."""
-    return model._meta.managed and not model._meta.proxy and not model._meta.swapped
+    """Whether `migrate` would make a table for this model: managed, no proxy, not swapped out, for a server we have."""
+    options = model._meta
+    return (
+        options.managed
+        and not options.proxy
+        and not options.swapped
+        and (not options.required_db_vendor or any(_fits_server(model, alias) for alias in connections))
+    )
 
 
 @functools.lru_cache(maxsize=None)  # models are imported once
@@ -38,7 +44,8 @@ class RouteBook:
         label = app_config.label
         answers = {model._meta.model_name: self.ask_model(alias, model) for model in tables_of(app_config)}
         if not answers:
-            return {"answer": self.ask(alias, label), "models": {}}
+            # Django asks of an app without models only when it runs an operation of it, with that operation's hints.
+            return {"answer": self._answer(alias, label, {})[0], "models": {}}
         common = Counter(answers.values()).most_common(1)[0][0]
         return {
             "answer": common,
@@ -46,14 +53,28 @@ class RouteBook:
         }
 
     def ask_model(self, alias, model):
-        """Return the answer for a model class, with the hints that `migrate` gives."""
+        """Return the answer for a model class, with the hints that `migrate` gives.
+
+        The automatic table of a ManyToManyField is made and dropped with the model that has the field, and `migrate`
+        never asks about it (BaseDatabaseSchemaEditor.create_model).
+        """
+        model = model._meta.auto_created or model
         if (alias, model) not in self._answers:
-            answer = self.ask(alias, model._meta.app_label, model_name=model._meta.model_name, model=model)
+            answer = "no"
+            if _fits_server(model, alias):
+                answer = self.ask(alias, model._meta.app_label, model_name=model._meta.model_name, model=model)
             self._answers[alias, model] = answer
         return self._answers[alias, model]
 
     def ask(self, alias, app_label, **hints):
         """Return "yes", "no", "none" or "error": the first answer that is not None wins."""
+        answer, entry, error = self._answer(alias, app_label, hints)
+        if error is not None:
+            self._remember(entry, alias, app_label, hints, error)
+        return answer
+
+    def _answer(self, alias, app_label, hints):
+        """Return (answer, router that raised or None, what it raised or None)."""
         for entry in router.routers:
             method = getattr(entry, "allow_migrate", None)
             if method is None:
@@ -61,11 +82,10 @@ class RouteBook:
             try:
                 answer = method(alias, app_label, **hints)
             except Exception as error:
-                self._remember(entry, alias, app_label, hints, error)
-                return "error"
+                return "error", entry, error
             if answer is not None:
-                return _word(answer)
-        return "none"
+                return _word(answer), None, None
+        return "none", None, None
 
     def explain(self, alias, model):
         """Return what each router says of a model, whatever the others say (models.snapshot.OneAnswer)."""
@@ -92,6 +112,12 @@ class RouteBook:
                 "message": "{}: {}".format(type(error).__name__, error),
             }
         )
+
+
+def _fits_server(model, alias):
+    """Whether a model can be on this kind of server (Options.can_migrate), as far as nobody has to be asked."""
+    vendor = model._meta.required_db_vendor
+    return not vendor or vendor == getattr(connections[alias], "vendor", "")
 
 
 def explain(name):

@@ -178,7 +178,11 @@ class DataOperation(Value):
     answer: Answer
     has_hints: bool
     follows_alias: bool
-    """Whether it works on the database that is migrated, whichever that is."""
+    """Whether it works on the database that is migrated, whichever that is, or on none."""
+    is_careful: bool = False
+    """Whether it asks where it is before it does anything, or does nothing to tables."""
+    works_on: tuple[str, ...] = ("default",)
+    """Where the routers send reads and writes of a function that names no database; empty if that is not known."""
     operation: str
 
 
@@ -206,6 +210,10 @@ class MissingTable(Value):
     table: str
     migration: MigrationId
     """The migration that makes it."""
+    before: str = "zero"
+    """Name of the one before it in its app."""
+    is_redoable: bool = True
+    """Whether it can be applied again, with what came after it in its app: they made nothing that is there."""
 
 
 class PendingMigration(Value):
@@ -287,6 +295,8 @@ class Database(Value):
     """Tables of models that are not refused here, in the order of INSTALLED_APPS."""
     unsynced: tuple[str, ...] = ()
     """Models (label.model) of apps without migrations that are not refused here and have no table yet."""
+    present: tuple[str, ...] = ()
+    """Models (label.model) that foreign keys point to, that the routers refuse here, and whose table is here."""
 
 
 class Change(Value):

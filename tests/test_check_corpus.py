@@ -1,0 +1,49 @@
+"""`dbmigrate check` over the corpus: every fault is found where it is, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from corpus import CASES
+from support.cli import dbmigrate
+from support.corpus import Batch, make_batches, read_findings
+from support.environments import SUPPORTED, environment
+
+BATCHES = make_batches(CASES)
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: batch.name)
+def test_what_check_finds(batch: Batch, tmp_path: Path) -> None:
+    look(batch, tmp_path, *batch.cases[0].options)
+
+
+@pytest.mark.parametrize("django", [name for name in SUPPORTED if name != "django52"])
+@pytest.mark.parametrize("batch", [batch for batch in BATCHES if len(batch.cases) > 1], ids=lambda batch: batch.name)
+def test_every_django_gives_the_same(django: str, batch: Batch, tmp_path: Path) -> None:
+    look(batch, tmp_path, "--python", environment(django))
+
+
+def look(batch: Batch, folder: Path, *options: str) -> None:
+    """Compare all that `check` finds with what is expected, and see that it wrote nothing."""
+    project, expected = batch.write(folder / "project")
+    before = project.content()
+
+    outcome = dbmigrate("check", *options, "--format", "json", cwd=project.root)
+
+    assert outcome.code in (0, 11, 12, 13), outcome
+    found = read_findings(outcome.json)
+    differing = [
+        *(f"{batch.name_of(one)}: is not expected: {one}" for one in found if found.count(one) > expected.count(one)),
+        *(f"{batch.name_of(one)}: is not found: {one}" for one in expected if expected.count(one) > found.count(one)),
+    ]
+    assert not differing, "\n".join([*differing, repr(outcome)])
+    assert project.content() == before
+
+
+def test_the_corpus_is_as_large_as_it_has_to_be() -> None:
+    names = [case.name for case in CASES]
+
+    assert len({*names}) == len(names)
+    assert sum(case.is_faulty for case in CASES) >= 40
+    assert sum(not case.is_faulty for case in CASES) >= 40

@@ -1,0 +1,216 @@
+"""`dbmigrate check` on databases as they are found: other names, other records, views, thousands of tables."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import clean_environment, dbmigrate, manage
+from support.postgresql import PostgresqlServer
+from support.projects import Project, create, migration, model, simple_app, write_project
+from support.sites import ENGINES, Site
+
+ODD = "Order's of-all"
+"""A name that has to be quoted on every server, and has a quote in it."""
+
+ODD_APP = {
+    "models.py": f"{model()}\n    class Meta:\n        db_table = {ODD!r}\n",
+    "migrations/0001_initial.py": migration(
+        "migrations.CreateModel('Item', [('id', models.BigAutoField(auto_created=True, primary_key=True, "
+        "serialize=False, verbose_name='ID')), ('name', models.CharField(max_length=20))], "
+        f"options={{'db_table': {ODD!r}}})"
+    ),
+}
+
+
+def found(project: Project, *options: str) -> list[tuple[str, str, str]]:
+    """Return (id, level, message) of what `check` finds."""
+    outcome = dbmigrate("check", *options, "--format", "json", cwd=project.root)
+    assert outcome.json["error"] is None, outcome
+    return [(one["id"], one["level"], one["message"]) for one in outcome.json["result"]["findings"]]
+
+
+def ids(project: Project) -> list[tuple[str, str]]:
+    return [(identifier, level) for identifier, level, _ in found(project)]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def test_a_table_whose_name_needs_quoting(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine, ODD_APP)
+    fresh = found(here.project)
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    done = found(here.project)
+    here.project.write(
+        "core/migrations/0002_gone.py", migration('migrations.DeleteModel("Item")', after=(("core", "0001_initial"),))
+    )
+    here.project.write("core/models.py", "")
+    dropping = found(here.project)
+
+    assert (fresh, done) == ([], [])
+    assert [(identifier, level) for identifier, level, _ in dropping] == [("DBM304", "note")]
+    assert ODD in dropping[0][2]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_of_apps_that_are_gone_and_rows_that_are_there_twice(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine)
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    for app, name in (("polls", "0001_initial"), ("polls", "0001_initial"), ("core", "0001_initial")):
+        here.query(
+            f"INSERT INTO django_migrations (app, name, applied) VALUES ('{app}', '{name}', '2026-01-01 00:00:00')"
+        )
+
+    assert found(here.project) == [
+        (
+            "DBM302",
+            "note",
+            "recorded on default: polls.0001_initial is gone from the code: "
+            "squashed away, or of an app that is not installed",
+        )
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_record_that_is_missing_as_a_table(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine)
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    here.query("DROP TABLE django_migrations")
+
+    outcome = dbmigrate("check", "--pending", cwd=here.project.root).expect(10)
+
+    assert "default: 2 migrations pending" in outcome.stdout
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_view_where_a_table_is_expected_and_a_table_that_is_gone(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine)
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    here.query("DROP TABLE core_item")
+    gone = found(here.project)
+    here.query("CREATE VIEW core_item AS SELECT 1 AS id, 'x' AS name")
+
+    assert [(identifier, level) for identifier, level, _ in gone] == [("DBM301", "error")]
+    assert found(here.project) == []
+
+
+def test_the_hint_for_a_missing_table_makes_it(site: Callable[..., Site]) -> None:
+    here = site("sqlite")
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    here.query("DROP TABLE core_item")
+
+    hint = _hint(here.project)
+    for command in re.findall(r"dbmigrate (run [^&;]*)", hint):
+        dbmigrate(*shlex.split(command), cwd=here.project.root).expect(0)
+
+    assert found(here.project) == []
+    assert here.query("SELECT * FROM core_item") == []
+
+
+@pytest.mark.parametrize("way", [0, 1])
+def test_the_hints_for_an_inconsistent_history_mend_it(way: int, tmp_path: Path) -> None:
+    later = {"models.py": model(), "migrations/0001_initial.py": migration(create(), after=(("core", "0001_initial"),))}
+    project = write_project(tmp_path, {"core": simple_app(), "blog": later})
+    dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection, connection:
+        connection.execute("DELETE FROM django_migrations WHERE app = 'core'")
+
+    commands = re.findall(r'manage\.py (shell -c ".*?")', _hint(project))
+    manage(*shlex.split(commands[way]), cwd=project.root)
+
+    assert len(commands) == 2
+    assert "DBM103" not in [identifier for identifier, _ in ids(project)]
+
+
+@pytest.mark.mariadb
+def test_what_mariadb_would_leave_half_done_is_a_note(site: Callable[..., Site]) -> None:
+    two = {
+        "models.py": model() + model("Other").replace("from django.db import models", ""),
+        "migrations/0001_initial.py": migration(create(), create("Other")),
+    }
+    here = site("mariadb", two)
+
+    notes = found(here.project)
+
+    assert [(identifier, level) for identifier, level, _ in notes] == [("DBM303", "note")]
+    assert "core.0001_initial on default would leave it half done: MariaDB" in notes[0][2]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(("kind", "expected"), [("TABLE", []), ("FOREIGN TABLE", ["DBM201"]), ("VIEW", ["DBM201"])])
+def test_a_copy_of_the_other_table_carries_a_constraint_and_a_foreign_table_does_not(
+    postgresql: PostgresqlServer, tmp_path: Path, kind: str, expected: list[str]
+) -> None:
+    entry = postgresql.create_database()
+    author = '("author", models.ForeignKey("core.Item", models.CASCADE))'
+    blog = {
+        "models.py": model("Post", 'author = models.ForeignKey("core.Item", models.CASCADE)'),
+        "migrations/0001_initial.py": migration(create("Post", author), after=(("core", "0001_initial"),)),
+    }
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": blog},
+        aliases={"default": {}, "blog_db": entry},
+        rules={"blog": "blog_db"},
+    )
+    columns = {"TABLE": "(id bigint PRIMARY KEY)", "FOREIGN TABLE": "(id bigint)", "VIEW": "AS SELECT 1 AS id"}[kind]
+    if kind == "FOREIGN TABLE":
+        postgresql.query(entry, "CREATE FOREIGN DATA WRAPPER other")
+        postgresql.query(entry, "CREATE SERVER other FOREIGN DATA WRAPPER other")
+        columns += " SERVER other"
+    postgresql.query(entry, f"CREATE {kind} core_item {columns}")
+
+    assert [identifier for identifier, _ in ids(project)] == expected
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "blog", "--database=blog_db"],
+        cwd=project.root,
+        env=clean_environment(),
+        capture_output=True,
+        timeout=60,
+    )
+    assert (ended.returncode == 0) == (expected == []), ended.stderr
+
+
+MANY = 10_000
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def test_ten_thousand_tables(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine)
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    _make_tables(here, engine)
+
+    assert found(here.project) == []
+    here.query("DROP TABLE core_item")
+    started = time.monotonic()
+    assert ids(here.project) == [("DBM301", "error")]
+    assert time.monotonic() - started < 30
+
+
+def _make_tables(here: Site, engine: str) -> None:
+    if engine == "postgresql":
+        # A thousand in each transaction: every table takes locks until it ends.
+        for first in range(0, MANY, 1000):
+            here.query(
+                f"DO $$ BEGIN FOR i IN {first}..{first + 999} LOOP EXECUTE format('CREATE TABLE many_%s (id int)', i); "
+                "END LOOP; END $$"
+            )
+        return
+    with closing(sqlite3.connect(here.project.database("default"))) as connection:
+        connection.executescript(
+            "".join(["BEGIN;", *(f"CREATE TABLE many_{n} (id int);" for n in range(MANY)), "END;"])
+        )
+
+
+def _hint(project: Project) -> str:
+    document: Any = dbmigrate("check", "--format", "json", cwd=project.root).json
+    (finding,) = document["result"]["findings"]
+    return str(finding["hint"])
