@@ -160,3 +160,27 @@ def test_a_wagtail_site_with_three_databases(tmp_path: Path, age: str) -> None:
     assert read_databases(ours) == expected
     assert len(ours.tables()["default"]) > 40
     assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
+
+
+@pytest.mark.parametrize("age", ["old", "new"])
+@pytest.mark.parametrize("options", [(), ("--offline",)], ids=["online", "offline"])
+def test_check_raises_no_false_alarm(tmp_path: Path, age: str, options: tuple[str, ...]) -> None:
+    python = environment(f"axes-and-silk-{age}")
+    wagtail = environment(f"wagtail-{age}")
+    found = {}
+    for kind in ("rules", "docs"):
+        project = applications_project(tmp_path / kind, kind)
+        found[kind] = _found(project, "--python", python, *options)
+    site = wagtail_project(tmp_path / "wagtail", wagtail)
+    settings = ("--settings", "shop_window.settings.three")
+    found["wagtail"] = _found(site, "--python", wagtail, *settings, *options)
+
+    assert (found["rules"], found["docs"]) == ([], [])
+    # True: it says atomic = False, and has five operations.
+    expected = [] if options else [("DBM303", "note", "wagtailcore.0070_rename_pagerevision_revision")]
+    assert found["wagtail"] == expected
+
+
+def _found(project: Project, *options: str) -> list[tuple[str, str, str]]:
+    findings = dbmigrate("check", *options, "--format", "json", cwd=project.root).expect(0).json["result"]["findings"]
+    return [(one["id"], one["level"], " ".join(one["migrations"])) for one in findings]
