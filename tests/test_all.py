@@ -126,6 +126,27 @@ def test_changed_models_are_written_down_and_migrated(sample: Project) -> None:
     assert applied(sample.database("shop_db"))[-1] == "shop.0004_alter_product_name"
 
 
+def test_a_new_app_whose_migrations_are_still_to_be_written_is_routed_already(tmp_path: Path) -> None:
+    # As `manage.py startapp` leaves it: a migrations package, and nothing in it.
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": {"models.py": model(), "migrations/__init__.py": ""}},
+        aliases=("default", "blog_db"),
+        rules={"blog": "blog_db"},
+    )
+
+    planned = dbmigrate("plan", cwd=project.root).expect(0)
+    named = dbmigrate("run", "--app", "blog", cwd=project.root).expect(0)
+    outcome = dbmigrate("all", cwd=project.root).expect(0)
+
+    assert "  blog: what it writes goes to blog_db" in planned.stdout
+    assert "warning" not in planned.stdout
+    assert "warning: DBM101: the models of blog changed" in named.stderr
+    assert "warning" not in outcome.stderr
+    assert "Migrations written: blog.0001_initial" in outcome.stderr
+    assert "blog_item" in project.tables()["blog"]
+
+
 def test_with_skip_makemigrations_changed_models_are_a_warning(sample: Project) -> None:
     text = (sample.root / "shop/models.py").read_text()
     sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))

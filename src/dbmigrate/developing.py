@@ -56,8 +56,8 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     """
     before = review_patiently(work, LOOK, changes=False, records=True)
     app = _find_app(before.snapshot, label)
-    start = _find_migration(app, first) if first is not None else app.migrations[0]
     end = _find_migration(app, last)
+    start = _find_migration(app, first) if first is not None else app.migrations[0]
     span = app.migrations[app.migrations.index(start) : app.migrations.index(end) + 1]
     if len(span) < 2:
         raise UsageError(f"there is nothing to squash from {start} to {end}", hint="name an earlier FROM or a later TO")
@@ -127,6 +127,8 @@ def _find_migration(app: App, name: str) -> str:
     matching = [name] if name in app.migrations else [known for known in app.migrations if known.startswith(name)]
     if len(matching) > 1:
         raise UsageError(f"several migrations of {app.label} begin with {name}", hint=f"one of: {', '.join(matching)}")
+    if not app.migrations:
+        raise UsageError(f"app {app.label} has no migrations", hint=f"make them with: dbmigrate make {app.label}")
     if not matching:
         raise UsageError(
             f"app {app.label} has no migration {name}",

@@ -34,7 +34,13 @@ PROJECT = Project(
 ROUTER = Router(name="routers.Router", has_allow_migrate=True)
 
 
-def app(label: str, *models: str, migrations: tuple[str, ...] = ("0001_initial",), is_own: bool = True) -> App:
+def app(
+    label: str,
+    *models: str,
+    migrations: tuple[str, ...] = ("0001_initial",),
+    is_own: bool = True,
+    has_migrations: bool = True,
+) -> App:
     """Return an app with these models (one named like it if none are), each with a table of its own."""
     return App(
         label=label,
@@ -42,6 +48,7 @@ def app(label: str, *models: str, migrations: tuple[str, ...] = ("0001_initial",
         is_own=is_own,
         migrations_folder=f"/srv/{label}/migrations",
         migrations_module=f"{label}.migrations",
+        has_migrations=has_migrations,
         migrations=migrations,
         models=tuple(
             AppModel(name=name, table=f"{label}_{name}", auto_created=False) for name in models or (f"{label}item",)

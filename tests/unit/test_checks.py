@@ -84,7 +84,10 @@ def test_an_inconsistent_history() -> None:
 @pytest.mark.parametrize(("unsynced", "level"), [((), "warning"), (("core.coreitem",), "error")])
 def test_an_app_without_migrations(unsynced: tuple[str, ...], level: str) -> None:
     finding = only(
-        snapshot(database("default", routes(core="yes"), unsynced=unsynced), apps=(app("core", migrations=()),))
+        snapshot(
+            database("default", routes(core="yes"), unsynced=unsynced),
+            apps=(app("core", migrations=(), has_migrations=False),),
+        )
     )
 
     assert claim(finding) == ("DBM104", level, False)

@@ -28,6 +28,7 @@ def describe_apps(root, disk):
             "is_own": is_own(migrations_folder(config), root, installed),
             "migrations_folder": migrations_folder(config),
             "migrations_module": MigrationLoader.migrations_module(config.label)[0],
+            "has_migrations": config.label in disk.loader.migrated_apps,
             "migrations": names.get(config.label, []),
             "models": [
                 {

@@ -61,14 +61,11 @@ class App(Value):
     """Absolute path of the folder its migrations are in, or would be made in."""
     migrations_module: str | None
     """Dotted path where its migrations are; None where the project switched them off."""
+    has_migrations: bool
+    """Whether `migrate` knows this app: it has a migrations package, if only an empty one."""
     migrations: tuple[str, ...]
-    """Names in dependency order, squashed ones included; empty if it has no migrations package."""
+    """Names in dependency order, squashed ones included."""
     models: tuple[AppModel, ...]
-
-    @property
-    def has_migrations(self) -> bool:
-        """Whether `migrate` knows this app."""
-        return bool(self.migrations)
 
 
 class Router(Value):

@@ -136,6 +136,8 @@ class Page:
             for change in plan.make.changes:
                 for operation in change.operations:
                     self._line(f"  {change.app}: {operation}")
+                homes = [database.alias for database in plan.databases if change.app in database.apps]
+                self._line(f"  {change.app}: what it writes goes to {', '.join(homes) or 'no database'}")
         elif plan.selection.make_migrations and plan.selection.is_everything:
             self._line("No changes detected")
         if plan.steps:
@@ -151,11 +153,11 @@ class Page:
             self._title("No step for")
         for group in self._alike(skipped, words.planned_skip):
             self._line(f"  {words.names([database.alias for database in group])}: {words.planned_skip(group[0])}")
-        for database in plan.databases:
-            if database.unopposed and database.skip in (None, "nothing-pending"):
-                self._line(
-                    f"  {database.alias}: {words.plural(database.unopposed, 'model')} left out that no router speaks of"
-                )
+        unopposed = [entry for entry in plan.databases if entry.unopposed and entry.skip in (None, "nothing-pending")]
+        if unopposed:
+            self._title("Left out, because no router speaks of them there")
+        for database in unopposed:
+            self._line(f"  {database.alias}: {words.plural(database.unopposed, 'model')}")
         self._show_constance(plan)
         if plan.is_empty:
             self._line()
