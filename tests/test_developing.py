@@ -47,6 +47,12 @@ def test_make_says_where_each_new_migration_goes_and_status_shows_it(project: Pr
     assert re.search(r"^blog\.0004_less +\[ \] *$", rows, re.M), rows
 
 
+def test_status_lists_migrations_only_when_asked(project: Project) -> None:
+    # Before the first run no database is there, so none has records.
+    assert "blog.0001_initial" not in dbmigrate("status", cwd=project.root).expect(0).stdout
+    assert "blog.0001_initial" in dbmigrate("status", "--migrations", cwd=project.root).expect(0).stdout
+
+
 def test_make_without_a_change_says_what_django_says(project: Project) -> None:
     outcome = dbmigrate("make", cwd=project.root).expect(0)
 

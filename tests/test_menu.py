@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from support.cli import dbmigrate
 from support.postgresql import PostgresqlServer
-from support.projects import Project, applied, simple_app, write_project
-from support.terminal import CONTROL_C, DOWN, ENTER, ESCAPE, Terminal
+from support.projects import Project, applied, create, migration, model, simple_app, write_project
+from support.terminal import CONTROL_C, DOWN, ENTER, ESCAPE, UP, Terminal
 
 MENU = [
     "? What would you like to do?",
@@ -150,30 +151,115 @@ def test_a_second_action_boots_again_only_if_a_file_changed(project: Project, tm
     assert terminal.wait_for_end() == 0
 
 
+COLOR = re.compile(r"\x1b\[([0-9]+;)*[349][0-9](;[0-9]+)*m")
+
+
 @pytest.mark.parametrize(
-    "environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"LANG": "C", "PYTHONIOENCODING": "ascii"}]
+    ("arguments", "environment"),
+    [
+        ((), {"NO_COLOR": "1"}),
+        (("--color", "never"), {}),
+        ((), {"TERM": "dumb"}),
+        ((), {"LANG": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}),
+    ],
 )
-def test_a_poor_terminal_is_enough(project: Project, environment: dict[str, str]) -> None:
-    terminal = Terminal(project, environment=environment)
+def test_a_poor_terminal_is_enough(project: Project, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    terminal = Terminal(project, *arguments, environment=environment)
 
-    screen = terminal.wait_for("Exit")
-
-    assert any("Migrate all databases (recommended)" in line for line in screen)
+    terminal.wait_for("Exit")
+    terminal.press(DOWN, ENTER)
+    terminal.wait_for("Which database?")
+    terminal.press(DOWN, ENTER)
+    terminal.wait_for("Run this plan?")
+    terminal.press(ENTER)
+    terminal.wait_for("$ dbmigrate run --database blog_db")
+    terminal.wait_for("  View configuration info")
     terminal.press(CONTROL_C)
+
     assert terminal.wait_for_end() == 0
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+    if "LANG" in environment:
+        assert terminal.sent.isascii()
+    else:
+        assert not COLOR.search(terminal.sent)
 
 
-def test_a_terminal_that_becomes_narrow_shows_the_menu_still(project: Project) -> None:
+def test_a_terminal_that_becomes_narrow_is_enough_for_every_entry(project: Project) -> None:
     terminal = Terminal(project)
     terminal.wait_for("Exit")
 
-    terminal.resize(40, 30)
-    terminal.press(DOWN)
-    screen = terminal.wait_for("❯ Migrate specific database")
+    terminal.resize(40, 60)
+    terminal.press(DOWN, DOWN, ENTER)
+    terminal.wait_for("Which app?")
+    terminal.press("bl", ENTER)
+    terminal.wait_for("Up to which migration?")
+    terminal.press(ENTER)
+    terminal.wait_for("Run this plan?")
+    terminal.press(ENTER)
+    terminal.wait_for("$ dbmigrate run --app blog")
+    terminal.press(DOWN, DOWN, DOWN, ENTER)
+    terminal.wait_for("$ dbmigrate status")
+    terminal.press(DOWN, DOWN, DOWN, DOWN, ENTER)
+    terminal.wait_for("$ dbmigrate info")
+    terminal.press(ESCAPE)
 
-    assert all(len(line) <= 40 for line in screen)
+    assert terminal.wait_for_end() == 0
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+
+
+def test_an_interrupt_while_a_migration_runs_leads_back_to_the_menu(tmp_path: Path) -> None:
+    ready, go = tmp_path / "ready", tmp_path / "go"
+    head = f"""\
+import pathlib, time
+
+def wait(apps, schema_editor):
+    pathlib.Path({str(ready)!r}).touch()
+    deadline = time.monotonic() + 60
+    while not pathlib.Path({str(go)!r}).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+"""
+    slow = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(wait)", head=head),
+    }
+    project = write_project(
+        tmp_path / "site",
+        {"core": slow, "blog": simple_app()},
+        aliases=("default", "blog_db"),
+        rules={"blog": "blog_db"},
+    )
+    terminal = Terminal(project, rows=60)
+    terminal.wait_for("Exit")
+    terminal.press(ENTER)
+    terminal.wait_for("Run this plan?")
+    terminal.press(ENTER)
+    terminal.wait_until(ready.exists)
+
+    terminal.press(CONTROL_C)
+    terminal.wait_for("stopping (SIGINT): nothing new is started, still running: default")
+    go.touch()
+    screen = terminal.wait_for("  View configuration info")
+
+    assert any("not started" in line for line in screen)
+    assert "$ dbmigrate all" in screen
     terminal.press(CONTROL_C)
     assert terminal.wait_for_end() == 0
+    assert "core.0001_initial" in applied(project.database("default"))
+    assert not project.database("blog_db").exists()
+
+
+def test_run_with_nothing_named_is_the_menu(project: Project) -> None:
+    terminal = Terminal(project, "run")
+
+    terminal.wait_for("What would you like to do?")
+    terminal.press(CONTROL_C)
+
+    assert terminal.wait_for_end() == 0
+
+
+@pytest.mark.parametrize("arguments", [("--no-input",), ("menu", "--no-input")])
+def test_who_does_not_want_to_be_asked_gets_no_menu(project: Project, arguments: tuple[str, ...]) -> None:
+    assert Terminal(project, *arguments).wait_for_end() == 2
 
 
 def test_without_a_terminal_the_commands_to_use_are_named(project: Project) -> None:
@@ -183,16 +269,140 @@ def test_without_a_terminal_the_commands_to_use_are_named(project: Project) -> N
     assert "dbmigrate all" in outcome.stderr
 
 
-@pytest.mark.postgresql
-def test_postgresql_behind_the_menu(tmp_path: Path, postgresql: PostgresqlServer) -> None:
-    entry = postgresql.create_database()
-    project = write_project(tmp_path, {"core": simple_app()}, aliases={"default": entry})
-    terminal = Terminal(project)
-    terminal.wait_for("Exit")
+WALK = """\
+🗄 Django Database Migrator
+📋 Current Configuration:
+  Databases:
+    default default, 2 pending
+    blog_db routed, 1 pending
+  Apps: core, blog
+? What would you like to do? Show database status
+site_settings, Django VERSION, Python VERSION
+ database kind server applied pending last applied
+ ─
+ default default SERVER 0 2 (1 only recorded)
+ blog_db routed SERVER 0 1
+$ dbmigrate status
+? What would you like to do? Migrate specific database
+? Which database? blog_db routed, 1 pending
+site_settings, Django VERSION, Python VERSION
+1 step
+  1. blog_db:blog: 1 migration
+     manage.py migrate blog --database=blog_db --no-input
+     blog.0001_initial
+Cost: 1 process, forked from the one that has booted the project (in TIME)
+? Run this plan? No
+nothing was changed; the same from the command line:
+$ dbmigrate run --database blog_db
+? What would you like to do? Migrate all databases (recommended)
+site_settings, Django VERSION, Python VERSION
+No changes detected
+2 steps, up to 2 databases at once
+  1. default: 2 migrations, 1 only recorded
+     manage.py migrate --database=default --no-input
+     blog.0001_initial (only recorded)
+     core.0001_initial
+  2. blog_db:blog: 1 migration (after default)
+     manage.py migrate blog --database=blog_db --no-input
+     blog.0001_initial
+Cost: 2 processes, forked from the one that has booted the project (in TIME); 1 of 3 migrations only recorded
+? Run this plan? Yes
+🚀 Migrating all databases...
+No changes detected
+🔄 Migrating database: default
+  📦 Migrating all apps...
+  Migrations completed for default
+🔄 Migrating database: blog_db
+  📦 Migrating app: blog
+  Migrations completed for blog_db
+ database result what time
+ ─
+ default migrated 2 migrations, 1 only recorded TIME
+ blog_db migrated 1 migration TIME
+All migrations completed successfully
+$ dbmigrate all
+📋 Current Configuration:
+  Databases:
+    default default, nothing pending
+    blog_db routed, nothing pending
+  Apps: core, blog
+? What would you like to do? Migrate specific app
+? Which app? blog on blog_db, nothing pending
+? Up to which migration? zero (undo all of them)
+site_settings, Django VERSION, Python VERSION
+1 step
+  1. blog_db:blog: 1 migration
+     manage.py migrate blog zero --database=blog_db --no-input
+     blog.0001_initial (undone)
+Cost: 1 process, forked from the one that has booted the project (in TIME)
+? Run this plan? Yes
+🚀 Migrating blog...
+🔄 Migrating database: blog_db
+  📦 Migrating app: blog
+  Migrations completed for blog_db
+ database result what time
+ ─
+ blog_db migrated 1 migration undone TIME
+All migrations completed successfully
+$ dbmigrate run --app blog --to zero
+📋 Current Configuration:
+  Databases:
+    default default, nothing pending
+    blog_db routed, 1 pending
+  Apps: core, blog
+? What would you like to do? Exit"""
+"""The whole screen after a walk through every entry that writes or counts; space and what differs are taken out."""
 
-    terminal.press(ENTER)
+
+def settled(screen: list[str]) -> list[str]:
+    """Return the lines that are not empty, without versions, times, and what the width of a column makes of them."""
+    text = "\n".join(line for line in screen if line.strip())
+    text = re.sub(r"\d+\.\d s\b", "TIME", text)
+    text = re.sub(r"(Django|Python) [\d.]+", r"\1 VERSION", text)
+    text = re.sub(r"(SQLite|PostgreSQL) [\d.]+", "SERVER", text)
+    text = re.sub(r"─[─ ]*", "─", text)
+    return [re.sub(r"(?<=\S) +", " ", line).rstrip() for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def test_a_walk_through_every_entry(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    aliases: dict[str, dict[str, str]] = {"default": {}, "blog_db": {}}
+    if engine == "postgresql":
+        server: PostgresqlServer = request.getfixturevalue("postgresql")
+        aliases = {alias: server.create_database() for alias in aliases}
+    project = write_project(
+        tmp_path / "site",
+        {"core": simple_app(), "blog": simple_app()},
+        aliases=aliases,
+        rules={"blog": "blog_db"},
+    )
+    terminal = Terminal(project, rows=140, columns=120)
+    terminal.wait_for("  Exit")
+
+    terminal.press(DOWN, DOWN, DOWN, ENTER)
+    terminal.wait_for("$ dbmigrate status")
+    terminal.press(DOWN, ENTER)
+    terminal.wait_for("Which database?")
+    terminal.press("blog", ENTER)
     terminal.wait_for("Run this plan?")
+    terminal.press("n")
+    terminal.wait_for("$ dbmigrate run --database blog_db")
+    terminal.press(ENTER)
+    terminal.wait_for("2 steps")
+    terminal.wait_for("Run this plan? (Y/n)")
     terminal.press(ENTER)
     terminal.wait_for("$ dbmigrate all")
+    terminal.wait_for("  Exit")
+    terminal.press(DOWN, DOWN, ENTER)
+    terminal.wait_for("Which app?")
+    terminal.press("blog", ENTER)
+    terminal.wait_for("Up to which migration?")
+    terminal.press("zero", ENTER)
+    terminal.wait_for("Run this plan? (Y/n)")
+    terminal.press("y")
+    terminal.wait_for("$ dbmigrate run --app blog --to zero")
+    terminal.wait_for("  Exit")
+    terminal.press(UP, ENTER)
 
-    assert postgresql.tables(entry) == {"django_migrations", "core_item"}
+    assert terminal.wait_for_end() == 0
+    assert settled(terminal.screen()) == WALK.splitlines()

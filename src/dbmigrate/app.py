@@ -215,7 +215,7 @@ def status(work: Work, *, migrations: bool) -> StatusReport:
     """Answer how every database stands; one that does not answer is part of the answer."""
     selection = Selection(make_migrations=False)
     reviewed = review_patiently(work, selection, changes=False, records=migrations, all_of_them=True)
-    return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings)
+    return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, migrations=migrations)
 
 
 def wait(work: Work, selection: Selection) -> WaitReport:

@@ -31,14 +31,17 @@ from dbmigrate.selecting import is_wanted
 
 
 def describe_status(
-    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, findings: Sequence[Finding]
+    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, findings: Sequence[Finding], *, migrations: bool
 ) -> StatusReport:
-    """Return every database as it is; `plan` is what `all` would do, so that both count the same."""
+    """Return every database as it is; `plan` is what `all` would do, so that both count the same.
+
+    `migrations`: whether to list every migration, for which the snapshot must have been taken with its records.
+    """
     return StatusReport(
         project=snapshot.project,
         databases=_databases(snapshot, routing, plan),
         findings=tuple(findings),
-        migrations=_migrations(snapshot, routing),
+        migrations=_migrations(snapshot, routing) if migrations else None,
     )
 
 
@@ -139,9 +142,7 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan) -> Data
     )
 
 
-def _migrations(snapshot: Snapshot, routing: Routing) -> tuple[MigrationStatus, ...] | None:
-    if any(database.records is None and database.state == "ok" for database in snapshot.databases):
-        return None
+def _migrations(snapshot: Snapshot, routing: Routing) -> tuple[MigrationStatus, ...]:
     applied: dict[str, dict[str, str]] = {}
     for database in snapshot.databases:
         for record in database.records or ():

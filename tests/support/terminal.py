@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pexpect
@@ -33,6 +33,8 @@ class Terminal:
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.Stream(self._screen)
         self.frames: list[list[str]] = []
+        self.sent = ""
+        """Everything that came, escape sequences and all."""
         self._child: Any = pexpect.spawn(
             str(EXECUTABLE),
             list(arguments),
@@ -76,6 +78,13 @@ class Terminal:
                 return self.screen()
         raise AssertionError(f"{text!r} did not come; the screen is:\n" + "\n".join(self.screen()))
 
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Read on until a condition outside of the terminal holds."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not holds():
+            assert time.monotonic() < deadline, "\n".join(self.screen())
+            self._read()
+
     def wait_for_end(self) -> int:
         """Return the exit code once the command has ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -89,8 +98,10 @@ class Terminal:
     def _read(self) -> bool:
         """Take what came within a moment; return whether something did."""
         with contextlib.suppress(pexpect.TIMEOUT, pexpect.EOF):
+            text = self._child.read_nonblocking(65536, timeout=0.15)
+            self.sent += text
             # pyte drops what follows a variation selector ("🗄️").
-            self._stream.feed(self._child.read_nonblocking(65536, timeout=0.15).replace("\ufe0f", ""))
+            self._stream.feed(text.replace("\ufe0f", ""))
             self.frames.append(self.screen())
             return True
         return False

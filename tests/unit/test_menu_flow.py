@@ -22,7 +22,7 @@ def report() -> StatusReport:
         ),
         database("blog_db", routes(core="no", blog="yes"), pending("blog.0001_initial"), records=()),
     )
-    return describe_status(taken, route(taken, settings()), plan_of(taken), ())
+    return describe_status(taken, route(taken, settings()), plan_of(taken), (), migrations=True)
 
 
 class Outside:
@@ -88,7 +88,17 @@ def test_one_app_with_all_of_its_migrations_or_up_to_one() -> None:
 
     assert whole.ran[-1] == ["run", "--app", "blog"]
     assert part.ran[-1] == ["run", "--app", "core", "--to", "0001_initial"]
+    assert prompter.offered[1] == ["core  on default, nothing pending", "blog  on blog_db, 1 pending"]
     assert prompter.offered[2] == ["all of them", "0001_initial  applied", "zero  (undo all of them)"]
+
+
+def test_a_plan_that_is_not_run_teaches_its_command_line_all_the_same() -> None:
+    outside, _ = walk("all databases", False, "Exit")
+
+    assert outside.said[-2:] == [
+        "nothing was changed; the same from the command line:",
+        "$ dbmigrate all --settings=site",
+    ]
 
 
 def test_looking_needs_no_confirmation() -> None:

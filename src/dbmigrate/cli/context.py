@@ -77,6 +77,11 @@ class Session:
         """Whether there is a person at a terminal who wants to be asked."""
         return sys.stdin.isatty() and self.err.isatty() and not self.options.get("no_input")
 
+    @property
+    def has_menu(self) -> bool:
+        """Whether the menu can be shown: it draws on stdout."""
+        return sys.stdin.isatty() and self.out.isatty() and not self.options.get("no_input")
+
     def read_settings(self, flags: Mapping[str, Flag]) -> tuple[Settings, Path | None]:
         """Return the merged configuration, and the folder of its file.
 
@@ -190,7 +195,7 @@ class Session:
 
         # Markup, emoji codes and highlighting would change what a child or a migration's name says.
         verbatim: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
-        if not self._has_color():
+        if not self.has_color:
             verbatim |= {"no_color": True, "color_system": None}
         elif self.options.get("color") == "always":
             verbatim |= {"force_terminal": True}
@@ -228,7 +233,9 @@ class Session:
         is_inside = root.resolve().is_relative_to(workspace.resolve())
         return Places(root, workspace if is_inside and not (root / ".git").exists() else root)
 
-    def _has_color(self) -> bool:
+    @property
+    def has_color(self) -> bool:
+        """Whether colour is wanted, where the stream can have it."""
         wanted = self.options.get("color") or "auto"
         return wanted == "always" or (wanted == "auto" and not self.environ.get("NO_COLOR"))
 

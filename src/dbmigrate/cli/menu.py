@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbmigrate.cli.context import current_session
+from dbmigrate.cli.context import current_session, session_of
 from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.keeping import KeptHost
 from dbmigrate.cli.options import global_options
@@ -33,20 +32,27 @@ def show_menu(context: click.Context) -> ExitCode:
     """Run the menu until somebody leaves it.
 
     Raises:
-        UsageError: this is no terminal.
+        UsageError: this is no terminal, or nobody wants to be asked.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not session_of(context).has_menu:
+        is_unwanted = read_global_options(context).get("no_input")
         raise UsageError(
-            "the menu needs a terminal", hint="dbmigrate all, or dbmigrate run --database ALIAS --app LABEL; see --help"
+            "the menu asks, which --no-input forbids" if is_unwanted else "the menu needs a terminal",
+            hint="dbmigrate all, or dbmigrate run --database ALIAS --app LABEL; see --help",
         )
     from dbmigrate.menu.flow import Menu, command_line
     from dbmigrate.menu.inquirer import InquirerPrompter
 
     options = read_global_options(context)
-    outside = _CommandLine(context.find_root(), options)
+    session = session_of(context)
+    outside = _CommandLine(context.find_root(), options, has_color=session.has_color)
     global_words = [f"--{name}={options[name]}" for name in REPEATED if options.get(name)]
     menu = Menu(
-        InquirerPrompter(has_unicode=outside.has_unicode),
+        InquirerPrompter(
+            has_unicode=outside.has_unicode,
+            has_color=session.has_color,
+            is_dumb=session.environ.get("TERM") in ("dumb", "unknown"),
+        ),
         outside,
         lambda words: command_line(global_words, words),
     )
@@ -60,12 +66,12 @@ def show_menu(context: click.Context) -> ExitCode:
 class _CommandLine:
     """Runs commands as if they had been typed, all on one host."""
 
-    def __init__(self, root: click.Context, options: dict[str, Any]) -> None:
+    def __init__(self, root: click.Context, options: dict[str, Any], *, has_color: bool) -> None:
         from rich.console import Console
 
         self._root = root
         self._options = options
-        self._console = Console(markup=False, emoji=False, highlight=False)
+        self._console = Console(markup=False, emoji=False, highlight=False, no_color=not has_color)
         self._keeper = KeptHost(self.say)
         root.obj = self._keeper
         self.has_unicode = self._console.encoding.lower().startswith("utf")

@@ -12,7 +12,7 @@ import click
 
 from dbmigrate import __version__
 from dbmigrate.cli.completion import VARIABLE
-from dbmigrate.cli.context import current_session, format_of_line
+from dbmigrate.cli.context import current_session, format_of_line, session_of
 from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.options import global_options
@@ -140,7 +140,7 @@ def cli(context: click.Context) -> ExitCode | None:
     """Migrate every database of a Django project."""
     if context.invoked_subcommand is not None:
         return None
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if session_of(context).has_menu:
         from dbmigrate.cli.menu import show_menu
 
         return show_menu(context)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dbmigrate.cli.context import session_of
 from dbmigrate.cli.migrating import migrate
 from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options, selection_options
 from dbmigrate.errors import ExitCode, UsageError
@@ -33,7 +34,7 @@ def command(
     """Migrate the databases and apps that are named.
 
     Both together mean that app on that database. An app alone is migrated wherever it is routed to. No migrations are
-    written unless it is --auto.
+    written unless it is --auto. With nothing named it is the menu, on a terminal.
     """
     is_named = options["databases"] or options["apps"]
     if auto and (is_named or options["to"] or options["fake"]):
@@ -42,6 +43,10 @@ def command(
             hint="leave out --auto, or the others",
         )
     if not auto and not is_named:
+        if session_of(context).has_menu and not any(options.values()):
+            from dbmigrate.cli.menu import show_menu
+
+            return show_menu(context)
         raise UsageError(
             "nothing is named", hint="dbmigrate run --database ALIAS, --app LABEL or --auto; all of it: dbmigrate all"
         )

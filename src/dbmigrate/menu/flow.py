@@ -24,9 +24,6 @@ ENTRIES = (
     Choice(EXIT, "Exit"),
 )
 
-MOST_CHOSEN = 8
-"""Lists longer than this are narrowed by typing."""
-
 EVERYTHING = "*"
 """The choice of all of an app's migrations; no migration has this name."""
 
@@ -93,7 +90,8 @@ class Menu:
             self._outside.say(f"$ {self._command_line(words)}")
             return False
         if not self._prompter.confirm("Run this plan?"):
-            self._outside.say("nothing was changed")
+            self._outside.say("nothing was changed; the same from the command line:")
+            self._outside.say(f"$ {self._command_line(words)}")
             return False
         self._act(words)
         return True
@@ -109,7 +107,7 @@ class Menu:
         if report is None:
             return None
         if entry == DATABASE:
-            alias = self._pick(
+            alias = self._prompter.find(
                 "Which database?",
                 [Choice(database.alias, f"{database.alias}  {describe(database)}") for database in report.databases],
             )
@@ -117,20 +115,19 @@ class Menu:
         return self._app_words(report)
 
     def _app_words(self, report: StatusReport) -> list[str] | None:
-        homes = apps_of(report)
-        label = self._pick(
-            "Which app?", [Choice(label, f"{label}  on {', '.join(aliases)}") for label, aliases in homes.items()]
+        label = self._prompter.find(
+            "Which app?",
+            [
+                Choice(label, f"{label}  on {', '.join(aliases)}, {_app_state(report, label)}")
+                for label, aliases in apps_of(report).items()
+            ],
         )
         if label is None:
             return None
-        migration = self._pick("Up to which migration?", list(_migration_choices(report, label)))
+        migration = self._prompter.find("Up to which migration?", _migration_choices(report, label))
         if migration is None:
             return None
         return ["run", "--app", label] if migration == EVERYTHING else ["run", "--app", label, "--to", migration]
-
-    def _pick(self, question: str, choices: Sequence[Choice]) -> str | None:
-        ask = self._prompter.find if len(choices) > MOST_CHOSEN else self._prompter.choose
-        return ask(question, choices)
 
 
 def describe(database: DatabaseStatus) -> str:
@@ -150,6 +147,16 @@ def apps_of(report: StatusReport) -> dict[str, list[str]]:
         for label in database.apps:
             homes.setdefault(label, []).append(database.alias)
     return homes
+
+
+def _app_state(report: StatusReport, label: str) -> str:
+    """Return what is pending of an app; a migration that is pending on two databases counts once."""
+    rows = [row for row in report.migrations or () if row.app == label]
+    aliases = [database.alias for database in report.databases if label in database.apps]
+    if any(database.alias in aliases and database.state == "unreachable" for database in report.databases):
+        return "not all of them answer"
+    pending = sum(any(alias not in row.applied_on for alias in aliases) for row in rows)
+    return f"{pending} pending" if pending else "nothing pending"
 
 
 def _migration_choices(report: StatusReport, label: str) -> list[Choice]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from InquirerPy import inquirer
 from InquirerPy.base.control import Choice as InquirerChoice
+from InquirerPy.utils import get_style
 
 from dbmigrate.menu.prompter import Choice
 
@@ -23,14 +24,24 @@ ESCAPE_SECONDS = 0.05
 class InquirerPrompter:
     """Asks with arrow keys and fuzzy lists."""
 
-    def __init__(self, *, has_unicode: bool) -> None:
-        """Draw a pointer that the terminal can show."""
-        self._marks: dict[str, Any] = {"qmark": "?", "amark": "?", "pointer": "❯" if has_unicode else ">"}
+    def __init__(self, *, has_unicode: bool, has_color: bool, is_dumb: bool) -> None:
+        """Draw a pointer that the terminal can show; `is_dumb`: it says so itself (TERM)."""
+        self._is_dumb = is_dumb
+        self._pointer = "❯" if has_unicode else ">"
+        self._marks: dict[str, Any] = {"qmark": "?", "amark": "?"}
+        if not has_color:
+            self._marks["style"] = get_style({"question": ""}, style_override=True)
 
     def choose(self, question: str, choices: Sequence[Choice]) -> str | None:
         """Show a list."""
         prompt = inquirer.select(  # type: ignore[attr-defined]
-            message=question, choices=_lines(choices), cycle=True, show_cursor=False, **self._marks, **BACK
+            message=question,
+            choices=_lines(choices),
+            cycle=True,
+            show_cursor=False,
+            pointer=self._pointer,
+            **self._marks,
+            **BACK,
         )
         answer: str | None = _ask(prompt, prompt.application)
         return answer
@@ -38,15 +49,25 @@ class InquirerPrompter:
     def find(self, question: str, choices: Sequence[Choice]) -> str | None:
         """Show a list that is narrowed by typing."""
         prompt = inquirer.fuzzy(  # type: ignore[attr-defined]
-            message=question, choices=_lines(choices), max_height="60%", border=False, **self._marks, **BACK
+            message=question,
+            choices=_lines(choices),
+            max_height="60%",
+            border=False,
+            pointer=self._pointer,
+            prompt=self._pointer,
+            **self._marks,
+            **BACK,
         )
         answer: str | None = _ask(prompt, prompt.application)
         return answer
 
     def confirm(self, question: str) -> bool | None:
         """Ask for y or n."""
-        marks = {key: mark for key, mark in self._marks.items() if key != "pointer"}
-        prompt = inquirer.confirm(message=question, default=True, **marks, **BACK)  # type: ignore[attr-defined]
+        if self._is_dumb:
+            # There prompt_toolkit reads a line instead, and neither Enter nor y would be understood.
+            chosen = self.choose(question, [Choice("yes", "Yes"), Choice("no", "No")])
+            return None if chosen is None else chosen == "yes"
+        prompt = inquirer.confirm(message=question, default=True, **self._marks, **BACK)  # type: ignore[attr-defined]
         answer: bool | None = _ask(prompt, prompt._session.app)
         return answer
 

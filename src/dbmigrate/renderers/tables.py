@@ -41,7 +41,7 @@ from dbmigrate.renderers.sheet import Cell, Sheet, Table
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
 
-CELL_STYLES = {"[X]": "green", "[ ]": "yellow", "(x)": "dim", "": ""}
+CELL_STYLES = {"[X]": "green", "[ ]": "yellow", "(x)": "dim", "?": "red", "": ""}
 
 LEVEL_STYLES: dict[Level, str] = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -247,12 +247,14 @@ class Page:
 
     def _show_migrations(self, report: StatusReport, migrations: Sequence[MigrationStatus]) -> None:
         aliases = [database.alias for database in report.databases]
+        silent = [database.alias for database in report.databases if database.state == "unreachable"]
         table = Table("migration", *aliases)
         for row in migrations:
-            cells = [_cell(row, alias) for alias in aliases]
+            cells = [_cell(row, alias, is_silent=alias in silent) for alias in aliases]
             table.add_row(Cell(f"{row.app}.{row.name}"), *[Cell(cell, style=CELL_STYLES[cell]) for cell in cells])
         self._sheet.table(table)
-        self._line("[X] applied   [ ] pending   (x) only recorded, the app does not belong there", "dim")
+        legend = "[X] applied   [ ] pending   (x) only recorded, the app does not belong there"
+        self._line(legend + ("   ? the database does not answer" if silent else ""), "dim")
 
     def _show_check(self, report: CheckReport) -> None:
         if self._verbosity >= 0:
@@ -404,8 +406,10 @@ def _project_line(project: Project) -> str:
     return f"{project.settings_module}, Django {project.django_version}, Python {project.python_version}"
 
 
-def _cell(row: MigrationStatus, alias: str) -> str:
+def _cell(row: MigrationStatus, alias: str, *, is_silent: bool) -> str:
     if alias in row.belongs_on:
+        if is_silent:
+            return "?"
         return "[X]" if alias in row.applied_on else "[ ]"
     return "(x)" if alias in row.applied_on else ""
 
