@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import dbmigrate
-from support.projects import Project, applied, create, migration, model, simple_app, write_project
+from support.projects import Project, applied, create, make_read_only, migration, model, simple_app, write_project
 from support.terminal import Terminal
 
 FIELDS = ("name = models.CharField(max_length=20)", "one = models.IntegerField(default=1)")
@@ -85,10 +85,66 @@ def test_make_without_a_terminal_quotes_the_question(project: Project) -> None:
     assert project.content() == before
 
 
+@pytest.mark.parametrize("words", [(), ("--empty",)])
+def test_make_in_a_read_only_tree(project: Project, words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    project.write("blog/models.py", model("Item", *FIELDS))
+    make_read_only(project.root / "blog/migrations", request)
+    before = project.content()
+
+    outcome = dbmigrate("make", "blog", *words, cwd=project.root).expect(11)
+
+    assert f"app blog cannot be written: {project.root}/blog/migrations (nothing was changed)" in outcome.stderr
+    assert "hint: make the folder writable" in outcome.stderr
+    assert project.content() == before
+    assert "Remove field two" in dbmigrate("make", "blog", "--dry-run", cwd=project.root).expect(0).stderr
+
+
+@pytest.fixture
+def installed(project: Project) -> Project:
+    """Return the project with an app that lies where packages are installed, and whose models changed."""
+    project.write("site-packages/vendor/__init__.py", "")
+    project.write("site-packages/vendor/migrations/__init__.py", "")
+    project.write("site-packages/vendor/migrations/0001_initial.py", migration(create()))
+    project.write("site-packages/vendor/migrations/0002_more.py", migration(after=(("vendor", "0001_initial"),)))
+    project.write("site-packages/vendor/models.py", model("Item", *FIELDS))
+    project.append("site_settings.py", "import sys\nsys.path.append(str(BASE / 'site-packages'))")
+    project.append("site_settings.py", "INSTALLED_APPS = [*INSTALLED_APPS, 'vendor']")
+    return project
+
+
+@pytest.mark.parametrize(
+    "arguments", [("make", "vendor"), ("make", "vendor", "--empty"), ("squash", "vendor", "0002", "--no-input")]
+)
+def test_an_installed_app_is_not_written(installed: Project, arguments: tuple[str, ...]) -> None:
+    before = installed.content()
+
+    outcome = dbmigrate(*arguments, cwd=installed.root).expect(2)
+
+    assert "app vendor is installed and not the project's to write" in outcome.stderr
+    assert "hint: look for a release of vendor" in outcome.stderr
+    assert installed.content() == before
+
+
+def test_make_without_names_writes_the_projects_own_apps_alone(installed: Project) -> None:
+    before = installed.content()
+
+    nothing = dbmigrate("make", cwd=installed.root).expect(0)
+    unchanged = installed.content()
+    installed.write("blog/models.py", model("Item", *FIELDS))
+    outcome = dbmigrate("make", cwd=installed.root).expect(0)
+
+    assert "No changes detected in the project's own apps" in nothing.stdout
+    assert unchanged == before
+    assert "left alone, installed and not the project's to write: vendor" in outcome.stdout
+    assert "blog.0004_remove_item_two goes to blog_db" in outcome.stdout
+    assert not list((installed.root / "site-packages/vendor/migrations").glob("0003*"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("make", "blgo"), ("no app blgo", "did you mean blog?")),
+        (("make", "--empty"), ("--empty needs to know for which app", "dbmigrate make APP --empty")),
         (("squash", "blgo", "0002"), ("no app blgo", "did you mean blog?")),
         (("squash", "blog", "0009"), ("app blog has no migration 0009", "0003_two")),
         (("squash", "blog", "0003", "0001"), ("nothing to squash from 0003_two to 0001_initial",)),

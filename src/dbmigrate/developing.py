@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from dbmigrate.app import Review, Work, review, review_patiently
 from dbmigrate.errors import FindingsError, ModelChangesError, StepError, UnreachableError, UsageError
@@ -20,28 +22,44 @@ LOOK = Selection(make_migrations=False)
 def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool) -> MakeReport:
     """Run makemigrations with our own terminal, and answer where each new migration will go.
 
-    `words` are passed on. `can_ask` is False without a terminal: then what Django would ask is an error.
+    `words` are passed on. `can_ask` is False without a terminal: then what Django would ask is an error. Without
+    names only the project's own apps are written: Django would write into site-packages what a package forgot.
 
     Raises:
-        UsageError: an app that is not there.
+        UsageError: an app that is not there, or is not the project's.
         ModelChangesError: a question without a terminal, or a folder that cannot be written.
         StepError: makemigrations failed.
     """
     before = review_patiently(work, LOOK, changes=True)
-    chosen = [_find_app(before.snapshot, label).label for label in apps]
-    for change in before.snapshot.changes or ():
-        if not chosen or change.app in chosen:
-            _check_change(change, can_ask=can_ask)
-    _run(work, "makemigrations", *chosen, *words, *(() if can_ask else ("--no-input",)))
+    snapshot = before.snapshot
+    named = [_find_app(snapshot, label) for label in apps]
+    for app in named:
+        _check_own(app)
+    # With --merge Django joins leaf migrations and looks at no model.
+    is_merge = "--merge" in words
+    changes = [change for change in snapshot.changes or () if not is_merge and (not apps or change.app in apps)]
+    own = [change for change in changes if _is_own(snapshot, change.app)]
+    foreign = tuple(change.app for change in changes if change not in own)
+    for change in own:
+        _check_change(snapshot, change, can_ask=can_ask)
+    if "--dry-run" not in words:
+        for app in _written(snapshot, named, own, words):
+            _check_writable(app)
+    labels = [*apps] if apps or not foreign else [change.app for change in own]
+    if labels or not foreign:
+        _run(work, "makemigrations", *labels, *words, *(() if can_ask else ("--no-input",)))
     after = review(work, LOOK, changes=False)
-    written = new_migrations(before.snapshot, after.snapshot)
-    labels = {identifier.split(".", 1)[0] for identifier in written}
+    written = new_migrations(snapshot, after.snapshot)
+    written_apps = {identifier.split(".", 1)[0] for identifier in written}
     return MakeReport(
         migrations=tuple(
             WrittenMigration(id=identifier, aliases=after.routing.aliases_of(identifier.split(".", 1)[0]))
             for identifier in written
         ),
-        findings=tuple(finding for finding in after.findings if finding.id == "DBM201" and {*finding.apps} & labels),
+        findings=tuple(
+            finding for finding in after.findings if finding.id == "DBM201" and {*finding.apps} & written_apps
+        ),
+        foreign=foreign,
     )
 
 
@@ -49,19 +67,22 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     """Squash the migrations of one app from `first` (None is the very first) to `last`.
 
     Raises:
-        UsageError: a name that is not there.
+        UsageError: a name that is not there, or an app that is not the project's.
+        ModelChangesError: a folder that cannot be written.
         UnreachableError: a database cannot be asked how far it is.
         FindingsError: a database stands between the two: some of them are applied there, and some not.
         StepError: squashmigrations failed.
     """
     before = review_patiently(work, LOOK, changes=False, records=True)
     app = _find_app(before.snapshot, label)
+    _check_own(app)
     end = _find_migration(app, last)
     start = _find_migration(app, first) if first is not None else app.migrations[0]
     span = app.migrations[app.migrations.index(start) : app.migrations.index(end) + 1]
     if len(span) < 2:
         raise UsageError(f"there is nothing to squash from {start} to {end}", hint="name an earlier FROM or a later TO")
     _check_no_database_between(before, app, span)
+    _check_writable(app)
     names = (label, start, end) if first is not None else (label, end)
     _run(work, "squashmigrations", *names, *words)
     after = review(work, LOOK, changes=False)
@@ -99,16 +120,61 @@ def _concerns(routing: Routing, alias: str, app: App) -> bool:
     return app.label in routing.places[alias] and routing.kinds[alias].kind != "excluded"
 
 
-def _check_change(change: Change, *, can_ask: bool) -> None:
+def _written(
+    snapshot: Snapshot, named: Sequence[App], changes: Sequence[Change], words: Sequence[str]
+) -> Iterator[App]:
+    """Yield the apps whose migrations folder will be written.
+
+    Raises:
+        UsageError: a merge would be written into an app that is not the project's.
+    """
+    changed = {change.app for change in changes}
+    merged = {*snapshot.conflicts} if "--merge" in words and not named else set()
+    for app in snapshot.apps:
+        if app.label in merged:
+            _check_own(app)
+        is_named_to_be_written = app in named and ("--empty" in words or "--merge" in words or not app.has_migrations)
+        if app.label in changed | merged or is_named_to_be_written:
+            yield app
+
+
+def _is_own(snapshot: Snapshot, label: str) -> bool:
+    app = snapshot.app(label)
+    return app is not None and app.is_own
+
+
+def _check_own(app: App) -> None:
+    if not app.is_own:
+        raise UsageError(
+            f"app {app.label} is installed and not the project's to write: its migrations are in "
+            f"{app.migrations_folder} (nothing was changed)",
+            hint=f"look for a release of {app.label} that has the migration, or set MIGRATION_MODULES in the settings "
+            "to a package of the project",
+        )
+
+
+def _check_change(snapshot: Snapshot, change: Change, *, can_ask: bool) -> None:
     if change.question is not None and not can_ask:
         raise ModelChangesError(
             f"makemigrations has to ask about app {change.app}, and this is no terminal: {change.question} "
             "(nothing was changed)",
             hint=f"at a terminal: dbmigrate make {change.app}",
         )
-    if not change.is_writable:
+    foreign = [label for label in change.carries if not _is_own(snapshot, label)]
+    if foreign:
         raise ModelChangesError(
-            f"the migrations folder of app {change.app} cannot be written (nothing was changed)",
+            f"a migration for app {change.app} would bring one for {', '.join(foreign)}, "
+            "which is installed and not the project's to write (nothing was changed)",
+            hint=f"look for a release of {foreign[0]} that has the migration",
+        )
+
+
+def _check_writable(app: App) -> None:
+    folder = Path(app.migrations_folder)
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(there, os.W_OK):
+        raise ModelChangesError(
+            f"the migrations folder of app {app.label} cannot be written: {folder} (nothing was changed)",
             hint="make the folder writable, or write the migration where the source is",
         )
 

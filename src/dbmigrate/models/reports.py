@@ -196,6 +196,8 @@ class MakeReport(Value):
     migrations: tuple[WrittenMigration, ...]
     findings: tuple[Finding, ...] = ()
     """What is wrong with the apps that were written for: foreign keys that cross databases."""
+    foreign: tuple[str, ...] = ()
+    """Installed apps whose models changed: theirs are not the project's to write."""
 
 
 class SquashReport(Value):

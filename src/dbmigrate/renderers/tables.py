@@ -165,6 +165,10 @@ class Page:
 
     def _show_made(self, report: MakeReport) -> None:
         self._findings(report.findings)
+        if report.foreign:
+            self._line(f"left alone, installed and not the project's to write: {', '.join(report.foreign)}", "yellow")
+            if not report.migrations:
+                self._line("No changes detected in the project's own apps")
         for written in report.migrations:
             self._line(f"{written.id} goes to {', '.join(written.aliases) or 'no database'}")
         apps = dict.fromkeys(written.id.split(".", 1)[0] for written in report.migrations)
