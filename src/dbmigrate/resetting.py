@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -122,11 +123,26 @@ def _check_committed(root: Path, files: Sequence[Path]) -> None:
     """Refuse files that Git knows and that are not committed as they are; without Git there is nothing to compare."""
     if not files or not (root / ".git").exists():
         return
-    command = ["git", "-C", str(root), "status", "--porcelain", "--", *map(str, files)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    changed = [line[3:] for line in ended.stdout.splitlines()]
+    # Whatever the user configured, untracked files count: they are the ones that are nowhere else.
+    words = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    command = ["git", "-C", str(root), *words, "--", *map(str, files)]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise _unknown_state(root, error.strerror or str(error)) from error
+    if ended.returncode != 0:
+        raise _unknown_state(root, ended.stderr.strip().splitlines()[0] if ended.stderr.strip() else "it did not say")
+    changed = [line[3:] for line in ended.stdout.split("\0") if line]
     if changed:
         raise DeclinedError(
-            f"{len(changed)} migration files are not committed, for example {changed[0]} (nothing was changed)",
-            hint=f"commit or remove them first: git add {changed[0]}",
+            f"{len(changed)} of the migration files are not committed, for example {changed[0]} (nothing was changed)",
+            hint=f"commit or remove them first: git add {shlex.join(changed)} && git commit",
         )
+
+
+def _unknown_state(root: Path, because: str) -> DeclinedError:
+    return DeclinedError(
+        f"{root} is a Git repository, and git does not tell whether the migration files are committed: {because} "
+        "(nothing was changed)",
+        hint=f"see what it says by itself: git -C {shlex.quote(str(root))} status",
+    )
