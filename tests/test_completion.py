@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,26 @@ def test_names_complete_after_a_command_has_seen_them(
     sample.append("myproj/settings.py", "raise RuntimeError")
 
     assert complete(sample, words, tmp_path) == offered
+
+
+@pytest.mark.parametrize("has_cache", [True, False])
+def test_an_offer_is_there_within_a_tenth_of_a_second(sample: Project, tmp_path: Path, has_cache: bool) -> None:
+    if has_cache:
+        dbmigrate("status", cwd=sample.root, environment={"HOME": str(tmp_path)}).expect(0)
+
+    def fastest(*argv: str, **more: str) -> float:
+        times = []
+        for _ in range(7):
+            began = time.perf_counter()
+            subprocess.run(argv, cwd=sample.root, env=clean_environment(HOME=str(tmp_path), **more), check=True)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    asked = {"_DBMIGRATE_COMPLETE": "bash_complete", "COMP_WORDS": "dbmigrate run --database ", "COMP_CWORD": "3"}
+    offer, nothing = fastest(str(EXECUTABLE), **asked), fastest(sys.executable, "-c", "pass")
+
+    # The second bound is for machines on which an interpreter alone takes long to start.
+    assert offer <= max(0.1, 7 * nothing), (offer, nothing)
 
 
 def test_without_a_cache_there_is_silence(sample: Project, tmp_path: Path) -> None:

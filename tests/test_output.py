@@ -17,6 +17,7 @@ import pytest
 from support.cli import EXECUTABLE, clean_environment, dbmigrate
 from support.projects import Project, applied, create, failing, migration, model, simple_app, write_project
 from support.runner import read_log
+from support.terminal import Terminal
 
 from dbmigrate.models.reports import Envelope
 from dbmigrate.schema import envelope_schema
@@ -109,13 +110,51 @@ def test_the_terminal_shows_the_words_of_the_reference_and_a_summary(sample: Pro
         assert words in text
 
 
-@pytest.mark.parametrize("columns", [40, 60, 100])
-def test_no_line_of_the_live_view_is_wider_than_the_terminal(sample: Project, columns: int) -> None:
-    _, lines = on_a_terminal(sample, "all", columns=columns)
+SAID = [
+    "🚀 Migrating all databases...",
+    "No changes detected",
+    "🔄 Migrating database: default",
+    "  📦 Migrating all apps...",
+    "  Migrations completed for default",
+    "🔄 Migrating database: blog_db",
+    "  📦 Migrating app: blog",
+    "  Migrations completed for blog_db",
+    "🔄 Migrating database: shop_db",
+    "  📦 Migrating app: shop",
+    "  Migrations completed for shop_db",
+]
 
-    frames = [line for line in without_control(lines) if "/33" in line or "/6" in line]
-    assert frames
-    assert all(len(part) <= columns for line in frames for part in line.split("\r"))
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_the_live_view_fits_frame_by_frame_and_leaves_a_whole_scrollback(sample: Project, columns: int) -> None:
+    terminal = Terminal(sample, "all", "--jobs", "1", columns=columns, rows=30)
+
+    assert terminal.wait_for_end() == 0
+
+    live = [line for frame in terminal.frames for line in frame if re.match("[·▶✔✘-] ", line)]
+    assert {line.split()[1] for line in live} == {"default", "blog_db", "shop_db"}
+    # A line that is too wide would go on in the next one, which begins with none of the symbols.
+    known = ("🚀", "No ", "🔄", "  ", "·", "▶", "✔", " ", "default", "blog_db", "shop_db", "Constance", "All ")
+    assert [line for frame in terminal.frames for line in frame if line and not line.startswith(known)] == []
+    assert any(re.match(r"▶ default .*\d+/33 +\d\.\d s [a-z]", line) for line in live)
+    left = [line for line in terminal.scrollback() if line]
+    assert left[: len(SAID)] == SAID
+    assert left[-2:] == ["Constance migrated successfully", "All migrations completed successfully"]
+    assert not any(line.startswith(("▶", "✔")) for line in left)
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+@pytest.mark.parametrize("command", ["plan", "status", "info", "status --migrations"])
+def test_no_word_is_broken_on_a_narrow_terminal(sample: Project, command: str, columns: int) -> None:
+    wide = Terminal(sample, *command.split(), columns=200, rows=400)
+    narrow = Terminal(sample, *command.split(), columns=columns, rows=400)
+    assert (wide.wait_for_end(), narrow.wait_for_end()) == (0, 0)
+
+    # Not counted: what is there to be copied, times, and the headings that a list of rows does not need.
+    other = re.compile(r"─+|\d+\.\d|--.*|database|migration|app|last|applied")
+    words = {word for line in wide.screen() for word in line.split() if len(word) < columns // 2}
+    found = {word for line in narrow.screen() for word in line.split()}
+    assert {word for word in words - found if not other.fullmatch(word)} == set()
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "true"}])
@@ -143,6 +182,32 @@ def test_verbose_lines_have_a_time_and_what_children_print(sample: Project) -> N
     outcome = dbmigrate("all", "-v", cwd=sample.root).expect(0)
 
     assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[default\]   Running migrations:$", outcome.stderr, re.M)
+
+
+def test_verbose_on_a_terminal_has_commands_and_how_long_they_took(sample: Project) -> None:
+    text = (sample.root / "shop/models.py").read_text()
+    sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))
+
+    _, lines = on_a_terminal(sample, "all", "-v", columns=200)
+
+    said = "\n".join(without_control(lines))
+    for words in ("makemigrations shop --no-input", "migrate --database=default --no-input"):
+        assert re.search(rf"  \$ \S+python\S* \S+manage.py {words}", said), said
+    for step in ("makemigrations", "default", "blog_db:blog", "shop_db:shop"):
+        assert re.search(rf"  {step} ended after \d+\.\d s", said), said
+
+
+def test_quiet_still_says_what_is_wrong(tmp_path: Path) -> None:
+    app = {"models.py": model(), "migrations/0001_initial.py": migration("migrations.RunPython(fail)", head=failing())}
+    project = write_project(tmp_path, {"core": app}, aliases=("default", "other"))
+
+    outcome = dbmigrate("all", "-q", "--skip-makemigrations", cwd=project.root).expect(30)
+
+    said = [line.split(":")[0] for line in outcome.stderr.splitlines()]
+    assert outcome.stdout == ""
+    assert said[:4] == ["warning", "   hint", "warning", "   hint"]
+    assert {"error", "hint"} <= set(said)
+    assert outcome.stderr.endswith("[default]   RuntimeError: boom\n")
 
 
 def test_what_a_migration_prints_survives_every_format(tmp_path: Path) -> None:

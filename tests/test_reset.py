@@ -259,4 +259,4 @@ def test_a_database_on_another_host(tmp_path: Path, postgresql: PostgresqlServer
     [("Localhost via UNIX socket", ""), ("db.example.com via TCP/IP", "db.example.com"), ("socket ::1:3306", "::1")],
 )
 def test_the_host_in_what_the_drivers_of_mysql_say(said: str, host: str) -> None:
-    assert mysql_host(said) == host
+    assert mysql_host(said) == host  # type: ignore[no-untyped-call]

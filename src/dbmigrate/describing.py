@@ -66,7 +66,7 @@ def describe_info(
         root=str(target.root),
         working_directory=str(target.cwd),
         choices=tuple(
-            SettingOrigin(key=key, value=choice.value, origin=choice.reason)
+            SettingOrigin(key=key, value=choice.value or _found(key, snapshot), origin=choice.reason)
             for key, choice in {**target.choices, "launcher": launcher}.items()
         ),
         configuration=_configuration(settings),
@@ -115,6 +115,11 @@ def _explain(asked: ModelAnswers, database: Database, routing: Routing) -> Expla
             is_there = f"{label}.{name}" in database.existing
             because = "default" if database.alias == DEFAULT_ALIAS else "existing" if is_there else "open"
     return ExplainedDatabase(alias=database.alias, answers=answers, answer=answer, belongs=belongs, because=because)
+
+
+def _found(key: str, snapshot: Snapshot) -> str:
+    """Return what the project itself says where nothing was chosen: manage.py may name the settings."""
+    return snapshot.project.settings_module if key == "settings" else ""
 
 
 def _databases(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> tuple[DatabaseStatus, ...]:

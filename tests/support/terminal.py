@@ -30,7 +30,7 @@ class Terminal:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start the command."""
-        self._screen = pyte.Screen(columns, rows)
+        self._screen = pyte.HistoryScreen(columns, rows, history=1000)
         self._stream = pyte.Stream(self._screen)
         self.frames: list[list[str]] = []
         self.sent = ""
@@ -50,6 +50,14 @@ class Terminal:
         while lines and not lines[-1]:
             lines.pop()
         return lines
+
+    def scrollback(self) -> list[str]:
+        """Return the lines that have left the screen at its top, and those on it."""
+        above = [
+            "".join(line[column].data for column in range(self._screen.columns)).rstrip()
+            for line in self._screen.history.top
+        ]
+        return above + self.screen()
 
     def press(self, *keys: str) -> None:
         """Send keys."""

@@ -103,7 +103,11 @@ class _CommandLine:
 
     def say(self, text: str, *, is_heading: bool = False) -> None:
         """Print a line."""
-        self._console.print(text, style="bold" if is_heading else None, soft_wrap=True)
+        from dbmigrate.renderers.fitting import hang
+
+        is_copied = text.startswith("$ ")
+        for line in [text] if is_copied else hang(text, self._console.width):
+            self._console.print(line, style="bold" if is_heading else None, soft_wrap=True)
 
     def symbol(self, name: str) -> str:
         """Return an emoji where the terminal has it."""

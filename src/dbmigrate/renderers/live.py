@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -19,6 +20,7 @@ from dbmigrate.models.events import (
     LockAwaited,
     LockMissing,
     LocksTaken,
+    MakeFinished,
     MakeStarted,
     MigrationsWritten,
     PlanReady,
@@ -34,6 +36,7 @@ from dbmigrate.models.reports import Answer
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.board import Board, Row, State
+from dbmigrate.renderers.fitting import hang
 from dbmigrate.renderers.tables import Page
 
 FRAMES_PER_SECOND = 8
@@ -42,6 +45,9 @@ FEWEST_ROWS, ROWS_LEFT = 6, 4
 """Databases that have a line of their own: at least, and how many lines of the terminal stay free of them."""
 NARROW = 60
 """Below this many columns the bar is left out."""
+
+ALIAS_WIDTHS = {False: 24, True: 14}
+"""The most of an alias that is shown, by whether the terminal is narrow."""
 
 EMOJI = {"start": "🚀 ", "make": "📝 ", "database": "🔄 ", "app": "📦 "}
 SYMBOLS = {
@@ -97,14 +103,20 @@ class RichRenderer:
                 self._begin(event.plan)
             case MakeStarted():
                 self._say(self._symbol("make") + words.making(event.make))
+                self._say_command(event.command)
+            case MakeFinished() if self._verbosity > 0:
+                self._say(f"  makemigrations ended after {words.duration(event.result.seconds)}", "dim")
             case MigrationsWritten():
                 self._say(f"  Migrations written: {', '.join(event.migrations) or 'none'}")
             case StepStarted():
                 self._announce(event)
             case StepOutput() if self._verbosity > 0:
                 self._say(f"  {event.alias or 'makemigrations'}  {event.text}", "dim")
-            case StepFinished() if event.result.status == "ok" and not self._has_many and self._is_last(event):
-                self._say(f"  Migrations completed for {event.result.alias}", "green")
+            case StepFinished() if event.result.status == "ok":
+                if self._verbosity > 0:
+                    self._say(f"  {event.result.id} ended after {words.duration(event.result.seconds)}", "dim")
+                if not self._has_many and self._is_last(event):
+                    self._say(f"  Migrations completed for {event.result.alias}", "green")
             case Stopping():
                 self._print(words.stopping(event), "yellow")
             case RunFinished():
@@ -134,17 +146,21 @@ class RichRenderer:
         """Draw the rows as they are now; called by the live view for every frame."""
         now = self._clock()
         is_narrow = options.max_width < NARROW
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-        if not is_narrow:
-            grid.add_column(no_wrap=True)
-        grid.add_column(no_wrap=True, justify="right")
-        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        grid.add_column(no_wrap=True, justify="right")
         shown, others = self._board.pick(max(FEWEST_ROWS, console.size.height - ROWS_LEFT))
-        for row in shown:
-            grid.add_row(*self._cells(row, now, is_narrow=is_narrow))
+        rows = [[*self._cells(row, now, is_narrow=is_narrow)] for row in shown]
+        grid = Table.grid(padding=(0, 1))
+        # The migration in flight comes last, so that nothing moves when its length changes, and it alone gives way.
+        most = ALIAS_WIDTHS[is_narrow]
+        for index, column in enumerate(zip(*rows, strict=True)):
+            widest = max(BAR_WIDTH if isinstance(cell, ProgressBar) else cell.cell_len for cell in column)
+            if index == 1:
+                grid.add_column(no_wrap=True, overflow="ellipsis", min_width=min(widest, most), max_width=most)
+            elif index < len(rows[0]) - 1:
+                grid.add_column(no_wrap=True, min_width=widest, justify="right" if index > 1 else "left")
+            else:
+                grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for cells in rows:
+            grid.add_row(*cells)
         yield grid
         if others:
             yield self._summary(others)
@@ -164,8 +180,8 @@ class RichRenderer:
         if not is_narrow:
             yield ProgressBar(total=max(row.total, 1), completed=row.done if row.total else 0, width=BAR_WIDTH)
         yield Text(f"{row.done}/{row.total}" if row.total else "")
-        yield Text(row.current, style="dim")
         yield Text(words.duration(elapsed) if elapsed is not None else "", style="dim")
+        yield Text(row.current, style="dim")
 
     def _begin(self, plan: MigrationPlan) -> None:
         is_second = self._plan is not None
@@ -199,8 +215,7 @@ class RichRenderer:
         because = words.reason(step)
         if because is not None:
             self._say(f"  {because}", "dim")
-        if self._verbosity > 0:
-            self._say(f"  $ {' '.join(event.command)}", "dim")
+        self._say_command(event.command)
 
     @property
     def _has_many(self) -> bool:
@@ -237,12 +252,24 @@ class RichRenderer:
         if self._verbosity >= 0:
             self._print(text, style)
 
+    def _say_command(self, command: Sequence[str]) -> None:
+        if self._verbosity > 0:
+            self._say(f"  $ {shlex.join(command)}", "dim")
+
     def _print(self, text: str, style: str = "") -> None:
         for line in text.splitlines() or [""]:
             self._console.print(Text(words.printable(line), style=style), soft_wrap=True)
 
     def _labelled(self, label: str, text: str, style: str) -> None:
+        """Write a sentence that begins with what it is; a hint is left to the terminal to break, as it is copied."""
+        is_hint = label.strip() == "hint"
+        head = f"{label}: "
         first, *more = text.splitlines() or [""]
-        self._console.print(Text.assemble((f"{label}: ", style), words.printable(first)), soft_wrap=True)
+        sentence = head + words.printable(first)
+        for number, line in enumerate([sentence] if is_hint else hang(sentence, self._console.width)):
+            shown = Text(line)
+            if number == 0:
+                shown.stylize(style, 0, len(head))
+            self._console.print(shown, soft_wrap=True)
         for line in more:
-            self._console.print(Text(" " * (len(label) + 2) + words.printable(line)), soft_wrap=True)
+            self._console.print(Text(" " * len(head) + words.printable(line)), soft_wrap=True)

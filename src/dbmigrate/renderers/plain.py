@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TextIO
@@ -70,6 +71,7 @@ class PlainRenderer:
                 self._show_plan(event.plan)
             case MakeStarted():
                 self._say(None, words.making(event.make))
+                self._say_verbose(None, "$ " + shlex.join(event.command))
             case MigrationsWritten():
                 self._say(None, f"Migrations written: {', '.join(event.migrations) or 'none'}")
             case StepStarted():
@@ -80,7 +82,7 @@ class PlainRenderer:
                 because = words.reason(event.step)
                 if because is not None:
                     self._say(event.step.alias, because)
-                self._say_verbose(event.step.alias, "$ " + " ".join(event.command))
+                self._say_verbose(event.step.alias, "$ " + shlex.join(event.command))
             case StepProgress():
                 act = "Undoing" if event.backwards else "Applying"
                 self._say(event.alias, f"{act} {event.migration} ({event.position} of {event.total})")

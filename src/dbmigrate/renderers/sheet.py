@@ -33,8 +33,8 @@ class Sheet(Protocol):
     has_width: bool
     """Whether it is only so wide that a long line is broken."""
 
-    def line(self, text: str, style: str = "") -> None:
-        """Write a line, or several, as they are."""
+    def line(self, text: str, style: str = "", *, is_copied: bool = False) -> None:
+        """Write a line, or several; one that is copied and pasted (`is_copied`) is not broken into lines."""
 
     def table(self, table: Table) -> None:
         """Write a table."""
@@ -52,7 +52,7 @@ class PlainSheet:
         """Write to a stream."""
         self._file = file
 
-    def line(self, text: str, style: str = "") -> None:
+    def line(self, text: str, style: str = "", *, is_copied: bool = False) -> None:
         """Write a line, or several, as they are."""
         self._file.write(f"{text}\n")
         self._file.flush()
@@ -67,7 +67,7 @@ class PlainSheet:
             for number in range(max(len(cell) for cell in row)):
                 parts = [cell[number] if number < len(cell) else "" for cell in row]
                 padded = (part + " " * (width - _width(part)) for part, width in zip(parts, widths, strict=True))
-                lines.append("  ".join(padded))
+                lines.append("  ".join(padded).rstrip())
         self.line("\n".join(lines))
 
     def statement(self, sql: str) -> None:

@@ -71,7 +71,7 @@ class Page:
         match report:
             case PlanReport():
                 if report.graph is not None:
-                    self._line(GRAPHS[report.graph](report.plan))
+                    self._line(GRAPHS[report.graph](report.plan), is_copied=True)
                 elif report.sql is not None:
                     self._show_sql(report.sql)
                 else:
@@ -120,8 +120,8 @@ class Page:
         is_grouped = len(databases) > words.MANY and self._verbosity < 1
         return [list(group) for _, group in groupby(databases, lambda row: sentence(row) if is_grouped else row.alias)]
 
-    def _line(self, text: str = "", style: str = "") -> None:
-        self._sheet.line(text, style)
+    def _line(self, text: str = "", style: str = "", *, is_copied: bool = False) -> None:
+        self._sheet.line(text, style, is_copied=is_copied)
 
     def _title(self, text: str) -> None:
         self._line()
@@ -173,7 +173,7 @@ class Page:
             self._line(f"{written.id} goes to {', '.join(written.aliases) or 'no database'}")
         apps = dict.fromkeys(written.id.split(".", 1)[0] for written in report.migrations)
         if apps:
-            self._line(f"next: dbmigrate run {' '.join(f'--app {label}' for label in apps)}")
+            self._line(f"next: dbmigrate run {' '.join(f'--app {label}' for label in apps)}", is_copied=True)
 
     def _show_squashed(self, report: SquashReport) -> None:
         self._line(f"{', '.join(report.written)} stands for {', '.join(report.replaces)}")
@@ -186,7 +186,7 @@ class Page:
         what = words.reason(step) or words.counts(len(step.migrations), only_recorded)
         after = f" (after {', '.join(step.after)})" if step.after else ""
         self._line(f"  {number}. {step.id}: {what}{after}", "bold")
-        self._line(f"     manage.py {' '.join(step.arguments)}", "dim")
+        self._line(f"     manage.py {' '.join(step.arguments)}", "dim", is_copied=True)
         if step.scope is not None:
             self._line("     with one more router, which keeps out what does not belong there", "dim")
         is_short = len(step.migrations) > MOST_LISTED and self._verbosity < 1
@@ -211,10 +211,11 @@ class Page:
     def _show_sql(self, sql: Sequence[StepSql]) -> None:
         for step in sql:
             for migration in step.migrations:
-                self._line(f"-- database {step.alias}, migration {migration.id}", "bold")
+                self._line(f"-- database {step.alias}, migration {migration.id}", "bold", is_copied=True)
                 if migration.problem is not None:
                     self._line(
-                        f"-- cannot be written down before the migrations above it are applied: {migration.problem}"
+                        f"-- cannot be written down before the migrations above it are applied: {migration.problem}",
+                        is_copied=True,
                     )
                 for statement in migration.statements:
                     self._sheet.statement(statement)
@@ -325,11 +326,11 @@ class Page:
         for repair in repairs:
             self._title(f"{repair.alias}, {repair.about}: {repair.why}")
             if repair.statements:
-                self._line(f"-- in: manage.py dbshell --database {repair.alias}", "dim")
+                self._line(f"-- in: manage.py dbshell --database {repair.alias}", "dim", is_copied=True)
             for statement in repair.statements:
                 self._sheet.statement(statement)
             for command in repair.commands:
-                self._line(f"$ {command}")
+                self._line(f"$ {command}", is_copied=True)
         if repairs:
             self._line()
 
@@ -383,9 +384,9 @@ class Page:
 
     def _origins(self, rows: Sequence[SettingOrigin]) -> None:
         for row in rows:
-            value = ", ".join(row.value) if isinstance(row.value, tuple) else row.value
-            shown = "" if value is None or value == "" else f" = {value}"
-            self._line(f"  {row.key}{shown}  ({row.origin})")
+            value = _value(row)
+            is_told = value is not None or row.origin != "default"
+            self._line(f"  {row.key}{': not set' if value is None else f' = {value}'}" + f"  ({row.origin})" * is_told)
 
     def _routes(self, routes: Sequence[RoutedApp]) -> None:
         aliases = list(routes[0].answers) if routes else []
@@ -403,11 +404,25 @@ class Page:
     def _findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             self._line(f"{finding.level}: {finding.sentence}", LEVEL_STYLES[finding.level])
-            self._line(f"   hint: {finding.hint}")
+            self._line(f"   hint: {finding.hint}", is_copied=True)
 
 
 def _project_line(project: Project) -> str:
     return f"{project.settings_module}, Django {project.django_version}, Python {project.python_version}"
+
+
+def _value(row: SettingOrigin) -> str | None:
+    match row.value:
+        case None | "" | ():
+            return None
+        case tuple() as names:
+            return ", ".join(names)
+        case bool() as truth:
+            return str(truth).lower()
+        case float() as number:
+            return f"{number:g}"
+        case other:
+            return str(other)
 
 
 def _cell(row: MigrationStatus, alias: str, *, is_silent: bool) -> str:

@@ -1,16 +1,21 @@
-"""The sheet of a terminal: boxes, colour, lines folded to its width."""
+"""The sheet of a terminal: boxes, colour, everything fitted to its width."""
 
 from __future__ import annotations
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from dbmigrate.renderers.fitting import HANG, hang
 from dbmigrate.renderers.sheet import Table
 
 ROOM_FOR_NAMES = 76
 """Columns of a terminal from which on the table of `status` has room for the names of migrations."""
+
+UNLIMITED = 10_000
 
 
 class TerminalSheet:
@@ -22,12 +27,21 @@ class TerminalSheet:
         """Draw on a console, which must not interpret markup."""
         self._console = console
 
-    def line(self, text: str, style: str = "") -> None:
-        """Write a line, or several; the terminal breaks it where it is too long."""
-        self._console.print(Text(text, style=style), soft_wrap=True)
+    def line(self, text: str, style: str = "", *, is_copied: bool = False) -> None:
+        """Write a line, or several, broken between words; the terminal itself breaks what is copied."""
+        for line in [text] if is_copied else hang(text, self._console.width):
+            self._console.print(Text(line, style=style), soft_wrap=True)
 
     def table(self, table: Table) -> None:
-        """Draw a table with a line below its headings."""
+        """Draw a table with a line below its headings; or, where words of it would be broken, its rows as lists."""
+        drawn = self._draw(table)
+        unlimited = self._console.options.update(max_width=UNLIMITED)
+        if Measurement.get(self._console, unlimited, drawn).minimum <= self._console.width:
+            self._console.print(drawn)
+        else:
+            self._list(table)
+
+    def _draw(self, table: Table) -> RichTable:
         drawn = RichTable(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
         for heading in table.headings:
             drawn.add_column(Text(heading, style="bold"), overflow="fold")
@@ -35,7 +49,18 @@ class TerminalSheet:
         drawn.columns[-1].no_wrap = table.is_last_whole and self._console.width >= ROOM_FOR_NAMES
         for row in table.rows:
             drawn.add_row(*(Text(cell.text, style=cell.style, overflow="fold") for cell in row))
-        self._console.print(drawn)
+        return drawn
+
+    def _list(self, table: Table) -> None:
+        for first, *rest in table.rows:
+            self.line(first.text, first.style or "bold")
+            record = RichTable.grid(padding=(0, 1))
+            record.add_column(no_wrap=True)
+            record.add_column(overflow="fold")
+            for heading, cell in zip(table.headings[1:], rest, strict=True):
+                if cell.text:
+                    record.add_row(Text(heading, style="dim"), Text(cell.text, style=cell.style))
+            self._console.print(Padding(record, (0, 0, 0, HANG), expand=False))
 
     def statement(self, sql: str) -> None:
         """Write an SQL statement in colours."""

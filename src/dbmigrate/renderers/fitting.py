@@ -1,0 +1,16 @@
+"""Make text fit a terminal: lines break between words, and what is copied does not break. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+
+HANG = 2
+"""Columns that the second line of a sentence is further in than its first."""
+
+
+def hang(text: str, width: int) -> list[str]:
+    """Return the lines of one line of text; a word that is wider than the terminal stays whole, so it can be copied."""
+    if len(text) <= width or "\n" in text:
+        return [text]
+    indent = " " * (len(text) - len(text.lstrip()) + HANG)
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
