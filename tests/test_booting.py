@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import dbmigrate
+from support.environments import environment
 from support.projects import Project, applied, create, migration, simple_app, write_project
 
 
@@ -16,9 +17,9 @@ def project(tmp_path: Path) -> Project:
     return write_project(tmp_path / "site", {"core": simple_app()})
 
 
-def assert_migrated(project: Project, *arguments: str, cwd: Path | None = None, **environment: str) -> None:
+def assert_migrated(project: Project, *arguments: str, cwd: Path | None = None, **variables: str) -> None:
     """Run `all` and expect the app's table."""
-    outcome = dbmigrate("all", "--format", "json", *arguments, cwd=cwd or project.root, environment=environment)
+    outcome = dbmigrate("all", "--format", "json", *arguments, cwd=cwd or project.root, environment=variables)
 
     assert outcome.expect(0).json["exit"]["name"] == "ok"
     assert applied(project.database("default")) == ["core.0001_initial"], outcome
@@ -157,10 +158,10 @@ def test_settings_from_the_environment(project: Project) -> None:
 
 def test_settings_from_the_configuration_and_who_wins(project: Project) -> None:
     project.write("pyproject.toml", '[tool.dbmigrate]\nsettings = "a"\njobs = 3\n')
-    environment = {"DBMIGRATE_SETTINGS": "b", "DBMIGRATE_JOBS": "2"}
+    variables = {"DBMIGRATE_SETTINGS": "b", "DBMIGRATE_JOBS": "2"}
 
     outcome = dbmigrate(
-        "info", "--settings", "site_settings", "--format", "json", cwd=project.root, environment=environment
+        "info", "--settings", "site_settings", "--format", "json", cwd=project.root, environment=variables
     ).expect(0)
 
     rows = {row["key"]: (row["value"], row["origin"]) for row in outcome.json["result"]["configuration"]}
@@ -180,6 +181,88 @@ def test_an_environment_beside_manage_py_is_preferred_to_our_own(project: Projec
         "value": str(project.root / ".venv/bin/python"),
         "origin": ".venv beside manage.py",
     }
+
+
+MANAGE_OF = """\
+import os, sys
+{head}
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "{settings}")
+if __name__ == "__main__":
+    from {module} import execute_from_command_line
+    execute_from_command_line(sys.argv)
+"""
+
+
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+def test_settings_made_by_a_class_in_a_package_named_config(project: Project, launcher: str) -> None:
+    project.write("config/__init__.py", "")
+    project.write(
+        "config/settings.py",
+        """\
+        from pathlib import Path
+        from configurations import Configuration, values
+
+        class Dev(Configuration):
+            SECRET_KEY = "x"
+            INSTALLED_APPS = ["core"]
+            DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+            DATABASES = values.DatabaseURLValue(f"sqlite:///{Path(__file__).parents[1]}/default.sqlite3")
+        """,
+    )
+    head = 'os.environ.setdefault("DJANGO_CONFIGURATION", "Dev")'
+    project.write(
+        "manage.py", MANAGE_OF.format(head=head, settings="config.settings", module="configurations.management")
+    )
+
+    assert_migrated(project, "--python", environment("settings-tools"), "--launcher", launcher)
+
+
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+def test_settings_made_by_dynaconf(project: Project, launcher: str) -> None:
+    project.write("site_settings.py", "import dynaconf\nsettings = dynaconf.DjangoDynaconf(__name__)")
+    project.write(
+        "settings.toml",
+        f"""\
+        [default]
+        SECRET_KEY = "x"
+        INSTALLED_APPS = ["core"]
+        DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+        [default.DATABASES.default]
+        ENGINE = "django.db.backends.sqlite3"
+        NAME = "{project.database("default")}"
+        """,
+    )
+
+    assert_migrated(project, "--python", environment("settings-tools"), "--launcher", launcher)
+
+
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+def test_databases_given_by_urls_in_a_dotenv_file_that_manage_py_loads(project: Project, launcher: str) -> None:
+    project.write(".env", f"DATABASE_URL=sqlite:///{project.database('default')}")
+    project.append(
+        "site_settings.py",
+        """\
+        import dj_database_url, os
+        DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
+        """,
+    )
+    head = (
+        'from dotenv import load_dotenv\nload_dotenv(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".env"))'
+    )
+    manage = MANAGE_OF.format(head=head, settings="site_settings", module="django.core.management")
+    project.write("manage.py", manage)
+
+    assert_migrated(project, "--python", environment("settings-tools"), "--launcher", launcher)
+
+
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+def test_a_django_that_can_be_imported_only_after_the_projects_own_package(project: Project, launcher: str) -> None:
+    packages = next(Path(environment("django32")).parents[1].glob("lib/python3*/site-packages"))
+    project.write("shopkit/__init__.py", f"import sys\nsys.path.append({str(packages)!r})")
+    text = (project.root / "manage.py").read_text()
+    project.write("manage.py", f"import shopkit\n{text}")
+
+    assert_migrated(project, "--python", environment("no-django"), "--launcher", launcher)
 
 
 def test_routers_that_answer_only_when_the_apps_are_there_and_call_their_parameter_otherwise(project: Project) -> None:

@@ -35,6 +35,10 @@ RECIPES = {
     "wagtail-old": Recipe(("3.8", "3.9", "3.10", "3.11"), ("Django==4.2.*", "wagtail==5.2.*", "django-axes")),
     "wagtail-new": Recipe(("3.13", "3.12", "3.11", "3.10"), ("wagtail>=7", "django-axes")),
     "psycopg2": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12"), ("Django==4.2.*", "psycopg2-binary")),
+    "settings-tools": Recipe(
+        ("3.13", "3.12", "3.11", "3.10"),
+        ("Django==5.2.*", "django-configurations", "dynaconf", "python-dotenv", "dj-database-url"),
+    ),
     "no-django": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12", "3.13"), ()),
 }
 
