@@ -77,6 +77,22 @@ def test_settings_that_do_not_parse(sample: Project) -> None:
     has(refused(sample, "all", code=3), "SyntaxError", "myproj/settings.py")
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH came with Python 3.11")
+def test_a_safe_path_that_hides_the_project_from_its_own_manage_py(sample: Project) -> None:
+    outcome = refused(sample, "all", code=3, environment={"PYTHONSAFEPATH": "1"})
+
+    has(outcome, "No module named 'myproj'", "hint: PYTHONSAFEPATH keeps the folder of manage.py off sys.path")
+
+
+def test_an_engine_that_does_not_exist(sample: Project) -> None:
+    sample.append("myproj/settings.py", 'DATABASES["blog_db"] = {"ENGINE": "nope.backend", "NAME": "x"}')
+
+    outcome = refused(sample, "all", code=3)
+
+    # Django's own message, whose last line is the list of its backends.
+    has(outcome, "ImproperlyConfigured: 'nope.backend' isn't an available database backend", "'postgresql'")
+
+
 def test_settings_that_exit(sample: Project) -> None:
     sample.append("myproj/settings.py", "import sys; sys.exit('no licence')")
 
@@ -144,6 +160,8 @@ def test_a_database_that_is_down(tmp_path: Path, postgresql: PostgresqlServer) -
         (("al",), ("no command al", "did you mean all?")),
         (("all", "--jobs", "0"), ("--jobs",)),
         (("all", "--nonsense"), ("--nonsense", "dbmigrate all --help")),
+        (("run", "--app"), ("'--app' requires an argument", "dbmigrate run --help")),
+        (("all", "extra"), ("unexpected extra argument (extra)", "dbmigrate all --help")),
     ],
 )
 def test_a_name_that_does_not_fit(sample: Project, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:

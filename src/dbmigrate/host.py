@@ -47,6 +47,9 @@ SLICE_SECONDS = 0.2
 STDERR_LINES = 60
 """Lines the project printed that are kept for the case that it dies without an answer."""
 
+MOST_OF_A_SENTENCE = 400
+"""Characters of an exception that are shown without `-v`."""
+
 BOOT_WORDS = ("migrate",)
 """What the project sees as its command: some settings look at sys.argv."""
 
@@ -416,8 +419,8 @@ def _explain(error: Mapping[str, Any], target: Target, redactor: Redactor, print
             "pass --python with the interpreter it changes to, and --manage with the script that it runs",
         ),
         "project": (
-            f"the project could not be loaded: {_last_line(said)}{place}",
-            _project_hint(said, target),
+            f"the project could not be loaded: {_sentence(said)}{place}",
+            _project_hint(said, target, is_path_safe=bool(error.get("safe_path"))),
         ),
     }[kind]
     return ProjectError(message, hint=hint, detail=detail or None)
@@ -429,11 +432,21 @@ def _explain_migration(kind: str, app: str, name: str, names: list[str]) -> Usag
     return UsageError(f"app {app} has no migration {name}", hint=nearest(name, names, what=f"migrations of {app}"))
 
 
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1].strip() if text.strip() else "it did not say why"
+def _sentence(said: str) -> str:
+    """Return an exception in one line: of a SyntaxError the last, of a message with several lines all of them."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if not lines:
+        return "it did not say why"
+    whole = lines[-1] if said.startswith("  File") or lines[0].startswith("File ") else " ".join(lines)
+    return whole if len(whole) <= MOST_OF_A_SENTENCE else whole[:MOST_OF_A_SENTENCE] + "…"
 
 
-def _project_hint(said: str, target: Target) -> str:
+def _project_hint(said: str, target: Target, *, is_path_safe: bool) -> str:
+    if is_path_safe:
+        return (
+            "PYTHONSAFEPATH keeps the folder of manage.py off sys.path, for manage.py itself as well: "
+            "unset it, or let manage.py put its folder there"
+        )
     chosen = target.choices["settings"]
     if "DJANGO_SETTINGS_MODULE" in said or "settings are not configured" in said:
         return "pass --settings, set DJANGO_SETTINGS_MODULE, or set settings under [tool.dbmigrate]"

@@ -78,7 +78,7 @@ class Root(click.Group):
         except click.exceptions.Exit as error:
             code = error.exit_code
         except (DbmigrateError, click.ClickException) as error:
-            code = _refuse(_as_own(error), arguments, options)
+            code = _refuse(_as_own(error, arguments), arguments, options)
         except (KeyboardInterrupt, click.Abort):
             code = _refuse(Interrupted("interrupted; nothing was migrated"), arguments, options)
         except Terminated as error:
@@ -89,12 +89,17 @@ class Root(click.Group):
         _leave(code)
 
 
-def _as_own(error: DbmigrateError | click.ClickException) -> DbmigrateError:
+def _command_in(arguments: Sequence[str]) -> str | None:
+    return next((word for word in arguments if word in COMMANDS), None)
+
+
+def _as_own(error: DbmigrateError | click.ClickException, arguments: Sequence[str]) -> DbmigrateError:
     if isinstance(error, DbmigrateError):
         return error
     message = error.format_message()
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "dbmigrate"
+    # Click gives no context with an option that lacks its value.
+    path = context.command_path if context is not None else f"dbmigrate {_command_in(arguments) or ''}".rstrip()
     return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"{path} --help")
 
 
@@ -113,8 +118,7 @@ def _as_bug(error: Exception) -> DbmigrateError:
 
 
 def _refuse(error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any]) -> ExitCode:
-    command = next((word for word in arguments if word in COMMANDS), None)
-    session = current_session(dict(options), command)
+    session = current_session(dict(options), _command_in(arguments))
     wanted = options.get("format") or format_of_line(arguments, session.environ)
     renderer = session.renderer(wanted)
     renderer.refuse(error)

@@ -184,7 +184,8 @@ def describe(error):
         return BootError("exit", "SystemExit: {}".format(error.code), **_place(error))
     missing_django = isinstance(error, ImportError) and not _can_import_django()
     kind = "no-django" if missing_django else "project"
-    return BootError(kind, _sentence(error), **_place(error))
+    is_hidden = isinstance(error, ImportError) and getattr(sys.flags, "safe_path", False)
+    return BootError(kind, _sentence(error), safe_path=bool(is_hidden), **_place(error))
 
 
 def _can_import_django():
