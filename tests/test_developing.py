@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.cli import dbmigrate
 from support.projects import Project, applied, create, make_read_only, migration, model, simple_app, write_project
-from support.terminal import Terminal
+from support.terminal import CONTROL_C, Terminal
 
 FIELDS = ("name = models.CharField(max_length=20)", "one = models.IntegerField(default=1)")
 
@@ -71,6 +71,29 @@ def test_make_lets_django_ask_at_a_terminal(project: Project) -> None:
 
     assert "core.0002_item_rank goes to default" in terminal.wait_for("goes to")
     assert terminal.wait_for_end() == 0
+
+
+@pytest.mark.parametrize(("key", "code"), [(CONTROL_C, 130), ("2\r", 30)])
+def test_leaving_at_djangos_question_writes_nothing(project: Project, key: str, code: int) -> None:
+    text = (project.root / "core/models.py").read_text()
+    project.write("core/models.py", text + "    rank = models.IntegerField()\n")
+    terminal = Terminal(project, "make", "core")
+
+    terminal.wait_for("2) Quit and manually define a default value in models.py.")
+    terminal.wait_for("Select an option:")
+    terminal.press(key)
+
+    assert terminal.wait_for_end() == code
+    assert any(line.startswith("error: ") for line in terminal.screen())
+    assert [file.name for file in (project.root / "core/migrations").glob("0*")] == ["0001_initial.py"]
+
+
+def test_make_that_is_quiet_says_where_the_migration_goes(project: Project) -> None:
+    project.write("blog/models.py", model("Item", *FIELDS))
+
+    outcome = dbmigrate("make", "blog", "-q", cwd=project.root).expect(0)
+
+    assert (outcome.stdout.splitlines()[0], outcome.stderr) == ("blog.0004_remove_item_two goes to blog_db", "")
 
 
 def test_make_without_a_terminal_quotes_the_question(project: Project) -> None:
@@ -172,6 +195,20 @@ def test_squash_joins_migrations_and_says_what_to_do_then(project: Project) -> N
     assert "it runs to record what was squashed: blog.0001_squashed_0003_two" in recorded.stderr
     assert "blog.0001_squashed_0003_two" in applied(project.database("blog_db"))
     assert "Migrating database" not in dbmigrate("all", cwd=project.root).expect(0).stderr
+
+
+@pytest.mark.parametrize(("key", "code"), [("n\r", 4), (CONTROL_C, 130)])
+def test_a_no_to_the_question_of_squashmigrations_changes_nothing(project: Project, key: str, code: int) -> None:
+    dbmigrate("all", cwd=project.root).expect(0)
+    before = project.content()
+    terminal = Terminal(project, "squash", "blog", "0003")
+
+    terminal.wait_for("Do you wish to proceed?")
+    terminal.press(key)
+
+    assert terminal.wait_for_end() == code
+    assert not any("stands for" in line for line in terminal.screen())
+    assert project.content() == before
 
 
 def test_squash_is_refused_while_a_database_stands_between(project: Project) -> None:

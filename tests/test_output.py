@@ -164,6 +164,13 @@ def test_no_colour_where_it_is_not_wanted(sample: Project, environment: dict[str
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", "\n".join(lines))
 
 
+@pytest.mark.parametrize(("value", "is_plain"), [("true", True), ("1", True), ("false", False), ("", False)])
+def test_a_terminal_in_ci_gets_lines_for_a_log(sample: Project, value: str, is_plain: bool) -> None:
+    _, lines = on_a_terminal(sample, "all", environment={"CI": value})
+
+    assert ("[default] Migrating all apps..." in lines) is is_plain
+
+
 def test_no_emoji_where_the_terminal_cannot_show_them(sample: Project) -> None:
     environment = {"PYTHONIOENCODING": "ascii", "LANG": "C", "PYTHONUTF8": "0"}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dbmigrate.app import Review, Work, review, review_patiently
-from dbmigrate.errors import FindingsError, ModelChangesError, StepError, UnreachableError, UsageError
+from dbmigrate.errors import DeclinedError, FindingsError, ModelChangesError, StepError, UnreachableError, UsageError
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import App, Change, Snapshot
@@ -71,6 +71,7 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
         ModelChangesError: a folder that cannot be written.
         UnreachableError: a database cannot be asked how far it is.
         FindingsError: a database stands between the two: some of them are applied there, and some not.
+        DeclinedError: the person whom squashmigrations asked said no.
         StepError: squashmigrations failed.
     """
     before = review_patiently(work, LOOK, changes=False, records=True)
@@ -86,9 +87,15 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     names = (label, start, end) if first is not None else (label, end)
     _run(work, "squashmigrations", *names, *words)
     after = review(work, LOOK, changes=False)
+    written = new_migrations(before.snapshot, after.snapshot)
+    if not written:
+        raise DeclinedError(
+            f"squashmigrations wrote no migration of app {label} (nothing was changed)",
+            hint="answer its question with y, or pass --no-input",
+        )
     return SquashReport(
         app=label,
-        written=new_migrations(before.snapshot, after.snapshot),
+        written=written,
         replaces=tuple(f"{label}.{name}" for name in span),
     )
 

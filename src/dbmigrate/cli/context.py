@@ -167,7 +167,7 @@ class Session:
 
     def _format(self) -> str:
         is_terminal = self.out.isatty() and self.err.isatty()
-        is_plain = self.environ.get("TERM") == "dumb" or self.environ.get("CI")
+        is_plain = self.environ.get("TERM") == "dumb" or self.environ.get("CI", "") not in ("", "0", "false")
         if is_terminal and not is_plain:
             return "rich"
         is_github = self.environ.get("GITHUB_ACTIONS") == "true" and not is_terminal and not _is_file(self.out)

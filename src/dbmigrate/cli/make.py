@@ -41,6 +41,8 @@ def command(
     words = [switch for switch, is_given in switches.items() if is_given]
     if name is not None:
         words.append(f"--name={name}")
+    if session.verbosity < 0:
+        words.append("--verbosity=0")
     with session.open({}) as (work, renderer):
         from dbmigrate import developing
 

@@ -32,6 +32,8 @@ def command(
     session = session_of(context)
     if not session.can_ask:
         words.append("--no-input")
+    if session.verbosity < 0:
+        words.append("--verbosity=0")
     first, last = (names[0], names[1]) if len(names) == 2 else (None, names[0])
     with session.open({}) as (work, renderer):
         from dbmigrate import developing

@@ -14,3 +14,8 @@ def hang(text: str, width: int) -> list[str]:
         return [text]
     indent = " " * (len(text) - len(text.lstrip()) + HANG)
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def has_command(text: str) -> bool:
+    """Return whether a hint holds something of several words that is copied: a command, or lines of code."""
+    return any(part in text for part in ("dbmigrate ", "manage.py", "git ", "\n"))

@@ -36,7 +36,7 @@ from dbmigrate.models.reports import Answer
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.board import Board, Row, State
-from dbmigrate.renderers.fitting import hang
+from dbmigrate.renderers.fitting import hang, has_command
 from dbmigrate.renderers.tables import Page
 
 FRAMES_PER_SECOND = 8
@@ -261,12 +261,12 @@ class RichRenderer:
             self._console.print(Text(words.printable(line), style=style), soft_wrap=True)
 
     def _labelled(self, label: str, text: str, style: str) -> None:
-        """Write a sentence that begins with what it is; a hint is left to the terminal to break, as it is copied."""
-        is_hint = label.strip() == "hint"
+        """Write a sentence that begins with what it is; a hint to be typed is left to the terminal to break."""
+        is_copied = label.strip() == "hint" and has_command(text)
         head = f"{label}: "
         first, *more = text.splitlines() or [""]
         sentence = head + words.printable(first)
-        for number, line in enumerate([sentence] if is_hint else hang(sentence, self._console.width)):
+        for number, line in enumerate([sentence] if is_copied else hang(sentence, self._console.width)):
             shown = Text(line)
             if number == 0:
                 shown.stylize(style, 0, len(head))

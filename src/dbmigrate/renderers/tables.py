@@ -35,6 +35,7 @@ from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.snapshot import Project, Recorded
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
+from dbmigrate.renderers.fitting import has_command
 from dbmigrate.renderers.graphs import GRAPHS
 from dbmigrate.renderers.sheet import Cell, Sheet, Table
 
@@ -404,7 +405,7 @@ class Page:
     def _findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             self._line(f"{finding.level}: {finding.sentence}", LEVEL_STYLES[finding.level])
-            self._line(f"   hint: {finding.hint}", is_copied=True)
+            self._line(f"   hint: {finding.hint}", is_copied=has_command(finding.hint))
 
 
 def _project_line(project: Project) -> str:
