@@ -78,6 +78,23 @@ def test_a_database_is_chosen_planned_confirmed_and_migrated(project: Project) -
     assert terminal.wait_for_end() == 0
 
 
+def test_what_is_typed_counts_also_when_enter_comes_with_it(project: Project) -> None:
+    terminal = Terminal(project)
+    terminal.wait_for("Exit")
+    terminal.press(DOWN, DOWN, ENTER)
+    terminal.wait_for("Which app?")
+
+    terminal.press("blog" + ENTER)
+
+    assert "? Which app? blog  on blog_db, 1 pending" in terminal.wait_for("Up to which migration?")
+    terminal.press("0001" + ENTER)
+    terminal.wait_for("Run this plan?")
+    terminal.press("n")
+    assert "$ dbmigrate run --app blog --to 0001_initial" in terminal.wait_for("$ dbmigrate run")
+    terminal.press(CONTROL_C)
+    assert terminal.wait_for_end() == 0
+
+
 def test_an_app_is_taken_back_to_nothing(project: Project) -> None:
     dbmigrate("all", cwd=project.root).expect(0)
     terminal = Terminal(project)

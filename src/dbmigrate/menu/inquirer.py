@@ -7,6 +7,7 @@ from typing import Any
 
 from InquirerPy import inquirer
 from InquirerPy.base.control import Choice as InquirerChoice
+from InquirerPy.prompts.fuzzy import FuzzyPrompt
 from InquirerPy.utils import get_style
 
 from dbmigrate.menu.prompter import Choice
@@ -48,7 +49,7 @@ class InquirerPrompter:
 
     def find(self, question: str, choices: Sequence[Choice]) -> str | None:
         """Show a list that is narrowed by typing."""
-        prompt = inquirer.fuzzy(  # type: ignore[attr-defined]
+        prompt = _Fuzzy(
             message=question,
             choices=_lines(choices),
             max_height="60%",
@@ -70,6 +71,21 @@ class InquirerPrompter:
         prompt = inquirer.confirm(message=question, default=True, **self._marks, **BACK)  # type: ignore[attr-defined]
         answer: bool | None = _ask(prompt, prompt._session.app)
         return answer
+
+
+class _Fuzzy(FuzzyPrompt):
+    """Lets Enter wait until the list is narrowed by what was typed before it.
+
+    InquirerPy narrows in a task. Where both come at once (a paste, a slow line), it answers from the list as it was.
+    """
+
+    def _handle_enter(self, event: Any) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.add_done_callback(lambda _: self._handle_enter(event))
+            return
+        control = self.content_control
+        control.selected_choice_index = max(0, min(control.selected_choice_index, control.choice_count - 1))
+        super()._handle_enter(event)
 
 
 def _ask(prompt: Any, application: Any) -> Any:
