@@ -14,6 +14,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
@@ -26,6 +27,18 @@ DOCS = ROOT / "docs"
 CAPTURES = DOCS / "captures"
 SAMPLE = ROOT / "fixtures" / "sample_django_project"
 COLUMNS, ROWS = 90, 30
+TERMINAL = {"TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
+ESCAPES = r"\x1b\[[0-9;?]*[A-Za-z]"
+PAUSE_SECONDS = 1.0
+DOWN, ENTER, CONTROL_C = "\x1b[B", "\r", "\x03"
+KEYS_IN_THE_MENU = (
+    ("Exit", DOWN + DOWN + ENTER),
+    ("Which app?", "blog" + ENTER),
+    ("Up to which migration?", "0002" + ENTER),
+    ("Run this plan?", "y"),
+    ("Exit", DOWN + DOWN + DOWN + ENTER),
+    ("$ dbmigrate status", CONTROL_C),
+)
 BEGIN, END = "<!-- configuration -->", "<!-- end of configuration -->"
 
 
@@ -50,34 +63,48 @@ def write_tables() -> None:
     (DOCS / "schema" / "envelope.json").write_text(envelope_schema())
 
 
-def record(folder: Path, name: str, *arguments: str) -> list[tuple[float, str]]:
-    """Run a command on a terminal and write what it left on the screen as an SVG; return what came when."""
+def record(folder: Path, *arguments: str, keys: Sequence[tuple[str, str]] = ()) -> list[tuple[float, str]]:
+    """Run a command on a terminal and return what came when; `keys`: what is pressed once a text is there."""
+    import re
+
     import pexpect
-    from rich.console import Console
-    from rich.text import Text
 
     child = pexpect.spawn(
         str(Path(sys.executable).parent / "dbmigrate"),
         list(arguments),
         cwd=str(folder),
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "TERM": "xterm-256color"},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **TERMINAL},
         dimensions=(ROWS, COLUMNS),
         encoding="utf-8",
         timeout=120,
     )
     began = time.monotonic()
     events: list[tuple[float, str]] = []
+    waiting, since = [*keys], ""
     while True:
         try:
-            events.append((time.monotonic() - began, child.read_nonblocking(65536, timeout=120)))
+            text = child.read_nonblocking(65536, timeout=30)
         except pexpect.EOF:
             break
+        events.append((time.monotonic() - began, text))
+        since = re.sub(ESCAPES, "", since + text)
+        if waiting and waiting[0][0] in since:
+            time.sleep(PAUSE_SECONDS)  # for the eyes of who watches the recording
+            child.send(waiting.pop(0)[1])
+            since = ""
     child.close()
+    return events
+
+
+def write_svg(name: str, arguments: Sequence[str], events: Sequence[tuple[float, str]]) -> None:
+    """Write what a command left on the screen."""
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
     console.print(Text(f"$ dbmigrate {' '.join(arguments)}", style="bold"))
     console.print(Text.from_ansi(settled("".join(data for _, data in events))))
     console.save_svg(str(CAPTURES / f"{name}.svg"), title="dbmigrate")
-    return events
 
 
 def settled(output: str) -> str:
@@ -96,24 +123,28 @@ def settled(output: str) -> str:
 
 
 def write_captures() -> None:
-    """Record plan, all and status on a copy of the sample, also as one asciicast; check and verify on a damaged one."""
+    """Record plan, all, status and the menu on a copy of the sample, as one asciicast; check and verify on a damaged."""
     CAPTURES.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="sample-"))
     try:
         project = Path(shutil.copytree(SAMPLE, folder / "sample"))
         cast: list[list[object]] = []
         now = 0.0
-        for name, arguments in {"plan": ("plan",), "all": ("all",), "status": ("status",)}.items():
-            cast.append([round(now, 3), "o", f"$ dbmigrate {' '.join(arguments)}\r\n"])
-            events = record(project, name, *arguments)
+        for name in ("plan", "all", "status", "menu"):
+            arguments = () if name == "menu" else (name,)
+            cast.append([round(now, 3), "o", f"{' '.join(('$ dbmigrate', *arguments))}\r\n"])
+            events = record(project, *arguments, keys=KEYS_IN_THE_MENU if name == "menu" else ())
+            if name != "menu":
+                write_svg(name, arguments, events)
             cast += [[round(now + at + 1, 3), "o", data] for at, data in events]
             now += events[-1][0] + 3
         header = {"version": 2, "width": COLUMNS, "height": ROWS, "title": "dbmigrate on three databases"}
         lines = [json.dumps(header), *(json.dumps(event) for event in cast)]
         (CAPTURES / "session.cast").write_text("\n".join(lines) + "\n")
+        record(project, "all")  # what was undone in the menu
         damage(project)
-        record(project, "check", "check")
-        record(project, "verify", "verify")
+        for name in ("check", "verify"):
+            write_svg(name, (name,), record(project, name))
     finally:
         shutil.rmtree(folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import subprocess
@@ -135,3 +136,19 @@ def test_the_wheel_has_what_runs_in_the_target_and_the_help(tmp_path: Path) -> N
         str(path.relative_to(SOURCE.parent)) for path in SOURCE.rglob("*") if path.suffix in (".py", ".txt", ".typed")
     }
     assert here <= names
+
+
+def test_the_recording_plays_and_shows_the_run_and_the_menu() -> None:
+    header, *events = map(json.loads, (ROOT / "docs/captures/session.cast").read_text().splitlines())
+
+    assert header["version"] == 2
+    assert [kind for _, kind, _ in events] == ["o"] * len(events)
+    times = [at for at, _, _ in events]
+    assert times == sorted(times)
+    shown = "".join(text for _, _, text in events)
+    for words in (
+        "Migrating database: blog_db",
+        "What would you like to do?",
+        "$ dbmigrate run --app blog --to 0002_tags",
+    ):
+        assert words in shown
