@@ -164,6 +164,17 @@ def test_no_colour_where_it_is_not_wanted(sample: Project, environment: dict[str
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", "\n".join(lines))
 
 
+def test_statements_are_coloured_and_can_be_copied_from_a_narrow_terminal(sample: Project) -> None:
+    arguments = ("plan", "--sql", "--database", "blog_db")
+    in_a_log = dbmigrate(*arguments, cwd=sample.root).expect(0).stdout.splitlines()
+
+    code, lines = on_a_terminal(sample, *arguments, columns=40)
+
+    assert code == 0
+    assert any("\x1b[" in line and "CREATE" in line for line in lines)
+    assert [line for line in without_control(lines) if line] == [line for line in in_a_log if line]
+
+
 @pytest.mark.parametrize(("value", "is_plain"), [("true", True), ("1", True), ("false", False), ("", False)])
 def test_a_terminal_in_ci_gets_lines_for_a_log(sample: Project, value: str, is_plain: bool) -> None:
     _, lines = on_a_terminal(sample, "all", environment={"CI": value})

@@ -63,7 +63,9 @@ class TerminalSheet:
             self._console.print(Padding(record, (0, 0, 0, HANG), expand=False))
 
     def statement(self, sql: str) -> None:
-        """Write an SQL statement in colours."""
+        """Write an SQL statement in colours, so that copying it gives the statement."""
         from rich.syntax import Syntax  # it loads pygments, which only `plan --sql` needs
 
-        self._console.print(Syntax(sql, "sql", theme="ansi_dark", background_color="default", word_wrap=True))
+        colored = Syntax("", "sql", theme="ansi_dark", background_color="default").highlight(sql)
+        colored.rstrip()
+        self._console.print(colored, soft_wrap=True)
