@@ -329,6 +329,8 @@ def test_every_refusal_is_one_json_document_when_json_is_asked_for(tmp_path: Pat
         ("run", "--app", "nope"): (2, "usage"),
         ("all", "--nonsense"): (2, "usage"),
         ("run",): (2, "usage"),
+        (): (2, "usage"),
+        ("menu",): (2, "usage"),
     }
     for arguments, (code, name) in cases.items():
         outcome = dbmigrate(*arguments, "--format", "json", cwd=project.root).expect(code)

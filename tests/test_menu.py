@@ -133,6 +133,7 @@ def test_going_back_at_every_question_changes_nothing(project: Project, key: str
         ((DOWN, ENTER), "Which database?"),
         ((DOWN, DOWN, ENTER), "Which app?"),
         ((ENTER,), "Run this plan?"),
+        ((DOWN, DOWN, ENTER, ENTER), "Up to which migration?"),
     ):
         terminal.press(*keys)
         terminal.wait_for(question)
@@ -274,7 +275,7 @@ def test_run_with_nothing_named_is_the_menu(project: Project) -> None:
     assert terminal.wait_for_end() == 0
 
 
-@pytest.mark.parametrize("arguments", [("--no-input",), ("menu", "--no-input")])
+@pytest.mark.parametrize("arguments", [("--no-input",), ("menu", "--no-input"), ("menu", "--format", "json")])
 def test_who_does_not_want_to_be_asked_gets_no_menu(project: Project, arguments: tuple[str, ...]) -> None:
     assert Terminal(project, *arguments).wait_for_end() == 2
 

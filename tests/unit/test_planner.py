@@ -209,6 +209,22 @@ def test_an_app_without_models_goes_by_its_label_alone() -> None:
     assert steps(plan)["blog_db:seeds"] == ["seeds.0001_initial"]
 
 
+def test_an_app_whose_migrations_are_still_to_be_written_makes_its_database_routed() -> None:
+    taken = snapshot(
+        database("default", routes(core="yes", blog="no"), pending("core.0001")),
+        database("blog_db", routes(core="no", blog="yes")),
+        apps=(app("core"), app("blog", migrations=())),
+    )
+
+    plan = plan_of(taken)
+
+    assert steps(plan) == {"default": ["core.0001"]}
+    assert [(entry.alias, entry.kind, entry.apps) for entry in plan.databases] == [
+        ("default", "default", ("core",)),
+        ("blog_db", "routed", ("blog",)),
+    ]
+
+
 def test_rules_without_a_router_are_the_truth_and_everything_else_goes_to_default() -> None:
     answers = routes(core="none", blog="none")
     plan = plan_of(

@@ -79,8 +79,9 @@ class Session:
 
     @property
     def has_menu(self) -> bool:
-        """Whether the menu can be shown: it draws on stdout."""
-        return sys.stdin.isatty() and self.out.isatty() and not self.options.get("no_input")
+        """Whether the menu can be shown: it asks, and draws on stdout."""
+        is_wanted = not self.options.get("no_input") and self.options.get("format") != "json"
+        return is_wanted and sys.stdin.isatty() and self.out.isatty()
 
     def read_settings(self, flags: Mapping[str, Flag]) -> tuple[Settings, Path | None]:
         """Return the merged configuration, and the folder of its file.

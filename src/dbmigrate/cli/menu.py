@@ -35,9 +35,14 @@ def show_menu(context: click.Context) -> ExitCode:
         UsageError: this is no terminal, or nobody wants to be asked.
     """
     if not session_of(context).has_menu:
-        is_unwanted = read_global_options(context).get("no_input")
+        given = read_global_options(context)
+        because = "needs a terminal"
+        if given.get("no_input"):
+            because = "asks, which --no-input forbids"
+        elif given.get("format") == "json":
+            because = "is no document, which --format json asks for"
         raise UsageError(
-            "the menu asks, which --no-input forbids" if is_unwanted else "the menu needs a terminal",
+            f"the menu {because}",
             hint="dbmigrate all, or dbmigrate run --database ALIAS --app LABEL; see --help",
         )
     from dbmigrate.menu.flow import Menu, command_line
