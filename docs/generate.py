@@ -123,7 +123,7 @@ def settled(output: str) -> str:
 
 
 def write_captures() -> None:
-    """Record plan, all, status and the menu on a copy of the sample, as one asciicast; check and verify on a damaged."""
+    """Record plan, all, status and the menu on a copy of the sample, then check and verify on a damaged one."""
     CAPTURES.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="sample-"))
     try:
