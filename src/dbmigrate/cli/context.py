@@ -78,9 +78,14 @@ class Session:
         return sys.stdin.isatty() and self.err.isatty() and not self.options.get("no_input")
 
     @property
+    def is_for_machines(self) -> bool:
+        """Whether the format that was asked for is read by a program, which gets no menu and no help."""
+        return self.options.get("format") in ("json", "github")
+
+    @property
     def has_menu(self) -> bool:
         """Whether the menu can be shown: it asks, and draws on stdout."""
-        is_wanted = not self.options.get("no_input") and self.options.get("format") != "json"
+        is_wanted = not self.options.get("no_input") and not self.is_for_machines
         return is_wanted and sys.stdin.isatty() and self.out.isatty()
 
     def read_settings(self, flags: Mapping[str, Flag]) -> tuple[Settings, Path | None]:

@@ -39,8 +39,8 @@ def show_menu(context: click.Context) -> ExitCode:
         because = "needs a terminal"
         if given.get("no_input"):
             because = "asks, which --no-input forbids"
-        elif given.get("format") == "json":
-            because = "is no document, which --format json asks for"
+        elif session_of(context).is_for_machines:
+            because = f"is for people, and --format {given['format']} is not"
         raise UsageError(
             f"the menu {because}",
             hint="dbmigrate all, or dbmigrate run --database ALIAS --app LABEL; see --help",

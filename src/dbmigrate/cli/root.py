@@ -148,7 +148,7 @@ def cli(context: click.Context) -> ExitCode | None:
         from dbmigrate.cli.menu import show_menu
 
         return show_menu(context)
-    if read_global_options(context).get("format") == "json":
+    if session_of(context).is_for_machines:
         raise UsageError("no command is given", hint="dbmigrate all, or another one of: dbmigrate --help")
     click.echo(context.get_help(), err=True)
     return ExitCode.USAGE
