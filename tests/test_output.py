@@ -143,7 +143,7 @@ def test_the_live_view_fits_frame_by_frame_and_leaves_a_whole_scrollback(sample:
     assert not any(line.startswith(("▶", "✔")) for line in left)
 
 
-@pytest.mark.parametrize("columns", [40, 60])
+@pytest.mark.parametrize("columns", [40, 60, 72, 80])
 @pytest.mark.parametrize("command", ["plan", "status", "info", "status --migrations"])
 def test_no_word_is_broken_on_a_narrow_terminal(sample: Project, command: str, columns: int) -> None:
     wide = Terminal(sample, *command.split(), columns=200, rows=400)

@@ -16,10 +16,9 @@ class Cell(NamedTuple):
 class Table:
     """Rows below headings."""
 
-    def __init__(self, *headings: str, is_last_whole: bool = False) -> None:
-        """Begin without a row; `is_last_whole`: the other columns are broken into lines before the last one is."""
+    def __init__(self, *headings: str) -> None:
+        """Begin without a row."""
         self.headings = headings
-        self.is_last_whole = is_last_whole
         self.rows: list[tuple[Cell, ...]] = []
 
     def add_row(self, *cells: Cell) -> None:

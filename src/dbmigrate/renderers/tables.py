@@ -227,7 +227,7 @@ class Page:
     def _show_status(self, report: StatusReport) -> None:
         self._line(_project_line(report.project), "dim")
         self._findings(report.findings)
-        table = Table("database", "kind", "server", "applied", "pending", "drift", "last applied", is_last_whole=True)
+        table = Table("database", "kind", "server", "applied", "pending", "drift", "last applied")
         for database in report.databases:
             is_up = database.state in ("ok", "absent")
             table.add_row(

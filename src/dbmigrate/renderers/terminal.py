@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.padding import Padding
@@ -11,9 +12,6 @@ from rich.text import Text
 
 from dbmigrate.renderers.fitting import HANG, hang
 from dbmigrate.renderers.sheet import Table
-
-ROOM_FOR_NAMES = 76
-"""Columns of a terminal from which on the table of `status` has room for the names of migrations."""
 
 UNLIMITED = 10_000
 
@@ -34,22 +32,19 @@ class TerminalSheet:
 
     def table(self, table: Table) -> None:
         """Draw a table with a line below its headings; or, where words of it would be broken, its rows as lists."""
-        drawn = self._draw(table)
-        unlimited = self._console.options.update(max_width=UNLIMITED)
-        if Measurement.get(self._console, unlimited, drawn).minimum <= self._console.width:
-            self._console.print(drawn)
-        else:
-            self._list(table)
-
-    def _draw(self, table: Table) -> RichTable:
         drawn = RichTable(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
         for heading in table.headings:
             drawn.add_column(Text(heading, style="bold"), overflow="fold")
-        # As long as there is room for both.
-        drawn.columns[-1].no_wrap = table.is_last_whole and self._console.width >= ROOM_FOR_NAMES
         for row in table.rows:
             drawn.add_row(*(Text(cell.text, style=cell.style, overflow="fold") for cell in row))
-        return drawn
+        unlimited = self._console.options.update(max_width=UNLIMITED)
+        least, most = Measurement.get(self._console, unlimited, drawn)
+        if least > self._console.width:
+            self._list(table)
+            return
+        if most > self._console.width:
+            _spread(table, drawn, self._console.width - least)
+        self._console.print(drawn)
 
     def _list(self, table: Table) -> None:
         for first, *rest in table.rows:
@@ -69,3 +64,16 @@ class TerminalSheet:
         colored = Syntax("", "sql", theme="ansi_dark", background_color="default").highlight(sql)
         colored.rstrip()
         self._console.print(colored, soft_wrap=True)
+
+
+def _spread(table: Table, drawn: RichTable, spare: int) -> None:
+    """Give each column the room of its longest word, and what is left to the first that need more.
+
+    rich makes the widest ones narrower and breaks their words, although others could give way between theirs.
+    """
+    for number, column in enumerate(drawn.columns):
+        texts = [table.headings[number], *(row[number].text for row in table.rows)]
+        word = max(cell_len(word) for text in texts for word in text.split() or [""])
+        line = max(cell_len(line) for text in texts for line in text.splitlines() or [""])
+        column.width = word + min(spare, line - word)
+        spare -= column.width - word
