@@ -76,6 +76,7 @@ def test_with_a_router_that_answers_always_each_database_is_as_plain_django_leav
     dbmigrate("all", "--python", python, cwd=ours.root).expect(0)
 
     assert read_databases(ours) == expected
+    dbmigrate("verify", "--python", python, cwd=ours.root).expect(0)
     manage("migrate", "axes", "--check", "--database=audit", cwd=ours.root, python=python)
     assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
 
@@ -159,6 +160,7 @@ def test_a_wagtail_site_with_three_databases(tmp_path: Path, age: str) -> None:
 
     assert read_databases(ours) == expected
     assert len(ours.tables()["default"]) > 40
+    dbmigrate("verify", "--python", python, cwd=ours.root).expect(0)
     assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
 
 

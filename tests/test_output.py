@@ -475,7 +475,7 @@ def test_without_a_command_and_a_terminal_there_is_help_and_a_usage_code(tmp_pat
 
 
 def test_a_bug_exits_with_1_and_names_its_log(sample: Project) -> None:
-    fault = "import dbmigrate.app as app\napp.status = lambda work, migrations: 1 / 0\n"
+    fault = "import dbmigrate.answering as answering\nanswering.status = lambda work, migrations: 1 / 0\n"
     fault += "from dbmigrate.cli.root import cli\ncli.main(['status'])"
 
     ended = subprocess.run(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dbmigrate.app import Work, review_patiently, targeted_aliases
 from dbmigrate.checks import RULES, check_ids
 from dbmigrate.linting import check_lint, lint
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
 from dbmigrate.models.selection import CheckSelection, Selection
 from dbmigrate.preflight import find_silent
+from dbmigrate.reviewing import Work, review_patiently, targeted_aliases
 
 LOOK = Selection(make_migrations=False)
 

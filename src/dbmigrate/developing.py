@@ -7,13 +7,13 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from dbmigrate.app import Review, Work, review, review_patiently
 from dbmigrate.errors import DeclinedError, FindingsError, ModelChangesError, StepError, UnreachableError, UsageError
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import App, Change, Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.outcome import new_migrations
+from dbmigrate.reviewing import Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
 
 LOOK = Selection(make_migrations=False)

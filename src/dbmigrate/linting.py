@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from dbmigrate.app import Review, Work, locate_findings
 from dbmigrate.checks import is_of_linter
 from dbmigrate.errors import UsageError
 from dbmigrate.models.findings import Finding
@@ -14,6 +13,7 @@ from dbmigrate.models.selection import CheckSelection
 from dbmigrate.models.settings import LINTER
 from dbmigrate.models.snapshot import Database, MigrationId
 from dbmigrate.models.sql import MigrationSql
+from dbmigrate.reviewing import Review, Work, locate_findings
 from dbmigrate.squawk import Squawk, findings_of, write_script
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dbmigrate.checks.unknown_migrations import commands_to_undo
 from dbmigrate.models.reports import Repair
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.verification import VerifiedDatabase, VerifiedMigration
@@ -42,10 +43,7 @@ def find_repairs(snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Rep
             about=", ".join(record.id for record in database.unknown),
             why="run the code that has these migrations; only with that code they can be undone",
             statements=(),
-            commands=tuple(
-                f"dbmigrate run --database {database.alias} --app {label} --to MIGRATION"
-                for label in dict.fromkeys(record.id.split(".", 1)[0] for record in database.unknown)
-            ),
+            commands=commands_to_undo(snapshot, database.alias, [record.id for record in database.unknown]),
         )
 
 

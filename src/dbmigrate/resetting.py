@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbmigrate.app import Review, Work, review_patiently
 from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
 from dbmigrate.models.selection import Selection
+from dbmigrate.reviewing import Review, Work, review_patiently
 
 KEPT_IN = ".dbmigrate-reset"
 """Folder below the project's root for what was taken away."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dbmigrate.app import Work, review_patiently
 from dbmigrate.models.reports import VerifyReport
 from dbmigrate.models.selection import Selection
 from dbmigrate.repairing import find_repairs
+from dbmigrate.reviewing import Work, review_patiently
 from dbmigrate.routing import Routing
 from dbmigrate.selecting import is_wanted
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import MigrationId, Snapshot
@@ -23,7 +23,7 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 level="error",
                 problem=f"this code does not know {_names(database.unknown)}: the database is ahead of it",
                 hint="run the code that has them (a deploy that was rolled back leaves this behind), or with that code "
-                f"undo them: dbmigrate run --database {database.alias} --app APP --to MIGRATION",
+                f"undo them: {' && '.join(commands_to_undo(snapshot, database.alias, database.unknown))}",
             )
         if database.leftover:
             yield _finding(
@@ -35,6 +35,16 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 hint=f"harmless; Django 4.1 and newer forget them with: manage.py migrate APP --prune "
                 f"--database={database.alias}",
             )
+
+
+def commands_to_undo(snapshot: Snapshot, alias: str, unknown: Sequence[MigrationId]) -> tuple[str, ...]:
+    """Return the commands that take a database back to this code; they work with the code that has the migrations."""
+    commands = []
+    for label in dict.fromkeys(identifier.split(".", 1)[0] for identifier in unknown):
+        app = snapshot.app(label)
+        last = app.migrations[-1] if app is not None and app.migrations else "zero"
+        commands.append(f"dbmigrate run --database {alias} --app {label} --to {last}")
+    return tuple(commands)
 
 
 def _finding(alias: str, identifiers: tuple[MigrationId, ...], *, level: str, problem: str, hint: str) -> Finding:

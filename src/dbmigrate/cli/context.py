@@ -28,13 +28,13 @@ from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Target
 
 if TYPE_CHECKING:
-    from dbmigrate.app import Work
     from dbmigrate.host import Host
     from dbmigrate.models.events import Event
     from dbmigrate.models.reports import Answer
     from dbmigrate.renderers.base import Renderer
     from dbmigrate.renderers.github import GithubRenderer
     from dbmigrate.renderers.places import Places
+    from dbmigrate.reviewing import Work
 
 
 class HostKeeper(Protocol):
@@ -138,8 +138,8 @@ class Session:
         environment = child_environment(self.environ, settings=target.settings)
         with self.keeper.open(target, environment) as host:
             with hold_back():
-                from dbmigrate.app import Work
                 from dbmigrate.forking import choose_launcher
+                from dbmigrate.reviewing import Work
 
                 renderer = self.renderer(settings.format)
             host.boot()

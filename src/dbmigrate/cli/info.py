@@ -20,11 +20,11 @@ def command(context: click.Context, *, routes: bool, explain: str | None) -> Exi
         raise UsageError("--routes and --explain are two different answers", hint="leave one of them out")
     session = session_of(context)
     with session.open({}) as (work, renderer):
-        from dbmigrate import app
+        from dbmigrate import answering
 
         if explain is not None:
-            renderer.answer(app.explain(work, explain))
+            renderer.answer(answering.explain(work, explain))
         else:
-            renderer.answer(app.show_routes(work) if routes else app.info(work))
+            renderer.answer(answering.show_routes(work) if routes else answering.info(work))
         renderer.close(ExitCode.OK)
         return ExitCode.OK

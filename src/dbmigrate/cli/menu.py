@@ -86,9 +86,9 @@ class _CommandLine:
         session = current_session(self._options, "status", self._keeper)
         try:
             with session.open({}) as (work, _):
-                from dbmigrate import app
+                from dbmigrate import answering
 
-                return app.status(work, migrations=True)
+                return answering.status(work, migrations=True)
         except (DbmigrateError, KeyboardInterrupt) as error:
             self._refuse(error)
             return None

@@ -46,13 +46,13 @@ def migrate(
         return show_plan(context, options, junit=junit)
     session = session_of(context)
     with session.open(_flags(options), junit) as (work, renderer):
-        from dbmigrate import app
+        from dbmigrate import migrating
         from dbmigrate.models.events import PlanReady, RunFinished
         from dbmigrate.models.reports import RunReport
 
         plan = result = None
         selection = _select(options, work.settings)
-        for event in app.migrate(work, selection, keep_going=keep_going, has_locks=has_locks):
+        for event in migrating.migrate(work, selection, keep_going=keep_going, has_locks=has_locks):
             if isinstance(event, PlanReady):
                 plan = event.plan
             if isinstance(event, RunFinished):
@@ -77,9 +77,9 @@ def show_plan(
     """Show what would be done."""
     session = session_of(context)
     with session.open(_flags(options), junit) as (work, renderer):
-        from dbmigrate import app
+        from dbmigrate import answering
 
-        report = app.plan(work, _select(options, work.settings), sql=sql, graph=graph)
+        report = answering.plan(work, _select(options, work.settings), sql=sql, graph=graph)
         code = ExitCode.OK
         if exit_code and report.plan.make is not None:
             code = ExitCode.MODEL_CHANGES

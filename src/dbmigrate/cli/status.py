@@ -21,9 +21,9 @@ def command(context: click.Context, *, migrations: bool, exit_code: bool) -> Exi
     """
     session = session_of(context)
     with session.open({}) as (work, renderer):
-        from dbmigrate import app
+        from dbmigrate import answering
 
-        report = app.status(work, migrations=migrations)
+        report = answering.status(work, migrations=migrations)
         code = ExitCode.OK
         if exit_code and any(database.state == "unreachable" for database in report.databases):
             code = ExitCode.UNREACHABLE

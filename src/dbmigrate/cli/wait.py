@@ -26,10 +26,10 @@ def command(context: click.Context, *, databases: tuple[str, ...]) -> ExitCode:
     settings, _ = session.read_settings({})
     flags = {} if settings.origins["wait"] != "default" else {"wait": Flag("default of wait", DEFAULT_SECONDS)}
     with session.open(flags) as (work, renderer):
-        from dbmigrate import app
+        from dbmigrate import answering
         from dbmigrate.models.selection import Selection
 
-        report = app.wait(work, Selection(databases=databases, make_migrations=False))
+        report = answering.wait(work, Selection(databases=databases, make_migrations=False))
         code = ExitCode.UNREACHABLE if report.silent else ExitCode.OK
         renderer.answer(report)
         renderer.close(code)

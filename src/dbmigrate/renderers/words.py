@@ -431,11 +431,15 @@ def verdict(result: RunResult) -> str:
         return "All migrations completed successfully"
     by_status = {
         "failed": [database for database in result.unfinished if database.status == "failed"],
-        "were interrupted": [database for database in result.unfinished if database.status == "interrupted"],
-        "were not started": [database for database in result.unfinished if database.status == "not-run"],
+        "interrupted": [database for database in result.unfinished if database.status == "interrupted"],
+        "not started": [database for database in result.unfinished if database.status == "not-run"],
     }
     total = sum(database.status != "skipped" for database in result.databases)
-    parts = [f"{len(found)} of {total} databases {what}: {_named(found)}" for what, found in by_status.items() if found]
+    parts = []
+    for what, found in by_status.items():
+        if found:
+            verb = "" if what == "failed" else "was " if len(found) == 1 else "were "
+            parts.append(f"{len(found)} of {total} databases {verb}{what}: {_named(found)}")
     done = [database.alias for database in result.databases if database.status == "migrated"]
     parts.append(f"migrated: {', '.join(done)}" if done else "no database moved" if not result.moved else "")
     return "; ".join(part for part in parts if part)

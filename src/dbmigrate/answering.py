@@ -1,0 +1,81 @@
+"""The use cases that only answer: `plan`, `status`, `info` and `wait`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dbmigrate.describing import describe_info, describe_model, describe_routes, describe_status, describe_wait
+from dbmigrate.errors import UsageError
+from dbmigrate.models.reports import (
+    ExplainReport,
+    InfoReport,
+    PlanReport,
+    RoutesReport,
+    StatusReport,
+    StepSql,
+    WaitReport,
+)
+from dbmigrate.models.selection import Selection
+from dbmigrate.nearest import nearest
+from dbmigrate.reviewing import Work, prepare, review, review_patiently
+
+
+def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
+    """Answer what `all` or `run` would do, refusals included."""
+    reviewed = prepare(work, selection)
+    statements = None
+    if sql:
+        statements = tuple(
+            StepSql(step=step.id, alias=step.alias, migrations=work.host.sql(step.alias, step.migrations, step.scope))
+            for step in reviewed.plan.steps
+        )
+    return PlanReport(
+        project=reviewed.snapshot.project,
+        plan=reviewed.plan,
+        boot_seconds=work.host.boot_seconds,
+        launcher=work.launcher_choice.value,
+        sql=statements,
+        graph=graph,
+    )
+
+
+def status(work: Work, *, migrations: bool) -> StatusReport:
+    """Answer how every database stands; one that does not answer is part of the answer."""
+    selection = Selection(make_migrations=False)
+    reviewed = review_patiently(work, selection, changes=False, records=migrations, all_of_them=True)
+    return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, migrations=migrations)
+
+
+def wait(work: Work, selection: Selection) -> WaitReport:
+    """Wait until every database answers that is to be migrated, as long as the settings say."""
+    started_at = work.clock()
+    reviewed = review_patiently(work, selection, changes=False)
+    return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
+
+
+def info(work: Work) -> InfoReport:
+    """Answer what the project is, how it was found, and what belongs where."""
+    reviewed = review_patiently(work, Selection(make_migrations=False), changes=False, all_of_them=True)
+    return describe_info(
+        reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, work.launcher_choice
+    )
+
+
+def show_routes(work: Work) -> RoutesReport:
+    """Answer what the routers say of every app on every database."""
+    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    return describe_routes(reviewed.snapshot, reviewed.routing)
+
+
+def explain(work: Work, model: str) -> ExplainReport:
+    """Answer where one model ("label.Model") belongs, and which router says so.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    asked = work.host.explain(model)
+    if asked is None:
+        names = [f"{app.label}.{own.name}" for app in reviewed.snapshot.apps for own in app.models]
+        raise UsageError(f"there is no model {model}", hint=nearest(model.lower(), names, what="models"))
+    return describe_model(asked, reviewed.snapshot, reviewed.routing)

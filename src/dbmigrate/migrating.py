@@ -1,0 +1,226 @@
+"""The use case of `all` and `run`, in the order of what happens: ask, decide, do, ask again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from queue import SimpleQueue
+
+from dbmigrate.errors import ExitCode, Interrupted, PartialError, ProjectError, StepError
+from dbmigrate.host import ENTRY
+from dbmigrate.models.events import (
+    Event,
+    MakeFinished,
+    MigrationsWritten,
+    PlanReady,
+    RunFinished,
+    StepFinished,
+    StepSkipped,
+    Stopping,
+)
+from dbmigrate.models.plan import MakeMigrations, Step
+from dbmigrate.models.result import OperationTrace, StepResult
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+from dbmigrate.outcome import build_result, new_migrations, telling_line, with_places, with_traces
+from dbmigrate.preflight import check_writable
+from dbmigrate.process import ChildMessage, ChildRequest
+from dbmigrate.reviewing import Review, Work, prepare, targeted_aliases
+from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
+from dbmigrate.traffic import Traffic
+from dbmigrate.waiting import take_locks
+
+
+def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bool = True) -> Iterator[Event]:
+    """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
+
+    PlanReady comes first, once nothing stands against it and every lock is held, and RunFinished last. Only what
+    waits for a lock comes before. `has_locks`: whether to keep other runs away.
+
+    Raises:
+        DbmigrateError: before any database was touched: the preflight refuses, another run does not end, or
+            makemigrations failed.
+        PartialError: the databases could not be asked afterwards.
+    """
+    started_at = work.clock()
+    reviewed = prepare(work, selection)
+    if reviewed.plan.is_empty:
+        yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
+        return
+    check_writable(reviewed.snapshot, [step.alias for step in reviewed.plan.steps])
+    if not has_locks:
+        yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
+        return
+    try:
+        locks = yield from take_locks(
+            work.host,
+            targeted_aliases(reviewed.plan),
+            work.settings.lock_wait,
+            work.settings.lock_url,
+            clock=work.clock,
+            sleep=work.sleep,
+        )
+        # Whatever was true before the locks were held may have been done by another run meanwhile.
+        reviewed = prepare(work, selection)
+        yield from _migrate(work, selection, reviewed, locks.environment, keep_going=keep_going, started_at=started_at)
+    finally:
+        work.host.unlock()
+
+
+def _migrate(
+    work: Work,
+    selection: Selection,
+    reviewed: Review,
+    environments: Mapping[str, Mapping[str, str]],
+    *,
+    keep_going: bool,
+    started_at: float,
+) -> Iterator[Event]:
+    """Do what `migrate` says; `environments` are variables for the children of each database."""
+    settings, snapshot = work.settings, reviewed.snapshot
+    traffic = Traffic(settings.ddl_lock_timeout, settings.ddl_retries, work.host.find_blockers)
+
+    def environment(job: Step | MakeMigrations) -> Mapping[str, str]:
+        if isinstance(job, MakeMigrations):
+            return {}
+        return traffic.environment(job, snapshot.database(job.alias), environments.get(job.alias, {}))
+
+    def death(job: Step | MakeMigrations) -> signal.Signals:
+        if isinstance(job, MakeMigrations):
+            return signal.SIGINT
+        return _death(snapshot.database(job.alias), environments.get(job.alias, {}))
+
+    outbox: SimpleQueue[ChildMessage] = SimpleQueue()
+    workshop = Workshop(
+        launcher=work.launcher,
+        outbox=outbox,
+        request=lambda job: _request(work, job, environment(job), death=death(job)),
+        redactor=work.host.redactor,
+        clock=work.clock,
+        grace=settings.grace,
+        again=traffic.again,
+    )
+    yield PlanReady(plan=reviewed.plan)
+    with work.listen(outbox):
+        written: tuple[str, ...] = ()
+        if reviewed.plan.make is not None:
+            yield from _write_migrations(reviewed.plan.make, workshop)
+            before = reviewed.snapshot
+            reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), changes=False)
+            written = new_migrations(before, reviewed.snapshot)
+            yield MigrationsWritten(migrations=written)
+            yield PlanReady(plan=reviewed.plan)
+        yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
+        results: list[StepResult] = []
+        stopped_by = None
+        for event in run_steps(reviewed.plan, workshop, keep_going=keep_going):
+            if isinstance(event, Stopping):
+                stopped_by = event.signal
+            if isinstance(event, StepFinished | StepSkipped):
+                results.append(event.result)
+            yield event
+        after = _verify(work, results) if results else reviewed.snapshot
+        result = build_result(
+            reviewed.plan, results, after, written=written, signal=stopped_by, seconds=work.clock() - started_at
+        )
+        backwards = {
+            migration.id for step in reviewed.plan.steps for migration in step.migrations if migration.backwards
+        }
+        result = with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
+        yield RunFinished(result=with_places(result, lambda migration: _place(work, migration)))
+
+
+def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
+    stopped = None
+    for event in run_makemigrations(make_migrations, workshop):
+        yield event
+        if isinstance(event, Stopping):
+            stopped = event
+        if isinstance(event, MakeFinished) and event.result.status != "ok":
+            raise _make_failed(event.result)
+    if stopped is not None:
+        raise Interrupted(
+            "stopped after makemigrations; no database was touched",
+            hint="look at what it wrote (git status), then run the same command again",
+            code=ExitCode.of_signal(stopped.signal),
+        )
+
+
+def _make_failed(result: StepResult) -> StepError:
+    last = result.because or telling_line(result.last_lines)
+    ended = f"exit {result.exit_code} after {result.seconds:.1f} s" if result.exit_code is not None else "not started"
+    return StepError(
+        f"makemigrations failed ({ended}): {last}; no database was touched",
+        hint=f"see it by itself with: {' '.join(result.command)}",
+        detail="\n".join(result.last_lines),
+    )
+
+
+def _verify(work: Work, results: Sequence[StepResult]) -> Snapshot:
+    try:
+        return work.host.inspect()
+    except ProjectError as error:
+        ended = ", ".join(f"{result.id}: {result.status}" for result in results)
+        raise PartialError(
+            f"the databases could not be asked after the run ({error.message}); the processes ended: {ended}",
+            hint="see where they stand with: dbmigrate status",
+            detail=error.detail,
+        ) from error
+
+
+def _trace(
+    work: Work, alias: str, migration: MigrationId, backwards: Collection[MigrationId]
+) -> Sequence[OperationTrace]:
+    """Return what is left of a failed migration; nothing where it was to be undone, or the database is gone."""
+    if migration in backwards:
+        return ()
+    try:
+        return work.host.trace(alias, migration)
+    except ProjectError:
+        return ()
+
+
+def _place(work: Work, migration: MigrationId) -> tuple[str, int | None] | None:
+    """Return file and line of a migration; None where they cannot be found."""
+    try:
+        return work.host.locate([("migration", migration)])[0]
+    except ProjectError:
+        return None
+
+
+def _death(database: Database | None, environment: Mapping[str, str]) -> signal.Signals:
+    """Return the signal that a step's child gets when dbmigrate is killed.
+
+    It is killed outright, whatever its driver waits for: psycopg2 and mysqlclient hear SIGINT only after the
+    statement. A PostgreSQL session that does not look for its client would go on then; there SIGINT lets psycopg 3
+    cancel the statement.
+    """
+    is_blind = database is not None and database.vendor == "postgresql" and "PGOPTIONS" not in environment
+    return signal.SIGINT if is_blind else signal.SIGKILL
+
+
+def _request(
+    work: Work, job: Step | MakeMigrations, environment: Mapping[str, str], *, death: signal.Signals
+) -> ChildRequest:
+    """Return what to start for a step: manage.py as a person would, or under one more router where it needs one.
+
+    `death`: the signal that it gets when dbmigrate is killed.
+    """
+    command = work.target.command(*job.arguments)
+    first_line = {
+        "parent": os.getpid(),
+        "death": int(death),
+        "scope": job.scope.model_dump() if isinstance(job, Step) and job.scope is not None else None,
+        "manage": list(work.target.manage),
+        "words": list(command[1 + len(work.target.manage) :]),
+    }
+    return ChildRequest(
+        key=job.id if isinstance(job, Step) else MAKE,
+        argv=(work.target.python, str(ENTRY), "step"),
+        cwd=work.target.cwd,
+        environment={**work.environment, **environment},
+        first_line=json.dumps(first_line),
+        shown_as=command,
+    )

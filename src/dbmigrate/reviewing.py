@@ -1,0 +1,165 @@
+"""One project, open, and one look at it: what it is, what follows from that, and what must not be migrated over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from dbmigrate.checks import check_ids, run_checks
+from dbmigrate.host import Host
+from dbmigrate.models.events import (
+    DatabaseReached,
+    Event,
+)
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.servers import Reached
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.target import Choice, Target
+from dbmigrate.planner import build_plan
+from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
+from dbmigrate.process import ChildMessage, Launcher
+from dbmigrate.routing import Routing, route
+from dbmigrate.selecting import check_selection, check_settings, check_target
+from dbmigrate.waiting import wait_for_databases
+
+
+@dataclass(frozen=True)
+class Work:
+    """One project, open, with everything a use case needs to work on it."""
+
+    target: Target
+    settings: Settings
+    environment: Mapping[str, str]
+    host: Host
+    launcher: Launcher
+    launcher_choice: Choice
+    cpus: int
+    """How many this process may use."""
+    clock: Callable[[], float]
+    """Seconds that only grow."""
+    listen: Callable[[SimpleQueue[ChildMessage]], AbstractContextManager[None]]
+    """While the block runs, a signal puts StopRequested on the queue instead of ending the process."""
+    remember: Callable[[Snapshot], None]
+    """Takes the names of what was found, for shell completion."""
+    sleep: Callable[[float], None]
+    tell: Callable[[Event], None]
+    """Shows what happens while a database is waited for, which any use case may have to."""
+    forward: Callable[[str], None] | None = None
+    """Takes each line of a command that would otherwise have our streams; None lets it have them."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """One look at the project and what follows from it."""
+
+    snapshot: Snapshot
+    routing: Routing
+    findings: tuple[Finding, ...]
+    plan: MigrationPlan
+
+
+def review(work: Work, selection: Selection, *, changes: bool, records: bool = False, contact: bool = True) -> Review:
+    """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
+
+    `changes`: whether to compare the models with the migrations; `records`: whether to list what is applied;
+    `contact`: whether to ask the databases. Findings that the configuration ignores are left out, but for those that
+    stop a run.
+    """
+    target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
+    snapshot = work.host.inspect(changes=changes, target=target, records=records, contact=contact)
+    work.remember(snapshot)
+    check_settings(snapshot, work.settings)
+    check_ids(work.settings.ignore, work.settings.origins["ignore"])
+    routing = route(snapshot, work.settings, named=selection.databases)
+    check_selection(snapshot, routing, selection)
+    plan = build_plan(snapshot, routing, settings=work.settings, selection=selection, cpus=work.cpus)
+    check_target(snapshot, selection, targeted_aliases(plan))
+    written = plan.make.apps if plan.make is not None else ()
+    findings = tuple(
+        finding
+        for finding in run_checks(snapshot, routing)
+        # What makemigrations is about to write is not missing.
+        if not (finding.id == "DBM101" and set(finding.apps) <= set(written))
+        and (finding.stops or finding.id not in work.settings.ignore)
+    )
+    findings = locate_findings(work, findings)
+    return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings}))
+
+
+def locate_findings(work: Work, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Add file and line to the findings that are about something in the project's files."""
+    subjects = tuple(dict.fromkeys(finding.subject for finding in findings if finding.subject))
+    if not subjects:
+        return tuple(findings)
+    places = dict(zip(subjects, work.host.locate(subjects), strict=True))
+    located = []
+    for finding in findings:
+        place = places.get(finding.subject)
+        located.append(finding if place is None else finding.model_copy(update={"file": place[0], "line": place[1]}))
+    return tuple(located)
+
+
+def review_patiently(
+    work: Work,
+    selection: Selection,
+    *,
+    changes: bool,
+    records: bool = False,
+    contact: bool = True,
+    all_of_them: bool = False,
+) -> Review:
+    """Review, and wait as long as the settings say for databases that do not answer.
+
+    `all_of_them`: also for those that the selection leaves out.
+    """
+    reviewed = review(work, selection, changes=changes, records=records, contact=contact)
+    silent = (
+        [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
+        if all_of_them
+        else find_silent(reviewed.snapshot, reviewed.routing, selection)
+    )
+    if silent and wait_for_silent(work, reviewed.snapshot, silent):
+        reviewed = review(work, selection, changes=changes, records=records)
+    return reviewed
+
+
+def targeted_aliases(plan: MigrationPlan) -> tuple[str, ...]:
+    """Return the databases that the plan looks after, those with nothing pending included."""
+    return tuple(database.alias for database in plan.databases if database.skip in (None, "nothing-pending"))
+
+
+def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review:
+    """Review and refuse whatever must not be migrated.
+
+    Raises:
+        UnreachableError: a database does not answer.
+        FindingsError: a finding stops the run.
+        ModelChangesError: makemigrations could not do its part without a person.
+    """
+    reviewed = review_patiently(work, selection, changes=changes)
+    check_reachable(reviewed.snapshot, reviewed.routing, selection)
+    check_findings(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
+    own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
+    check_makemigrations(reviewed.plan.make, own_apps)
+    return reviewed
+
+
+def wait_for_silent(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> bool:
+    """Wait for databases as long as the settings say; return whether one answers that did not."""
+    if not work.settings.wait:
+        return False
+    silent = {
+        database.alias: Reached(state=database.state, trouble=database.trouble, error=database.error)
+        for database in snapshot.databases
+        if database.alias in aliases
+    }
+    is_news = False
+    for event in wait_for_databases(work.host, silent, work.settings.wait, clock=work.clock, sleep=work.sleep):
+        is_news |= isinstance(event, DatabaseReached)
+        work.tell(event)
+    return is_news
