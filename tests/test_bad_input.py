@@ -278,7 +278,7 @@ def test_a_migration_that_raises_in_the_second_of_three_databases(tmp_path: Path
         "[blog_db] failed: blog.0002_boom (exit 1",
         "RuntimeError: the disk is full",
         "the database rolled blog.0002_boom back",
-        "1 of 3 databases were not started: shop_db",
+        "1 of 3 databases was not started: shop_db",
         "migrated: default",
         "exit 31 (partial)",
     )

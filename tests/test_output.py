@@ -386,7 +386,7 @@ def test_the_first_signal_lets_the_running_migration_finish(tmp_path: Path, sign
 
     assert process.returncode == code
     assert "still running: default" in said
-    assert "were not started: blog_db" in rest
+    assert "was not started: blog_db" in rest
     assert f"exit {code} ({name})" in rest
     assert "core.0001_initial" in applied(project.database("default"))
     assert not project.database("blog_db").exists()
@@ -403,7 +403,7 @@ def test_the_second_interrupt_ends_the_running_migration(tmp_path: Path) -> None
     _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert "1 of 2 databases were interrupted: default" in stderr
+    assert "1 of 2 databases was interrupted: default" in stderr
     assert "core.0001_initial" not in applied(project.database("default"))
 
 
@@ -421,7 +421,7 @@ def test_after_the_grace_running_migrations_are_interrupted_also_as_process_1(tm
     assert process.returncode == 143, stderr
     assert "stopping (SIGTERM): nothing new is started, still running (for up to 0.5 s): default" in stderr
     assert "stopping (the time is over): ending what runs: default" in stderr
-    assert "1 of 2 databases were interrupted: default" in stderr
+    assert "1 of 2 databases was interrupted: default" in stderr
     assert "core.0001_initial" not in applied(project.database("default"))
 
 
