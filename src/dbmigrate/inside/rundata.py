@@ -136,9 +136,10 @@ def _read_call(work, node, function, seen):
         if len(parts) == 2:
             work.models.add(tuple(parts))
     helper = function.__globals__.get(node.func.id) if isinstance(node.func, ast.Name) else None
+    if isinstance(helper, types.FunctionType):
+        helper, _ = _plain(helper)  # what a decorator made calls itself by another name than the one it is known by
     if isinstance(helper, types.FunctionType) and helper not in seen and len(seen) <= DEEPEST:
-        helper = inspect.unwrap(helper)
-        definition = None if helper.__module__.startswith("django.") else _definition(helper)
+        definition = None if (helper.__module__ or "").startswith("django.") else _definition(helper)
         if definition is not None:
             # Whether it was given the schema editor shows where it is called.
             _read(work, definition, helper, [], {*seen, helper})
