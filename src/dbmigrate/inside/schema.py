@@ -7,7 +7,7 @@ import copy
 from collections import namedtuple
 
 from django.conf import settings
-from django.db import migrations, models
+from django.db import models
 from django.db.backends.utils import truncate_name
 from django.db.migrations.state import ProjectState
 
@@ -84,8 +84,9 @@ def _has_table(state):
 
 def _touched(operation, label):
     """Return the keys of the models that an operation changes."""
-    if isinstance(operation, migrations.SeparateDatabaseAndState):
-        return {key for inner in operation.state_operations for key in _touched(inner, label)}
+    inner = getattr(operation, "state_operations", None)  # of SeparateDatabaseAndState and of RunSQL
+    if inner:
+        return {key for operation in inner for key in _touched(operation, label)}
     names = (
         getattr(operation, attribute, None)
         for attribute in ("name_lower", "model_name_lower", "old_name_lower", "new_name_lower", "model_name")
@@ -114,10 +115,11 @@ class _Parts:
         options = self._state.options
         for index in options.get("indexes", ()):
             if self._is_supported(index):
-                yield self._part("index", index.name, source=("index", index.name))
+                yield self._part("index", index.name, self._columns_of(index), source=("index", index.name))
         for constraint in options.get("constraints", ()):
             if self._is_supported(constraint):
-                yield self._part("constraint", constraint.name, source=("constraint", constraint.name))
+                columns = self._columns_of(constraint)
+                yield self._part("constraint", constraint.name, columns, source=("constraint", constraint.name))
         for kind, option in (("unique", "unique_together"), ("index", "index_together")):
             for fields in options.get(option) or ():
                 columns = [self._column(name) for name in fields]
@@ -147,6 +149,11 @@ class _Parts:
 
     def _part(self, kind, name="", columns=(), source=None):
         return Part(kind, self.table, name, tuple(columns), self._key, source)
+
+    def _columns_of(self, index_or_constraint):
+        """Return the columns that it is on; none if it is made of expressions."""
+        names = [name.lstrip("-") for name in getattr(index_or_constraint, "fields", ())]
+        return [self._column(name) or name for name in names]
 
     def _column(self, name):
         """Return the column of a field, or None if it has none (a relation over several, a composite key)."""

@@ -2,7 +2,7 @@
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
-from django.db import connections, migrations
+from django.db import connections
 
 from .catalogue import Catalogue
 from .effects import Effects
@@ -12,6 +12,9 @@ from .reaching import describe_failure, open_in_turn
 from .repairs import write_repair
 from .routes import RouteBook
 from .schema import SchemaWalk
+
+ALIKE = {"index": ("index", "unique", "constraint"), "unique": ("unique", "constraint")}
+"""Kinds of parts that Catalogue.shows takes for one that is known by its columns alone."""
 
 
 def verify(places, repair):
@@ -79,6 +82,7 @@ class _Verifier:
         self._catalogue = catalogue
         self._repair = repair
         self._walk = SchemaWalk(connection, loader)
+        self._before = {}
 
     def describe(self):
         """Return models.verification.VerifiedMigration for every migration, the recorded ones first."""
@@ -89,6 +93,7 @@ class _Verifier:
         for part, maker in self._walk.makers.items():
             if self._belongs(part.model):
                 made.setdefault(maker, []).append(part)
+        self._before = {_place(part): part for part in self._walk.makers}
         described = [self._describe_recorded(migration, made.get(_id(migration), [])) for migration in recorded]
         return described + [self._describe_pending(migration) for migration, _ in plan_all(self._loader)]
 
@@ -114,18 +119,22 @@ class _Verifier:
         return self._row(migration, outcome, there, missing, recorded_at=row and row.applied.isoformat())
 
     def _describe_pending(self, migration):
-        there, missing = [], []
+        there, missing, gone = [], [], []
         for operation in migration.operations:
             added, removed = self._walk.step(migration, operation)
-            if isinstance(operation, migrations.SeparateDatabaseAndState):
+            if getattr(operation, "state_operations", None):
                 continue  # what its state says may be there already, and on purpose
             for part in added:
-                if self._belongs(part.model):
+                if self._belongs(part.model) and not self._is_explained(part):
                     (there if self._is_there(part) else missing).append(part)
-            for part in removed:
-                # What a table that is not there lacks says nothing.
-                if self._belongs(part.model) and part.kind == "column" and self._has_table(part.table):
-                    (missing if self._is_there(part) else there).append(part)
+            gone += [part for part in removed if part.kind == "column" and self._belongs(part.model)]
+        # What it makes and takes away again need not be there, and what it takes away and makes again must be.
+        missing = [part for part in missing if part in self._walk.makers]
+        for part in gone:
+            # What a table that is not there lacks says nothing, nor what no recorded migration has made.
+            is_back = part in self._walk.makers
+            if _place(part) in self._before and not is_back and self._has_table(part.table):
+                (missing if self._is_there(part) else there).append(part)
         outcome = "pending" if not there else "half-applied" if missing else "unrecorded"
         if outcome == "pending" and not self._reaches(migration):
             outcome = "pending-not-here"
@@ -164,11 +173,23 @@ class _Verifier:
     def _reaches(self, migration):
         return migration.app_label in self._place and bool(self._effects.reaching(self._connection, migration))
 
+    def _is_explained(self, part):
+        """Whether the recorded migrations made it, or what the catalogue cannot tell from it: then it says nothing."""
+        kinds = ALIKE.get(part.kind, ()) if not part.name else ()
+        return _place(part) in self._before or any(
+            other.table == part.table and other.kind in kinds and sorted(other.columns) == sorted(part.columns)
+            for other in self._before.values()
+        )
+
     def _has_table(self, table):
         return self._catalogue is not None and self._catalogue.has_table(table)
 
     def _is_there(self, part):
         return self._catalogue is not None and self._catalogue.shows(part)
+
+
+def _place(part):
+    return part.kind, part.table, part.name, part.columns
 
 
 def _id(migration):

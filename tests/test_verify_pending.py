@@ -1,0 +1,80 @@
+"""`dbmigrate verify` where migrations are pending that make what another one has made, or take away what they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.cli import dbmigrate
+from support.projects import migration, write_project
+
+KEY = '("id", models.BigAutoField(primary_key=True))'
+TEXT = "models.CharField(max_length=9)"
+ITEM = (
+    f'migrations.CreateModel("Item", [{KEY}, ("slug", {TEXT}), ("price", {TEXT}),'
+    ' ("tags", models.ManyToManyField("shop.Tag"))], options={'
+    '"indexes": [models.Index(fields=["slug"], name="by_slug")],'
+    ' "constraints": [models.UniqueConstraint(fields=["price"], name="by_price")]})'
+)
+FIRST = migration(f'migrations.CreateModel("Tag", [{KEY}])', ITEM)
+NOTE = 'migrations.AddField("item", "note", models.CharField(max_length=9, null=True))'
+WRITTEN = (
+    'migrations.RunSQL("ALTER TABLE shop_item ADD COLUMN written varchar(9)", state_operations=['
+    'migrations.AddField("item", "written", models.CharField(max_length=9, null=True))])'
+)
+
+PENDING = {
+    "many_to_many_again": (
+        'migrations.RemoveField("item", "tags")',
+        'migrations.AddField("item", "tags", models.ManyToManyField("shop.Tag", related_name="items"))',
+    ),
+    "column_again": (
+        'migrations.RemoveField("item", "slug")',
+        'migrations.AddField("item", "slug", models.IntegerField(default=0))',
+    ),
+    "model_again": (
+        'migrations.DeleteModel("Item")',
+        f'migrations.CreateModel("Item", [{KEY}, ("title", {TEXT})])',
+    ),
+    "made_and_renamed": (NOTE, 'migrations.RenameField("item", "note", "remark")'),
+    "made_and_removed": (NOTE, 'migrations.RemoveField("item", "note")'),
+    "index_by_another_name": (
+        'migrations.RemoveIndex("item", "by_slug")',
+        'migrations.AlterField("item", "slug", models.CharField(max_length=9, db_index=True))',
+    ),
+    "unique_by_another_name": (
+        'migrations.RemoveConstraint("item", "by_price")',
+        'migrations.AlterField("item", "price", models.CharField(max_length=9, unique=True))',
+    ),
+    "after_a_column_by_sql": (NOTE,),
+}
+
+
+@pytest.mark.parametrize("case", PENDING)
+@pytest.mark.parametrize("apart", [False, True], ids=["in_one", "one_by_one"])
+def test_what_is_merely_pending_is_no_drift(tmp_path: Path, case: str, *, apart: bool) -> None:
+    files = {"models.py": "", "migrations/0001_first.py": FIRST}
+    files["migrations/0002_sql.py"] = migration(WRITTEN, after=(("shop", "0001_first"),))
+    project = write_project(tmp_path, {"shop": files})
+    dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
+    last = "0002_sql"
+    for number, operations in enumerate([[one] for one in PENDING[case]] if apart else [PENDING[case]], start=3):
+        name = f"000{number}_more"
+        project.write(f"shop/migrations/{name}.py", migration(*operations, after=(("shop", last),)))
+        last = name
+
+    outcome = dbmigrate("verify", cwd=project.root).expect(10)
+
+    assert "not recorded" not in outcome.stdout
+
+
+def test_a_lost_column_that_sql_had_made_is_found(tmp_path: Path) -> None:
+    files = {"models.py": "", "migrations/0001_first.py": FIRST}
+    other = WRITTEN.replace("ADD COLUMN written", "ADD COLUMN other")
+    files["migrations/0002_sql.py"] = migration(other, after=(("shop", "0001_first"),))
+    project = write_project(tmp_path, {"shop": files})
+    dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
+
+    outcome = dbmigrate("verify", cwd=project.root).expect(12)
+
+    assert "missing: column shop_item.written" in outcome.stdout
