@@ -78,3 +78,24 @@ def test_a_lost_column_that_sql_had_made_is_found(tmp_path: Path) -> None:
     outcome = dbmigrate("verify", cwd=project.root).expect(12)
 
     assert "missing: column shop_item.written" in outcome.stdout
+
+
+def test_a_field_that_asks_its_model_for_its_type_stops_nothing(tmp_path: Path) -> None:
+    field = """\
+from django.db import models
+
+
+class Code(models.CharField):
+    def db_type(self, connection):
+        return "varchar(%d)" % len(self.model._meta.db_table)
+"""
+    change = 'migrations.AlterField("item", "slug", fields.Code(max_length=8))'
+    files = {"models.py": "", "fields.py": field, "migrations/0001_first.py": FIRST}
+    files["migrations/0002_code.py"] = migration(
+        change, after=(("shop", "0001_first"),), head="from shop import fields"
+    )
+    project = write_project(tmp_path, {"shop": files})
+
+    dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
+
+    dbmigrate("verify", cwd=project.root).expect(0)

@@ -6,6 +6,7 @@ from django.db import Error as DatabaseError
 from django.db import migrations
 
 from .rundata import destroys, read_work
+from .schema import column_type
 
 BUILDING = (
     migrations.AddIndex,
@@ -109,7 +110,7 @@ class DangerFinder:
         before = None if known is None else dict(known.fields).get(operation.name)
         if before is None or before.is_relation or operation.field.is_relation:
             return
-        old, new = (_type(field, self._connection) for field in (before, operation.field))
+        old, new = (column_type(field, self._connection) for field in (before, operation.field))
         if old != new and not self._only_grows(old, new):
             yield "rewrites"
         elif (operation.field.unique and not before.unique) or (operation.field.db_index and not before.db_index):
@@ -137,10 +138,6 @@ def _builds_nothing(operation):
         None,
         set(),
     )
-
-
-def _type(field, connection):
-    return field.clone().db_type(connection)
 
 
 def _statements(sql):

@@ -71,6 +71,14 @@ class SchemaWalk:
         return list(_Parts(self._connection, key, state).find())
 
 
+def column_type(field, connection):
+    """Return the type of a field's column, None if it has none; "" where only its model could tell."""
+    try:
+        return field.clone().db_type(connection)
+    except Exception:  # the project's own field, which asks its model for more: the field of a state has none
+        return ""
+
+
 def _inside(part):
     return part.kind, part.name, part.columns
 
@@ -162,14 +170,14 @@ class _Parts:
             return None
         if isinstance(field, models.ForeignKey):
             return field.db_column or "{}_id".format(name)
-        if field.is_relation or field.db_type(self._connection) is None:
+        if field.is_relation or column_type(field, self._connection) is None:
             return None
         return field.db_column or name
 
     def _is_limited(self, field):
         """Whether MySQL cannot index such a column, so that Django makes no index."""
         limited = getattr(self._connection, "_limited_data_types", ())
-        return bool(limited) and not field.is_relation and field.db_type(self._connection) in limited
+        return bool(limited) and not field.is_relation and column_type(field, self._connection) in limited
 
     def _is_supported(self, index_or_constraint):
         """Whether Django makes it on this database; what a server cannot do it leaves out, with a warning at most."""
