@@ -5,7 +5,7 @@ from django.db import migrations
 from django.db.backends.utils import strip_quotes, truncate_name
 
 from .effects import database_operations
-from .routes import app_configs, tables_of
+from .routes import answer_in, app_configs, tables_of
 
 
 def find_missing_tables(connection, loader, routed, tables, belongs):
@@ -22,7 +22,7 @@ def find_missing_tables(connection, loader, routed, tables, belongs):
         for config in app_configs()
         if config.label in applied_labels
         for model in tables_of(config)
-        if belongs(config.label, _answer(routed, model)) and not has_table(model._meta.db_table, tables)
+        if belongs(config.label, answer_in(routed, model)) and not has_table(model._meta.db_table, tables)
     ]
     if not suspects:
         return []
@@ -80,11 +80,6 @@ def fold(names):
 def has_table(table, tables):
     """Whether a table is among folded names; one in a schema of its own (`"a"."b"`) cannot be looked up and counts."""
     return table.casefold() in tables or '"."' in table
-
-
-def _answer(routed, model):
-    route = routed[model._meta.app_label]
-    return route["models"].get(model._meta.model_name, route["answer"])
 
 
 def _in_order(loader, keys):

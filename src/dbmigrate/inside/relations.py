@@ -12,7 +12,7 @@ from django.db.migrations import (
 from django.db.models import ForeignKey, ManyToManyField
 
 from .places import describe_field
-from .routes import app_configs, tables_of
+from .routes import answer_in, app_configs, tables_of
 
 
 def find_relations(routed, rules):
@@ -49,7 +49,7 @@ def find_present(routed, tables):
         for config in app_configs()
         for model in tables_of(config)
         for target in (_constrained_target(field) for field in model._meta.local_fields)
-        if target is not None and _answer(routed, target) == "no"
+        if target is not None and answer_in(routed, target) == "no"
     }
     return sorted(target._meta.label_lower for target in targets if target._meta.db_table.casefold() in tables)
 
@@ -57,12 +57,7 @@ def find_present(routed, tables):
 def _are_together(model, target, routed, rules):
     if rules.get(model._meta.app_label) != rules.get(target._meta.app_label):
         return False
-    return model is target or all(_answer(routes, model) == _answer(routes, target) for routes in routed)
-
-
-def _answer(routes, model):
-    route = routes[model._meta.app_label]
-    return route["models"].get(model._meta.model_name, route["answer"])
+    return model is target or all(answer_in(routes, model) == answer_in(routes, target) for routes in routed)
 
 
 def _describe(model, field, target):

@@ -24,7 +24,7 @@ def write_repair(connection, catalogue, state, parts):
             if connection.vendor == "postgresql":
                 written = [statement for statement in written if not _makes_what_is_there(catalogue, part, statement)]
             statements += written
-        except Exception as error:
+        except Exception as error:  # a field or an operation of the project's own; the other parts are still told
             words = " ".join(str(error).split())
             statements.append("-- {} {} cannot be written down: {}".format(part.kind, part.name or part.table, words))
     return statements

@@ -139,6 +139,12 @@ def _word(answer):
     return "none" if answer is None else "yes" if answer else "no"
 
 
+def answer_in(routed, model):
+    """Return the answer for a model class among the routes of one alias, by app label."""
+    route = routed[model._meta.app_label]
+    return route["models"].get(model._meta.model_name, route["answer"])
+
+
 def app_configs():
     """Return the installed apps in the order of INSTALLED_APPS."""
     return list(apps.get_app_configs())

@@ -26,6 +26,7 @@ def trace(alias, migration):
     failed = graph.nodes[label, name]
     try:
         catalogue = Catalogue(connection)
+        before = frozenset(walk.makers)
         found = []
         for operation in failed.operations:
             # What SeparateDatabaseAndState does to the database its state does not know.
@@ -33,7 +34,7 @@ def trace(alias, migration):
             for inner in database_operations([operation]):
                 added, removed = scratch.step(failed, inner)
                 if effects.answer_operation(connection, label, inner)[0] != "no":
-                    found += _describe(inner.describe(), added, removed, catalogue)
+                    found += _describe(inner.describe(), added, removed, before, catalogue)
             if scratch is not walk or not list(database_operations([operation])):
                 walk.step(failed, operation)
         return found
@@ -41,7 +42,10 @@ def trace(alias, migration):
         connection.close()
 
 
-def _describe(text, added, removed, catalogue):
+def _describe(text, added, removed, before, catalogue):
+    if before.intersection(added) or (removed and not before.intersection(removed)):
+        # A column that is taken away and made again, or made and taken away: what is there may be either.
+        return [{"text": text, "is_there": None}]
     if not added:
         is_there = not catalogue.shows(removed[0]) if removed else None
         return [{"text": text, "is_there": is_there}]
