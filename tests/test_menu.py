@@ -254,7 +254,7 @@ def wait(apps, schema_editor):
     terminal.wait_until(ready.exists)
 
     terminal.press(CONTROL_C)
-    said = "stopping (SIGINT): nothing new is started, still running: default"
+    said = "stopping (SIGINT): nothing new is started, still running: default; ^C again interrupts it"
     # Not wait_for, which wants the screen to rest: the live view moves on.
     terminal.wait_until(lambda: said in terminal.screen())
     go.touch()

@@ -6,6 +6,7 @@ from typing import Literal
 
 from dbmigrate.describing import describe_info, describe_model, describe_routes, describe_status, describe_wait
 from dbmigrate.errors import UsageError
+from dbmigrate.models.plan import Step
 from dbmigrate.models.reports import (
     ExplainReport,
     InfoReport,
@@ -16,6 +17,7 @@ from dbmigrate.models.reports import (
     WaitReport,
 )
 from dbmigrate.models.selection import Selection
+from dbmigrate.models.sql import MigrationSql
 from dbmigrate.nearest import nearest
 from dbmigrate.reviewing import Work, prepare, review, review_patiently
 
@@ -26,8 +28,7 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
     statements = None
     if sql:
         statements = tuple(
-            StepSql(step=step.id, alias=step.alias, migrations=work.host.sql(step.alias, step.migrations, step.scope))
-            for step in reviewed.plan.steps
+            StepSql(step=step.id, alias=step.alias, migrations=read_sql(work, step)) for step in reviewed.plan.steps
         )
     return PlanReport(
         project=reviewed.snapshot.project,
@@ -36,6 +37,16 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
         launcher=work.launcher_choice.value,
         sql=statements,
         graph=graph,
+    )
+
+
+def read_sql(work: Work, step: Step) -> tuple[MigrationSql, ...]:
+    """Return the statements of a step's migrations, in their order; none for those that are only recorded."""
+    does = [migration for migration in step.migrations if migration.does]
+    read = {written.id: written for written in work.host.sql(step.alias, does, step.scope)} if does else {}
+    return tuple(
+        read.get(migration.id) or MigrationSql(id=migration.id, statements=(), problem=None)
+        for migration in step.migrations
     )
 
 

@@ -7,7 +7,15 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from dbmigrate.errors import DeclinedError, FindingsError, ModelChangesError, StepError, UnreachableError, UsageError
+from dbmigrate.errors import (
+    DeclinedError,
+    FindingsError,
+    ModelChangesError,
+    ProjectError,
+    StepError,
+    UnreachableError,
+    UsageError,
+)
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import App, Change, Snapshot
@@ -86,7 +94,14 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     _check_writable(app)
     names = (label, start, end) if first is not None else (label, end)
     _run(work, "squashmigrations", *names, *words)
-    after = review(work, LOOK, changes=False)
+    try:
+        after = review(work, LOOK, changes=False)
+    except ProjectError as error:
+        raise StepError(
+            f"squashmigrations wrote a migration that cannot be loaded as it is: {error.message}",
+            hint="copy the functions that it names into it by hand, or delete it to go back; no database was touched",
+            detail=error.detail,
+        ) from error
     written = new_migrations(before.snapshot, after.snapshot)
     if not written:
         raise DeclinedError(

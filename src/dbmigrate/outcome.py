@@ -131,6 +131,7 @@ class _Judge:
             remaining=tuple(migration.id for migration in migrations if migration not in done),
             seconds=sum(result.seconds for result in own),
             failure=failure,
+            fake=self.plan.selection.fake,
             waited_for=self._waited_for(own),
         )
 
@@ -189,7 +190,9 @@ class _Judge:
             exit_code=result.exit_code,
             seconds=result.seconds,
             migration=migration,
+            backwards=any(planned.backwards for planned in step.migrations if planned.id == migration),
             rolled_back=self._is_rolled_back(step, migration) if kind in ("command", "interrupted") else None,
+            raised_at=result.raised_at,
             last_lines=result.last_lines,
             message=self._message(result, kind),
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from dbmigrate.errors import Fact, FindingsError, ModelChangesError, UnreachableError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import INCURABLE, Snapshot
+from dbmigrate.models.snapshot import INCURABLE, Database, Snapshot
 from dbmigrate.routing import Routing
 from dbmigrate.selecting import is_wanted
 
@@ -32,8 +33,11 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
     if aliases:
         silent = {database.alias: database for database in snapshot.databases if database.alias in aliases}
         incurable = [alias for alias in aliases if silent[alias].trouble in INCURABLE]
+        folder = _missing_folder(silent[aliases[0]])
         cure = (
-            f"correct {_setting(incurable[0])}, no waiting cures it"
+            f"mkdir -p {folder}, or correct {_setting(aliases[0])}"
+            if folder is not None
+            else f"correct {_setting(incurable[0])}, no waiting cures it"
             if incurable
             else f"start it, or correct {_setting(aliases[0])}; --wait SECONDS waits for it"
         )
@@ -43,6 +47,12 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
             hint=f"{cure}; to go without it: --database for the others, "
             f"or exclude = {_list(aliases)} under [tool.dbmigrate]",
         )
+
+
+def _missing_folder(database: Database) -> str | None:
+    """Return the folder that an SQLite file should be in and that is not there."""
+    folder = str(PurePath(database.name).parent)
+    return folder if database.vendor == "sqlite" and database.error == f"the folder {folder} does not exist" else None
 
 
 def check_writable(snapshot: Snapshot, aliases: Sequence[str]) -> None:

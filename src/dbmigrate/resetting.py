@@ -56,11 +56,12 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan
         _check_near(work, reviewed, alias)
     labels = [label for label in _own_labels(reviewed) if {*reviewed.routing.aliases_of(label)} & {*aliases}]
     for label in labels:
-        elsewhere = [alias for alias in reviewed.routing.aliases_of(label) if alias not in aliases]
+        homes = [alias for alias in reviewed.routing.aliases_of(label) if reviewed.routing.is_migrated(alias)]
+        elsewhere = [alias for alias in homes if alias not in aliases]
         if elsewhere:
             raise UsageError(
                 f"app {label} lives on {', '.join(elsewhere)} as well, where its migrations would no longer fit",
-                hint=" ".join(f"--database {alias}" for alias in (*aliases, *elsewhere)),
+                hint=f"dbmigrate reset {' '.join(f'--database {alias}' for alias in (*aliases, *elsewhere))}",
             )
     root = work.target.root.resolve()
     files = tuple(sorted(file for label in labels for file in _migration_files(reviewed, label, root)))

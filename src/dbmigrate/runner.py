@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -36,6 +38,17 @@ MAKE = "makemigrations"
 # The first signal sends nothing: what runs may finish. SIGINT before SIGTERM: psycopg cancels the statement on the
 # server, where SIGTERM would leave the session working with its locks.
 LADDER = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
+
+_FRAME = re.compile(r' +File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)$')
+_FOREIGN = (
+    "site-packages",
+    "dist-packages",
+    "<",
+    f"{os.sep}lib{os.sep}python",
+    f"dbmigrate{os.sep}inside",
+    "manage.py",
+)
+"""In paths of frames that are not what a person has written: packages, the standard library, ours, manage.py."""
 
 RUNG_SECONDS = 1.0
 """Between two rungs once the time that running migrations were given is over."""
@@ -163,6 +176,8 @@ class _Tail:
     def __init__(self, size: int) -> None:
         self._lines: deque[list[str]] = deque(maxlen=size)
         self._unfinished: dict[str, list[str]] = {}
+        self.raised_at: str | None = None
+        """The last frame of a traceback that is in no installed package: the project's own."""
 
     def take(self, output: ChildOutput, text: str) -> None:
         line = self._unfinished.pop(output.stream, None)
@@ -170,6 +185,9 @@ class _Tail:
             line = [""]
             self._lines.append(line)
         line[0] = text
+        frame = _FRAME.match(text)
+        if frame is not None and not any(word in frame["file"] for word in _FOREIGN):
+            self.raised_at = f"{frame['file']}:{frame['line']} in {frame['name']}"
         if not output.is_complete:
             self._unfinished[output.stream] = line
 
@@ -285,6 +303,7 @@ class _Crew:
             seconds=self._workshop.clock() - job.started_at,
             command=job.command,
             last_lines=job.tail.lines,
+            raised_at=job.tail.raised_at,
             in_flight=job.watch.in_flight if job.watch is not None else None,
         )
         if isinstance(job.work, MakeMigrations):

@@ -123,7 +123,8 @@ def _hint(model: str, name: str, cross: _Cross) -> str:
     if cross.relation is None:
         return f"write db_constraint=False on {name} in {' and '.join(cross.makers)}"
     definition = cross.relation.definition or f"{name} = models.{cross.relation.kind}(…)"
-    return f"write: {without_constraint(definition)}; then: dbmigrate make {label}{written}"
+    corrected = f"write: {without_constraint(definition)}"
+    return f"{corrected}{written}" if cross.makers else f"{corrected}; then: dbmigrate make {label}"
 
 
 def without_constraint(definition: str) -> str:

@@ -96,7 +96,7 @@ def _command_in(arguments: Sequence[str]) -> str | None:
 def _as_own(error: DbmigrateError | click.ClickException, arguments: Sequence[str]) -> DbmigrateError:
     if isinstance(error, DbmigrateError):
         return error
-    message = error.format_message()
+    message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
     # Click gives no context with an option that lacks its value.
     path = context.command_path if context is not None else f"dbmigrate {_command_in(arguments) or ''}".rstrip()

@@ -47,6 +47,8 @@ def command(
             from dbmigrate.cli.menu import show_menu
 
             return show_menu(context)
+        if options["to"] or options["fake"]:
+            raise UsageError("--to and --fake are about one app, and none is named", hint="add --app LABEL")
         raise UsageError(
             "nothing is named", hint="dbmigrate run --database ALIAS, --app LABEL or --auto; all of it: dbmigrate all"
         )

@@ -122,9 +122,8 @@ def _fits_server(model, alias):
 
 def explain(name):
     """Return models.snapshot.ModelAnswers for "label.Model", or None if there is no such model."""
-    try:
-        model = apps.get_model(name)
-    except (LookupError, ValueError):
+    model = _find_model(name) or _find_model(name.lower())
+    if model is None:
         return None
     book = RouteBook()
     return {
@@ -133,6 +132,13 @@ def explain(name):
         "has_own_table": has_own_table(model),
         "answers": {alias: book.explain(alias, model) for alias in connections},
     }
+
+
+def _find_model(name):
+    try:
+        return apps.get_model(name)
+    except (LookupError, ValueError):
+        return None
 
 
 def _word(answer):

@@ -109,7 +109,11 @@ class Menu:
         if entry == DATABASE:
             alias = self._prompter.find(
                 "Which database?",
-                [Choice(database.alias, f"{database.alias}  {describe(database)}") for database in report.databases],
+                [
+                    Choice(database.alias, f"{database.alias}  {describe(database)}")
+                    for database in report.databases
+                    if database.kind in ("default", "routed", "open")
+                ],
             )
             return ["run", "--database", alias] if alias is not None else None
         return self._app_words(report)

@@ -31,6 +31,8 @@ class StepResult(Value):
     """The end of what it printed, both streams in the order in which the lines began; at most 25."""
     in_flight: MigrationId | None = None
     """The migration it had announced and not finished."""
+    raised_at: str | None = None
+    """The last place outside of installed packages in a traceback it printed."""
     because: str | None = None
     """For "not-run": the step that failed, or "interrupted"; for a process that could not start: the reason."""
 
@@ -60,10 +62,14 @@ class Failure(Value):
     file: str | None = None
     """Of that migration: relative to the project's root, or absolute outside of it."""
     line: int | None = None
+    backwards: bool = False
+    """Whether it was to be undone."""
     rolled_back: bool | None
     """Whether the database undid the failed migration by itself; None if no migration failed."""
     traces: tuple[OperationTrace, ...] = ()
     """What is left of the failed migration; empty if nothing is, or nothing can be known."""
+    raised_at: str | None = None
+    """Where in the project's own code it was raised, for example "/srv/blog/migrations/0002_fill.py:5 in fill"."""
     last_lines: tuple[str, ...]
     message: str
     """The last line that says something, or the reason it could not start."""
@@ -88,6 +94,8 @@ class DatabaseResult(Value):
     """Planned, and not done."""
     seconds: float
     failure: Failure | None
+    fake: bool = False
+    """Whether migrations were recorded (or their records taken back) without being run."""
     waited_for: str | None
     """For "not-run": the database whose failure kept it from starting, or None if it was the interruption."""
 

@@ -84,7 +84,7 @@ class PlainRenderer:
                     self._say(event.step.alias, because)
                 self._say_verbose(event.step.alias, "$ " + shlex.join(event.command))
             case StepProgress():
-                act = "Undoing" if event.backwards else "Applying"
+                act = self._act(backwards=event.backwards)
                 self._say(event.alias, f"{act} {event.migration} ({event.position} of {event.total})")
             case StepOutput():
                 self._say_verbose(event.alias, "  " + event.text)
@@ -112,6 +112,11 @@ class PlainRenderer:
 
     def close(self, code: ExitCode) -> None:
         """Everything was written as it came."""
+
+    def _act(self, *, backwards: bool) -> str:
+        if self._plan is not None and self._plan.selection.fake:
+            return "Forgetting" if backwards else "Recording"
+        return "Undoing" if backwards else "Applying"
 
     def _show_plan(self, plan: MigrationPlan) -> None:
         is_second = self._plan is not None

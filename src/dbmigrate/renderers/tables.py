@@ -173,7 +173,7 @@ class Page:
         for written in report.migrations:
             self._line(f"{written.id} goes to {', '.join(written.aliases) or 'no database'}")
         apps = dict.fromkeys(written.id.split(".", 1)[0] for written in report.migrations)
-        if apps:
+        if apps and not any(finding.stops for finding in report.findings):
             self._line(f"next: dbmigrate run {' '.join(f'--app {label}' for label in apps)}", is_copied=True)
 
     def _show_squashed(self, report: SquashReport) -> None:

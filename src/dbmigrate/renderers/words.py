@@ -325,6 +325,9 @@ def database_sentence(database: DatabaseResult) -> str:
 
 def done(database: DatabaseResult) -> str:
     """Return what was applied and undone on one database."""
+    if database.fake:
+        records = plural(len(database.applied) or len(database.undone), "migration")
+        return f"{records} {'recorded' if database.applied else 'forgotten'}, nothing was run (--fake)"
     if database.undone:
         return f"{plural(len(database.undone), 'migration')} undone"
     return counts(len(database.applied), database.only_recorded)
@@ -355,7 +358,11 @@ def failure_lines(database: DatabaseResult, failure: Failure) -> list[str]:
     lines = [f"failed: {failure_subject(failure)}{ended}", f"command: {shlex.join(failure.command)}"]
     if database.applied:
         lines.append(f"applied before: {', '.join(database.applied)}")
-    if failure.rolled_back is True and not failure.traces:
+    if failure.raised_at is not None:
+        lines.append(f"raised at: {failure.raised_at}")
+    if failure.rolled_back is True and failure.backwards:
+        lines.append(f"the database rolled this back: {failure.migration} is still applied")
+    elif failure.rolled_back is True and not failure.traces:
         lines.append(f"the database rolled {failure.migration} back: nothing of it is left")
     if failure.rolled_back is False:
         lines.append(f"{failure.migration} may be half done: this migration is not rolled back")
@@ -413,7 +420,8 @@ def stopping(event: Stopping) -> str:
     name = signal.Signals(event.signal).name
     if event.rung == 1:
         limit = f" (for up to {event.grace:g} s)" if event.grace is not None else ""
-        return f"stopping ({name}): nothing new is started, still running{limit}: {running}"
+        again = "; ^C again interrupts it" if event.signal == signal.SIGINT and event.running else ""
+        return f"stopping ({name}): nothing new is started, still running{limit}: {running}{again}"
     why = "the time is over" if event.is_late else f"{name}, number {event.rung}"
     return f"stopping ({why}): ending what runs: {running}"
 
