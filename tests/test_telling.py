@@ -1,0 +1,70 @@
+"""What a run and its failure tell, where it was once not true or not enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.cli import dbmigrate
+from support.projects import Project, applied, failing, migration, simple_app, write_project
+
+AFTER = (("core", "0001_initial"),)
+
+
+def project(folder: Path, second: str) -> Project:
+    """Return one app with two migrations on one database."""
+    return write_project(folder / "site", {"core": simple_app(**{"migrations/0002_more.py": second})})
+
+
+def test_fake_says_that_nothing_was_run(tmp_path: Path) -> None:
+    site = project(tmp_path, migration('migrations.RunSQL("nonsense")', after=AFTER))
+    dbmigrate("run", "--app", "core", "--to", "0001", cwd=site.root).expect(0)
+
+    there = dbmigrate("run", "--app", "core", "--fake", cwd=site.root).expect(0)
+    back = dbmigrate("run", "--app", "core", "--to", "0001", "--fake", cwd=site.root).expect(0)
+
+    assert "Recording core.0002_more (1 of 1)" in there.stderr
+    assert "1 migration recorded, nothing was run (--fake)" in there.stdout
+    assert "Forgetting core.0002_more (1 of 1)" in back.stderr
+    assert "1 migration forgotten, nothing was run (--fake)" in back.stdout
+
+
+def test_a_failure_names_the_line_of_the_projects_own_code(tmp_path: Path) -> None:
+    site = project(tmp_path, migration("migrations.RunPython(fail)", head=failing(), after=AFTER))
+    text = (site.root / "core/migrations/0002_more.py").read_text().splitlines()
+    line = next(number for number, words in enumerate(text, 1) if "raise RuntimeError" in words)
+
+    outcome = dbmigrate("all", "--skip-makemigrations", cwd=site.root).expect(31)
+
+    assert f"raised at: {site.root}/core/migrations/0002_more.py:{line} in fail" in outcome.stderr
+
+
+def test_a_failed_undo_says_that_the_migration_is_still_applied(tmp_path: Path) -> None:
+    undo = "migrations.RunPython(migrations.RunPython.noop, fail)"
+    site = project(tmp_path, migration(undo, head=failing(), after=AFTER))
+    dbmigrate("all", "--skip-makemigrations", cwd=site.root).expect(0)
+
+    outcome = dbmigrate("run", "--app", "core", "--to", "0001", cwd=site.root).expect(30)
+
+    assert "the database rolled this back: core.0002_more is still applied" in outcome.stderr
+    assert applied(site.database("default")) == ["core.0001_initial", "core.0002_more"]
+
+
+def test_to_without_an_app_says_what_is_missing(sample: Project) -> None:
+    outcome = dbmigrate("run", "--to", "0001", cwd=sample.root).expect(2)
+
+    assert "--to and --fake are about one app, and none is named" in outcome.stderr
+
+
+def test_a_replica_does_not_stand_in_the_way_of_reset(tmp_path: Path) -> None:
+    replica = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "default.sqlite3")}
+    site = write_project(
+        tmp_path / "site",
+        {"core": simple_app()},
+        aliases={"default": replica, "replica": {**replica, "TEST": {"MIRROR": "default"}}},
+        settings="DEBUG = True\n",
+    )
+    dbmigrate("all", cwd=site.root).expect(0)
+
+    outcome = dbmigrate("reset", "--confirm", "site_settings", cwd=site.root)
+
+    assert outcome.code == 0, outcome
