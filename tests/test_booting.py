@@ -183,6 +183,9 @@ def test_an_environment_beside_manage_py_is_preferred_to_our_own(project: Projec
     }
 
 
+LAUNCHERS = ["fork", pytest.param("spawn", marks=pytest.mark.soak)]
+"""A copy has to do again what manage.py and the settings did; a fresh process does it by itself."""
+
 MANAGE_OF = """\
 import os, sys
 {head}
@@ -193,7 +196,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_settings_made_by_a_class_in_a_package_named_config(project: Project, launcher: str) -> None:
     project.write("config/__init__.py", "")
     project.write(
@@ -217,7 +220,7 @@ def test_settings_made_by_a_class_in_a_package_named_config(project: Project, la
     assert_migrated(project, "--python", environment("settings-tools"), "--launcher", launcher)
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_settings_made_by_dynaconf(project: Project, launcher: str) -> None:
     project.write("site_settings.py", "import dynaconf\nsettings = dynaconf.DjangoDynaconf(__name__)")
     project.write(
@@ -236,7 +239,7 @@ def test_settings_made_by_dynaconf(project: Project, launcher: str) -> None:
     assert_migrated(project, "--python", environment("settings-tools"), "--launcher", launcher)
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_databases_given_by_urls_in_a_dotenv_file_that_manage_py_loads(project: Project, launcher: str) -> None:
     project.write(".env", f"DATABASE_URL=sqlite:///{project.database('default')}")
     project.append(
@@ -255,7 +258,7 @@ def test_databases_given_by_urls_in_a_dotenv_file_that_manage_py_loads(project: 
     assert_migrated(project, "--python", environment("settings-tools"), "--launcher", launcher)
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_django_that_can_be_imported_only_after_the_projects_own_package(project: Project, launcher: str) -> None:
     packages = next(Path(environment("django32")).parents[1].glob("lib/python3*/site-packages"))
     project.write("shopkit/__init__.py", f"import sys\nsys.path.append({str(packages)!r})")

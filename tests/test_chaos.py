@@ -13,6 +13,15 @@ sys.path.append(str(Path(__file__).parents[1] / "bench"))
 from chaos import arena, disturb
 
 
+def test_a_kill_leaves_nothing_silent() -> None:
+    with arena("sqlite") as here:
+        tally = disturb(here, rounds=0, kills=1, seed=3)
+
+    assert tally.silent == []
+    assert tally.kills.total() == tally.converged + tally.told == 1
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_race_and_kills_leave_nothing_silent(engine: str) -> None:
     with arena(engine) as here:

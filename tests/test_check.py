@@ -93,29 +93,29 @@ def test_models_without_a_migration_alone_are_11(sample: Project) -> None:
     dbmigrate("check", "--ignore", "dbm101", cwd=sample.root).expect(0)
 
 
-def test_a_missing_table_alone_is_12_and_status_names_it(sample: Project) -> None:
-    dbmigrate("all", cwd=sample.root).expect(0)
-    change(sample, "shop_db", "DROP TABLE shop_order")
+def test_a_missing_table_alone_is_12_and_status_names_it(migrated_sample: Project) -> None:
+    change(migrated_sample, "shop_db", "DROP TABLE shop_order")
 
-    found = dbmigrate("check", cwd=sample.root).expect(12)
-    status = dbmigrate("status", cwd=sample.root).expect(0)
-    again = dbmigrate("all", cwd=sample.root).expect(0)
+    found = dbmigrate("check", cwd=migrated_sample.root).expect(12)
+    status = dbmigrate("status", cwd=migrated_sample.root).expect(0)
+    again = dbmigrate("all", cwd=migrated_sample.root).expect(0)
 
     assert "error: DBM301: shop.0002_orders is recorded on shop_db and its table shop_order" in found.stdout
     assert "1 table missing" in status.stdout
     assert "warning: DBM301" in again.stderr
 
 
-def test_a_database_ahead_of_the_code_is_12_and_all_goes_on(sample: Project) -> None:
-    dbmigrate("all", cwd=sample.root).expect(0)
+def test_a_database_ahead_of_the_code_is_12_and_all_goes_on(migrated_sample: Project) -> None:
     change(
-        sample, "blog_db", "INSERT INTO django_migrations (app, name, applied) VALUES ('blog', '0099_x', '2026-01-01')"
+        migrated_sample,
+        "blog_db",
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('blog', '0099_x', '2026-01-01')",
     )
 
-    found = dbmigrate("check", cwd=sample.root).expect(12)
+    found = dbmigrate("check", cwd=migrated_sample.root).expect(12)
 
     assert "error: DBM302: recorded on blog_db: this code does not know blog.0099_x" in found.stdout
-    dbmigrate("all", cwd=sample.root).expect(0)
+    dbmigrate("all", cwd=migrated_sample.root).expect(0)
 
 
 def test_pending_migrations_are_10_where_they_are_asked_for(sample: Project) -> None:
@@ -127,14 +127,13 @@ def test_pending_migrations_are_10_where_they_are_asked_for(sample: Project) -> 
 
 
 def test_what_a_pending_migration_destroys_is_a_note_in_the_plan_and_fails_where_it_is_asked_for(
-    sample: Project,
+    migrated_sample: Project,
 ) -> None:
-    dbmigrate("all", cwd=sample.root).expect(0)
-    drop_price(sample)
+    drop_price(migrated_sample)
 
-    plan = dbmigrate("plan", cwd=sample.root).expect(0)
-    quiet = dbmigrate("check", cwd=sample.root).expect(0)
-    failed = dbmigrate("check", "--fail-on", "destructive", cwd=sample.root).expect(13)
+    plan = dbmigrate("plan", cwd=migrated_sample.root).expect(0)
+    quiet = dbmigrate("check", cwd=migrated_sample.root).expect(0)
+    failed = dbmigrate("check", "--fail-on", "destructive", cwd=migrated_sample.root).expect(13)
 
     sentence = "DBM304: shop.0004_price on shop_db drops a column (shop_product"
     assert f"! {sentence}" in plan.stdout

@@ -61,9 +61,10 @@ def test_a_table_whose_name_needs_quoting(engine: str, site: Callable[..., Site]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_rows_of_apps_that_are_gone_and_rows_that_are_there_twice(engine: str, site: Callable[..., Site]) -> None:
-    here = site(engine)
-    dbmigrate("all", cwd=here.project.root).expect(0)
+def test_rows_of_apps_that_are_gone_and_rows_that_are_there_twice(
+    engine: str, migrated_site: Callable[[str], Site]
+) -> None:
+    here = migrated_site(engine)
     for app, name in (("polls", "0001_initial"), ("polls", "0001_initial"), ("core", "0001_initial")):
         here.query(
             f"INSERT INTO django_migrations (app, name, applied) VALUES ('{app}', '{name}', '2026-01-01 00:00:00')"
@@ -80,9 +81,8 @@ def test_rows_of_apps_that_are_gone_and_rows_that_are_there_twice(engine: str, s
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_record_that_is_missing_as_a_table(engine: str, site: Callable[..., Site]) -> None:
-    here = site(engine)
-    dbmigrate("all", cwd=here.project.root).expect(0)
+def test_a_record_that_is_missing_as_a_table(engine: str, migrated_site: Callable[[str], Site]) -> None:
+    here = migrated_site(engine)
     here.query("DROP TABLE django_migrations")
 
     outcome = dbmigrate("check", "--pending", cwd=here.project.root).expect(10)
@@ -91,9 +91,10 @@ def test_a_record_that_is_missing_as_a_table(engine: str, site: Callable[..., Si
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_view_where_a_table_is_expected_and_a_table_that_is_gone(engine: str, site: Callable[..., Site]) -> None:
-    here = site(engine)
-    dbmigrate("all", cwd=here.project.root).expect(0)
+def test_a_view_where_a_table_is_expected_and_a_table_that_is_gone(
+    engine: str, migrated_site: Callable[[str], Site]
+) -> None:
+    here = migrated_site(engine)
     here.query("DROP TABLE core_item")
     gone = found(here.project)
     here.query("CREATE VIEW core_item AS SELECT 1 AS id, 'x' AS name")
@@ -102,9 +103,8 @@ def test_a_view_where_a_table_is_expected_and_a_table_that_is_gone(engine: str, 
     assert found(here.project) == []
 
 
-def test_the_hint_for_a_missing_table_makes_it(site: Callable[..., Site]) -> None:
-    here = site("sqlite")
-    dbmigrate("all", cwd=here.project.root).expect(0)
+def test_the_hint_for_a_missing_table_makes_it(migrated_site: Callable[[str], Site]) -> None:
+    here = migrated_site("sqlite")
     here.query("DROP TABLE core_item")
 
     hint = _hint(here.project)
@@ -179,14 +179,11 @@ def test_a_copy_of_the_other_table_carries_a_constraint_and_a_foreign_table_does
     assert (ended.returncode == 0) == (expected == []), ended.stderr
 
 
-MANY = 10_000
-
-
+@pytest.mark.parametrize("many", [1000, pytest.param(10_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def test_ten_thousand_tables(engine: str, site: Callable[..., Site]) -> None:
-    here = site(engine)
-    dbmigrate("all", cwd=here.project.root).expect(0)
-    _make_tables(here, engine)
+def test_thousands_of_tables(engine: str, many: int, migrated_site: Callable[[str], Site]) -> None:
+    here = migrated_site(engine)
+    _make_tables(here, engine, many)
 
     assert found(here.project) == []
     here.query("DROP TABLE core_item")
@@ -195,10 +192,10 @@ def test_ten_thousand_tables(engine: str, site: Callable[..., Site]) -> None:
     assert time.monotonic() - started < 30
 
 
-def _make_tables(here: Site, engine: str) -> None:
+def _make_tables(here: Site, engine: str, many: int) -> None:
     if engine == "postgresql":
         # A thousand in each transaction: every table takes locks until it ends.
-        for first in range(0, MANY, 1000):
+        for first in range(0, many, 1000):
             here.query(
                 f"DO $$ BEGIN FOR i IN {first}..{first + 999} LOOP EXECUTE format('CREATE TABLE many_%s (id int)', i); "
                 "END LOOP; END $$"
@@ -206,7 +203,7 @@ def _make_tables(here: Site, engine: str) -> None:
         return
     with closing(sqlite3.connect(here.project.database("default"))) as connection:
         connection.executescript(
-            "".join(["BEGIN;", *(f"CREATE TABLE many_{n} (id int);" for n in range(MANY)), "END;"])
+            "".join(["BEGIN;", *(f"CREATE TABLE many_{n} (id int);" for n in range(many)), "END;"])
         )
 
 

@@ -19,9 +19,27 @@ def add(field: str, after: str) -> str:
     )
 
 
+@pytest.fixture(scope="module")
+def migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = write_blog(tmp_path_factory.mktemp("migrated") / "site")
+    dbmigrate("all", cwd=project.root).expect(0)
+    return project
+
+
+@pytest.fixture
+def migrated(migrated_once: Project, tmp_path: Path) -> Project:
+    """Return the project with everything applied."""
+    return migrated_once.copy_to(tmp_path / "site")
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Return a project whose app blog has three migrations and lives on blog_db."""
+    """Return the project with nothing applied."""
+    return write_blog(tmp_path / "site")
+
+
+def write_blog(folder: Path) -> Project:
+    """Write a project whose app blog has three migrations and lives on blog_db."""
     blog = {
         "models.py": model("Item", *FIELDS, "two = models.IntegerField(default=1)"),
         "migrations/0001_initial.py": migration(create()),
@@ -29,7 +47,7 @@ def project(tmp_path: Path) -> Project:
         "migrations/0003_two.py": add("two", "0002_one"),
     }
     return write_project(
-        tmp_path / "site",
+        folder,
         {"core": simple_app(), "blog": blog},
         aliases=("default", "blog_db"),
         rules={"blog": "blog_db"},
@@ -183,32 +201,29 @@ def test_a_name_that_does_not_fit(project: Project, arguments: tuple[str, ...], 
     assert project.content() == before
 
 
-def test_squash_joins_migrations_and_says_what_to_do_then(project: Project) -> None:
-    dbmigrate("all", cwd=project.root).expect(0)
-
-    outcome = dbmigrate("squash", "blog", "0003", "--no-input", cwd=project.root).expect(0)
+def test_squash_joins_migrations_and_says_what_to_do_then(migrated: Project) -> None:
+    outcome = dbmigrate("squash", "blog", "0003", "--no-input", cwd=migrated.root).expect(0)
 
     assert outcome.stdout.startswith(
         "blog.0001_squashed_0003_two stands for blog.0001_initial, blog.0002_one, blog.0003_two\nnext: commit it"
     )
-    recorded = dbmigrate("all", cwd=project.root).expect(0)
+    recorded = dbmigrate("all", cwd=migrated.root).expect(0)
     assert "it runs to record what was squashed: blog.0001_squashed_0003_two" in recorded.stderr
-    assert "blog.0001_squashed_0003_two" in applied(project.database("blog_db"))
-    assert "Migrating database" not in dbmigrate("all", cwd=project.root).expect(0).stderr
+    assert "blog.0001_squashed_0003_two" in applied(migrated.database("blog_db"))
+    assert "Migrating database" not in dbmigrate("all", cwd=migrated.root).expect(0).stderr
 
 
 @pytest.mark.parametrize(("key", "code"), [("n\r", 4), (CONTROL_C, 130)])
-def test_a_no_to_the_question_of_squashmigrations_changes_nothing(project: Project, key: str, code: int) -> None:
-    dbmigrate("all", cwd=project.root).expect(0)
-    before = project.content()
-    terminal = Terminal(project, "squash", "blog", "0003")
+def test_a_no_to_the_question_of_squashmigrations_changes_nothing(migrated: Project, key: str, code: int) -> None:
+    before = migrated.content()
+    terminal = Terminal(migrated, "squash", "blog", "0003")
 
     terminal.wait_for("Do you wish to proceed?")
     terminal.press(key)
 
     assert terminal.wait_for_end() == code
     assert not any("stands for" in line for line in terminal.screen())
-    assert project.content() == before
+    assert migrated.content() == before
 
 
 def test_squash_is_refused_while_a_database_stands_between(project: Project) -> None:

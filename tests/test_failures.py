@@ -166,9 +166,8 @@ def test_a_server_that_ends_the_session_between_two_migrations(site: Callable[..
 
 
 @pytest.mark.postgresql
-def test_a_migration_in_the_way_of_traffic_is_given_up_and_tried_again(site: Callable[..., Site]) -> None:
-    here = site("postgresql")
-    dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+def test_a_migration_in_the_way_of_traffic_is_given_up_and_tried_again(migrated_site: Callable[[str], Site]) -> None:
+    here = migrated_site("postgresql")
     here.project.write("core/models.py", model() + META)
     here.project.write("core/migrations/0002_index.py", migration(INDEX, after=(("core", "0001_initial"),)))
     entry = here.entry
@@ -189,9 +188,8 @@ def test_a_migration_in_the_way_of_traffic_is_given_up_and_tried_again(site: Cal
 
 
 @pytest.mark.postgresql
-def test_a_migration_that_never_gets_its_lock_fails_after_the_retries(site: Callable[..., Site]) -> None:
-    here = site("postgresql")
-    dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+def test_a_migration_that_never_gets_its_lock_fails_after_the_retries(migrated_site: Callable[[str], Site]) -> None:
+    here = migrated_site("postgresql")
     here.project.write("core/migrations/0002_index.py", migration(INDEX, after=(("core", "0001_initial"),)))
     entry = here.entry
     with psycopg.connect(dbname=entry["NAME"], user=entry["USER"], host=entry["HOST"], port=entry["PORT"]) as traffic:

@@ -107,7 +107,14 @@ def test_a_run_has_a_group_for_each_database_and_no_line_in_that_of_another(samp
 
 
 @pytest.mark.parametrize(
-    "command", ["plan", "plan --sql", "plan --graph mermaid", "status --migrations", "info", "check", "wait"]
+    "command",
+    [
+        *("plan --sql", "info", "check"),
+        *(
+            pytest.param(command, marks=pytest.mark.soak)
+            for command in ("plan", "plan --graph mermaid", "status --migrations", "wait")
+        ),
+    ],
 )
 def test_nothing_is_lost_of_what_plain_prints(sample: Project, command: str) -> None:
     let_the_author_cross(sample)

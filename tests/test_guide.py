@@ -18,6 +18,12 @@ from dbmigrate.config import find_config_file, merge_settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+READ_FIRST = [
+    page if page.stem == "getting-started" else pytest.param(page, marks=pytest.mark.soak)
+    for page in PAGES
+    if "```console" in page.read_text()
+]
+"""The pages with console blocks: the first in `make test`, as the README is; the others in `make soak`."""
 LANGUAGES = {"", "console", "python", "sh", "text", "toml", "yaml"}
 
 
@@ -32,7 +38,7 @@ def commands_in(value: Any) -> list[str]:
     return [value] if is_script else []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", READ_FIRST, ids=lambda page: page.stem)
 def test_console_blocks_run_and_print_what_stands_there(page: Path, sample: Project) -> None:
     run_console(page.read_text(), sample)
 
@@ -55,7 +61,7 @@ def test_scripts_end_with_every_database_migrated(block: str, sample: Project) -
 @pytest.mark.parametrize(
     "document",
     [
-        pytest.param(document, id=f"{page.stem}-{number}")
+        pytest.param(document, id=f"{page.stem}-{number}", marks=pytest.mark.soak if number else ())
         for page in PAGES
         for number, document in enumerate(blocks(page.read_text(), "yaml"))
     ],

@@ -31,10 +31,9 @@ MODELS = model("Item", "size = models.BigIntegerField(null=True)") + (
 
 
 @pytest.fixture
-def migrated(site: Callable[..., Site]) -> Site:
+def migrated(migrated_site: Callable[[str], Site]) -> Site:
     """Return a PostgreSQL site whose first migration is applied, and whose second one is pending."""
-    here = site("postgresql")
-    dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+    here = migrated_site("postgresql")
     here.project.write("core/migrations/0002_more.py", MORE)
     here.project.write("core/models.py", MODELS)
     return here
@@ -219,9 +218,8 @@ def test_findings_of_the_linter_are_failures_of_their_migration_in_junit(migrate
 
 
 @pytest.mark.postgresql
-def test_nothing_pending_is_nothing_to_lint(site: Callable[..., Site]) -> None:
-    here = site("postgresql")
-    dbmigrate("all", cwd=here.project.root).expect(0)
+def test_nothing_pending_is_nothing_to_lint(migrated_site: Callable[[str], Site]) -> None:
+    here = migrated_site("postgresql")
 
     outcome = dbmigrate("check", "--lint", cwd=here.project.root).expect(0)
 

@@ -18,9 +18,14 @@ from urllib.parse import quote
 import pytest
 from support.background import start, until
 from support.cli import dbmigrate
+from support.combinations import combinations
 from support.environments import environment
 from support.projects import create, migration, model
 from support.sites import ENGINES, Site
+
+LAUNCHERS = ("fork", "spawn")
+INTERRUPTED = (signal.SIGINT, signal.SIGINT)
+TERMINATED = (signal.SIGTERM, signal.SIGHUP)
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
@@ -110,14 +115,17 @@ def test_a_lock_that_is_held_for_longer_than_lock_wait(engine: str, site: Callab
     assert first.returncode == 0
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
 @pytest.mark.parametrize(
-    ("engine", "driver"),
-    [
-        pytest.param("postgresql", None, marks=pytest.mark.postgresql),
-        pytest.param("postgresql", "psycopg2", marks=pytest.mark.postgresql),
-        pytest.param("mariadb", None, marks=pytest.mark.mariadb),
-    ],
+    ("engine", "driver", "launcher"),
+    combinations(
+        [
+            pytest.param("postgresql", None, marks=pytest.mark.postgresql),
+            pytest.param("postgresql", "psycopg2", marks=pytest.mark.postgresql),
+            pytest.param("mariadb", None, marks=pytest.mark.mariadb),
+        ],
+        LAUNCHERS,
+        quick=[("postgresql", None, "spawn"), ("postgresql", "psycopg2", "fork"), ("mariadb", None, "fork")],
+    ),
 )
 def test_killed_in_a_long_statement_it_leaves_no_session_and_no_lock(
     engine: str, driver: str | None, launcher: str, site: Callable[..., Site], tmp_path: Path
@@ -138,8 +146,10 @@ def test_killed_in_a_long_statement_it_leaves_no_session_and_no_lock(
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("engine", "launcher"),
+    combinations(ENGINES, LAUNCHERS, quick=[("sqlite", "fork"), ("postgresql", "fork"), ("mariadb", "spawn")]),
+)
 def test_a_migration_ends_with_its_host_even_if_it_hears_no_interrupt(
     engine: str, launcher: str, site: Callable[..., Site], tmp_path: Path
 ) -> None:
@@ -182,9 +192,15 @@ def test_where_a_session_does_not_look_for_its_client_the_lock_lasts_until_the_m
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
-@pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGHUP)])
-@pytest.mark.parametrize("engine", ENGINES[1:])
+@pytest.mark.parametrize(
+    ("engine", "signals", "launcher"),
+    combinations(
+        ENGINES[1:],
+        [INTERRUPTED, TERMINATED],
+        LAUNCHERS,
+        quick=[("postgresql", INTERRUPTED, "fork"), ("mariadb", TERMINATED, "spawn")],
+    ),
+)
 def test_interrupted_in_a_long_statement_it_reports_and_leaves_no_session(
     engine: str, signals: tuple[int, int], launcher: str, site: Callable[..., Site], tmp_path: Path
 ) -> None:
@@ -227,7 +243,7 @@ time.time = lambda: _real() - 3600 * next(_steps)
 """
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_clock_that_goes_backwards_changes_no_wait(launcher: str, site: Callable[..., Site], tmp_path: Path) -> None:
     here = site("sqlite", waiting_app(tmp_path))
     (tmp_path / "clock").mkdir()
@@ -262,7 +278,10 @@ def test_a_lock_file_that_a_killed_run_left_is_no_lock(site: Callable[..., Site]
 
 
 @pytest.mark.postgresql
-def test_waiters_do_not_hang_an_index_that_is_built_concurrently(site: Callable[..., Site], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [2, pytest.param(10, marks=pytest.mark.soak)])
+def test_waiters_do_not_hang_an_index_that_is_built_concurrently(
+    number: int, site: Callable[..., Site], tmp_path: Path
+) -> None:
     head = f"""
 import pathlib, time
 from django.contrib.postgres.operations import AddIndexConcurrently
@@ -284,14 +303,14 @@ def wait(apps, schema_editor):
     here = site("postgresql", app)
     first = start(here.project, "all", "--skip-makemigrations")
     until_in_migration(first, tmp_path)
-    waiters = [start(here.project, "all", "--skip-makemigrations") for _ in range(10)]
+    waiters = [start(here.project, "all", "--skip-makemigrations") for _ in range(number)]
     for waiter in waiters:
         assert any("Waiting for the lock" in line for line in waiter.stdout or ())
 
     (tmp_path / "go").touch()
     said = [process.communicate(timeout=60)[0] for process in (first, *waiters)]
 
-    assert [process.returncode for process in (first, *waiters)] == [0] * 11, said
+    assert [process.returncode for process in (first, *waiters)] == [0] * (number + 1), said
     assert here.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'item_name'::regclass") == [(True,)]
 
 

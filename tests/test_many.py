@@ -12,6 +12,7 @@ from support.projects import applied, create, everywhere, migration, numbered, s
 from support.terminal import Terminal
 
 
+@pytest.mark.soak
 def test_seventy_databases_under_a_limit_of_64_open_files(tmp_path: Path) -> None:
     aliases = numbered(70)
     project = everywhere(tmp_path / "site", aliases)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.cli import dbmigrate
 from support.postgresql import PostgresqlServer
-from support.projects import Project, applied, create, migration, model, simple_app, write_project
+from support.projects import Project, applied, simple_app, waiting_project, write_project
 from support.terminal import CONTROL_C, DOWN, ENTER, ESCAPE, UP, Terminal
 
 MENU = [
@@ -226,26 +226,7 @@ def test_a_terminal_that_becomes_narrow_is_enough_for_every_entry(project: Proje
 
 
 def test_an_interrupt_while_a_migration_runs_leads_back_to_the_menu(tmp_path: Path) -> None:
-    ready, go = tmp_path / "ready", tmp_path / "go"
-    head = f"""\
-import pathlib, time
-
-def wait(apps, schema_editor):
-    pathlib.Path({str(ready)!r}).touch()
-    deadline = time.monotonic() + 60
-    while not pathlib.Path({str(go)!r}).exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-"""
-    slow = {
-        "models.py": model(),
-        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(wait)", head=head),
-    }
-    project = write_project(
-        tmp_path / "site",
-        {"core": slow, "blog": simple_app()},
-        aliases=("default", "blog_db"),
-        rules={"blog": "blog_db"},
-    )
+    project, ready, go = waiting_project(tmp_path)
     terminal = Terminal(project, rows=60)
     terminal.wait_for("Exit")
     terminal.press(ENTER)

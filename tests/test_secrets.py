@@ -6,15 +6,27 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 from support.cli import dbmigrate
-from support.mariadb import MariadbServer
-from support.projects import migration, model
+from support.combinations import combinations
+from support.mariadb import DRIVER, MariadbServer
+from support.postgresql import PostgresqlServer
+from support.projects import Project, everywhere, migration
 from support.sites import ENGINES, Site
 
-PASSWORDS = ["plain-password", 'it\'s "quoted"', "a@b:c/d?e%20&f", "two\nlines of it", "pässwörd ñ", "back\\slash", "q"]
+PASSWORDS = {
+    "default": "plain-password",
+    "db1": 'it\'s "quoted"',
+    "db2": "a@b:c/d?e%20&f",
+    "db3": "two\nlines of it",
+    "db4": "pässwörd ñ",
+    "db5": "back\\slash",
+    "db6": "q",
+}
+"""By the alias of the database that has it: one project holds them all."""
 
 FORMATS = (("-v",), ("--format", "json"), ("--format", "rich", "--color", "always"), ())
 
@@ -46,6 +58,12 @@ def tell(apps, schema_editor):
 """
 
 
+TELL_AT_IMPORT = """
+from django.conf import settings
+raise ValueError([{"PASSWORD": entry["PASSWORD"]} for entry in settings.DATABASES.values()])
+"""
+
+
 def forms_of(secret: str) -> set[str]:
     """Return what must not be seen: the ways to write the secret, and each of its lines."""
     if len(secret) == 1:
@@ -65,68 +83,78 @@ def forms_of(secret: str) -> set[str]:
     }
 
 
-@pytest.fixture
-def site_with(site: Callable[..., Site], request: pytest.FixtureRequest) -> Callable[[str, str], Site]:
-    """Return a function that writes a project on one engine, whose migration tells the password and fails."""
-
-    def write(engine: str, password: str) -> Site:
-        app = {"models.py": model(), "migrations/0001_initial.py": migration("migrations.RunPython(tell)", head=LEAK)}
-        here = site(engine, app)
-        if engine == "mariadb":
-            server: MariadbServer = request.getfixturevalue("mariadb")
-            user = f"u{here.entry['NAME']}"
-            # The driver sends it in Latin-1.
-            [(hashed,)] = server.query(here.entry, f"SELECT PASSWORD(X'{password.encode('latin-1').hex()}')")
-            server.query(here.entry, f"CREATE USER {user}@'%' IDENTIFIED BY PASSWORD '{hashed}'")
-            server.query(here.entry, f"GRANT ALL ON *.* TO {user}@'%'")
-            here.project.append("site_settings.py", f'DATABASES["default"]["USER"] = {user!r}')
-        here.project.append("site_settings.py", f'DATABASES["default"]["PASSWORD"] = {password!r}')
-        return here
-
-    return write
+def project_of_all(folder: Path, server: PostgresqlServer | MariadbServer | None) -> Project:
+    """Write a project with a database for each password, and a migration that tells the one of its own and fails."""
+    entries = {alias: server.create_database() if server else {} for alias in PASSWORDS}
+    if isinstance(server, MariadbServer):
+        for alias, password in PASSWORDS.items():
+            entries[alias]["USER"] = user_with(server, entries[alias], password)
+    project = everywhere(folder, entries)
+    project.write("core/migrations/0001_initial.py", migration("migrations.RunPython(tell)", head=LEAK))
+    project.append("site_settings.py", DRIVER if isinstance(server, MariadbServer) else "")
+    for alias, password in PASSWORDS.items():
+        project.append("site_settings.py", f"DATABASES[{alias!r}]['PASSWORD'] = {password!r}")
+    return project
 
 
-@pytest.mark.parametrize("password", PASSWORDS)
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_password_that_a_failing_migration_tells_is_hidden(
-    engine: str, password: str, site_with: Callable[[str, str], Site]
-) -> None:
-    here = site_with(engine, password)
-
-    for arguments in FORMATS:
-        outcome = dbmigrate("all", "--skip-makemigrations", *arguments, cwd=here.project.root).expect(30)
-        said = outcome.stdout + outcome.stderr
-        assert "***" in said
-        assert "IN THE PROCESS LIST" not in said
-        assert [form for form in forms_of(password) if form in said] == [], outcome
-
-
-@pytest.mark.parametrize("password", PASSWORDS)
-def test_a_password_is_hidden_where_the_project_cannot_be_loaded(password: str, site: Callable[..., Site]) -> None:
-    here = site("sqlite")
-    here.project.append("site_settings.py", f'DATABASES["default"]["PASSWORD"] = {password!r}')
-    here.project.append("core/models.py", "from django.conf import settings\nraise ValueError(settings.DATABASES)")
-
-    for arguments in FORMATS:
-        outcome = dbmigrate("all", *arguments, cwd=here.project.root).expect(3)
-        said = outcome.stdout + outcome.stderr
-        assert "'PASSWORD': ***" in said  # nothing is known yet but what it is called
-        assert len(password) == 1 or repr(password)[1:-1] not in said
+def user_with(server: MariadbServer, entry: dict[str, Any], password: str) -> str:
+    """Make a user of this password, and return its name; the server would let nobody in with another."""
+    user = f"u{entry['NAME']}"
+    # The driver sends it in Latin-1.
+    [(hashed,)] = server.query(entry, f"SELECT PASSWORD(X'{password.encode('latin-1').hex()}')")
+    server.query(entry, f"CREATE USER {user}@'%' IDENTIFIED BY PASSWORD '{hashed}'")
+    server.query(entry, f"GRANT ALL ON *.* TO {user}@'%'")
+    return user
 
 
 @pytest.mark.parametrize(
-    "name", ["postgresql://me:{}@nowhere.invalid/x", "host=nowhere.invalid password='{}' dbname=x"]
+    ("engine", "arguments"),
+    combinations(
+        ENGINES,
+        FORMATS,
+        quick=[*(("sqlite", words) for words in FORMATS), ("postgresql", FORMATS[0]), ("mariadb", FORMATS[0])],
+    ),
 )
-def test_a_connection_string_in_a_setting_is_hidden_too(name: str, site: Callable[..., Site], tmp_path: Path) -> None:
-    here = site("sqlite")
-    entry = {"ENGINE": "django.db.backends.postgresql", "NAME": name.format("s3cr3t"), "HOST": "nowhere.invalid"}
-    here.project.append("site_settings.py", f'DATABASES["default"] = {entry!r}')
+def test_passwords_that_failing_migrations_tell_are_hidden(
+    engine: str, arguments: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    server = None if engine == "sqlite" else request.getfixturevalue(engine)
+    project = project_of_all(tmp_path / "site", server)
 
-    for command in ("status", "info", "all", "wait"):
-        for arguments in (("-v",), ("--format", "json")):
-            outcome = dbmigrate(command, "--wait", "0", *arguments, cwd=here.project.root)
-            assert outcome.code in (0, 21), outcome
-            assert "s3cr3t" not in outcome.stdout + outcome.stderr, outcome
+    words = ("all", "--skip-makemigrations", "--keep-going", *arguments)
+    outcome = dbmigrate(*words, cwd=project.root).expect(30)
+
+    said = outcome.stdout + outcome.stderr
+    assert said.count("RuntimeError: ") >= len(PASSWORDS), outcome  # each has told its own
+    assert "***" in said
+    assert "IN THE PROCESS LIST" not in said
+    assert [form for password in PASSWORDS.values() for form in forms_of(password) if form in said] == [], outcome
+
+
+def test_passwords_are_hidden_where_the_project_cannot_be_loaded(tmp_path: Path) -> None:
+    project = project_of_all(tmp_path / "site", None)
+    project.append("core/models.py", TELL_AT_IMPORT)
+
+    for arguments in FORMATS:
+        outcome = dbmigrate("all", *arguments, cwd=project.root).expect(3)
+        said = " ".join((outcome.stdout + outcome.stderr).split())  # a terminal breaks lines
+        assert said.count("'PASSWORD': ***") >= len(PASSWORDS)  # nothing is known yet but what it is called
+        assert [one for one in PASSWORDS.values() if len(one) > 1 and repr(one)[1:-1] in said] == [], outcome
+
+
+@pytest.mark.parametrize("command", ["status", "info", "all", "wait"])
+def test_a_connection_string_in_a_setting_is_hidden_too(command: str, tmp_path: Path) -> None:
+    names = ["postgresql://me:s3cr3t@nowhere.invalid/x", "host=nowhere.invalid password='s3cr3t' dbname=x"]
+    entries = {
+        alias: {"ENGINE": "django.db.backends.postgresql", "NAME": name, "HOST": "nowhere.invalid"}
+        for alias, name in zip(("default", "db1"), names, strict=True)
+    }
+    project = everywhere(tmp_path / "site", entries)
+
+    for arguments in (("-v",), ("--format", "json")):
+        outcome = dbmigrate(command, "--wait", "0", *arguments, cwd=project.root)
+        assert outcome.code in (0, 21), outcome
+        assert "s3cr3t" not in outcome.stdout + outcome.stderr, outcome
 
 
 @pytest.mark.mariadb

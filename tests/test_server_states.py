@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from support.background import start, until
 from support.cli import dbmigrate
+from support.combinations import combinations
 from support.mariadb import MariadbServer, find_server, join_server, kill_and_restart, stop_server
 from support.postgresql import PostgresqlServer, running_server
 from support.projects import create, migration, model, simple_app, write_project
-from support.sites import write_site
+from support.sites import ENGINES, write_site
 
 
 @pytest.fixture(scope="module")
@@ -194,10 +195,9 @@ def kill(apps, schema_editor):
     }
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
 @pytest.mark.parametrize(
-    "engine",
-    [pytest.param("postgresql", marks=pytest.mark.postgresql), pytest.param("mariadb", marks=pytest.mark.mariadb)],
+    ("engine", "launcher"),
+    combinations(ENGINES[1:], ["fork", "spawn"], quick=[("postgresql", "fork"), ("mariadb", "spawn")]),
 )
 def test_a_server_that_is_killed_between_two_migrations(
     engine: str, launcher: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -15,7 +15,7 @@ from support.cli import dbmigrate
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, migration, write_project
-from support.sites import ENGINES
+from support.sites import Site
 
 LONG_NAME = f"tag_word_{'x' * 55}"
 """64 characters: PostgreSQL cuts off the last one."""
@@ -260,6 +260,13 @@ CASES: dict[str, Case] = {
     "record_of_a_dependency_gone": case(RECORD.format("0001_initial"), drift=("inconsistent",)),
 }
 
+SOME = {
+    *("untouched", "extra_index", "table_with_odd_name", "every_table", "through_table", "column", "table_renamed"),
+    *("index", "index_renamed", "named_constraint", "foreign_key", "unique_column", "unique_together"),
+    *("invalid_index", "view_instead_of_a_table", "half_applied", "all_records_gone", "record_of_a_dependency_gone"),
+}
+"""What a server's catalogue tells in its own way; on the servers `make test` looks at these alone."""
+
 
 class Engine:
     """Copies, doctors and describes databases of one kind."""
@@ -368,13 +375,25 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     return Engine(name, tmp_path, None if name == "sqlite" else request.getfixturevalue(name))
 
 
-@pytest.mark.parametrize("engine", ENGINES, indirect=True)
-def test_every_doctored_database_is_described_as_it_is(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "which"),
+    [
+        ("sqlite", "all"),
+        pytest.param("postgresql", "some", marks=pytest.mark.postgresql),
+        pytest.param("mariadb", "some", marks=pytest.mark.mariadb),
+        pytest.param("postgresql", "all", marks=[pytest.mark.postgresql, pytest.mark.soak]),
+        pytest.param("mariadb", "all", marks=[pytest.mark.mariadb, pytest.mark.soak]),
+    ],
+    indirect=["engine"],
+)
+def test_every_doctored_database_is_described_as_it_is(engine: Engine, which: str, tmp_path: Path) -> None:
     template = engine.create("template")
     project = write_library(tmp_path / "site", engine, {"default": template})
     project.write("everywhere.py", EVERYWHERE)
     dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
-    cases = {name: case for name, case in CASES.items() if engine.name in case.engines}
+    cases = {
+        name: case for name, case in CASES.items() if engine.name in case.engines and (which == "all" or name in SOME)
+    }
     entries = {name: engine.copy(template, name) for name in cases}
     for name, doctored in cases.items():
         engine.run(entries[name], doctored.statements)
@@ -393,7 +412,7 @@ def test_every_doctored_database_is_described_as_it_is(engine: Engine, tmp_path:
     again = dbmigrate("verify", "--format", "json", cwd=project.root).expect(12)
 
     answers = {database["alias"]: database for database in again.json["result"]["databases"]}
-    assert len(repaired) > 8, "too few to prove anything"
+    assert len(repaired) >= len(cases) // 4, "too few to prove anything"
     assert {alias: describe(answers[alias]) for alias in repaired} == {alias: set() for alias in repaired}
 
 
@@ -429,13 +448,12 @@ def test_the_commands_of_repair_put_a_database_right(tmp_path: Path, name: str) 
     dbmigrate("verify", cwd=project.root).expect(0)
 
 
-def test_a_dropped_table_is_found_with_what_it_was_and_what_to_do(sample: Project) -> None:
-    dbmigrate("all", cwd=sample.root).expect(0)
-    with closing(sqlite3.connect(sample.database("shop_db"))) as connection:
+def test_a_dropped_table_is_found_with_what_it_was_and_what_to_do(migrated_sample: Project) -> None:
+    with closing(sqlite3.connect(migrated_sample.database("shop_db"))) as connection:
         connection.execute("DROP TABLE shop_order")
         connection.commit()
 
-    outcome = dbmigrate("verify", cwd=sample.root).expect(12)
+    outcome = dbmigrate("verify", cwd=migrated_sample.root).expect(12)
 
     assert (
         "shop_db: shop.0002_orders: recorded, and a part of it is missing; missing: table shop_order" in outcome.stdout
@@ -466,9 +484,10 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_looked_at(tmp_pa
 
 
 @pytest.mark.postgresql
-def test_a_role_that_may_only_read_can_verify_and_check(site: Callable[..., Any], postgresql: PostgresqlServer) -> None:
-    here = site("postgresql")
-    dbmigrate("all", cwd=here.project.root).expect(0)
+def test_a_role_that_may_only_read_can_verify_and_check(
+    migrated_site: Callable[[str], Site], postgresql: PostgresqlServer
+) -> None:
+    here = migrated_site("postgresql")
     role = f"reader_{here.entry['NAME']}"
     for statement in (
         f"CREATE ROLE {role} LOGIN",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ TIMEOUT_SECONDS = 90
 
 _HOME = tempfile.TemporaryDirectory(prefix="home-")
 """Of every process the tests start; it goes away with the test session."""
+atexit.register(_HOME.cleanup)
 
 
 @dataclass(frozen=True)

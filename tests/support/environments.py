@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 CACHE = Path(__file__).parents[2] / ".cache" / "environments"
+INSIDE = Path(__file__).parents[2] / "src" / "dbmigrate" / "inside"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ RECIPES = {
 }
 
 SUPPORTED = ("django32", "django42", "django52", "newest")
+EVERY_DJANGO = [
+    name if name in (SUPPORTED[0], SUPPORTED[-1]) else pytest.param(name, marks=pytest.mark.soak) for name in SUPPORTED
+]
+"""As parameters: the oldest and the newest in `make test`, those between them in `make soak`."""
 
 
 def environment(name: str) -> str:
@@ -73,12 +78,17 @@ def _make(folder: Path, base: str, packages: tuple[str, ...]) -> None:
 
 def make_all() -> None:
     """Make every environment there is a Python for, several at a time, so that no test has to wait for it."""
+    pythons = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for name, result in [(name, pool.submit(environment, name)) for name in RECIPES]:
             try:
-                result.result()
+                python = result.result()
+                pythons[Path(python).resolve()] = python
             except pytest.skip.Exception as skipped:
                 print(f"{name}: {skipped.msg}")  # noqa: T201 - the one line of a program
+    for python in pythons.values():
+        # The tests let no process write bytecode, so each would compile what runs in it again.
+        subprocess.run([python, "-m", "compileall", "-q", str(INSIDE)], check=True, timeout=60)
 
 
 def find_python(version: str) -> str | None:

@@ -10,7 +10,8 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ _OPTIONS = (
     "--performance-schema=off",
     # Each commit reaches the system at once, though not the disk: a killed server loses none.
     "--innodb-flush-log-at-trx-commit=2",
+    "--debug-no-sync",
     "--innodb-buffer-pool-size=48M",
     "--innodb-log-file-size=16M",
 )
@@ -76,6 +78,12 @@ class MariadbServer:
         with closing(self._connect(entry)) as connection, connection.cursor() as cursor:
             cursor.execute(sql)
             return list(cursor.fetchall())
+
+    @contextmanager
+    def session(self, entry: dict[str, Any]) -> Iterator[Any]:
+        """Give a cursor whose session lasts as long as the block."""
+        with closing(self._connect(entry)) as connection, connection.cursor() as cursor:
+            yield cursor
 
     def _connect(self, entry: dict[str, Any]) -> Any:
         return pymysql.connect(

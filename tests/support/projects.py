@@ -48,6 +48,10 @@ class Project:
         """Take a folder that holds one, or will."""
         self.root = root
 
+    def copy_to(self, folder: Path) -> Project:
+        """Return a copy with its database files, whose paths the settings must take from where they are."""
+        return Project(Path(shutil.copytree(self.root, folder)))
+
     def write(self, path: str, text: str) -> Path:
         """Write one file; indentation that all lines share is dropped."""
         file = self.root / path
@@ -170,6 +174,31 @@ def simple_app(**more: str) -> dict[str, str]:
 def failing(text: str = "boom") -> str:
     """Return the head and name of a RunPython function that raises."""
     return f"def fail(apps, schema_editor):\n    raise RuntimeError({text!r})\n"
+
+
+def waiting_project(tmp_path: Path) -> tuple[Project, Path, Path]:
+    """Return a project whose first database waits for the file `go` after it wrote the file `ready`."""
+    ready, go = tmp_path / "ready", tmp_path / "go"
+    head = f"""\
+import pathlib, time
+
+def wait(apps, schema_editor):
+    pathlib.Path({str(ready)!r}).touch()
+    deadline = time.monotonic() + 60
+    while not pathlib.Path({str(go)!r}).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+"""
+    app = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(wait)", head=head),
+    }
+    project = write_project(
+        tmp_path / "site",
+        {"core": app, "blog": simple_app()},
+        aliases=("default", "blog_db"),
+        rules={"blog": "blog_db"},
+    )
+    return project, ready, go
 
 
 def tables(file: Path) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -37,9 +38,17 @@ class Site:
         return Counter(f"{app}.{name}" for app, name in self.query(RECORDED))
 
 
-def write_site(root: Path, server: PostgresqlServer | MariadbServer | None, app: dict[str, str] | None = None) -> Site:
-    """Write a project with this app (`core`) and a simple one (`more`); without a server it is on SQLite."""
-    entry = server.create_database() if server is not None else {}
+def write_site(
+    root: Path,
+    server: PostgresqlServer | MariadbServer | None,
+    app: dict[str, str] | None = None,
+    entry: dict[str, Any] | None = None,
+) -> Site:
+    """Write a project with this app (`core`) and a simple one (`more`); without a server it is on SQLite.
+
+    Its database is that of `entry`, or a new one.
+    """
+    entry = entry or (server.create_database() if server is not None else {})
     project = write_project(
         root,
         {"core": app or simple_app(), "more": simple_app()},
@@ -54,3 +63,15 @@ def write_site(root: Path, server: PostgresqlServer | MariadbServer | None, app:
             return connection.execute(sql).fetchall()
 
     return Site(project, entry, query)
+
+
+def copy_site(site: Site, root: Path, server: PostgresqlServer | MariadbServer | None) -> Site:
+    """Write a project like one of simple apps, with a copy of its database."""
+    if isinstance(server, PostgresqlServer):
+        return write_site(root, server, entry=server.create_database(site.entry["NAME"]))
+    copied = write_site(root, server)
+    if isinstance(server, MariadbServer):
+        server.copy_database(site.entry, copied.entry)
+    else:
+        shutil.copyfile(site.project.database("default"), copied.project.database("default"))
+    return copied

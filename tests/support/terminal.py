@@ -28,11 +28,13 @@ class Terminal:
         columns: int = 90,
         rows: int = 40,
         environment: Mapping[str, str] | None = None,
+        keeps_frames: bool = False,
     ) -> None:
-        """Start the command."""
+        """Start the command; with `keeps_frames` each screen that there was is kept, which takes long."""
         self._screen = pyte.HistoryScreen(columns, rows, history=1000)
         self._stream = pyte.Stream(self._screen)
         self.frames: list[list[str]] = []
+        self._keeps_frames = keeps_frames
         self.sent = ""
         """Everything that came, escape sequences and all."""
         self._child: Any = pexpect.spawn(
@@ -110,6 +112,7 @@ class Terminal:
             self.sent += text
             # pyte drops what follows a variation selector ("🗄️").
             self._stream.feed(text.replace("\ufe0f", ""))
-            self.frames.append(self.screen())
+            if self._keeps_frames:
+                self.frames.append(self.screen())
             return True
         return False
