@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from support.cli import dbmigrate
-from support.projects import Project, migration
+from support.projects import Project, migration, model, write_project
 
 DROPPING = migration('migrations.RemoveField("product", "price_cents")', after=(("shop", "0003_order_index"),))
 
@@ -194,3 +195,17 @@ def test_one_model_is_explained_by_each_router(sample: Project) -> None:
     assert outcome.stdout.count("myproj.routers.RoutingRulesRouter: False") == 2
     assert routes.stdout.splitlines()[0].split() == ["app", "belongs", "on", "default", "blog_db", "shop_db"]
     assert "did you mean blog.post" in wrong.stderr
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["with another encoding", "that is broken by now"])
+def test_a_source_file_that_is_not_utf_8(tmp_path: Path, *, breaks: bool) -> None:
+    models = "# coding: latin-1\n# caf\xe9\n" + model()
+    if breaks:
+        models += 'open(__file__, "wb").write(b"# coding: nothing\\n\\xff\\xfe")\n'
+    project = write_project(tmp_path, {"plain": {"models.py": ""}})
+    (tmp_path / "plain/models.py").write_bytes(models.encode("latin-1"))
+
+    outcome = dbmigrate("check", cwd=project.root).expect(13)
+
+    place = "(plain/models.py)" if breaks else "(plain/models.py:6)"
+    assert f"missing: plain_item on default {place}\n" in outcome.stdout, outcome

@@ -3,6 +3,7 @@
 import ast
 import os
 import sys
+import tokenize
 
 from django.apps import apps
 from django.conf import settings
@@ -49,13 +50,18 @@ class _Sources:
 
     def _read(self, file):
         if file not in self._trees:
-            try:
-                with open(file, encoding="utf-8") as stream:
-                    text = stream.read()
-                self._trees[file] = (text, ast.parse(text))
-            except (OSError, SyntaxError, ValueError):
-                self._trees[file] = ("", ast.Module(body=[], type_ignores=[]))
+            self._trees[file] = parse(file) or ("", ast.Module(body=[], type_ignores=[]))
         return self._trees[file]
+
+
+def parse(file):
+    """Return (text, tree) of a source file in the encoding that it names (PEP 263); None where it is none."""
+    try:
+        with tokenize.open(file) as stream:
+            text = stream.read()
+        return text, ast.parse(text)
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def _file_of(module_name):

@@ -4,12 +4,12 @@ import ast
 import functools
 import inspect
 import re
-import tokenize
 import types
 
 from django.apps import apps
 from django.db import migrations, router
 
+from .places import parse
 from .routes import tables_of
 
 MANAGERS = ("objects", "_default_manager", "_base_manager")
@@ -234,9 +234,10 @@ def _plain(function):
 def _definition(function):
     """Return the definition of a plain function in its source; None if that is not to be had."""
     code = function.__code__
-    tree = _parse(code.co_filename)
-    if tree is None:
+    parsed = parse(code.co_filename)
+    if parsed is None:
         return None
+    _, tree = parsed
     count = code.co_argcount
     fitting = [
         node
@@ -247,11 +248,3 @@ def _definition(function):
         and tuple(_names(node)) == code.co_varnames[:count]
     ]
     return fitting[0] if len(fitting) == 1 else None
-
-
-def _parse(file):
-    try:
-        with tokenize.open(file) as stream:
-            return ast.parse(stream.read())
-    except (OSError, SyntaxError, ValueError):
-        return None
