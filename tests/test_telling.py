@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from support.cli import dbmigrate
-from support.projects import Project, applied, failing, migration, simple_app, write_project
+from support.projects import Project, applied, create, failing, migration, model, simple_app, write_project
 
 AFTER = (("core", "0001_initial"),)
 
@@ -68,3 +68,17 @@ def test_a_replica_does_not_stand_in_the_way_of_reset(tmp_path: Path) -> None:
     outcome = dbmigrate("reset", "--confirm", "site_settings", cwd=site.root)
 
     assert outcome.code == 0, outcome
+
+
+def test_what_a_migration_prints_with_dots_is_no_other_migration(tmp_path: Path) -> None:
+    head = "\n\ndef act(apps, schema_editor):\n    print('working... ', flush=True)\n    print('on...', flush=True)\n"
+    app = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(act)", head=head),
+    }
+    site = write_project(tmp_path, {"core": app})
+
+    outcome = dbmigrate("all", cwd=site.root).expect(0)
+
+    told = [line for line in outcome.stderr.splitlines() if "Applying" in line]
+    assert told == ["[default] Applying core.0001_initial (1 of 1)"]

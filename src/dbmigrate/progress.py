@@ -8,8 +8,9 @@ from dbmigrate.models.plan import Step
 from dbmigrate.models.snapshot import MigrationId
 
 # "  Applying blog.0001_initial... OK" (django/core/management/commands/migrate.py, migration_progress_callback). A
-# migration may print inside that line, so only its beginning is looked at; "... OK" at the end tells that it is over.
-_ANNOUNCED = re.compile(r"^\s*(Applying|Unapplying) (\S+\.\S+?)\.\.\.(.*)$")
+# migration may print inside that line ("...working..."), so only its beginning is looked at, up to the first dots; "OK"
+# at the end tells that it is over.
+_ANNOUNCED = re.compile(r"^\s*(Applying|Unapplying) (\w+\.[^\s.]+)\.\.\.(.*)$")
 _DONE = re.compile(r"\b(OK|FAKED)$")
 
 
