@@ -349,3 +349,16 @@ def test_an_interpreter_that_is_too_old(sample: Project) -> None:
 
 def test_the_interpreter_of_the_tests_is_good_enough(sample: Project) -> None:
     dbmigrate("status", "--python", sys.executable, cwd=sample.root).expect(0)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("help", "dbmigrate --help"),
+        ("migrate", "dbmigrate all, or dbmigrate run"),
+        ("makemigrations", "dbmigrate make APP"),
+        ("showmigrations", "dbmigrate status --migrations"),
+    ],
+)
+def test_a_command_of_django_is_answered_with_ours(sample: Project, word: str, hint: str) -> None:
+    has(refused(sample, word, code=2), f"there is no command {word}", f"hint: {hint}")

@@ -450,7 +450,7 @@ print(sorted({{"pydantic", "rich", "InquirerPy", "click"}} & set(sys.modules)))
 """
 
 
-@pytest.mark.parametrize("word", ["--version", "--help"])
+@pytest.mark.parametrize("word", ["--version", "--help", "-h"])
 def test_what_scripts_ask_most_loads_nothing(word: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", IMPORTS.format(word=word)], capture_output=True, text=True, env=os.environ, check=True
@@ -468,6 +468,14 @@ def test_the_help_names_every_command_and_global_option(tmp_path: Path) -> None:
     names = {max(option.opts, key=len) for option in options} | set(COMMANDS)
     assert {name for name in names if name not in text} == set()
     assert dbmigrate("all", "--help", cwd=tmp_path).expect(0).stdout.startswith("Usage: dbmigrate all [OPTIONS]")
+
+
+def test_h_is_short_for_help(tmp_path: Path) -> None:
+    for words in ((), ("-v",), ("run",)):
+        short = dbmigrate(*words, "-h", cwd=tmp_path).expect(0)
+
+        assert short.stdout == dbmigrate(*words, "--help", cwd=tmp_path).stdout
+        assert short.stdout.startswith(f"Usage: dbmigrate {'run ' if 'run' in words else ''}[OPTIONS]")
 
 
 def test_without_a_command_and_a_terminal_there_is_help_and_a_usage_code(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def main() -> None:
         from dbmigrate import __version__
 
         sys.stdout.write(f"dbmigrate {__version__}\n")
-    elif words == ["--help"]:
+    elif words in (["--help"], ["-h"]):
         from dbmigrate.cli.help import read_help
 
         sys.stdout.write(read_help())

@@ -38,6 +38,18 @@ COMMANDS = (
 )
 """In the order of the help; each is a module of this package with a `command`."""
 
+DJANGO_COMMANDS = {
+    "help": "--help, or dbmigrate COMMAND --help",
+    "makemigrations": "make APP",
+    "migrate": "all, or dbmigrate run --database ALIAS --app APP",
+    "migrate_all": "all",
+    "migrator": "menu",
+    "showmigrations": "status --migrations",
+    "sqlmigrate": "plan --sql",
+    "squashmigrations": "squash APP FROM TO",
+}
+"""What to type for commands of Django and of django-cfg."""
+
 
 class Root(click.Group):
     """Loads a subcommand when it is called, and is the only error boundary."""
@@ -53,7 +65,9 @@ class Root(click.Group):
             UsageError: there is none of this name.
         """
         if cmd_name not in COMMANDS:
-            raise UsageError(f"there is no command {cmd_name}", hint=nearest(cmd_name, COMMANDS, what="commands"))
+            meant = DJANGO_COMMANDS.get(cmd_name)
+            hint = f"dbmigrate {meant}" if meant is not None else nearest(cmd_name, COMMANDS, what="commands")
+            raise UsageError(f"there is no command {cmd_name}", hint=hint)
         command: click.Command = importlib.import_module(f"dbmigrate.cli.{cmd_name}").command
         return command
 
@@ -136,7 +150,7 @@ def _leave(code: int | None) -> NoReturn:
     sys.exit(int(code or 0))
 
 
-@click.command(cls=Root, invoke_without_command=True)
+@click.command(cls=Root, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @global_options
 @click.version_option(__version__, message="dbmigrate %(version)s")
 @click.pass_context
