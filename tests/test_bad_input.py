@@ -362,3 +362,21 @@ def test_the_interpreter_of_the_tests_is_good_enough(sample: Project) -> None:
 )
 def test_a_command_of_django_is_answered_with_ours(sample: Project, word: str, hint: str) -> None:
     has(refused(sample, word, code=2), f"there is no command {word}", f"hint: {hint}")
+
+
+@pytest.mark.parametrize("command", ["all", "check", "status"])
+def test_settings_without_databases_are_no_success(tmp_path: Path, command: str) -> None:
+    project = write_project(tmp_path, {"core": simple_app()}, settings="DATABASES = {}")
+
+    has(refused(project, command, code=3), "the settings site_settings have no DATABASES", "--settings")
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ("blog_db,default", "order puts blog_db before default, which always comes first"),
+        ("shop_db,blog_db,shop_db", "order names database shop_db twice"),
+    ],
+)
+def test_an_order_that_cannot_be_kept(sample: Project, order: str, said: str) -> None:
+    has(refused(sample, "all", code=2, environment={"DBMIGRATE_ORDER": order}), "DBMIGRATE_ORDER", said)

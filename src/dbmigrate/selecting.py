@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dbmigrate.errors import UsageError
+from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, Snapshot
 from dbmigrate.nearest import nearest
-from dbmigrate.routing import Routing
+from dbmigrate.routing import DEFAULT_ALIAS, Routing
 
 
 def check_settings(snapshot: Snapshot, settings: Settings) -> None:
-    """Do nothing if every alias and every check in the configuration exists.
+    """Do nothing if every alias in the configuration exists, and the project has a database at all.
 
     Raises:
-        UsageError: one does not, with the place it stands in.
+        UsageError: an alias does not, with the place it stands in.
+        ProjectError: the project has none.
     """
+    if all(database.engine in ("", "django.db.backends.dummy") for database in snapshot.databases):
+        raise ProjectError(
+            f"the settings {snapshot.project.settings_module} have no DATABASES",
+            hint="pass --settings with the module that has them",
+        )
     aliases = [database.alias for database in snapshot.databases]
     for key, named in (
         ("exclude", settings.exclude),
@@ -31,6 +37,20 @@ def check_settings(snapshot: Snapshot, settings: Settings) -> None:
                     f"{settings.origins[key]}: {key} names database {alias}, which is not in DATABASES",
                     hint=nearest(alias, aliases, what="databases"),
                 )
+    _check_order(settings)
+
+
+def _check_order(settings: Settings) -> None:
+    origin = settings.origins["order"]
+    twice = next((alias for alias in settings.order if settings.order.count(alias) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{origin}: order names database {twice} twice", hint=f"name {twice} once")
+    if DEFAULT_ALIAS in settings.order[1:]:
+        raise UsageError(
+            f"{origin}: order puts {settings.order[0]} before {DEFAULT_ALIAS}, which always comes first",
+            hint=f"take {DEFAULT_ALIAS} out of order; what has to be there before it: "
+            f"dbmigrate run --database {settings.order[0]}, then dbmigrate all",
+        )
 
 
 def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection) -> None:
