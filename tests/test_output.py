@@ -509,3 +509,23 @@ def test_a_failed_steps_last_lines_come_last(tmp_path: Path) -> None:
 
     assert plain[-1] == "[default]   RuntimeError: boom"
     assert [line for line in without_control(lines) if line.strip()][-1] == "default    RuntimeError: boom"
+
+
+def test_a_graph_of_nothing_pending_says_so_and_is_still_a_graph(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+
+    drawn = dbmigrate("plan", "--graph", "dot", cwd=sample.root).expect(0)
+
+    assert drawn.stdout.splitlines() == [
+        "digraph plan {",
+        "    rankdir=LR;",
+        "    node [shape=box];",
+        *[rf'    "{alias}" [label="{alias}\nnothing pending"];' for alias in ("default", "blog_db", "shop_db")],
+        "}",
+    ]
+    assert drawn.stderr == ""
+
+    sample.append("blog/models.py", "class Draft(models.Model):\n    pass\n")
+
+    drawn = dbmigrate("plan", "--graph", "mermaid", cwd=sample.root).expect(0)
+    assert '    db1["blog_db<br>migrations to be made: blog"]' in drawn.stdout.splitlines()

@@ -195,3 +195,15 @@ def test_the_order_between_databases_is_drawn() -> None:
         '    "default" -> "blog_db";',
         "}",
     ]
+
+
+def test_a_plan_with_nothing_to_do_is_drawn_too() -> None:
+    idle = plan_of(snapshot(database("default", routes(core="yes")), database("blog_db", routes(core="no"))))
+
+    assert mermaid(idle).splitlines() == ["flowchart LR", '    db0["default<br>nothing pending"]']
+    assert r'    "default" [label="default\nnothing pending"];' in dot(idle).splitlines()
+
+    none = idle.model_copy(update={"databases": ()})
+
+    assert mermaid(none).splitlines() == ["flowchart LR", '    db0["nothing pending"]']
+    assert '    "" [label="nothing pending"];' in dot(none).splitlines()

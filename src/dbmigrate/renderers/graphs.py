@@ -8,6 +8,9 @@ from dbmigrate.models.plan import MigrationPlan
 
 DOT_BREAK = r"\n"
 
+EMPTY = ""
+"""Stands for a database where the plan looks after none: a drawing has at least one node."""
+
 
 def mermaid(plan: MigrationPlan) -> str:
     """Return a Mermaid flowchart: an arrow leads from a database to one that waits for it."""
@@ -32,17 +35,31 @@ GRAPHS: Mapping[str, Callable[[MigrationPlan], str]] = {"mermaid": mermaid, "dot
 
 
 def _waits(plan: MigrationPlan) -> dict[str, list[str]]:
-    """Return, for each database with steps in plan order, the databases it waits for."""
+    """Return, for each database with steps in plan order, the databases it waits for.
+
+    A plan without steps has those in it that it found up to date: an empty drawing would say nothing.
+    """
     alias_of = {step.id: step.alias for step in plan.steps}
     waits: dict[str, list[str]] = {}
     for step in plan.steps:
         others = waits.setdefault(step.alias, [])
         others += [alias for alias in (alias_of[before] for before in step.after) if alias not in (step.alias, *others)]
-    return waits
+    if not waits:
+        waits = {database.alias: [] for database in plan.databases if database.skip == "nothing-pending"}
+    return waits or {EMPTY: []}
 
 
 def _label(plan: MigrationPlan, alias: str, line_break: str) -> str:
+    if not plan.steps:
+        return _idle_label(plan, alias, line_break)
     steps = [step for step in plan.steps if step.alias == alias]
     count = sum(len(step.migrations) for step in steps)
     apps = ", ".join(step.app for step in steps if step.app is not None) or "all apps"
     return line_break.join((alias, apps, f"{count} pending"))
+
+
+def _idle_label(plan: MigrationPlan, alias: str, line_break: str) -> str:
+    changed = {change.app for change in plan.make.changes} if plan.make is not None else set()
+    apps = [app for database in plan.databases if database.alias == alias for app in database.apps if app in changed]
+    state = f"migrations to be made: {', '.join(apps)}" if apps else "nothing pending"
+    return state if alias == EMPTY else line_break.join((alias, state))
