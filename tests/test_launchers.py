@@ -107,7 +107,7 @@ def test_a_failure_is_told_with_its_traceback(tmp_path: Path, launcher: str) -> 
 
     outcome = run(project, launcher).expect(30)
 
-    assert outcome.stderr.rstrip().endswith("RuntimeError: boom")
+    assert "[default]   RuntimeError: boom\nerror: 1 of 1 databases failed: " in outcome.stderr
     assert "[default] failed: core.0001_initial (exit 1 after" in outcome.stderr
 
 

@@ -252,7 +252,8 @@ def test_quiet_still_says_what_is_wrong(tmp_path: Path) -> None:
     assert outcome.stdout == ""
     assert said[:4] == ["warning", "   hint", "warning", "   hint"]
     assert {"error", "hint"} <= set(said)
-    assert outcome.stderr.endswith("[default]   RuntimeError: boom\n")
+    assert "[default]   RuntimeError: boom\n" in outcome.stderr
+    assert said[-1] == "hint"
 
 
 def test_what_a_migration_prints_survives_every_format(tmp_path: Path) -> None:
@@ -500,15 +501,24 @@ def test_a_bug_exits_with_1_and_names_its_log(sample: Project) -> None:
     Path(log.group(1)).unlink()
 
 
-def test_a_failed_steps_last_lines_come_last(tmp_path: Path) -> None:
+def test_what_to_type_next_comes_last_and_the_failed_steps_lines_above_it(tmp_path: Path) -> None:
     app = {"models.py": model(), "migrations/0001_initial.py": migration("migrations.RunPython(fail)", head=failing())}
     project = write_project(tmp_path, {"core": app})
+    words = ("all", "--skip-makemigrations")
 
-    plain = dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(30).stderr.splitlines()
-    _, lines = on_a_terminal(project, "all", "--skip-makemigrations")
+    plain = dbmigrate(*words, cwd=project.root).expect(30)
+    github = dbmigrate(*words, "--format", "github", cwd=project.root).expect(30).stdout.splitlines()
+    _, lines = on_a_terminal(project, *words)
 
-    assert plain[-1] == "[default]   RuntimeError: boom"
-    assert [line for line in without_control(lines) if line.strip()][-1] == "default    RuntimeError: boom"
+    raised, error, code, hint = plain.stderr.splitlines()[-4:]
+    assert raised == "[default]   RuntimeError: boom"
+    assert error.startswith("error: 1 of 1 databases failed: default (core.0001_initial: ")
+    assert code == "exit 30 (failed): a step failed, no database moved"
+    assert hint == "hint: mend the cause and run the same command again: it goes on where this run stopped"
+    assert [line for line in github if not line.startswith("::")][-1] == hint
+    shown = [line.rstrip() for line in without_control(lines) if line.strip()]
+    end = next(number for number, line in enumerate(shown) if line == "default    RuntimeError: boom")
+    assert " ".join(" ".join(shown[end + 1 :]).split()) == " ".join((error, code, hint))
 
 
 def test_a_graph_of_nothing_pending_says_so_and_is_still_a_graph(sample: Project) -> None:

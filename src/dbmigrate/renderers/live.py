@@ -230,15 +230,15 @@ class RichRenderer:
         self._stop()
         if self._verbosity >= 0:
             self._page.show_result(result)
-        if result.unfinished:
-            self._labelled("error", words.verdict(result), "bold red")
-            self._labelled("hint", words.advice(result), "cyan")
-            self._print(words.exit_sentence(result.exit_code), "dim")
-        # Last, so that it is what stands above the shell's prompt.
         for database in result.databases:
             if database.failure is not None:
                 for line in words.failure_lines(database, database.failure):
                     self._print(f"{database.alias}  {line}")
+        if result.unfinished:
+            # Last, so that it is what stands above the shell's prompt.
+            self._labelled("error", words.verdict(result), "bold red")
+            self._print(words.exit_sentence(result.exit_code), "dim")
+            self._labelled("hint", words.advice(result), "cyan")
 
     def _stop(self) -> None:
         if self._live is not None:

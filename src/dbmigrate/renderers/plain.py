@@ -142,16 +142,16 @@ class PlainRenderer:
     def _show_result(self, result: RunResult) -> None:
         if self._verbosity >= NORMAL:
             self._page.show_result(result)
-        if result.unfinished:
-            self._write([f"error: {words.printable(words.verdict(result))}", f"hint: {words.advice(result)}"])
-            self._write([words.exit_sentence(result.exit_code)])
-        # Last, so that it is what a log ends with.
         for database in result.databases:
             if database.failure is not None:
                 self._write(
                     f"[{database.alias}] {words.printable(line)}"
                     for line in words.failure_lines(database, database.failure)
                 )
+        if result.unfinished:
+            # Last, so that it is what a log ends with.
+            self._write([f"error: {words.printable(words.verdict(result))}", words.exit_sentence(result.exit_code)])
+            self._write([f"hint: {words.advice(result)}"])
 
     def _warn(self, text: str, hint: str | None = None) -> None:
         self._write([f"warning: {words.printable(line)}" for line in text.splitlines()])

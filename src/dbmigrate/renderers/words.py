@@ -477,7 +477,7 @@ def advice(result: RunResult) -> str:
     """Return what to do after a run that did not finish."""
     failures = [database.failure for database in result.databases if database.failure is not None]
     if any(failure.rolled_back is False or failure.traces for failure in failures):
-        return "look at what the failed migration left, listed below, before running the same command again"
+        return "look at what the failed migration left, listed above, before running the same command again"
     if failures:
         return "mend the cause and run the same command again: it goes on where this run stopped"
     return "run the same command again: it goes on where this run stopped"
