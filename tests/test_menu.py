@@ -369,7 +369,7 @@ def settled(screen: list[str]) -> list[str]:
     text = re.sub(r"(View configuration info\n).*?(\$ dbmigrate info)", r"\1...\n\2", text, flags=re.DOTALL)
     text = re.sub(r"\d+\.\d s\b", "TIME", text)
     text = re.sub(r"(Django|Python) [\d.]+", r"\1 VERSION", text)
-    text = re.sub(r"(SQLite|PostgreSQL) [\d.]+", "SERVER", text)
+    text = re.sub(r"(SQLite|PostgreSQL) [\d.]+(, no file yet)?", "SERVER", text)
     text = re.sub(r"─[─ ]*", "─", text)
     return [re.sub(r"(?<=\S) +", " ", line).rstrip() for line in text.splitlines()]
 

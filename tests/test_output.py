@@ -521,6 +521,25 @@ def test_what_to_type_next_comes_last_and_the_failed_steps_lines_above_it(tmp_pa
     assert " ".join(" ".join(shown[end + 1 :]).split()) == " ".join((error, code, hint))
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_database_that_is_down_leaves_the_table_of_status_readable(tmp_path: Path, columns: int) -> None:
+    entry = {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": "1"}
+    project = write_project(tmp_path, {"core": simple_app()}, aliases={"default": {}, "blog_db": entry}, rules={})
+
+    plain = dbmigrate("status", cwd=project.root).expect(0).stdout.splitlines()
+    _, sent = on_a_terminal(project, "status", columns=columns)
+    lines = [line.rstrip() for line in without_control(sent)]
+
+    error = next(line for line in plain if line.startswith("database blog_db does not answer: connection failed: "))
+    assert "accepting TCP/IP connections?" in error
+    assert max(len(line) for line in plain if line.startswith(("default ", "blog_db "))) < 120
+    table = lines[next(number for number, line in enumerate(lines) if "────" in line) :]
+    rows = table[1 : table.index("")]
+    assert sum("unreachable: nothing" in row for row in rows) == 1
+    assert len(rows) <= 6, "\n".join(lines)
+    assert " ".join(" ".join(lines).split()).count(error) == 1
+
+
 def test_a_graph_of_nothing_pending_says_so_and_is_still_a_graph(sample: Project) -> None:
     dbmigrate("all", cwd=sample.root).expect(0)
 

@@ -134,6 +134,7 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan) -> Data
         kind=kind.kind,
         because=kind.because,
         state=database.state,
+        trouble=database.trouble,
         error=database.error,
         server=database.server,
         name=database.name,

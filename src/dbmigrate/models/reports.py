@@ -66,7 +66,10 @@ class DatabaseStatus(Value):
     because: str | None
     """Owner of a "same", reason of a "replica"."""
     state: DatabaseState
+    trouble: Trouble | None = None
+    """Why it does not answer; None if it does."""
     error: str | None
+    """The driver's words for that."""
     server: str
     name: str
     apps: tuple[str, ...]

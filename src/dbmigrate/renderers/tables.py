@@ -233,15 +233,17 @@ class Page:
             table.add_row(
                 Cell(database.alias),
                 Cell(_kind(database)),
-                Cell(database.server or database.state)
-                if is_up
-                else Cell(f"{database.state}: {database.error or ''}", "red"),
+                Cell(words.server(database)) if is_up else Cell(words.silence(database), "red"),
                 Cell(str(database.applied) if is_up else "?"),
                 Cell(_pending(database), style="yellow" if database.pending else ""),
                 Cell(_drift(database) if is_up else "?", style="red" if database.missing or database.unknown else ""),
                 Cell(self._last_applied(database.last_applied)),
             )
         self._sheet.table(table)
+        for database in report.databases:
+            if database.error is not None:
+                # Not in the table: a driver's sentence would take the room of all other columns.
+                self._line(f"database {database.alias} does not answer: {words.printable(database.error)}", "red")
         if report.migrations is not None:
             self._show_migrations(report, report.migrations)
 

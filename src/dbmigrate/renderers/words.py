@@ -21,7 +21,7 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, SkipReason, Step
-from dbmigrate.models.reports import CheckReport, ExplainedDatabase, VerifyReport
+from dbmigrate.models.reports import CheckReport, DatabaseStatus, ExplainedDatabase, VerifyReport
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 from dbmigrate.models.snapshot import Trouble
 from dbmigrate.models.verification import Outcome, Part, VerifiedDatabase
@@ -189,6 +189,17 @@ def check_verdict(report: CheckReport) -> str:
     where = plural(len(report.databases), "database")
     failing = f"; {exit_sentence(report.exit_code)}" if report.exit_code else ""
     return f"{where} looked at: {found or 'nothing found'}{failing}"
+
+
+def server(database: DatabaseStatus) -> str:
+    """Return what a database that answers is."""
+    return f"{database.server}, no file yet" if database.state == "absent" else database.server or database.state
+
+
+def silence(database: DatabaseStatus) -> str:
+    """Return in a few words that a database does not answer, and why."""
+    why = TROUBLES[database.trouble] if database.trouble not in (None, "other") else ""
+    return f"{database.state}: {why}" if why else database.state
 
 
 def names(aliases: Sequence[str]) -> str:
