@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import dbmigrate
-from support.projects import Project, migration, model, write_project
+from support.projects import Project, migration, model, simple_app, write_project
 
 DROPPING = migration('migrations.RemoveField("product", "price_cents")', after=(("shop", "0003_order_index"),))
 
@@ -197,6 +197,22 @@ def test_one_model_is_explained_by_each_router(sample: Project) -> None:
     assert "did you mean blog.post" in wrong.stderr
 
 
+def test_an_error_that_does_not_stop_a_run_is_a_warning_there_and_says_so(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app(), "plain": {"models.py": model()}})
+    message = (
+        "DBM104: app plain has models and no migrations, so migrate makes no tables for it; missing: plain_item on "
+    )
+    runs_on = f"warning: {message}default; a run goes on, and dbmigrate check fails for it (plain/models.py:4)"
+
+    assert f"error: {message}default (plain/models.py:4)\n" in dbmigrate("check", cwd=project.root).expect(13).stdout
+    assert f"error: {message}default (plain/models.py:4)\n" in dbmigrate("status", cwd=project.root).expect(0).stdout
+    assert f"{runs_on}\n" in dbmigrate("plan", cwd=project.root).expect(0).stdout
+    github = dbmigrate("plan", "--format", "github", cwd=project.root).expect(0).stdout
+    assert "::warning " in github
+    assert "::error" not in github
+    assert f"{runs_on}\n" in dbmigrate("all", cwd=project.root).expect(0).stderr
+
+
 @pytest.mark.parametrize("breaks", [False, True], ids=["with another encoding", "that is broken by now"])
 def test_a_source_file_that_is_not_utf_8(tmp_path: Path, *, breaks: bool) -> None:
     models = "# coding: latin-1\n# caf\xe9\n" + model()
@@ -209,3 +225,20 @@ def test_a_source_file_that_is_not_utf_8(tmp_path: Path, *, breaks: bool) -> Non
 
     place = "(plain/models.py)" if breaks else "(plain/models.py:6)"
     assert f"missing: plain_item on default {place}\n" in outcome.stdout, outcome
+
+
+def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+    drop_price(sample)
+    note = "note: DBM304: shop.0004"
+
+    brief = dbmigrate("status", cwd=sample.root).expect(0).stdout
+    shown = dbmigrate("status", "-v", cwd=sample.root).expect(0).stdout
+    github = dbmigrate("status", "--format", "github", cwd=sample.root).expect(0).stdout
+
+    assert note not in brief
+    assert brief.splitlines()[-1] == "1 note, which dbmigrate check shows"
+    assert note in shown
+    assert "which dbmigrate check shows" not in shown
+    assert "::notice" not in github
+    assert note in dbmigrate("check", cwd=sample.root).expect(0).stdout

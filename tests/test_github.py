@@ -50,6 +50,18 @@ def test_findings_are_shown_at_the_line_they_are_about(sample: Project) -> None:
     assert "db_constraint=False" in message
 
 
+def test_notes_are_annotations_of_check_and_not_of_status(tmp_path: Path) -> None:
+    gone = migration("migrations.DeleteModel('Item')", after=(("core", "0001_initial"),))
+    project = write_project(tmp_path, {"core": {**simple_app(), "models.py": "", "migrations/0002_gone.py": gone}})
+    dbmigrate("run", "--app", "core", "--to", "0001", cwd=project.root).expect(0)
+
+    check, status = (read_log(in_actions(project, *words.split()).stdout) for words in ("check", "status -v"))
+
+    assert ("notice", "DBM304") in {(annotation.level, annotation.title) for annotation in check.annotations}
+    assert status.annotations == []
+    assert "DBM304" in "".join(status.text)
+
+
 @pytest.mark.parametrize("has_repository", [True, False])
 def test_files_are_named_from_the_repository_or_the_workspace(tmp_path: Path, has_repository: bool) -> None:
     app = {"models.py": model("Item", "name = models.CharField(max_length=30)"), **migrations_of_item()}

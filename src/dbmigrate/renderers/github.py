@@ -218,11 +218,16 @@ def _errors(report: Answer) -> Iterator[str]:
 
 
 def _findings(report: Answer) -> Sequence[Finding]:
-    """Return the findings that an answer shows."""
+    """Return the findings of an answer that are annotations: all that it shows, but for the notes of `status -v`."""
     match report:
         case PlanReport():
-            return report.plan.findings if report.sql is None and report.graph is None else ()
-        case CheckReport() | StatusReport() | MakeReport():
+            if report.sql is not None or report.graph is not None:
+                return ()
+            notes = [finding for finding in report.plan.findings if finding.level == "note"]
+            return [*words.warnings(report.plan), *notes]
+        case CheckReport() | MakeReport():
             return report.findings
+        case StatusReport():
+            return [finding for finding in report.findings if finding.level != "note"]
         case _:
             return ()

@@ -226,7 +226,11 @@ class Page:
 
     def _show_status(self, report: StatusReport) -> None:
         self._line(_project_line(report.project), "dim")
-        self._findings(report.findings)
+        notes = [finding for finding in report.findings if finding.level == "note"]
+        is_brief = self._verbosity < 1
+        self._findings(
+            [finding for finding in report.findings if finding not in notes] if is_brief else report.findings
+        )
         table = Table("database", "kind", "server", "applied", "pending", "drift", "last applied")
         for database in report.databases:
             is_up = database.state in ("ok", "absent")
@@ -244,6 +248,8 @@ class Page:
             if database.error is not None:
                 # Not in the table: a driver's sentence would take the room of all other columns.
                 self._line(f"database {database.alias} does not answer: {words.printable(database.error)}", "red")
+        if notes and is_brief:
+            self._line(f"{words.plural(len(notes), 'note')}, which dbmigrate check shows", "dim")
         if report.migrations is not None:
             self._show_migrations(report, report.migrations)
 

@@ -87,8 +87,18 @@ def plural(count: int, noun: str) -> str:
 
 
 def warnings(plan: MigrationPlan) -> list[Finding]:
-    """Return what a run says of its plan before it starts; notes are for those who look at the plan."""
-    return [finding for finding in plan.findings if finding.level != "note"]
+    """Return what a run says of its plan before it starts; notes are for those who look at the plan.
+
+    What is an error to `check` and does not stop a run is a warning there, and says so.
+    """
+    return [_as_warning(finding) for finding in plan.findings if finding.level != "note"]
+
+
+def _as_warning(finding: Finding) -> Finding:
+    if finding.level != "error":
+        return finding
+    message = f"{finding.message}; a run goes on, and dbmigrate check fails for it"
+    return finding.model_copy(update={"level": "warning", "message": message})
 
 
 OUTCOMES: dict[Outcome, str] = {
