@@ -105,7 +105,7 @@ def test_an_app_is_taken_back_to_nothing(project: Project) -> None:
     terminal.press(DOWN, ENTER)
     terminal.wait_for("? Up to which migration?")
     terminal.press(DOWN, DOWN, ENTER)
-    terminal.wait_for("Run this plan?")
+    terminal.wait_for("Run this plan, which undoes migrations? (y/N)")
     terminal.press("y")
     done = terminal.wait_for("$ dbmigrate run --app blog --to zero")
 
@@ -342,8 +342,9 @@ site_settings, Django VERSION, Python VERSION
   1. blog_db:blog: 1 migration
      manage.py migrate blog zero --database=blog_db --no-input
      blog.0001_initial (undone)
+       ! undoing takes away the tables and columns they made, with what is in them
 Cost: 1 process, forked from the one that has booted the project (in TIME)
-? Run this plan? Yes
+? Run this plan, which undoes migrations? Yes
 🚀 Migrating blog...
 🔄 Migrating database: blog_db
   📦 Migrating app: blog
@@ -412,7 +413,7 @@ def test_a_walk_through_every_entry(engine: str, tmp_path: Path, request: pytest
     terminal.press("blog", ENTER)
     terminal.wait_for("Up to which migration?")
     terminal.press("zero", ENTER)
-    terminal.wait_for("Run this plan? (Y/n)")
+    terminal.wait_for("Run this plan, which undoes migrations? (y/N)")
     terminal.press("y")
     terminal.wait_for("$ dbmigrate run --app blog --to zero")
     terminal.wait_for("  Exit")

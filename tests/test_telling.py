@@ -82,3 +82,14 @@ def test_what_a_migration_prints_with_dots_is_no_other_migration(tmp_path: Path)
 
     told = [line for line in outcome.stderr.splitlines() if "Applying" in line]
     assert told == ["[default] Applying core.0001_initial (1 of 1)"]
+
+
+def test_the_plan_of_undoing_says_what_goes_and_status_that_there_is_no_file(tmp_path: Path) -> None:
+    site = write_project(tmp_path, {"core": simple_app()})
+    fresh = dbmigrate("status", cwd=site.root).expect(0)
+    dbmigrate("all", cwd=site.root).expect(0)
+
+    plan = dbmigrate("plan", "--app", "core", "--to", "zero", cwd=site.root).expect(0)
+
+    assert ", no file yet" in fresh.stdout
+    assert "! undoing takes away the tables and columns they made, with what is in them" in plan.stdout

@@ -27,9 +27,9 @@ class FakePrompter:
 
     find = choose
 
-    def confirm(self, question: str) -> bool | None:
+    def confirm(self, question: str, *, is_yes: bool) -> bool | None:
         """Return the next answer."""
-        self.asked.append(question)
+        self.asked.append(f"{question} ({'Y/n' if is_yes else 'y/N'})")
         answer = self._answers.pop(0)
         assert answer is None or isinstance(answer, bool)
         return answer

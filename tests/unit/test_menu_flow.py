@@ -92,6 +92,15 @@ def test_one_app_with_all_of_its_migrations_or_up_to_one() -> None:
     assert prompter.offered[2] == ["all of them", "0001_initial  applied", "zero  (undo all of them)"]
 
 
+def test_undoing_is_asked_with_no_as_the_answer_of_enter() -> None:
+    _, on = walk("specific app", "core", "0001_initial", True, "Exit")
+    outside, back = walk("specific app", "core", "zero", True, "Exit")
+
+    assert "Run this plan? (Y/n)" in on.asked
+    assert "Run this plan, which undoes migrations? (y/N)" in back.asked
+    assert outside.ran[-1] == ["run", "--app", "core", "--to", "zero"]
+
+
 def test_a_plan_that_is_not_run_teaches_its_command_line_all_the_same() -> None:
     outside, _ = walk("all databases", False, "Exit")
 

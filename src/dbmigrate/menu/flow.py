@@ -89,7 +89,9 @@ class Menu:
         if planned not in (ExitCode.PENDING, ExitCode.MODEL_CHANGES):
             self._outside.say(f"$ {self._command_line(words)}")
             return False
-        if not self._prompter.confirm("Run this plan?"):
+        is_undoing = report is not None and _undoes(report, words)
+        question = "Run this plan, which undoes migrations?" if is_undoing else "Run this plan?"
+        if not self._prompter.confirm(question, is_yes=not is_undoing):
             self._outside.say("nothing was changed; the same from the command line:")
             self._outside.say(f"$ {self._command_line(words)}")
             return False
@@ -132,6 +134,16 @@ class Menu:
         if migration is None:
             return None
         return ["run", "--app", label] if migration == EVERYTHING else ["run", "--app", label, "--to", migration]
+
+
+def _undoes(report: StatusReport, words: Sequence[str]) -> bool:
+    """Return whether `run --app APP --to MIGRATION` takes back what is applied."""
+    if "--to" not in words:
+        return False
+    label, migration = words[words.index("--app") + 1], words[words.index("--to") + 1]
+    rows = [row for row in report.migrations or () if row.app == label]
+    kept = next((number for number, row in enumerate(rows, 1) if row.name == migration), 0)
+    return any(row.applied_on for row in rows[kept:])
 
 
 def describe(database: DatabaseStatus) -> str:

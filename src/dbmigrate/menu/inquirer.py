@@ -62,13 +62,14 @@ class InquirerPrompter:
         answer: str | None = _ask(prompt, prompt.application)
         return answer
 
-    def confirm(self, question: str) -> bool | None:
+    def confirm(self, question: str, *, is_yes: bool) -> bool | None:
         """Ask for y or n."""
         if self._is_dumb:
             # There prompt_toolkit reads a line instead, and neither Enter nor y would be understood.
-            chosen = self.choose(question, [Choice("yes", "Yes"), Choice("no", "No")])
+            choices = [Choice("yes", "Yes"), Choice("no", "No")]
+            chosen = self.choose(question, choices if is_yes else choices[::-1])
             return None if chosen is None else chosen == "yes"
-        prompt = inquirer.confirm(message=question, default=True, **self._marks, **BACK)  # type: ignore[attr-defined]
+        prompt = inquirer.confirm(message=question, default=is_yes, **self._marks, **BACK)  # type: ignore[attr-defined]
         answer: bool | None = _ask(prompt, prompt._session.app)
         return answer
 

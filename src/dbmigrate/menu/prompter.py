@@ -24,5 +24,5 @@ class Prompter(Protocol):
     def find(self, question: str, choices: Sequence[Choice]) -> str | None:
         """Return the value of the chosen line; typing narrows the list."""
 
-    def confirm(self, question: str) -> bool | None:
-        """Return whether the answer is yes; Enter is yes."""
+    def confirm(self, question: str, *, is_yes: bool) -> bool | None:
+        """Return whether the answer is yes; `is_yes`: whether Enter alone means that."""

@@ -201,6 +201,12 @@ class Page:
             for finding in notes:
                 if step.alias in finding.aliases and migration.id in finding.migrations:
                     self._line(f"       ! {finding.sentence}", LEVEL_STYLES["warning" if finding.destroys else "note"])
+        self._show_undoing(step)
+
+    def _show_undoing(self, step: Step) -> None:
+        is_real = "--fake" not in step.arguments
+        if is_real and any(migration.backwards and migration.does for migration in step.migrations):
+            self._line("       ! undoing takes away the tables and columns they made, with what is in them", "yellow")
 
     def _show_constance(self, plan: MigrationPlan) -> None:
         if plan.constance is None:
