@@ -244,3 +244,24 @@ def test_the_migration_that_make_merges_joins_two_leaves(project: Project) -> No
 
     assert "blog.0004_merge" in outcome.stdout
     dbmigrate("all", cwd=project.root).expect(0)
+
+
+@pytest.mark.parametrize(
+    ("command", "django"),
+    [("make blog --empty --name more", "makemigrations blog"), ("squash blog 0001 0003", "squashmigrations blog")],
+)
+def test_the_command_that_runs_is_shown_on_demand(project: Project, command: str, django: str) -> None:
+    shown = dbmigrate(*command.split(), "-v", cwd=project.root).expect(0)
+
+    lines = [line for line in shown.stderr.splitlines() if "/manage.py " in line]
+    assert len(lines) == 1, shown
+    assert re.search(rf"Z \$ /\S+ /\S+/manage.py {django}", lines[0])
+
+
+def test_the_command_that_runs_is_shown_at_a_terminal_too(project: Project) -> None:
+    brief = Terminal(project, "make", "--dry-run", columns=300)
+    shown = Terminal(project, "make", "--dry-run", "-v", columns=300)
+
+    assert (brief.wait_for_end(), shown.wait_for_end()) == (0, 0)
+    assert not any("/manage.py" in line for line in brief.scrollback())
+    assert any(re.search(r"^  \$ /\S+ /\S+/manage.py makemigrations", line) for line in shown.scrollback())

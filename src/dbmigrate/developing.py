@@ -16,6 +16,7 @@ from dbmigrate.errors import (
     UnreachableError,
     UsageError,
 )
+from dbmigrate.models.events import CommandStarted
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import App, Change, Snapshot
@@ -228,6 +229,7 @@ def _find_migration(app: App, name: str) -> str:
 def _run(work: Work, *words: str) -> None:
     """Run a command of the project with our stdin; what it says is progress and goes to our stderr."""
     command = work.target.command(*words)
+    work.tell(CommandStarted(command=command))
     if work.forward is None:
         code = subprocess.run(
             command, cwd=work.target.cwd, env=dict(work.environment), stdout=2, check=False

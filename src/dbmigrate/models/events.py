@@ -148,6 +148,13 @@ class StepSkipped(Value):
     result: StepResult
 
 
+class CommandStarted(Value):
+    """A command of the project starts that has our terminal: makemigrations of `make`, squashmigrations of `squash`."""
+
+    type: Literal["command-started"] = "command-started"
+    command: tuple[str, ...]
+
+
 class Stopping(Value):
     """A signal came, or the time after it is over. Rung 1 starts nothing new, 2 interrupts what runs, 3 ends it."""
 
@@ -170,6 +177,7 @@ class RunFinished(Value):
 
 
 Event = Union[
+    CommandStarted,
     DatabaseAwaited,
     DatabaseReached,
     DdlLockTimeoutIgnored,

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import (
+    CommandStarted,
     DatabaseAwaited,
     DatabaseReached,
     DdlLockTimeoutIgnored,
@@ -108,6 +109,8 @@ class RichRenderer:
                 self._say(f"  makemigrations ended after {words.duration(event.result.seconds)}", "dim")
             case MigrationsWritten():
                 self._say(f"  Migrations written: {', '.join(event.migrations) or 'none'}")
+            case CommandStarted():
+                self._say_command(event.command)
             case StepStarted():
                 self._announce(event)
             case StepOutput() if self._verbosity > 0:

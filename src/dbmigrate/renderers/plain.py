@@ -9,6 +9,7 @@ from typing import TextIO
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import (
+    CommandStarted,
     DatabaseAwaited,
     DatabaseReached,
     DdlLockTimeoutIgnored,
@@ -74,6 +75,8 @@ class PlainRenderer:
                 self._say_verbose(None, "$ " + shlex.join(event.command))
             case MigrationsWritten():
                 self._say(None, f"Migrations written: {', '.join(event.migrations) or 'none'}")
+            case CommandStarted():
+                self._say_verbose(None, "$ " + shlex.join(event.command))
             case StepStarted():
                 if event.step.alias not in self._started:
                     self._say(event.step.alias, f"Migrating database: {event.step.alias}")
