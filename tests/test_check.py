@@ -227,6 +227,52 @@ def test_a_source_file_that_is_not_utf_8(tmp_path: Path, *, breaks: bool) -> Non
     assert f"missing: plain_item on default {place}\n" in outcome.stdout, outcome
 
 
+def test_the_hint_for_an_installed_app_is_no_change_to_its_files(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {"core": simple_app()},
+        aliases=("default", "blog_db"),
+        rules={"vendor": "blog_db"},
+        settings="""
+        import sys
+        sys.path.append(str(BASE / "site-packages"))
+        INSTALLED_APPS += ["vendor", "bare"]
+        """,
+    )
+    packages = write_project(tmp_path / "site-packages", {"vendor": simple_app(), "bare": {"models.py": model()}})
+    dbmigrate("all", cwd=project.root).expect(0)
+    owner = 'owner = models.ForeignKey("core.Item", models.CASCADE, null=True)'
+    packages.write("vendor/models.py", model("Item", "name = models.CharField(max_length=20)", owner))
+    packages.write(
+        "vendor/migrations/0002_owner.py",
+        migration(
+            "migrations.RunPython(keep)",
+            f'migrations.AddField("item", "owner", {owner[8:]})',
+            after=(("vendor", "0001_initial"), ("core", "0001_initial")),
+            head="def keep(apps, schema_editor):\n    pass\n",
+            atomic=False,
+        ),
+    )
+
+    found = dbmigrate("check", "--fail-on", "note", "--format", "json", cwd=project.root).expect(13)
+
+    hints = {finding["id"]: finding["hint"] for finding in found.json["result"]["findings"]}
+    assert {*hints} == {"DBM104", "DBM201", "DBM303", "DBM304"}, found
+    for identifier in ("DBM303", "DBM304"):
+        assert hints[identifier] == (
+            "vendor is installed, not the project's to write: look for a release of it without this, "
+            'or let MIGRATION_MODULES = {"vendor": "…"} name a copy of its migrations in the project; '
+            f'to leave it as it is: ignore = ["{identifier}"] under [tool.dbmigrate]'
+        )
+    assert "let the routers put vendor.item and core.item on one database" in hints["DBM201"]
+    assert hints["DBM104"].startswith("bare is installed, not the project's to write: --run-syncdb for tables")
+
+    packages.write("vendor/migrations/0002_other.py", migration(after=(("vendor", "0001_initial"),)))
+
+    conflict = dbmigrate("check", "--select", "DBM102", cwd=project.root).expect(13)
+    assert "hint: vendor is installed, not the project's to write: install it anew" in conflict.stdout
+
+
 def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(sample: Project) -> None:
     dbmigrate("all", cwd=sample.root).expect(0)
     drop_price(sample)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.checks.installed import is_installed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.routing import Routing
@@ -17,7 +18,12 @@ def find_conflicts(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
             level="error",
             stops=True,
             message=f"app {label} has {len(leaves)} leaf migrations: {' and '.join(leaves)}",
-            hint=f"dbmigrate make {label} --merge",
+            hint=(
+                f"{label} is installed, not the project's to write: install it anew, "
+                "without what makemigrations wrote into it"
+                if is_installed(snapshot, label)
+                else f"dbmigrate make {label} --merge"
+            ),
             apps=(label,),
             subject=("migration", f"{label}.{leaves[-1]}"),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from dbmigrate.checks.installed import is_installed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import MigrationId, PlannedRelation, Relation, Snapshot
 from dbmigrate.routing import Routing
@@ -103,7 +104,7 @@ def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross
         level="error",
         stops=first is not None or cross.unwritten is not None,
         message=message,
-        hint=_hint(model, name, cross),
+        hint=_hint(snapshot, model, name, cross),
         aliases=tuple(cross.aliases),
         apps=tuple(dict.fromkeys((model.split(".", 1)[0], target_label))),
         migrations=(*cross.makers, *([cross.unwritten] if cross.unwritten is not None else [])),
@@ -113,8 +114,13 @@ def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross
     )
 
 
-def _hint(model: str, name: str, cross: _Cross) -> str:
+def _hint(snapshot: Snapshot, model: str, name: str, cross: _Cross) -> str:
     label = model.split(".", 1)[0]
+    if is_installed(snapshot, label):
+        return (
+            f"{label} is installed, not the project's to write: "
+            f"let the routers put {model} and {cross.to} on one database"
+        )
     if cross.relation is not None and cross.relation.is_parent_link:
         return f"let the routers put {model} and its parent {cross.to} on one database, or make the parent abstract"
     written = "".join(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.checks.installed import hint_where
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Danger, DangerKind, MigrationId, Snapshot
 from dbmigrate.routing import Routing
@@ -26,6 +27,9 @@ HINTS: dict[DangerKind, str] = {
     "locks": "plan a quiet hour; on PostgreSQL AddIndexConcurrently does not lock",
 }
 
+MENDED = ("irreversible",)
+"""Those whose hint is to change the migration."""
+
 DESTROYING = ("drops-table", "drops-column", "drops-data", "irreversible")
 
 
@@ -35,7 +39,7 @@ def find_dangers(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
         for migration in database.pending if routing.is_migrated(database.alias) else ():
             if routing.does(database.alias, migration):
                 for danger in migration.dangers:
-                    yield _describe(database.alias, migration.id, danger)
+                    yield _describe(snapshot, database.alias, migration.id, danger)
 
 
 def describe_danger(danger: Danger) -> str:
@@ -46,15 +50,18 @@ def describe_danger(danger: Danger) -> str:
     return f"{ACTS[danger.kind]}{where}: {danger.text}"
 
 
-def _describe(alias: str, identifier: MigrationId, danger: Danger) -> Finding:
+def _describe(snapshot: Snapshot, alias: str, identifier: MigrationId, danger: Danger) -> Finding:
+    label, hint = identifier.split(".", 1)[0], HINTS[danger.kind]
+    if danger.kind in MENDED:
+        hint = hint_where(snapshot, label, hint, identifier="DBM304")
     return Finding(
         id="DBM304",
         level="note",
         stops=False,
         message=f"{identifier} on {alias} {describe_danger(danger)}",
-        hint=HINTS[danger.kind],
+        hint=hint,
         aliases=(alias,),
-        apps=(identifier.split(".", 1)[0],),
+        apps=(label,),
         migrations=(identifier,),
         subject=("operation", identifier, danger.operation),
         destroys=danger.kind in DESTROYING,

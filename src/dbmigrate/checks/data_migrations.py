@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.checks.installed import hint_where
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Database, DataOperation, MigrationId, PendingMigration, Snapshot
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
@@ -23,7 +24,9 @@ def find_data_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Findi
         if finding is None:
             finding = _find_fixed_alias(identifier, operation, aliases)
         if finding is not None:
-            yield finding
+            label = identifier.split(".", 1)[0]
+            hint = hint_where(snapshot, label, finding.hint, identifier="DBM208")
+            yield finding.model_copy(update={"hint": hint})
 
 
 def _runs(routing: Routing, database: Database, migration: PendingMigration, operation: DataOperation) -> bool:

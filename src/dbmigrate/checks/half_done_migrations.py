@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.checks.installed import hint_where
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot
 from dbmigrate.routing import Routing
@@ -17,7 +18,7 @@ def find_half_done_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[
         for migration in database.pending:
             because = _why(database, migration) if routing.does(database.alias, migration) else None
             if because is not None:
-                yield _describe(database.alias, migration, because)
+                yield _describe(snapshot, database.alias, migration, because)
 
 
 def _why(database: Database, migration: PendingMigration) -> str | None:
@@ -28,15 +29,18 @@ def _why(database: Database, migration: PendingMigration) -> str | None:
     return None if migration.atomic else "it is not atomic"
 
 
-def _describe(alias: str, migration: PendingMigration, because: str) -> Finding:
+def _describe(snapshot: Snapshot, alias: str, migration: PendingMigration, because: str) -> Finding:
+    label = migration.id.split(".", 1)[0]
     return Finding(
         id="DBM303",
         level="note",
         stops=False,
         message=f"a failure of {migration.id} on {alias} would leave it half done: {because}",
-        hint="one operation in each migration leaves nothing half done",
+        hint=hint_where(
+            snapshot, label, "one operation in each migration leaves nothing half done", identifier="DBM303"
+        ),
         aliases=(alias,),
-        apps=(migration.id.split(".", 1)[0],),
+        apps=(label,),
         migrations=(migration.id,),
         subject=("migration", migration.id),
     )

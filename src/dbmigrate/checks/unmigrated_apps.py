@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.checks.installed import is_installed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import App, Snapshot
 from dbmigrate.routing import Routing
@@ -23,7 +24,7 @@ def find_unmigrated_apps(snapshot: Snapshot, _routing: Routing) -> Iterator[Find
             level="error" if missing else "warning",
             stops=False,
             message=f"app {app.label} has models and no migrations, so migrate makes no tables for it{tables}",
-            hint=f"dbmigrate make {app.label} for migrations, or --run-syncdb for tables without migrations",
+            hint=_hint(snapshot, app),
             apps=(app.label,),
             subject=("model", f"{app.label}.{app.models[0].name}"),
         )
@@ -38,3 +39,13 @@ def _missing(snapshot: Snapshot, app: App) -> list[str]:
         for name in database.unsynced
         if name in tables and (database.alias == "default" or database.routes[app.label].answer == "yes")
     ]
+
+
+def _hint(snapshot: Snapshot, app: App) -> str:
+    if is_installed(snapshot, app.label):
+        return (
+            f"{app.label} is installed, not the project's to write: --run-syncdb for tables without migrations, "
+            f'or MIGRATION_MODULES = {{"{app.label}": "…"}} with a package of the project, '
+            f"then: dbmigrate make {app.label}"
+        )
+    return f"dbmigrate make {app.label} for migrations, or --run-syncdb for tables without migrations"
