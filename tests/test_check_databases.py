@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 from support.cli import clean_environment, dbmigrate, manage
 from support.postgresql import PostgresqlServer
-from support.projects import Project, create, migration, model, simple_app, write_project
+from support.projects import Project, create, migration, model, simple_app, tables, write_project
 from support.sites import ENGINES, Site
 
 ODD = "Order's of-all"
 """A name that has to be quoted on every server, and has a quote in it."""
+
+SIZE = "size = models.IntegerField(default=0)"
 
 ODD_APP = {
     "models.py": f"{model()}\n    class Meta:\n        db_table = {ODD!r}\n",
@@ -113,6 +115,35 @@ def test_the_hint_for_a_missing_table_makes_it(migrated_site: Callable[[str], Si
 
     assert found(here.project) == []
     assert here.query("SELECT * FROM core_item") == []
+
+
+def test_a_record_that_is_gone_with_its_table_while_a_later_one_is_there(migrated_site: Callable[[str], Site]) -> None:
+    here = migrated_site("sqlite")
+    operation = "migrations.AddField('item', 'size', models.IntegerField(default=0))"
+    here.project.write("core/migrations/0002_size.py", migration(operation, after=(("core", "0001_initial"),)))
+    here.project.write("core/models.py", model("Item", "name = models.CharField(max_length=20)", SIZE))
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    here.query("DELETE FROM django_migrations WHERE app = 'core' AND name = '0001_initial'")
+    here.query("DROP TABLE core_item")
+
+    assert ("DBM103", "error") in ids(here.project)
+    assert "core.0002_size" in dbmigrate("all", cwd=here.project.root).expect(13).stderr
+
+
+@pytest.mark.postgresql
+def test_a_long_name_that_was_made_up_on_another_kind_of_database(tmp_path: Path, postgresql: PostgresqlServer) -> None:
+    name = "A" + "bcdefghij" * 7
+    app = {"models.py": model(name), "migrations/0001_initial.py": migration(create(name))}
+    aliases = {"default": postgresql.create_database(), "far": {}}
+    project = write_project(tmp_path / "site", {"core": app}, aliases=aliases, rules={"core": "far"})
+    dbmigrate("all", cwd=project.root).expect(0)
+    (table,) = (table for table in tables(project.database("far")) if table.startswith("core_"))
+    before = ids(project)
+    with closing(sqlite3.connect(project.database("far"))) as connection:
+        connection.execute(f"DROP TABLE {table}")
+
+    assert before == []
+    assert ids(project) == [("DBM301", "error")]
 
 
 @pytest.mark.parametrize("way", [0, 1])

@@ -19,11 +19,11 @@ class Catalogue:
 
     def has_table(self, table):
         """Whether there is a table (not a view) of this name."""
-        return self._kinds.get(table.casefold(), ("", ""))[1] in ("t", "p")
+        return self._kind_of(table)[1] in ("t", "p")
 
     def has_view(self, table):
         """Whether there is a view of this name."""
-        return self._kinds.get(table.casefold(), ("", ""))[1] == "v"
+        return self._kind_of(table)[1] == "v"
 
     def has_column(self, table, column):
         """Whether the table is there and has this column."""
@@ -33,9 +33,7 @@ class Catalogue:
 
     def has_name(self, table, name):
         """Whether the table is there and has an index or a constraint of this name."""
-        # PostgreSQL cuts off what is too long for it, and says so in a notice that nobody reads.
-        cut = name[: self._connection.ops.max_name_length()].casefold()
-        return self.has_table(table) and cut in self._constraints_of(table)
+        return self.has_table(table) and self._cut(name) in self._constraints_of(table)
 
     def has_on(self, table, columns, *kinds):
         """Whether one of its constraints is of one of these kinds and on just these columns, in any order.
@@ -76,8 +74,18 @@ class Catalogue:
             )
             return cursor.fetchall()
 
+    def _kind_of(self, table):
+        return self._kinds.get(self._cut(table), ("", ""))
+
+    def _cut(self, name):
+        """Return a name as the catalogue is looked up.
+
+        PostgreSQL cuts off what is too long for it, and says so in a notice that nobody reads.
+        """
+        return name[: self._connection.ops.max_name_length()].casefold()
+
     def _columns_of(self, table):
-        name = self._kinds[table.casefold()][0]
+        name = self._kind_of(table)[0]
         if name not in self._columns:
             with self._connection.cursor() as cursor:
                 rows = self._connection.introspection.get_table_description(cursor, name)
@@ -85,7 +93,7 @@ class Catalogue:
         return self._columns[name]
 
     def _constraints_of(self, table):
-        name = self._kinds[table.casefold()][0]
+        name = self._kind_of(table)[0]
         if name not in self._constraints:
             with self._connection.cursor() as cursor:
                 found = self._connection.introspection.get_constraints(cursor, name)

@@ -76,6 +76,7 @@ def _describe_contents(connection, state, disk, effects, rules, routed, target, 
     describer = _MigrationDescriber(connection, loader, effects, tables, foreign)
     # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
     pending = describer.describe(plan_all(loader), only_what_stays=connection.vendor == "sqlite" or state == "unasked")
+    inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
     targeted, replaced_by = (None, None) if target is None else plan_to(loader, *target)
     return {
         "applied": len(known),
@@ -84,12 +85,15 @@ def _describe_contents(connection, state, disk, effects, rules, routed, target, 
         "unrecorded": sorted(_id(key) for key in known if key not in loader.recorded),
         "unknown": sorted(_id(key) for key in unknown),
         "leftover": sorted(_id(key) for key in leftover),
-        "inconsistent": find_inconsistency(connection, loader) if state == "ok" else None,
+        "inconsistent": inconsistent,
         "pending": pending,
         "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
         "target_replaced_by": replaced_by,
         "existing": [name for name, table in _undecided_tables(loader, routed) if has_table(table, tables)],
-        "missing": find_missing_tables(
+        # Records without those they depend on make no history that could be gone through.
+        "missing": []
+        if inconsistent is not None
+        else find_missing_tables(
             connection, loader, routed, tables, lambda label, answer: _belongs(connection.alias, label, answer, rules)
         ),
         "unsynced": [

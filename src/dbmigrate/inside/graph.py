@@ -130,6 +130,17 @@ class Disk:
         return _SharedLoader(connection, self)
 
 
+def recorded_migrations(loader):
+    """Return the migrations that are recorded on the loader's database, each after those it depends on."""
+    graph = loader.graph
+    ordered = {}
+    for key in loader.applied_migrations:
+        if key in graph.nodes:
+            for parent in graph.forwards_plan(key):
+                ordered.setdefault(parent)
+    return [graph.nodes[key] for key in ordered if key in loader.applied_migrations]
+
+
 def plan_all(loader):
     """Return what `migrate` would run on the loader's database: [(migration, backwards)]."""
     return _executor(loader).migration_plan(loader.graph.leaf_nodes())

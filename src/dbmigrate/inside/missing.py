@@ -1,11 +1,9 @@
 """Tables that the recorded migrations made and that are not there."""
 
-from django.db import connection as default_connection
-from django.db import migrations
-from django.db.backends.utils import strip_quotes, truncate_name
-
 from .effects import database_operations
+from .graph import recorded_migrations
 from .routes import answer_in, app_configs, tables_of
+from .schema import SchemaWalk
 
 
 def find_missing_tables(connection, loader, routed, tables, belongs):
@@ -28,47 +26,56 @@ def find_missing_tables(connection, loader, routed, tables, belongs):
         return []
     # A view of that name is there on purpose.
     names = fold(connection.introspection.table_names(include_views=True))
-    applied = [key for key in loader.applied_migrations if key in loader.graph.nodes]
-    state = loader.project_state(applied)
-    makers = [loader.graph.nodes[key] for key in _in_order(loader, applied)]
-    lost = []
-    for model in suspects:
-        table = model._meta.db_table
-        if table.casefold() in names or _recorded_table(state, model) != table.casefold():
-            continue
-        maker = next((migration for migration in reversed(makers) if _makes(migration, model)), None)
-        if maker is not None:
-            lost.append((model, maker))
-    owners = {_owner(model) for model, _ in lost}
-    return [
-        {
-            "model": model._meta.label_lower,
-            "table": model._meta.db_table,
-            "migration": "{}.{}".format(maker.app_label, maker.name),
-            "before": _before(loader, maker),
-            "is_redoable": all(
-                _is_about(operation, owners)
-                for migration in makers[makers.index(maker) :]
-                if migration.app_label == maker.app_label
-                for operation in database_operations(migration.operations)
-            ),
-        }
-        for model, maker in lost
-    ]
+    recorded = recorded_migrations(loader)
+    walk = SchemaWalk(connection, loader)
+    for migration in recorded:
+        walk.apply(migration)
+    made = {
+        (part.model, part.table.casefold()): (part, maker)
+        for part, maker in walk.makers.items()
+        if part.kind == "table" and part.table.casefold() not in names
+    }
+    lost = [(model, *made[_key(model)]) for model in suspects if _key(model) in made]
+    gone = [part for _, part, _ in lost]
+    found = []
+    for model, _, maker in lost:
+        label, name = maker.split(".", 1)
+        since = recorded[recorded.index(loader.graph.nodes[label, name]) :]
+        found.append(
+            {
+                "model": model._meta.label_lower,
+                "table": model._meta.db_table,
+                "migration": maker,
+                "before": _before(loader, label, name),
+                "is_redoable": all(
+                    _is_about(operation, label, gone)
+                    for migration in since
+                    if migration.app_label == label
+                    for operation in database_operations(migration.operations)
+                ),
+            }
+        )
+    return found
 
 
-def _before(loader, migration):
+def _key(model):
+    """Return ((app label, lower-case name), folded table); the table behind a ManyToManyField is its model's."""
+    owner = model._meta.auto_created or model
+    return (owner._meta.app_label, owner._meta.model_name), model._meta.db_table.casefold()
+
+
+def _before(loader, label, name):
     """Return the name of the migration of the same app to go back to, to undo this one; "zero" if it is the first."""
-    parents = loader.graph.node_map[migration.app_label, migration.name].parents
-    return max((node.key[1] for node in parents if node.key[0] == migration.app_label), default="zero")
+    parents = loader.graph.node_map[label, name].parents
+    return max((node.key[1] for node in parents if node.key[0] == label), default="zero")
 
 
-def _is_about(operation, owners):
-    """Whether an operation is about nothing but what is missing: one of these (model, field or None)."""
-    name = getattr(operation, "model_name", None) or getattr(operation, "name", "")
+def _is_about(operation, label, tables):
+    """Whether an operation of this app is about nothing but these tables (schema.Part)."""
+    model = str(getattr(operation, "model_name", None) or getattr(operation, "name", "")).lower()
     return any(
-        owner._meta.model_name == str(name).lower() and field in (None, getattr(operation, "name", None))
-        for owner, field in owners
+        table.model == (label, model) and table.source in (("model", ""), ("field", getattr(operation, "name", None)))
+        for table in tables
     )
 
 
@@ -80,69 +87,3 @@ def fold(names):
 def has_table(table, tables):
     """Whether a table is among folded names; one in a schema of its own (`"a"."b"`) cannot be looked up and counts."""
     return table.casefold() in tables or '"."' in table
-
-
-def _in_order(loader, keys):
-    wanted = set(keys)
-    ordered = {}
-    for key in keys:
-        for parent in loader.graph.forwards_plan(key):
-            ordered.setdefault(parent)
-    return [key for key in ordered if key in wanted]
-
-
-def _recorded_table(state, model):
-    """Return the table that the recorded migrations gave a model, folded; None if they gave it none."""
-    owner, field = _owner(model)
-    recorded = state.models.get((owner._meta.app_label, owner._meta.model_name))
-    if recorded is None or recorded.options.get("managed") is False:
-        return None
-    table = recorded.options.get("db_table") or _shortened(
-        "{}_{}".format(owner._meta.app_label, owner._meta.model_name)
-    )
-    if field is not None:
-        known = dict(recorded.fields).get(field)
-        if known is None:
-            return None
-        table = getattr(known, "db_table", None) or _shortened("{}_{}".format(strip_quotes(table), field))
-    return table.casefold()
-
-
-def _shortened(name):
-    # The default connection's limit, whichever database the table is on (Options.contribute_to_class).
-    return truncate_name(name, default_connection.ops.max_name_length())
-
-
-def _owner(model):
-    """Return (model that a migration names, its ManyToManyField if this is the table behind one)."""
-    owner = model._meta.auto_created
-    if not owner:
-        return model, None
-    field = next(field for field in owner._meta.local_many_to_many if field.remote_field.through is model)
-    return owner, field.name
-
-
-def _makes(migration, model):
-    owner, field = _owner(model)
-    if migration.app_label != owner._meta.app_label:
-        return False
-    return any(_is_maker(operation, owner._meta.model_name, field) for operation in _flat(migration.operations))
-
-
-def _is_maker(operation, name, field):
-    if isinstance(operation, migrations.CreateModel):
-        return operation.name_lower == name and (field is None or field in dict(operation.fields))
-    if isinstance(operation, migrations.RenameModel):
-        return field is None and operation.new_name_lower == name
-    if isinstance(operation, migrations.AlterModelTable):
-        return field is None and operation.name_lower == name
-    if isinstance(operation, migrations.AddField):
-        return operation.model_name_lower == name and operation.name == field
-    return False
-
-
-def _flat(operations):
-    for operation in operations:
-        if isinstance(operation, migrations.SeparateDatabaseAndState):
-            yield from _flat(operation.state_operations)
-        yield operation

@@ -7,6 +7,7 @@ import copy
 from collections import namedtuple
 
 from django.conf import settings
+from django.db import connection as default_connection
 from django.db import models
 from django.db.backends.utils import truncate_name
 from django.db.migrations.state import ProjectState
@@ -83,6 +84,14 @@ def _inside(part):
     return part.kind, part.name, part.columns
 
 
+def _shorten(name):
+    """Return the name of a table that Django made up.
+
+    It is shortened for the default connection, whichever database the table is on (Options.contribute_to_class).
+    """
+    return truncate_name(name, default_connection.ops.max_name_length())
+
+
 def _has_table(state):
     options = state.options
     swapped_for = getattr(settings, options.get("swappable") or "", None)
@@ -111,7 +120,7 @@ class _Parts:
         self._key = key
         self._state = state
         self._fields = dict(state.fields)
-        self.table = self._truncate(state.options.get("db_table") or "{}_{}".format(key[0], key[1]))
+        self.table = state.options.get("db_table") or _shorten("{}_{}".format(key[0], key[1]))
 
     def find(self):
         """Yield every part, the table first."""
@@ -138,8 +147,8 @@ class _Parts:
         source = ("field", name)
         if isinstance(field, models.ManyToManyField):
             if not field.remote_field.through:
-                table = field.db_table or "{}_{}".format(self.table.strip('"'), name)
-                yield Part("table", self._truncate(table), "", (), self._key, source)
+                table = field.db_table or _shorten("{}_{}".format(self.table.strip('"'), name))
+                yield Part("table", table, "", (), self._key, source)
             return
         column = self._column(name)
         if column is None:
@@ -199,6 +208,3 @@ class _Parts:
             for attribute, feature in wants.items()
             if getattr(index_or_constraint, attribute, None)
         )
-
-    def _truncate(self, name):
-        return truncate_name(name, self._connection.ops.max_name_length())

@@ -6,7 +6,7 @@ from django.db import connections
 
 from .catalogue import Catalogue
 from .effects import Effects
-from .graph import Disk, plan_all
+from .graph import Disk, plan_all, recorded_migrations
 from .history import find_inconsistency, find_unknown
 from .reaching import describe_failure, open_in_turn
 from .repairs import write_repair
@@ -86,7 +86,7 @@ class _Verifier:
 
     def describe(self):
         """Return models.verification.VerifiedMigration for every migration, the recorded ones first."""
-        recorded = self._recorded()
+        recorded = recorded_migrations(self._loader)
         for migration in recorded:
             self._walk.apply(migration)
         made = {}
@@ -96,15 +96,6 @@ class _Verifier:
         self._before = {_place(part): part for part in self._walk.makers}
         described = [self._describe_recorded(migration, made.get(_id(migration), [])) for migration in recorded]
         return described + [self._describe_pending(migration) for migration, _ in plan_all(self._loader)]
-
-    def _recorded(self):
-        graph = self._loader.graph
-        ordered = {}
-        for key in self._loader.applied_migrations:
-            if key in graph.nodes:
-                for parent in graph.forwards_plan(key):
-                    ordered.setdefault(parent)
-        return [graph.nodes[key] for key in ordered if key in self._loader.applied_migrations]
 
     def _describe_recorded(self, migration, parts):
         there = [part for part in parts if self._is_there(part)]
