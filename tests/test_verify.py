@@ -502,3 +502,31 @@ def test_a_role_that_may_only_read_can_verify_and_check(
     outcome = dbmigrate("verify", cwd=here.project.root)
 
     assert "everything that is recorded is there" in outcome.expect(0).stdout
+
+
+@pytest.mark.postgresql
+def test_the_statement_that_builds_an_index_again_names_it_as_the_server_takes_it(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    entry = {**postgresql.create_database(), "OPTIONS": {"options": "-c search_path=public,other"}}
+    project = write_project(tmp_path, {}, aliases={"default": entry})
+    postgresql.query(entry, "CREATE SCHEMA other")
+    for schema in ("public", "other"):
+        postgresql.query(entry, f"CREATE TABLE {schema}.of_{schema} (number integer)")
+    postgresql.query(entry, 'CREATE INDEX "Odd ""one" ON public.of_public (number)')
+    postgresql.query(entry, 'CREATE INDEX "Odd ""two" ON other.of_other (number)')
+    postgresql.query(entry, 'CREATE VIEW public."Odd ""two" AS SELECT 1')
+    for name in ('public."Odd ""one"', 'other."Odd ""two"'):
+        postgresql.query(entry, f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}'::regclass")
+
+    assert "2 invalid indexes" in dbmigrate("verify", cwd=project.root).expect(12).stdout
+    broken = dbmigrate("verify", "--repair", "--format", "json", cwd=project.root).expect(12).json["result"]["repairs"]
+
+    statements = [statement for repair in broken for statement in repair["statements"]]
+    assert statements == [
+        'REINDEX INDEX CONCURRENTLY other."Odd ""two";',
+        'REINDEX INDEX CONCURRENTLY "Odd ""one";',
+    ]
+    for statement in statements:
+        postgresql.query(entry, statement)
+    dbmigrate("verify", cwd=project.root).expect(0)

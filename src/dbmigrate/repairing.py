@@ -34,7 +34,7 @@ def find_repairs(snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Rep
             alias=database.alias,
             about=index.name,
             why="build the index again, without locking its table",
-            statements=(f'REINDEX INDEX CONCURRENTLY "{index.name}";',),
+            statements=(f"REINDEX INDEX CONCURRENTLY {index.in_sql};",),
             commands=(),
         )
     if database.unknown:

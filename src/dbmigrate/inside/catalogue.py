@@ -63,13 +63,16 @@ class Catalogue:
         return self.has_on(part.table, part.columns, *kinds)
 
     def invalid_indexes(self):
-        """Return [(index, table)] of the indexes that PostgreSQL has marked as not valid, and so does not use."""
+        """Return [(index, table, index in SQL)] of the indexes that PostgreSQL has marked as not valid.
+
+        In SQL it is quoted where it has to be, and has its schema where that is not on the search path.
+        """
         if self._connection.vendor != "postgresql":
             return []
         with self._connection.cursor() as cursor:
             cursor.execute(
-                "SELECT i.relname, t.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid"
-                " JOIN pg_class t ON t.oid = x.indrelid"
+                "SELECT i.relname, t.relname, i.oid::regclass::text FROM pg_index x"
+                " JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid"
                 " WHERE NOT x.indisvalid AND t.relkind = 'r' AND pg_table_is_visible(t.oid) ORDER BY 2, 1"
             )
             return cursor.fetchall()

@@ -55,7 +55,8 @@ def _describe(connection, reached, disk, routes, place, repair):
             verifier = _Verifier(connection, loader, Effects(disk, routes), place, catalogue, repair)
             described["migrations"] = verifier.describe()
             described["invalid_indexes"] = [
-                {"name": name, "table": table} for name, table in (catalogue.invalid_indexes() if is_there else [])
+                {"name": name, "table": table, "in_sql": in_sql}
+                for name, table, in_sql in (catalogue.invalid_indexes() if is_there else [])
             ]
         unknown, leftover = find_unknown(loader)
         described["unknown"] = [_record(loader, key) for key in sorted(unknown)]

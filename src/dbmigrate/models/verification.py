@@ -46,6 +46,8 @@ class InvalidIndex(Value):
 
     name: str
     table: str
+    in_sql: str
+    """The name as a statement has it: quoted, with its schema, where that is needed."""
 
 
 class VerifiedDatabase(Value):

@@ -131,7 +131,8 @@ def drift(database: VerifiedDatabase) -> str:
         return "inconsistent history"
     parts = [plural(len(database.drift), "migration")] if database.drift else []
     parts += [f"{len(database.unknown)} unknown to this code"] if database.unknown else []
-    parts += [f"{len(database.invalid_indexes)} invalid index"] if database.invalid_indexes else []
+    invalid = len(database.invalid_indexes)
+    parts += [f"{invalid} invalid index{'es' if invalid > 1 else ''}"] if invalid else []
     return ", ".join(parts) or "none"
 
 
