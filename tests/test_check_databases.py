@@ -77,9 +77,26 @@ def test_rows_of_apps_that_are_gone_and_rows_that_are_there_twice(
             "DBM302",
             "note",
             "recorded on default: polls.0001_initial is gone from the code: "
-            "squashed away, or of an app that is not installed",
+            "squashed away, or of an app that is not installed or has nothing there",
         )
     ]
+
+
+def test_a_record_of_a_migration_that_did_nothing_there_and_is_gone(tmp_path: Path) -> None:
+    more = migration("migrations.RunSQL('SELECT 1')", after=(("core", "0001_initial"),))
+    app = simple_app(**{"migrations/0002_more.py": more})
+    project = write_project(tmp_path, {"core": app}, aliases=("default", "far"), rules={"core": "far"})
+    dbmigrate("all", cwd=project.root).expect(0)
+    manage("migrate", cwd=project.root)
+    (project.root / "core/migrations/0002_more.py").unlink()
+
+    records = [one for one in found(project) if one[0] == "DBM302"]
+
+    assert [(level, "recorded on far" in message) for _, level, message in records] == [
+        ("note", False),
+        ("error", True),
+    ]
+    assert "core.0002_more" in dbmigrate("verify", cwd=project.root).expect(12).stdout
 
 
 @pytest.mark.parametrize("engine", ENGINES)

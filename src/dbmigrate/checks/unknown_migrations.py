@@ -31,7 +31,7 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 database.leftover,
                 level="note",
                 problem=f"{_names(database.leftover)} {_be(database.leftover)} gone from the code: "
-                "squashed away, or of an app that is not installed",
+                "squashed away, or of an app that is not installed or has nothing there",
                 hint=f"harmless; Django 4.1 and newer forget them with: manage.py migrate APP --prune "
                 f"--database={database.alias}",
             )

@@ -1,6 +1,7 @@
 """One database: does it answer, what is it, and what is applied and pending there."""
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DatabaseError
 from django.db.migrations import SeparateDatabaseAndState
 
@@ -11,7 +12,7 @@ from .history import find_inconsistency, find_unknown
 from .missing import find_missing_tables, fold, has_table
 from .reaching import describe_failure
 from .relations import find_planned_relations, find_present, follow_fields
-from .routes import app_configs, tables_of
+from .routes import app_configs, is_on_alias, tables_of
 from .rundata import describe_data_operations
 from .servers import describe_server
 
@@ -71,7 +72,7 @@ def _describe_contents(connection, state, disk, effects, rules, routed, target, 
     tables = fold(connection.introspection.table_names()) if state == "ok" else set()
     known = [key for key in loader.applied_migrations if key in loader.disk_migrations]
     recorded = [(row.applied, key) for key, row in loader.recorded.items() if key in loader.disk_migrations]
-    unknown, leftover = find_unknown(loader)
+    unknown, leftover = find_unknown(loader, lambda label: is_on_alias(routed[label]))
     foreign = _foreign_tables(connection) if state == "ok" else set()
     describer = _MigrationDescriber(connection, loader, effects, tables, foreign)
     # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
@@ -86,7 +87,7 @@ def _describe_contents(connection, state, disk, effects, rules, routed, target, 
         "unknown": sorted(_id(key) for key in unknown),
         "leftover": sorted(_id(key) for key in leftover),
         "inconsistent": inconsistent,
-        "pending": pending,
+        "pending": pending if connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
         "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
         "target_replaced_by": replaced_by,
         "existing": [name for name, table in _undecided_tables(loader, routed) if has_table(table, tables)],
@@ -103,6 +104,19 @@ def _describe_contents(connection, state, disk, effects, rules, routed, target, 
         ],
         "present": find_present(routed, tables - foreign),
     }
+
+
+def _concerning(pending, routed):
+    """Leave out what does nothing here, is of an app that has nothing here, and that nothing else here depends on.
+
+    Of a shop with a database for each customer that is nearly all. On the default database Django records it.
+    """
+    needed = set()
+    for entry in reversed(pending):
+        label = entry["id"].split(".", 1)[0]
+        if entry["answer"] != "no" or is_on_alias(routed[label]) or entry["id"] in needed:
+            needed.update((entry["id"], *entry["after"]))
+    return [entry for entry in pending if entry["id"] in needed]
 
 
 def _foreign_tables(connection):

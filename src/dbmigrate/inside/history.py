@@ -14,10 +14,11 @@ def find_inconsistency(connection, loader):
     return None
 
 
-def find_unknown(loader):
+def find_unknown(loader, is_here):
     """Return (migrations newer than the code, migrations gone from the code) of those that are recorded.
 
-    Newer is what was recorded after all that the code knows of that app; what was squashed away is older.
+    Newer is what was recorded after all that the code knows of that app; what was squashed away is older. Of an app
+    that has nothing on this database, `is_here(label)`, a record is all that there was.
     """
     # Their files may go as soon as there is the one that replaces them, which is recorded with the next migrate.
     known = {
@@ -31,6 +32,6 @@ def find_unknown(loader):
     unknown, leftover = [], []
     for key, row in loader.recorded.items():
         if key not in known:
-            is_newer = key[0] in loader.migrated_apps and row.pk > newest.get(key[0], 0)
+            is_newer = key[0] in loader.migrated_apps and is_here(key[0]) and row.pk > newest.get(key[0], 0)
             (unknown if is_newer else leftover).append(key)
     return unknown, leftover

@@ -58,7 +58,7 @@ def _describe(connection, reached, disk, routes, place, repair):
                 {"name": name, "table": table, "in_sql": in_sql}
                 for name, table, in_sql in (catalogue.invalid_indexes() if is_there else [])
             ]
-        unknown, leftover = find_unknown(loader)
+        unknown, leftover = find_unknown(loader, lambda label: label in place)
         described["unknown"] = [_record(loader, key) for key in sorted(unknown)]
         described["leftover"] = [_record(loader, key) for key in sorted(leftover)]
     except (DatabaseError, ImproperlyConfigured, OSError) as error:

@@ -279,7 +279,11 @@ class Database(Value):
     inconsistent: str | None
     """Django's words if a migration is recorded before one it depends on."""
     pending: tuple[PendingMigration, ...]
-    """Not recorded, in the order Django would run them (source: MigrationExecutor.migration_plan)."""
+    """Not recorded, in the order Django would run them (source: MigrationExecutor.migration_plan).
+
+    Left out, but on the default database: what does nothing there, of an app that has nothing there, if nothing else
+    that is pending depends on it.
+    """
     targeted: tuple[PendingMigration, ...] | None = None
     """What it takes to get to the migration that was asked for; None if none was."""
     target_replaced_by: str | None = None
