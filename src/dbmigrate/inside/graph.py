@@ -1,11 +1,28 @@
 """Migrations as Django's loader sees them, read from disk once for all databases."""
 
+from collections import namedtuple
+
 from django.db.migrations import state
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from .boot import BootError
+
+Record = namedtuple("Record", "pk applied")
+"""What else a row of django_migrations says beside app and name."""
+
+
+def read_records(connection):
+    """Return {(app label, migration name): Record}.
+
+    `MigrationRecorder.applied_migrations` makes a model of each row: with many databases that is most of the time.
+    """
+    recorder = MigrationRecorder(connection)
+    if not recorder.has_table():
+        return {}
+    rows = recorder.migration_qs.values_list("app", "name", "pk", "applied")
+    return {(label, name): Record(pk, applied) for label, name, pk, applied in rows}
 
 
 class _SharedLoader(MigrationLoader):
@@ -37,7 +54,7 @@ class _SharedLoader(MigrationLoader):
     def build_graph(self):
         """Take over the graph of another database: only what is applied of squashed migrations makes it differ."""
         self.load_disk()
-        rows = {} if self.connection is None else MigrationRecorder(self.connection).applied_migrations()
+        rows = {} if self.connection is None else read_records(self.connection)
         squashed = self._disk.squashing.intersection(rows)
         if squashed not in self._disk.graphs:
             super().build_graph()

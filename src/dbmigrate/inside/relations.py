@@ -1,5 +1,7 @@
 """Foreign keys between models that the routers may put on different databases."""
 
+import functools
+
 from django.db.migrations import (
     AddField,
     AlterField,
@@ -44,14 +46,23 @@ def find_present(routed, tables):
 
     `routed`: the routes of one alias; `tables`: what is on that database.
     """
+    return sorted(
+        target._meta.label_lower
+        for target in _all_targets()
+        if answer_in(routed, target) == "no" and target._meta.db_table.casefold() in tables
+    )
+
+
+@functools.lru_cache(maxsize=None)  # models are imported once
+def _all_targets():
+    """Return the models that any constraint points to."""
     targets = {
-        target
+        _constrained_target(field)
         for config in app_configs()
         for model in tables_of(config)
-        for target in (_constrained_target(field) for field in model._meta.local_fields)
-        if target is not None and answer_in(routed, target) == "no"
+        for field in model._meta.local_fields
     }
-    return sorted(target._meta.label_lower for target in targets if target._meta.db_table.casefold() in tables)
+    return targets - {None}
 
 
 def _are_together(model, target, routed, rules):
