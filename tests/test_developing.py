@@ -65,6 +65,17 @@ def test_make_says_where_each_new_migration_goes_and_status_shows_it(project: Pr
     assert re.search(r"^blog\.0004_less +\[ \] *$", rows, re.M), rows
 
 
+def test_make_sees_what_it_wrote_into_a_package_that_was_not_there(tmp_path: Path) -> None:
+    settings = 'MIGRATION_MODULES = {"core": "kept.core_migrations"}'
+    project = write_project(tmp_path / "site", {"core": {"models.py": model()}}, settings=settings)
+    project.write("kept/__init__.py", "")
+
+    written = dbmigrate("make", "core", "--format", "json", cwd=project.root).expect(0).json["result"]["migrations"]
+
+    assert [one["id"] for one in written] == ["core.0001_initial"]
+    assert (project.root / "kept/core_migrations/0001_initial.py").exists()
+
+
 def test_status_lists_migrations_only_when_asked(project: Project) -> None:
     # Before the first run no database is there, so none has records.
     assert "blog.0001_initial" not in dbmigrate("status", cwd=project.root).expect(0).stdout

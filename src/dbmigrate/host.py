@@ -68,6 +68,8 @@ class Host:
         self._is_booted = False
         self.boot_seconds = 0.0
         """How long the project took to come up, in its own process; 0.0 before `boot`."""
+        self.may_copy = False
+        """Whether the process may be copied to do two things at a time: where steps are forked, and a CPU is free."""
         self._rest = b""
         self._printed: deque[str] = deque(maxlen=STDERR_LINES)
         self._handover, theirs = socket.socketpair()
@@ -151,6 +153,7 @@ class Host:
             "target": target,
             "records": records,
             "contact": contact,
+            "may_copy": self.may_copy,
         }
         answer = self._ask("inspect", arguments)
         assert isinstance(answer, dict)

@@ -147,6 +147,8 @@ class Session:
             gc.freeze()
             gc.enable()
             launcher, choice = choose_launcher(host, settings.launcher, environment)
+            cpus = count_cpus()
+            host.may_copy = choice.value == "fork" and cpus > 1
             yield (
                 Work(
                     target=target,
@@ -155,7 +157,7 @@ class Session:
                     host=host,
                     launcher=launcher,
                     launcher_choice=choice,
-                    cpus=count_cpus(),
+                    cpus=cpus,
                     clock=time.monotonic,
                     listen=listen,
                     remember=lambda snapshot: remember_names(folder, snapshot, self.environ),

@@ -1,7 +1,6 @@
 """The installed apps, and what of the project bears on migrating: rules, receivers, replaced commands, constance."""
 
 import os
-import sys
 import sysconfig
 
 from django.apps import apps
@@ -11,6 +10,7 @@ from django.db import router
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import signals
 
+from .graph import migrations_folder
 from .routes import app_configs, tables_of
 
 RULE_SETTINGS = ("DATABASE_ROUTING_RULES", "DATABASE_APPS_MAPPING")
@@ -41,13 +41,6 @@ def describe_apps(root, disk):
         }
         for config in app_configs()
     ]
-
-
-def migrations_folder(config):
-    """Return the folder an app's migrations are in, or would be made in."""
-    module = sys.modules.get(MigrationLoader.migrations_module(config.label)[0] or "")
-    paths = list(getattr(module, "__path__", ()))
-    return paths[0] if paths else os.path.join(config.path, "migrations")
 
 
 def _installed_folders():

@@ -7,7 +7,8 @@ from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ProjectState
 
-from .applications import load_makemigrations, migrations_folder
+from .applications import load_makemigrations
+from .graph import migrations_folder
 from .relations import constrained_fields
 
 
@@ -79,7 +80,10 @@ class _Questioner(MigrationQuestioner):
 def find_changes(disk):
     """Return the apps whose models their migrations do not describe (models.snapshot.Change), sorted by label."""
     questioner = _Questioner()
-    changes = _detect(disk, questioner)
+    detector_class = getattr(load_makemigrations(), "autodetector", MigrationAutodetector)
+    detector = detector_class(disk.project_state(), ProjectState.from_apps(apps), questioner)
+    changes = detector.changes(graph=disk.loader.graph)
+    before = disk.project_state() if changes else None  # a detector may change what it is given
     names = {label: set(_touched(changes[label])) for label in changes}
     found = []
     for label in sorted(changes):
@@ -94,26 +98,32 @@ def find_changes(disk):
                 "operations": [
                     operation.describe() for migration in changes[label] for operation in migration.operations
                 ],
-                "constraints": _constraints(disk, changes[label]),
+                "constraints": _constraints(before, changes[label]),
                 "model": "{}.{}".format(label, touched[0]) if touched else None,
                 "question": questions[0] if questions else None,
                 "is_writable": os.access(migrations_folder(config), os.W_OK),
-                "carries": sorted(set(_detect(disk, _Questioner(), {label})) - {label}),
+                "carries": _carries(changes, label),
             }
         )
     return found
 
 
-def _detect(disk, questioner, only=None):
-    loader = disk.loader
-    detector_class = getattr(load_makemigrations(), "autodetector", MigrationAutodetector)
-    detector = detector_class(disk.project_state(), ProjectState.from_apps(apps), questioner)
-    return detector.changes(graph=loader.graph, trim_to_apps=only)
+def _carries(changes, label):
+    """Return the other apps that makemigrations writes for as well if only this one is named.
+
+    Those that its new migrations depend on, and theirs (MigrationAutodetector._trim_to_apps).
+    """
+    needed, queue = set(), [label]
+    while queue:
+        for migration in changes.get(queue.pop(), ()):
+            others = {other for other, _ in migration.dependencies if other in changes} - needed
+            needed |= others
+            queue += others
+    return sorted(needed - {label})
 
 
-def _constraints(disk, migrations):
+def _constraints(before, migrations):
     """Return {label.model.field: migration} for the foreign keys that these migrations make with a constraint."""
-    before = disk.project_state()
     return {
         "{}.{}.{}".format(migration.app_label, model, name): "{}.{}".format(migration.app_label, migration.name)
         for migration in migrations

@@ -20,8 +20,9 @@ import threading
 from django.conf import settings
 from django.db import connections
 
-from . import boot, step
+from . import boot
 from .servers import sqlite_file
+from .step import end_with, run, runs
 
 SQLITE_ENGINES = ("sqlite3", "spatialite")
 
@@ -59,7 +60,7 @@ class Forker:
 
         step: {"death", "scope", "manage", "words"}; variables: what its environment has beside this process's own.
         """
-        self._copies = [pid for pid in self._copies if _runs(pid)]
+        self._copies = [pid for pid in self._copies if runs(pid)]
         received = _receive(self._handover, 3)
         try:
             if len(received) < 3:
@@ -86,7 +87,7 @@ class Forker:
     def end_copies(self):
         """Do now what the end of this process would do: end every copy."""
         for pid in self._copies:
-            if _runs(pid):
+            if runs(pid):
                 os.kill(pid, signal.SIGKILL)
 
     def _shared_connection(self):
@@ -128,7 +129,7 @@ class Forker:
     def _watch(self, parent, request, variables, cwd, out, err, status):
         """Be the first copy: fork the second, and report its process id (0: there is none) and its end."""
         try:
-            step.end_with(parent, signal.SIGKILL)
+            end_with(parent, signal.SIGKILL)
             self._channel.close()
             self._handover.close()
             self._locks.let_go()
@@ -149,14 +150,6 @@ class Forker:
             os.write(status, b"%d\n" % code)
         finally:
             os._exit(1)
-
-
-def _runs(pid):
-    """Whether a child of this process runs; one that has ended is reaped."""
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == 0
-    except ChildProcessError:  # a project that ignores SIGCHLD has its children reaped by the system
-        return False
 
 
 def _receive(handover, count):
@@ -186,7 +179,7 @@ def _find_peer(descriptor):
 def _become(request, variables, cwd, out, err, parent):
     """Be the second copy: run manage.py, and end as a process of its own would."""
     os.setsid()
-    step.end_with(parent, request["death"])
+    end_with(parent, request["death"])
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.close(out)
@@ -198,7 +191,7 @@ def _become(request, variables, cwd, out, err, parent):
     ended_by = None
     try:
         boot.begin_again(variables)
-        step.run(request["manage"], request["words"], request["scope"])
+        run(request["manage"], request["words"], request["scope"])
         code = 0
     except SystemExit as error:
         code = _exit_code(error)

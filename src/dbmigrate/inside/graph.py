@@ -1,7 +1,10 @@
 """Migrations as Django's loader sees them, read from disk once for all databases."""
 
+import os
+import sys
 from collections import namedtuple
 
+from django.apps import apps
 from django.db.migrations import state
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
@@ -89,6 +92,7 @@ class Disk:
 
     def __init__(self):
         """Import every migration of every app."""
+        before = _list_files()
         # As makemigrations does: an app whose MIGRATION_MODULES entry is not there yet has no migrations.
         self.loader = MigrationLoader(None, ignore_no_migrations=True)
         self.squashing = frozenset(
@@ -99,6 +103,12 @@ class Disk:
         self.graphs = {}
         """By what is applied of `squashing`: a loader that has built its graph."""
         self._names = None
+        files = _list_files()
+        self._files = files if files == before else None
+
+    def is_current(self):
+        """Whether the migrations folders are known to have the same files; a module that is imported stays as it is."""
+        return self._files is not None and self._files == _list_files()
 
     def conflicts(self):
         """Return {app label: sorted leaf migrations} for each app with more than one."""
@@ -145,6 +155,31 @@ class Disk:
     def for_connection(self, connection):
         """Return a loader that knows what is applied on this connection; None stands for an empty database."""
         return _SharedLoader(connection, self)
+
+
+def _list_files():
+    """Return {migrations folder: names in it, None where there is none}; None if a folder is not known yet."""
+    files = {}
+    for config in apps.get_app_configs():
+        name, is_explicit = MigrationLoader.migrations_module(config.label)
+        if is_explicit and name is not None and name not in sys.modules:
+            return None  # of MIGRATION_MODULES, and may be anywhere
+        for folder in _migrations_folders(config):
+            try:
+                files[folder] = frozenset(os.listdir(folder)) - {"__pycache__"}
+            except OSError:
+                files[folder] = None
+    return files
+
+
+def migrations_folder(config):
+    """Return the folder an app's migrations are in, or would be made in."""
+    return _migrations_folders(config)[0]
+
+
+def _migrations_folders(config):
+    module = sys.modules.get(MigrationLoader.migrations_module(config.label)[0] or "")
+    return list(getattr(module, "__path__", ())) or [os.path.join(config.path, "migrations")]
 
 
 def recorded_migrations(loader):

@@ -38,8 +38,9 @@ def _serve(channel, handover, started_at):
 
     held = locks.Locks()
     forker = forking.Forker(channel, held, handover)
+    inspector = inspection.Inspector(forker.why_not_fork)
     questions = {
-        "inspect": inspection.Inspector().inspect,
+        "inspect": inspector.inspect,
         "locate": places.locate,
         "sql": sql.write_sql,
         "find_host": emptying.find_host,

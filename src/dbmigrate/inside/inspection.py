@@ -18,6 +18,7 @@ from .applications import (
     read_rules,
     unfollowed_rules,
 )
+from .aside import work_aside
 from .changes import find_changes
 from .databases import describe_database
 from .effects import Effects
@@ -32,19 +33,37 @@ UNASKED = {"state": "unasked", "trouble": None, "error": None}
 class Inspector:
     """Looks at the project, as often as it is asked to."""
 
-    def __init__(self):
-        """Know of no changes yet."""
-        self._changes = {}
+    def __init__(self, why_not_copy):
+        """Know of nothing yet; `why_not_copy()` returns why this process cannot be copied, or None."""
+        self._why_not_copy = why_not_copy
+        self._disk = None
+        self._changes = None
+        self._is_compared = False
 
-    def inspect(self, root, changes, target, records, contact):
+    def inspect(self, root, changes, target, records, contact, may_copy):
         """Look at the project and at every database; nothing is written anywhere.
 
         `changes`: whether to compare the models with the migrations. `target`: [app label, migration name or "zero"]
         for which each database says what it takes to get there, or None. `records`: whether to list what is applied.
-        `contact`: whether to ask the databases; without, each is described as if it were empty.
+        `contact`: whether to ask the databases; without, each is described as if it were empty. `may_copy`: whether
+        there is a CPU for a copy of this process.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
-        disk = Disk()
+        if self._disk is None or not self._disk.is_current():
+            self._disk, self._is_compared = Disk(), False
+        if not changes or self._is_compared:
+            return {**self._look(root, target, records, contact), "changes": self._changes if changes else None}
+        with work_aside(self._compare, is_copied=may_copy and self._why_not_copy() is None) as compare:
+            look = self._look(root, target, records, contact)
+            self._changes, self._is_compared = compare(), True
+            return {**look, "changes": self._changes}
+
+    def _compare(self):
+        """Return the changes."""
+        return find_changes(self._disk)
+
+    def _look(self, root, target, records, contact):
+        disk = self._disk
         routes = RouteBook()
         effects = Effects(disk, routes)
         rules = read_rules()
@@ -71,19 +90,11 @@ class Inspector:
             "router_errors": routes.errors,
             "rules": rules,
             "conflicts": disk.conflicts(),
-            "changes": self._find_changes(disk) if changes else None,
             "receivers": find_receivers(),
             "replaced_commands": find_replaced_commands(),
             "constance": find_constance(),
             "relations": find_relations([database["routes"] for database in databases], homes),
         }
-
-    def _find_changes(self, disk):
-        """Compare again only if there are other migrations than before: models are imported once."""
-        key = frozenset(disk.loader.disk_migrations)
-        if key not in self._changes:
-            self._changes = {key: find_changes(disk)}
-        return self._changes[key]
 
 
 def find_secrets():

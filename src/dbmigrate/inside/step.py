@@ -42,6 +42,14 @@ def run(manage, words, scope):
     boot.run_manage(manage, words)
 
 
+def runs(pid, patiently=False):
+    """Whether a child of this process runs; one that has ended is reaped, `patiently` after waiting for that."""
+    try:
+        return os.waitpid(pid, 0 if patiently else os.WNOHANG)[0] == 0
+    except ChildProcessError:  # a project that ignores SIGCHLD has its children reaped by the system
+        return False
+
+
 def end_with(parent, number):
     """Ask for a signal when the parent dies.
 

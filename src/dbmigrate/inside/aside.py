@@ -1,0 +1,75 @@
+"""Work something out in a copy of this process while this one waits for databases."""
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import contextmanager
+
+from . import step
+
+COPY_SECONDS = 30.0
+"""A copy that has said nothing so long after its answer was wanted is given up: it may wait for ever for some lock."""
+
+
+@contextmanager
+def work_aside(work, is_copied):
+    """Begin `work` in a copy, and give the function that returns its answer, which JSON has to be able to say.
+
+    Where it is not to be copied, no copy can be made, or it does not come to an end, the work is done here when its
+    answer is wanted. So what it raises is raised here.
+    """
+    copy = _begin(work) if is_copied else None
+    if copy is None:
+        yield work
+        return
+    pid, readable = copy
+    try:
+        yield lambda: _read(readable, work)
+    finally:
+        os.close(readable)
+        if step.runs(pid):
+            os.kill(pid, signal.SIGKILL)
+            step.runs(pid, patiently=True)
+
+
+def _begin(work):
+    """Return (process id, descriptor its answer comes from); None where the system has no room for it."""
+    try:
+        readable, writable = os.pipe()
+    except OSError:
+        return None
+    sys.stdout.flush()
+    sys.stderr.flush()
+    own = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(readable)
+        os.close(writable)
+        return None
+    if pid:
+        os.close(writable)
+        return pid, readable
+    try:
+        step.end_with(own, signal.SIGKILL)
+        with os.fdopen(writable, "wb") as pipe:
+            pipe.write(json.dumps(work()).encode())
+    finally:
+        os._exit(0)  # no exit handler, and no goodbye on a connection that is not its own
+
+
+def _read(readable, work):
+    deadline = time.monotonic() + COPY_SECONDS
+    text = b""
+    while select.select([readable], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        chunk = os.read(readable, 65536)
+        text += chunk
+        if not chunk:
+            break
+    try:
+        return json.loads(text.decode())
+    except ValueError:  # it raised, was killed, or hangs
+        return work()
