@@ -380,3 +380,31 @@ def test_settings_without_databases_are_no_success(tmp_path: Path, command: str)
 )
 def test_an_order_that_cannot_be_kept(sample: Project, order: str, said: str) -> None:
     has(refused(sample, "all", code=2, environment={"DBMIGRATE_ORDER": order}), "DBMIGRATE_ORDER", said)
+
+
+def test_leaves_that_do_not_fit_together_are_a_conflict_and_no_broken_project(tmp_path: Path) -> None:
+    first = create(field='("color", models.CharField(max_length=20))')
+    gone = migration('migrations.RemoveField("item", "color")', after=(("core", "0001_initial"),))
+    files = {"models.py": "from django.db import models\n\n\nclass Item(models.Model):\n    pass\n"}
+    files |= {"migrations/0001_initial.py": migration(first)}
+    files |= {"migrations/0002_one.py": gone, "migrations/0002_other.py": gone}
+    project = write_project(tmp_path, {"core": files})
+
+    has(refused(project, "all", code=13), "DBM102", "0002_one", "0002_other")
+    checked = dbmigrate("check", cwd=project.root).expect(13).stdout
+    assert "error: DBM102" in checked
+    assert "not run: DBM101: the leaf migrations contradict each other (DBM102)" in checked
+
+
+def test_leaves_that_fit_together_leave_the_changes_of_other_apps_to_be_found(tmp_path: Path) -> None:
+    files = simple_app()
+    for name in ("0002_one", "0002_other"):
+        files[f"migrations/{name}.py"] = migration("migrations.RunSQL('')", after=(("core", "0001_initial"),))
+    changed = simple_app(**{"models.py": model("Item", "other = models.TextField()")})
+    project = write_project(tmp_path, {"core": files, "more": changed})
+
+    checked = dbmigrate("check", cwd=project.root).expect(13).stdout
+
+    assert "DBM102" in checked
+    assert "DBM101" in checked
+    assert "not run" not in checked

@@ -26,7 +26,9 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
     silent = find_silent(reviewed.snapshot, reviewed.routing, LOOK)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())
     ids = _chosen_ids(wanted)
-    not_run = [rule.id for rule in RULES if rule.id in ids and rule.needs_databases and wanted.offline]
+    not_run = {rule.id: "it has to ask the databases" for rule in RULES if rule.needs_databases and wanted.offline}
+    if reviewed.snapshot.changes is None:
+        not_run["DBM101"] = "the leaf migrations contradict each other (DBM102)"
     targeted = targeted_aliases(reviewed.plan)
     return CheckReport(
         project=reviewed.snapshot.project,
@@ -36,7 +38,7 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
             *(finding for finding in reviewed.findings if finding.id in ids and finding.id not in not_run),
             *linted,
         ),
-        not_run=tuple(NotRun(id=identifier, because="it has to ask the databases") for identifier in not_run),
+        not_run=tuple(NotRun(id=one, because=not_run[one]) for one in ids if one in not_run),
         not_checked=tuple(
             NotChecked(alias=database.alias, error=database.error or database.state)
             for database in reviewed.snapshot.databases

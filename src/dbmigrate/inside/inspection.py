@@ -59,8 +59,13 @@ class Inspector:
             return {**look, "changes": self._changes}
 
     def _compare(self):
-        """Return the changes."""
-        return find_changes(self._disk)
+        """Return the changes; None where leaf migrations contradict each other, and so describe no models."""
+        try:
+            return find_changes(self._disk)
+        except Exception:
+            if self._disk.conflicts():
+                return None
+            raise
 
     def _look(self, root, target, records, contact):
         disk = self._disk

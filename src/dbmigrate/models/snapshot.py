@@ -356,7 +356,7 @@ class Snapshot(Value):
     conflicts: dict[str, tuple[str, ...]]
     """Leaf migrations of each app that has more than one."""
     changes: tuple[Change, ...] | None
-    """Apps whose models changed; None if it was not asked."""
+    """Apps whose models changed; None if it was not asked, or leaf migrations contradict each other (`conflicts`)."""
     receivers: tuple[Receiver, ...]
     replaced_commands: dict[str, str]
     """Of "migrate" and "makemigrations", those that are not Django's own, with the module that provides them."""

@@ -287,9 +287,9 @@ class Page:
             self._line(f"not checked: database {database.alias} does not answer: {database.error}", "red")
         if report.lint is not None:
             self._show_lint(report.lint)
-        if report.not_run:
-            ids = ", ".join(entry.id for entry in report.not_run)
-            self._line(f"not run: {ids}: {report.not_run[0].because}", "dim")
+        for because in dict.fromkeys(entry.because for entry in report.not_run):
+            ids = ", ".join(entry.id for entry in report.not_run if entry.because == because)
+            self._line(f"not run: {ids}: {because}", "dim")
         if self._verbosity >= 0 or report.exit_code:
             self._line(words.check_verdict(report), "red" if report.exit_code else "green")
 
