@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import secrets
 import stat
 import sys
 import time
@@ -104,13 +103,16 @@ class Session:
         return merge_settings(file, self.environ, given | dict(flags)), file.path.parent if file is not None else None
 
     @contextmanager
-    def open(self, flags: Mapping[str, Flag], junit: str | None = None) -> Iterator[tuple[Work, Renderer]]:
+    def open(
+        self, flags: Mapping[str, Flag], junit: str | None = None, load: Callable[[], object] = lambda: None
+    ) -> Iterator[tuple[Work, Renderer]]:
         """Find the project, start its host, and load everything heavy while it boots.
 
-        `flags` are the configuration keys that the command's own options set; `junit` names the file of `--junit`.
+        `flags` are the configuration keys that the command's own options set; `junit` names the file of `--junit`;
+        `load` imports what the command will need.
         """
         if junit is None:
-            with self._open(flags) as opened:
+            with self._open(flags, load) as opened:
                 yield opened
             return
         from dbmigrate.renderers.junit import JunitRenderer
@@ -119,7 +121,7 @@ class Session:
         file = JunitRenderer(self.cwd / junit, self.command, self._places(), time.monotonic, now)
         report = _Guarded(file, self.err)
         try:
-            with self._open(flags) as (work, renderer):
+            with self._open(flags, load) as (work, renderer):
                 yield work, _Both(renderer, report)
         except DbmigrateError as error:
             # The error boundary shows it; it knows nothing of the file.
@@ -128,7 +130,7 @@ class Session:
             raise
 
     @contextmanager
-    def _open(self, flags: Mapping[str, Flag]) -> Iterator[tuple[Work, Renderer]]:
+    def _open(self, flags: Mapping[str, Flag], load: Callable[[], object]) -> Iterator[tuple[Work, Renderer]]:
         # Shell completion loads this module too and must not pay for what only a command needs.
         from dbmigrate.process import child_environment
 
@@ -142,6 +144,7 @@ class Session:
                 from dbmigrate.reviewing import Work
 
                 renderer = self.renderer(settings.format)
+                load()
             host.boot()
             # Off since __main__.py. A run may last for hours.
             gc.freeze()
@@ -211,6 +214,8 @@ class Session:
         return RichRenderer(page, Console(file=self.err, **verbatim), verbosity=self.verbosity, clock=time.monotonic)
 
     def _build_github(self) -> GithubRenderer:
+        import secrets
+
         from dbmigrate.renderers.github import GithubRenderer
         from dbmigrate.renderers.plain import PlainRenderer
         from dbmigrate.renderers.sheet import PlainSheet

@@ -32,6 +32,17 @@ def _select(options: Mapping[str, Any], settings: Settings) -> Selection:
     return Selection(make_migrations=not settings.skip_makemigrations, **asked)
 
 
+def _load() -> None:
+    """Import what a run needs, and let pydantic build what it builds once."""
+    from dbmigrate import migrating
+    from dbmigrate.models.selection import Selection
+    from dbmigrate.models.snapshot import Snapshot
+
+    assert migrating
+    Selection.model_rebuild()
+    Snapshot.model_rebuild()
+
+
 def migrate(
     context: click.Context,
     options: Mapping[str, Any],
@@ -45,10 +56,10 @@ def migrate(
     if dry_run:
         return show_plan(context, options, junit=junit)
     session = session_of(context)
-    with session.open(_flags(options), junit) as (work, renderer):
+    with session.open(_flags(options), junit, _load) as (work, renderer):
         from dbmigrate import migrating
         from dbmigrate.models.events import PlanReady, RunFinished
-        from dbmigrate.models.reports import RunReport
+        from dbmigrate.models.result import RunReport
 
         plan = result = None
         selection = _select(options, work.settings)
@@ -76,7 +87,7 @@ def show_plan(
 ) -> ExitCode:
     """Show what would be done."""
     session = session_of(context)
-    with session.open(_flags(options), junit) as (work, renderer):
+    with session.open(_flags(options), junit, _load) as (work, renderer):
         from dbmigrate import answering
 
         report = answering.plan(work, _select(options, work.settings), sql=sql, graph=graph)

@@ -1,4 +1,4 @@
-"""The answers of `plan`, `status`, `info`, `all` and `run`, and the envelope they travel in as JSON."""
+"""The answers of all commands but those that run a plan, and the envelope that all travel in as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Value
 from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.plan import Kind, MigrationPlan
-from dbmigrate.models.result import RunResult
+from dbmigrate.models.result import RunReport
 from dbmigrate.models.snapshot import Answer as RouterAnswer
 from dbmigrate.models.snapshot import (
     DatabaseState,
@@ -47,15 +47,6 @@ class PlanReport(Value):
     """None if it was not asked for."""
     graph: Literal["mermaid", "dot"] | None = None
     """The drawing that is shown instead of the steps."""
-
-
-class RunReport(Value):
-    """The answer of `all` and `run`."""
-
-    type: Literal["run"] = "run"
-    plan: MigrationPlan
-    """The plan that was run: the one made after makemigrations, if that wrote something."""
-    run: RunResult
 
 
 class DatabaseStatus(Value):

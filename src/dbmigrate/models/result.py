@@ -6,7 +6,7 @@ from typing import Literal
 
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.base import Value
-from dbmigrate.models.plan import SkipReason
+from dbmigrate.models.plan import MigrationPlan, SkipReason
 from dbmigrate.models.snapshot import MigrationId
 
 StepStatus = Literal["ok", "failed", "interrupted", "not-run"]
@@ -131,3 +131,12 @@ class RunResult(Value):
         if self.unfinished:
             return ExitCode.PARTIAL if self.moved else ExitCode.FAILED
         return ExitCode.OK
+
+
+class RunReport(Value):
+    """The answer of `all` and `run`."""
+
+    type: Literal["run"] = "run"
+    plan: MigrationPlan
+    """The plan that was run: the one made after makemigrations, if that wrote something."""
+    run: RunResult

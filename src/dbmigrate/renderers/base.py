@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import Event
-from dbmigrate.models.reports import Answer
+
+if TYPE_CHECKING:
+    from dbmigrate.models.reports import Answer
 
 
 class Renderer(Protocol):

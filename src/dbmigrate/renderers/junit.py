@@ -15,8 +15,8 @@ from dbmigrate.checks import is_of_linter
 from dbmigrate.errors import DbmigrateError, ExitCode, UsageError
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.reports import Answer, CheckReport, RunReport, VerifyReport
-from dbmigrate.models.result import DatabaseResult
+from dbmigrate.models.reports import Answer, CheckReport, VerifyReport
+from dbmigrate.models.result import DatabaseResult, RunReport
 from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words

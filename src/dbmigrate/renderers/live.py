@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -33,12 +34,14 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.plan import MigrationPlan
-from dbmigrate.models.reports import Answer
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.board import Board, Row, State
 from dbmigrate.renderers.fitting import hang, has_command
 from dbmigrate.renderers.tables import Page
+
+if TYPE_CHECKING:
+    from dbmigrate.models.reports import Answer
 
 FRAMES_PER_SECOND = 8
 BAR_WIDTH = 20

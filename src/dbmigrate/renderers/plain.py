@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import (
@@ -31,10 +31,12 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.plan import MigrationPlan
-from dbmigrate.models.reports import Answer
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.tables import Page
+
+if TYPE_CHECKING:
+    from dbmigrate.models.reports import Answer
 
 NORMAL, VERBOSE = 0, 1
 

@@ -5,39 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, Step
-from dbmigrate.models.reports import (
-    Answer,
-    CheckReport,
-    DatabaseStatus,
-    ExplainReport,
-    InfoReport,
-    LintReport,
-    MakeReport,
-    MigrationStatus,
-    PlanReport,
-    Repair,
-    RoutedApp,
-    RoutesReport,
-    RunReport,
-    SettingOrigin,
-    SquashReport,
-    StatusReport,
-    StepSql,
-    VerifyReport,
-    WaitReport,
-)
 from dbmigrate.models.result import DatabaseResult, RunResult
 from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.snapshot import Project, Recorded
-from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
 from dbmigrate.renderers.fitting import has_command
 from dbmigrate.renderers.graphs import GRAPHS
 from dbmigrate.renderers.sheet import Cell, Sheet, Table
+
+if TYPE_CHECKING:
+    # A run has nothing to do with the answers of the other commands, and need not load them.
+    from dbmigrate.models.reports import (
+        Answer,
+        CheckReport,
+        DatabaseStatus,
+        ExplainReport,
+        InfoReport,
+        LintReport,
+        MakeReport,
+        MigrationStatus,
+        PlanReport,
+        Repair,
+        RoutedApp,
+        SettingOrigin,
+        SquashReport,
+        StatusReport,
+        StepSql,
+        VerifyReport,
+        WaitReport,
+    )
+    from dbmigrate.models.verification import VerifiedDatabase
 
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
@@ -69,33 +70,33 @@ class Page:
 
     def show(self, report: Answer) -> None:
         """Write an answer; that of a run was written when it ended."""
-        match report:
-            case PlanReport():
+        match report.type:
+            case "plan":
                 if report.graph is not None:
                     self._line(GRAPHS[report.graph](report.plan), is_copied=True)
                 elif report.sql is not None:
                     self._show_sql(report.sql)
                 else:
                     self._show_plan(report)
-            case StatusReport():
+            case "status":
                 self._show_status(report)
-            case InfoReport():
+            case "info":
                 self._show_info(report)
-            case MakeReport():
+            case "make":
                 self._show_made(report)
-            case SquashReport():
+            case "squash":
                 self._show_squashed(report)
-            case RoutesReport():
+            case "routes":
                 self._routes(report.routes)
-            case ExplainReport():
+            case "explain":
                 self._show_explained(report)
-            case CheckReport():
+            case "check":
                 self._show_check(report)
-            case VerifyReport():
+            case "verify":
                 self._show_verified(report)
-            case WaitReport():
+            case "wait":
                 self._show_wait(report)
-            case RunReport():
+            case "run":
                 pass
 
     def show_result(self, result: RunResult) -> None:

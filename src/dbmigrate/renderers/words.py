@@ -7,6 +7,7 @@ import shlex
 import signal
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.events import (
@@ -21,10 +22,13 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, SkipReason, Step
-from dbmigrate.models.reports import CheckReport, DatabaseStatus, ExplainedDatabase, VerifyReport
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 from dbmigrate.models.snapshot import Trouble
-from dbmigrate.models.verification import Outcome, Part, VerifiedDatabase
+
+if TYPE_CHECKING:
+    # A run has nothing to do with the answers of the other commands, and need not load them.
+    from dbmigrate.models.reports import CheckReport, DatabaseStatus, ExplainedDatabase, VerifyReport
+    from dbmigrate.models.verification import Outcome, Part, VerifiedDatabase
 
 EXIT_MEANINGS = {
     ExitCode.OK: "done",
