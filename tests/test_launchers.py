@@ -207,14 +207,31 @@ def test_what_a_copy_cannot_have_makes_steps_spawned_and_info_says_why(
         tmp_path / "site", {"core": simple_app(**{"apps.py": READY.format(ready.format(str(database)))})}
     )
 
+    if launcher == "spawn":
+        run(project, launcher).expect(0)
+        return
     info = dbmigrate("info", cwd=project.root).expect(0)
     automatic = run(project, "auto").expect(0)
-    outcome = run(project, launcher)
+    outcome = run(project, launcher).expect(2)
 
     assert f"launcher = spawn  (each step is a fresh process: {reason}" in info.stdout
     assert "core.0001_initial" in automatic.stderr
+    assert f"steps cannot be forked: {reason}" in outcome.stderr
+
+
+def test_urls_that_start_a_thread_are_known_to_info_and_to_the_plan(tmp_path: Path, launcher: str) -> None:
+    project = write_project(tmp_path / "site", {"core": simple_app()}, settings='ROOT_URLCONF = "urls"')
+    project.write("urls.py", f"{THREAD}\nurlpatterns = []\n")
+
+    info = dbmigrate("info", cwd=project.root).expect(0)
+    plan = dbmigrate("plan", "--format", "json", cwd=project.root).expect(0).json["result"]
+    outcome = run(project, launcher)
+
+    assert "launcher = spawn  (each step is a fresh process: the project runs 2 threads" in info.stdout
+    assert plan["launcher"] == "spawn"
     if launcher == "fork":
-        assert f"steps cannot be forked: {reason}" in outcome.expect(2).stderr
+        assert "steps cannot be forked: the project runs 2 threads" in outcome.expect(2).stderr
+        assert not project.database("default").exists()
     else:
         outcome.expect(0)
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from dbmigrate.describing import describe_info, describe_model, describe_routes, describe_status, describe_wait
 from dbmigrate.errors import UsageError
+from dbmigrate.forking import choose_launcher
 from dbmigrate.models.plan import Step
 from dbmigrate.models.reports import (
     ExplainReport,
@@ -18,6 +19,7 @@ from dbmigrate.models.reports import (
 )
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.sql import MigrationSql
+from dbmigrate.models.target import Choice
 from dbmigrate.nearest import nearest
 from dbmigrate.reviewing import Work, prepare, review, review_patiently
 
@@ -34,7 +36,7 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
         project=reviewed.snapshot.project,
         plan=reviewed.plan,
         boot_seconds=work.host.boot_seconds,
-        launcher=work.launcher_choice.value,
+        launcher=_launcher(work, is_needed=not reviewed.plan.is_empty).value,
         sql=statements,
         graph=graph,
     )
@@ -68,8 +70,16 @@ def info(work: Work) -> InfoReport:
     """Answer what the project is, how it was found, and what belongs where."""
     reviewed = review_patiently(work, Selection(make_migrations=False), changes=False, all_of_them=True)
     return describe_info(
-        reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, work.launcher_choice
+        reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, _launcher(work, is_needed=True)
     )
+
+
+def _launcher(work: Work, *, is_needed: bool) -> Choice:
+    """Return how the next run would start its steps, which may differ once the URLs are imported.
+
+    `is_needed`: whether there is a step that they have to be imported for.
+    """
+    return choose_launcher(work.host, work.settings.launcher, work.environment, warm_up=is_needed)[1]
 
 
 def show_routes(work: Work) -> RoutesReport:

@@ -19,15 +19,20 @@ KILLED = -9
 """What is reported of a child of which nothing is known but that its host is gone."""
 
 
-def choose_launcher(host: Host, wanted: LauncherName, environment: Mapping[str, str]) -> tuple[Launcher, Choice]:
+def choose_launcher(
+    host: Host, wanted: LauncherName, environment: Mapping[str, str], *, warm_up: bool = False
+) -> tuple[Launcher, Choice]:
     """Return the launcher, and its name with the reason.
+
+    The host decides again before the first step, for which it imports the URLs; `warm_up` does that now. It is not
+    needed where nothing may be pending.
 
     Raises:
         UsageError: `fork` was asked for and is not to be had.
     """
     if wanted == "spawn":
         return SpawnLauncher(), Choice("spawn", "each step is a fresh process, as configured")
-    reason = host.why_not_fork()
+    reason = host.why_not_fork(warm_up=warm_up or wanted == "fork")
     if reason is None:
         return ForkLauncher(host, environment), Choice("fork", "each step is a copy of the process that was booted")
     if wanted == "fork":

@@ -251,9 +251,12 @@ class Host:
         except ProjectError:
             pass
 
-    def why_not_fork(self) -> str | None:
-        """Return why steps cannot be copies of the process, or None if they can."""
-        reason = self._ask("why_not_fork", {})
+    def why_not_fork(self, *, warm_up: bool) -> str | None:
+        """Return why steps cannot be copies of the process, or None if they can.
+
+        `warm_up`: import first what is imported before the first step, which may start a thread.
+        """
+        reason = self._ask("why_not_fork", {"warm_up": warm_up})
         return None if reason is None else str(reason)
 
     def fork(

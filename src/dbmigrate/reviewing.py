@@ -19,7 +19,7 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Snapshot
-from dbmigrate.models.target import Choice, Target
+from dbmigrate.models.target import Target
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
 from dbmigrate.process import ChildMessage, Launcher
@@ -37,7 +37,6 @@ class Work:
     environment: Mapping[str, str]
     host: Host
     launcher: Launcher
-    launcher_choice: Choice
     cpus: int
     """How many this process may use."""
     clock: Callable[[], float]

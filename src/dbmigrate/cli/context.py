@@ -159,7 +159,6 @@ class Session:
                     environment=environment,
                     host=host,
                     launcher=launcher,
-                    launcher_choice=choice,
                     cpus=cpus,
                     clock=time.monotonic,
                     listen=listen,

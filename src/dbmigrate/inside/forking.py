@@ -45,8 +45,15 @@ class Forker:
         self._handover = None if handover is None else socket.socket(fileno=handover)
         self._is_warm = False
 
-    def why_not_fork(self):
-        """Return why a copy of this process would not do, or None."""
+    def why_not_fork(self, warm_up):
+        """Return why a copy of this process would not do, or None; `warm_up`: once it is ready for the first one."""
+        reason = self._reason()
+        if reason is None and warm_up and not self._is_warm:
+            self._warm_up()
+            reason = self._reason()
+        return reason
+
+    def _reason(self):
         if not sys.platform.startswith("linux"):
             return "only Linux tells a child that its parent has died"
         threads = len(os.listdir("/proc/self/task"))
@@ -66,8 +73,7 @@ class Forker:
             if len(received) < 3:
                 return "it has too many files open"
             out, err, status = received
-            self._warm_up()
-            reason = self.why_not_fork()
+            reason = self.why_not_fork(warm_up=True)
             if reason is None:
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -116,8 +122,6 @@ class Forker:
 
     def _warm_up(self):
         """Import before the first fork what the system checks of every step would import in each copy."""
-        if self._is_warm:
-            return
         self._is_warm = True
         try:
             importlib.import_module("django.core.management.commands.migrate")

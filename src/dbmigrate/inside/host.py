@@ -38,7 +38,7 @@ def _serve(channel, handover, started_at):
 
     held = locks.Locks()
     forker = forking.Forker(channel, held, handover)
-    inspector = inspection.Inspector(forker.why_not_fork)
+    inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False))
     questions = {
         "inspect": inspector.inspect,
         "locate": places.locate,
