@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Outcome, dbmigrate
-from support.environments import environment, find_python
+from support.environments import SUPPORTED, environment, find_python
 from support.postgresql import PostgresqlServer
 from support.projects import (
     Project,
@@ -90,7 +90,150 @@ def test_an_engine_that_does_not_exist(sample: Project) -> None:
     outcome = refused(sample, "all", code=3)
 
     # Django's own message, whose last line is the list of its backends.
+    has(outcome, "the ENGINE of database blog_db, nope.backend, cannot be loaded")
     has(outcome, "ImproperlyConfigured: 'nope.backend' isn't an available database backend", "'postgresql'")
+    has(outcome, 'hint: correct ENGINE of DATABASES["blog_db"]')
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_what_is_wrong_in_the_settings_is_named_with_every_django(sample: Project, name: str) -> None:
+    python = environment(name)
+    settings = (sample.root / "myproj/settings.py").read_text()
+
+    def refuse(line: str) -> Outcome:
+        sample.write("myproj/settings.py", f"{settings}\n{line}\n")
+        return refused(sample, "status", "--python", python, code=3)
+
+    has(
+        refuse('DATABASES["default"]["ENGINE"] = "django.db.backends.postgres"'),
+        "the ENGINE of database default, django.db.backends.postgres, cannot be loaded: ",
+        'hint: correct ENGINE of DATABASES["default"]; did you mean django.db.backends.postgresql',
+    )
+    has(
+        refuse('DATABASES["blog_db"]["ENGINE"] = "django.db.backends.mysql"'),
+        "the ENGINE of database blog_db, django.db.backends.mysql, cannot be loaded: ",
+        f"hint: install its driver for the project: {python} -m pip install mysqlclient",
+    )
+    has(
+        refuse('DATABASES["blog_db"]["ENGINE"] = "django.contrib.gis.db.backends.oracle"'),
+        "the ENGINE of database blog_db, django.contrib.gis.db.backends.oracle, cannot be loaded: ",
+        f"hint: install its driver for the project: {python} -m pip install ",
+    )
+    has(
+        refuse('DATABASE_ROUTERS = ["myproj.routers.RoutingRouter"]'),
+        "the entry myproj.routers.RoutingRouter of DATABASE_ROUTERS cannot be loaded: ImportError: ",
+        "hint: correct the entry in DATABASE_ROUTERS; did you mean myproj.routers.RoutingRulesRouter?",
+    )
+    has(
+        refuse('DATABASE_ROUTERS = ["myproj.routers"]'),
+        "the entry myproj.routers of DATABASE_ROUTERS cannot be loaded: ",
+        "hint: correct the entry in DATABASE_ROUTERS; did you mean myproj.routers.RoutingRulesRouter?",
+    )
+    has(
+        refuse('DATABASE_ROUTERS = ("myproj.routers.RoutingRulesRouter")'),
+        "the entry m of DATABASE_ROUTERS cannot be loaded: ",
+        "hint: DATABASE_ROUTERS is one text, and has to be a list of names",
+    )
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_an_entry_that_is_right_and_cannot_be_loaded_is_not_to_be_corrected(sample: Project, name: str) -> None:
+    python = environment(name)
+    settings = (sample.root / "myproj/settings.py").read_text()
+    sample.write("myproj/engine/__init__.py", "")
+    see = f"hint: see it by itself with: {python} {sample.root}/manage.py shell -c"
+    by_itself = 'from django.db import connections; connections["blog_db"]'
+
+    def refuse(line: str, base: str = "", router: str = "") -> Outcome:
+        sample.write("myproj/settings.py", f"{settings}\n{line}\n")
+        sample.write("myproj/engine/base.py", base)
+        sample.write("myproj/other.py", router)
+        outcome = refused(sample, "status", "--python", python, code=3)
+        assert "correct" not in outcome.stderr, outcome
+        assert "pip install" not in outcome.stderr, outcome
+        return outcome
+
+    engine = 'DATABASES["blog_db"]["ENGINE"] = "myproj.engine"'
+    required = "mysqlclient 1.4.3 or newer is required; you have 1.3.14. Here MySQLdb and psycopg2 are named."
+    raising = f"from django.core.exceptions import ImproperlyConfigured\nraise ImproperlyConfigured({required!r})\n"
+    has(
+        refuse(engine, base=raising),
+        "the ENGINE of database blog_db, myproj.engine, cannot be loaded: ",
+        f"ImproperlyConfigured: {required} (",
+        f"{see} '{by_itself}' (the whole traceback: -v)",
+    )
+    # Django says of this one that there is no such backend.
+    has(
+        refuse(engine, base="import nothing_there"),
+        "the ENGINE of database blog_db, myproj.engine, cannot be loaded: ModuleNotFoundError: ",
+        "No module named 'nothing_there'",
+        f"{see} '{by_itself}'",
+    )
+    has(
+        refuse('DATABASE_ROUTERS = ["myproj.other.Router"]', router="import nothing_there\nclass Router:\n    pass"),
+        "the entry myproj.other.Router of DATABASE_ROUTERS cannot be loaded: ModuleNotFoundError: ",
+        f"No module named 'nothing_there' ({sample.root}/myproj/other.py, line 1)",
+        f"{see} 'from django.db import router; router.routers'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "meant"),
+    [
+        ("django.db.backends.psycopg2", "did you mean django.db.backends.postgresql"),
+        ("django.contrib.gis.db.backends.postgiss", "did you mean django.contrib.gis.db.backends.postgis"),
+    ],
+)
+def test_an_engine_of_another_name_is_no_missing_driver(sample: Project, engine: str, meant: str) -> None:
+    sample.append("myproj/settings.py", f'DATABASES["blog_db"]["ENGINE"] = "{engine}"')
+
+    outcome = refused(sample, "status", code=3)
+
+    has(outcome, 'hint: correct ENGINE of DATABASES["blog_db"]; ', meant)
+    assert "pip install" not in outcome.stderr
+
+
+def test_nothing_of_the_project_is_run_to_explain_what_is_wrong(sample: Project, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    noted = f"import pathlib\nwith pathlib.Path({str(log)!r}).open('a') as log:\n    log.write(__name__ + ' ')\n"
+    router = "class Router:\n    def allow_migrate(self, db, app_label, **hints):\n        return None\n"
+    sample.write("myproj/broken.py", f"{noted}raise RuntimeError('boom')")
+    sample.write("myproj/ends.py", f"{noted}{router}raise SystemExit(5)")
+    sample.write(
+        "myproj/meta.py",
+        "class Meta(type):\n    def __getattr__(cls, name):\n        raise SystemExit(6)\n\n"
+        "class Strange(metaclass=Meta):\n    pass\n",
+    )
+    settings = (sample.root / "myproj/settings.py").read_text()
+
+    def refuse(entry: str) -> Outcome:
+        sample.write("myproj/settings.py", f"{settings}\nDATABASE_ROUTERS = [{entry!r}]\n")
+        return refused(sample, "status", code=3)
+
+    has(refuse("myproj.broken.Router"), "cannot be loaded: RuntimeError: boom")
+    assert log.read_text() == "myproj.broken "
+    has(refuse("myproj.ends"), "hint: correct the entry in DATABASE_ROUTERS; did you mean myproj.ends.Router?")
+    assert log.read_text() == "myproj.broken "
+    has(refuse("myproj.meta.Rooter"), "hint: correct the entry myproj.meta.Rooter in DATABASE_ROUTERS, or take it out")
+
+
+def test_what_the_project_printed_is_shown_with_a_wrong_entry_too(sample: Project) -> None:
+    sample.append("myproj/settings.py", 'print("the vault is closed")\nDATABASE_ROUTERS = ["myproj.nowhere.Router"]')
+
+    outcome = dbmigrate("status", "-v", cwd=sample.root).expect(3)
+
+    has(outcome, "Traceback (most recent call last)", "the vault is closed")
+
+
+def test_a_router_that_cannot_be_made_is_named_with_its_place(sample: Project) -> None:
+    sample.append("myproj/routers.py", "class Broken:\n    def __init__(self):\n        self.rules = {}['none']")
+    sample.append("myproj/settings.py", 'DATABASE_ROUTERS = ["myproj.routers.Broken"]')
+    line = len((sample.root / "myproj/routers.py").read_text().splitlines())
+
+    outcome = refused(sample, "all", code=3)
+
+    has(outcome, f"myproj.routers.Broken of DATABASE_ROUTERS cannot be loaded: KeyError: 'none' ({sample.root}/")
+    has(outcome, f"routers.py, line {line})", "hint: see it by itself with: ")
 
 
 def test_settings_that_exit(sample: Project) -> None:

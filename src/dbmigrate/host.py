@@ -19,9 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from dbmigrate.errors import DbmigrateError, LockedError, ProjectError, UsageError
+from dbmigrate.errors import ProjectError
 from dbmigrate.models.target import Target
-from dbmigrate.nearest import nearest
 from dbmigrate.process import CHUNK_BYTES, MORE_PROCESSES, start_thread
 from dbmigrate.redact import Redactor
 
@@ -46,9 +45,6 @@ SLICE_SECONDS = 0.2
 
 STDERR_LINES = 60
 """Lines the project printed that are kept for the case that it dies without an answer."""
-
-MOST_OF_A_SENTENCE = 400
-"""Characters of an exception that are shown without `-v`."""
 
 BOOT_WORDS = ("migrate",)
 """What the project sees as its command: some settings look at sys.argv."""
@@ -332,7 +328,9 @@ class Host:
         except ValueError:
             self._raise_without_answer()
         if not reply["ok"]:
-            raise _explain(reply["error"], self._target, self._redactor, "\n".join(self._printed))
+            from dbmigrate.explaining import explain  # only what went wrong needs it
+
+            raise explain(reply["error"], self._target, self._redactor, "\n".join(self._printed))
         answer: object = reply["result"]
         return answer
 
@@ -378,87 +376,3 @@ class Host:
             os.killpg(self._process.pid, signum)
         except (ProcessLookupError, PermissionError):
             pass
-
-
-def _explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printed: str) -> DbmigrateError:
-    """Return the error a person sees for one that the host reported."""
-    kind, said = str(error["kind"]), redactor.scrub(str(error["message"]))
-    if kind in ("unknown-migration", "ambiguous-migration"):
-        return _explain_migration(kind, error["app"], said, error["names"])
-    if kind == "no-lock":
-        return LockedError(
-            f"the lock cannot be taken on {said} (nothing was changed)",
-            hint="behind a pooler set lock_url for the database, a way around it; --no-lock goes without a lock",
-        )
-    if kind == "no-files":
-        return LockedError(
-            f"the lock cannot be taken on {said}: each database needs one open file (nothing was changed)",
-            hint="raise the number of open files: ulimit -n 1024; --no-lock goes without locks",
-        )
-    python, manage = target.python, " ".join(target.manage)
-    because = target.choices["python"].reason
-    place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
-    detail = redactor.scrub("\n".join(part for part in (str(error.get("traceback") or ""), printed) if part))
-    message, hint = {
-        "python-too-old": (
-            f"{python} is {said}; dbmigrate needs Python 3.8 or newer in the project",
-            f"pass --python with another interpreter (this one was taken from {because})",
-        ),
-        "django-too-old": (
-            f"{python} has {said}; dbmigrate needs Django 3.2 or newer",
-            f"upgrade Django there, or pass --python with another interpreter (this one was taken from {because})",
-        ),
-        "no-django": (
-            f"Django cannot be imported by {python}: {said}",
-            f"pass --python with the project's interpreter (this one was taken from {because})",
-        ),
-        "exit": (
-            f"the project ended while it was loaded: {said}{place}",
-            f"see why with: {' '.join(target.command('check'))}",
-        ),
-        "no-command": (
-            f"{manage} did not run a Django command: {said}",
-            "pass --manage with the script that runs Django's commands",
-        ),
-        "exec": (
-            f"{manage} cannot be loaded: {said}",
-            "pass --python with the interpreter it changes to, and --manage with the script that it runs",
-        ),
-        "project": (
-            f"the project could not be loaded: {_sentence(said)}{place}",
-            _project_hint(said, target, is_path_safe=bool(error.get("safe_path"))),
-        ),
-    }[kind]
-    return ProjectError(message, hint=hint, detail=detail or None)
-
-
-def _explain_migration(kind: str, app: str, name: str, names: list[str]) -> UsageError:
-    if kind == "ambiguous-migration":
-        return UsageError(f"several migrations of {app} begin with {name}", hint=f"name one of: {', '.join(names)}")
-    return UsageError(f"app {app} has no migration {name}", hint=nearest(name, names, what=f"migrations of {app}"))
-
-
-def _sentence(said: str) -> str:
-    """Return an exception in one line: of a SyntaxError the last, of a message with several lines all of them."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    if not lines:
-        return "it did not say why"
-    whole = lines[-1] if said.startswith("  File") or lines[0].startswith("File ") else " ".join(lines)
-    return whole if len(whole) <= MOST_OF_A_SENTENCE else whole[:MOST_OF_A_SENTENCE] + "…"
-
-
-def _project_hint(said: str, target: Target, *, is_path_safe: bool) -> str:
-    if is_path_safe:
-        return (
-            "PYTHONSAFEPATH keeps the folder of manage.py off sys.path, for manage.py itself as well: "
-            "unset it, or let manage.py put its folder there"
-        )
-    chosen = target.choices["settings"]
-    if "DJANGO_SETTINGS_MODULE" in said or "settings are not configured" in said:
-        return "pass --settings, set DJANGO_SETTINGS_MODULE, or set settings under [tool.dbmigrate]"
-    if target.settings and said.startswith("ModuleNotFoundError") and f"'{target.settings.split('.')[0]}" in said:
-        return (
-            f"the settings module {target.settings} (from {chosen.reason}) must be importable in {target.root}; "
-            "pass --settings or --project"
-        )
-    return f"see it by itself with: {' '.join(target.command('check'))} (the whole traceback: -v)"

@@ -182,6 +182,11 @@ def describe(error):
     """Return a BootError for what the project's own code raised, with the place in its files."""
     if isinstance(error, SystemExit):
         return BootError("exit", "SystemExit: {}".format(error.code), **_place(error))
+    from .wrong import find_wrong_entry  # only what went wrong needs it
+
+    wrong = find_wrong_entry(error)
+    if wrong is not None:
+        return BootError(wrong[0], _sentence(error), **wrong[1], **_place(error))
     missing_django = isinstance(error, ImportError) and not _can_import_django()
     kind = "no-django" if missing_django else "project"
     is_hidden = isinstance(error, ImportError) and getattr(sys.flags, "safe_path", False)

@@ -1,0 +1,175 @@
+"""What the host reports as wrong, as the errors a person sees: what happened, where, and what to type next."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from dbmigrate.errors import DbmigrateError, LockedError, ProjectError, UsageError
+from dbmigrate.models.target import Target
+from dbmigrate.nearest import nearest
+from dbmigrate.redact import Redactor
+
+MOST_OF_A_SENTENCE = 400
+"""Characters of an exception that are shown without `-v`."""
+
+ENGINES = (
+    *(f"django.db.backends.{name}" for name in ("postgresql", "mysql", "sqlite3", "oracle")),
+    *(f"django.contrib.gis.db.backends.{name}" for name in ("postgis", "mysql", "spatialite", "oracle")),
+)
+
+NO_BACKEND = "isn't an available database backend"
+"""What Django says of every backend that cannot be imported and is not one of its own."""
+
+DRIVERS = {
+    "psycopg2 or psycopg": "'psycopg[binary]'",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "oracledb": "oracledb",
+    "cx_Oracle": "cx_Oracle",
+}
+"""What Django says that it cannot load ("Error loading … module"), or Python -> the package that has it."""
+
+
+def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printed: str) -> DbmigrateError:
+    """Return the error a person sees for one that the host reported."""
+    kind, said = str(error["kind"]), redactor.scrub(str(error["message"]))
+    if kind in ("unknown-migration", "ambiguous-migration"):
+        return _explain_migration(kind, error["app"], said, error["names"])
+    if kind == "no-lock":
+        return LockedError(
+            f"the lock cannot be taken on {said} (nothing was changed)",
+            hint="behind a pooler set lock_url for the database, a way around it; --no-lock goes without a lock",
+        )
+    if kind == "no-files":
+        return LockedError(
+            f"the lock cannot be taken on {said}: each database needs one open file (nothing was changed)",
+            hint="raise the number of open files: ulimit -n 1024; --no-lock goes without locks",
+        )
+    if kind in ("router", "engine"):
+        return _explain_setting(kind, error, _sentence(said), target, redactor, printed)
+    python, manage = target.python, " ".join(target.manage)
+    because = target.choices["python"].reason
+    place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
+    detail = _detail(error, redactor, printed)
+    message, hint = {
+        "python-too-old": (
+            f"{python} is {said}; dbmigrate needs Python 3.8 or newer in the project",
+            f"pass --python with another interpreter (this one was taken from {because})",
+        ),
+        "django-too-old": (
+            f"{python} has {said}; dbmigrate needs Django 3.2 or newer",
+            f"upgrade Django there, or pass --python with another interpreter (this one was taken from {because})",
+        ),
+        "no-django": (
+            f"Django cannot be imported by {python}: {said}",
+            f"pass --python with the project's interpreter (this one was taken from {because})",
+        ),
+        "exit": (
+            f"the project ended while it was loaded: {said}{place}",
+            f"see why with: {' '.join(target.command('check'))}",
+        ),
+        "no-command": (
+            f"{manage} did not run a Django command: {said}",
+            "pass --manage with the script that runs Django's commands",
+        ),
+        "exec": (
+            f"{manage} cannot be loaded: {said}",
+            "pass --python with the interpreter it changes to, and --manage with the script that it runs",
+        ),
+        "project": (
+            f"the project could not be loaded: {_sentence(said)}{place}",
+            _project_hint(said, target, is_path_safe=bool(error.get("safe_path"))),
+        ),
+    }[kind]
+    return ProjectError(message, hint=hint, detail=detail)
+
+
+def _detail(error: Mapping[str, Any], redactor: Redactor, printed: str) -> str | None:
+    """Return what only `-v` shows: the traceback, and what the project printed."""
+    return redactor.scrub("\n".join(part for part in (str(error.get("traceback") or ""), printed) if part)) or None
+
+
+def _explain_migration(kind: str, app: str, name: str, names: list[str]) -> UsageError:
+    if kind == "ambiguous-migration":
+        return UsageError(f"several migrations of {app} begin with {name}", hint=f"name one of: {', '.join(names)}")
+    return UsageError(f"app {app} has no migration {name}", hint=nearest(name, names, what=f"migrations of {app}"))
+
+
+def _explain_setting(
+    kind: str, error: Mapping[str, Any], said: str, target: Target, redactor: Redactor, printed: str
+) -> ProjectError:
+    """Return the error for an entry of DATABASE_ROUTERS or DATABASES that cannot be loaded."""
+    place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
+    detail = _detail(error, redactor, printed)
+    if kind == "router":
+        entry = str(error["entry"])
+        hint = _router_hint(entry, error, target)
+        return ProjectError(
+            f"the entry {entry} of DATABASE_ROUTERS cannot be loaded: {said}{place}", hint=hint, detail=detail
+        )
+    alias, engine = str(error["alias"]), redactor.scrub(str(error["engine"]))
+    if error["because"] is not None and not error["is_wrong"] and NO_BACKEND in said:
+        # Django's sentence speaks of a wrong name, and means the exception before it.
+        said = _sentence(redactor.scrub(str(error["because"])))
+    return ProjectError(
+        f"the ENGINE of database {alias}, {engine}, cannot be loaded: {said}{place}",
+        hint=_engine_hint(alias, engine, said, target, is_wrong=error["is_wrong"]),
+        detail=detail,
+    )
+
+
+def _router_hint(entry: str, error: Mapping[str, Any], target: Target) -> str:
+    names = [str(name) for name in error["names"]]
+    if error["is_text"]:
+        return "DATABASE_ROUTERS is one text, and has to be a list of names: [...]"
+    if not error["is_wrong"]:
+        return _see_by_itself(target, "from django.db import router; router.routers")
+    if names:
+        return f"correct the entry in DATABASE_ROUTERS; {nearest(entry, names, what='routers there')}"
+    return f"correct the entry {entry} in DATABASE_ROUTERS, or take it out"
+
+
+def _engine_hint(alias: str, engine: str, said: str, target: Target, *, is_wrong: bool) -> str:
+    missing = re.search(r"Error loading (.+?) module|No module named '(\w+)'$", said)
+    package = DRIVERS.get(missing[1] or missing[2]) if missing is not None else None
+    if package is not None:
+        return f"install its driver for the project: {target.python} -m pip install {package}"
+    if not is_wrong:
+        return _see_by_itself(target, f'from django.db import connections; connections["{alias}"]')
+    if engine.startswith("django."):
+        return f'correct ENGINE of DATABASES["{alias}"]; {nearest(engine, ENGINES, what="engines of Django")}'
+    return f'correct ENGINE of DATABASES["{alias}"], or install the package that it is part of'
+
+
+def _see_by_itself(target: Target, statement: str) -> str:
+    """Return a hint that loads one entry and nothing else: not every command of Django's loads all of them."""
+    return f"see it by itself with: {shlex.join(target.command('shell', '-c', statement))} (the whole traceback: -v)"
+
+
+def _sentence(said: str) -> str:
+    """Return an exception in one line: of a SyntaxError the last, of a message with several lines all of them."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if not lines:
+        return "it did not say why"
+    whole = lines[-1] if said.startswith("  File") or lines[0].startswith("File ") else " ".join(lines)
+    return whole if len(whole) <= MOST_OF_A_SENTENCE else whole[:MOST_OF_A_SENTENCE] + "…"
+
+
+def _project_hint(said: str, target: Target, *, is_path_safe: bool) -> str:
+    if is_path_safe:
+        return (
+            "PYTHONSAFEPATH keeps the folder of manage.py off sys.path, for manage.py itself as well: "
+            "unset it, or let manage.py put its folder there"
+        )
+    chosen = target.choices["settings"]
+    if "DJANGO_SETTINGS_MODULE" in said or "settings are not configured" in said:
+        return "pass --settings, set DJANGO_SETTINGS_MODULE, or set settings under [tool.dbmigrate]"
+    if target.settings and said.startswith("ModuleNotFoundError") and f"'{target.settings.split('.')[0]}" in said:
+        return (
+            f"the settings module {target.settings} (from {chosen.reason}) must be importable in {target.root}; "
+            "pass --settings or --project"
+        )
+    return f"see it by itself with: {' '.join(target.command('check'))} (the whole traceback: -v)"
