@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -288,3 +289,72 @@ def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(sample: P
     assert "which dbmigrate check shows" not in shown
     assert "::notice" not in github
     assert note in dbmigrate("check", cwd=sample.root).expect(0).stdout
+
+
+def test_one_database_is_checked_alone(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+    drop_price(sample)
+    change(sample, "blog_db", "DROP TABLE blog_post_tags")
+    sample.append("myproj/settings.py", 'DATABASES["default"]["NAME"] = "/nowhere/default.sqlite3"')
+
+    def ids(*words: str, code: int) -> list[str]:
+        found = dbmigrate("check", *words, "--format", "json", cwd=sample.root).expect(code).json["result"]
+        return sorted(f"{finding['id']} {' '.join(finding['aliases'])}" for finding in found["findings"])
+
+    assert ids(code=12) == ["DBM301 blog_db", "DBM304 shop_db"]
+    assert ids("--database", "shop_db", code=0) == ["DBM304 shop_db"]
+    assert ids("--database", "shop_db", "--database", "blog_db", code=12) == ["DBM301 blog_db", "DBM304 shop_db"]
+    assert ids("--database", "default", code=21) == []
+    looked = dbmigrate("check", "--database", "shop_db", "--pending", cwd=sample.root).expect(10).stdout
+    assert "1 database looked at" in looked
+    assert "shop_db: 1 migration pending: shop.0004_price" in looked
+
+
+@pytest.mark.parametrize("command", ["check", "verify"])
+def test_a_database_to_look_at_that_is_not_there_or_has_nothing(tmp_path: Path, command: str) -> None:
+    project = write_project(tmp_path, {"core": simple_app()}, aliases=("default", "blog_db"), rules={})
+
+    unknown = dbmigrate(command, "--database", "blog-db", cwd=project.root).expect(2).stderr
+    empty = dbmigrate(command, "--database", "blog_db", cwd=project.root).expect(2).stderr
+
+    assert unknown == "error: there is no database blog-db in DATABASES\nhint: did you mean blog_db?\n"
+    assert "error: nothing belongs on database blog_db, so it is left alone" in empty
+
+
+def test_a_database_that_is_open_stays_so_when_it_is_named(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app()}, aliases=("default", "archive", "down"))
+    project.append("site_settings.py", 'DATABASES["down"]["NAME"] = "/nowhere/down.sqlite3"')
+    dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
+
+    def check(*words: str) -> tuple[list[str], list[str]]:
+        said = dbmigrate("check", *words, "--format", "json", cwd=project.root).json["result"]
+        return [f"{one['id']} {' '.join(one['aliases'])}" for one in said["findings"]], said["databases"]
+
+    assert check() == (["DBM206 archive", "DBM206 down"], ["default"])
+    assert check("--database", "archive", "--pending") == (["DBM206 archive"], [])
+    refused = dbmigrate("verify", "--database", "archive", cwd=project.root).expect(2)
+    assert refused.stderr.splitlines()[0] == "error: nothing belongs on database archive, so it is left alone"
+    # What belongs on a database that does not answer may be in its tables.
+    assert "down does not answer" in dbmigrate("check", "--database", "down", cwd=project.root).expect(21).stdout
+    assert "down does not answer" in dbmigrate("verify", "--database", "down", cwd=project.root).expect(21).stdout
+
+
+@pytest.mark.parametrize("command", ["check", "verify"])
+def test_a_database_that_has_nothing_is_told_before_another_is_waited_for(tmp_path: Path, command: str) -> None:
+    project = write_project(tmp_path, {"core": simple_app()}, aliases=("default", "blog_db"), rules={})
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))  # and does not listen
+        number = port.getsockname()[1]
+        project.append(
+            "site_settings.py",
+            f"""
+            DATABASES["default"] = {{
+                "ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": "{number}"
+            }}
+            """,
+        )
+        words = ("--database", "default", "--database", "blog_db", "--wait", "3600")
+        refused = dbmigrate(command, *words, cwd=project.root).expect(2)
+
+    assert "error: nothing belongs on database blog_db, so it is left alone" in refused.stderr
+    assert "waiting" not in refused.stderr

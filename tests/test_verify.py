@@ -530,3 +530,18 @@ def test_the_statement_that_builds_an_index_again_names_it_as_the_server_takes_i
     for statement in statements:
         postgresql.query(entry, statement)
     dbmigrate("verify", cwd=project.root).expect(0)
+
+
+def test_one_database_is_verified_alone(sample: Project) -> None:
+    dbmigrate("all", cwd=sample.root).expect(0)
+    with closing(sqlite3.connect(sample.database("blog_db"))) as connection:
+        connection.execute("DROP TABLE blog_post_tags")
+
+    whole = dbmigrate("verify", cwd=sample.root).expect(12)
+    one = dbmigrate("verify", "--database", "shop_db", cwd=sample.root).expect(0)
+    two = dbmigrate("verify", "--database", "shop_db", "--database", "blog_db", cwd=sample.root).expect(12)
+
+    assert "3 databases looked at" in whole.stdout
+    assert one.stdout.splitlines()[-1].startswith("1 database looked at: everything that is recorded is there")
+    assert "blog_db" not in one.stdout
+    assert "2 databases looked at" in two.stdout

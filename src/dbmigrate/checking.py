@@ -6,24 +6,24 @@ from collections.abc import Sequence
 
 from dbmigrate.checks import RULES, check_ids
 from dbmigrate.linting import check_lint, lint
+from dbmigrate.models.findings import Finding
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
 from dbmigrate.models.selection import CheckSelection, Selection
 from dbmigrate.preflight import find_silent
 from dbmigrate.reviewing import Work, review_patiently, targeted_aliases
-
-LOOK = Selection(make_migrations=False)
 
 
 def check(work: Work, wanted: CheckSelection) -> CheckReport:
     """Run the checks that are wanted and answer what they found; a database that does not answer is left out.
 
     Raises:
-        UsageError: an id that is not there.
+        UsageError: an id or a database that is not there.
     """
+    look = Selection(databases=wanted.databases, make_migrations=False)
     check_ids(wanted.select, "--select")
     check_lint(wanted)
-    reviewed = review_patiently(work, LOOK, changes=True, contact=not wanted.offline)
-    silent = find_silent(reviewed.snapshot, reviewed.routing, LOOK)
+    reviewed = review_patiently(work, look, changes=True, contact=not wanted.offline, named_open="looked-at")
+    silent = find_silent(reviewed.snapshot, reviewed.routing, look)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())
     ids = _chosen_ids(wanted)
     not_run = {rule.id: "it has to ask the databases" for rule in RULES if rule.needs_databases and wanted.offline}
@@ -35,7 +35,11 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
         databases=tuple(alias for alias in targeted if alias not in silent),
         checks=tuple(identifier for identifier in ids if identifier not in not_run),
         findings=(
-            *(finding for finding in reviewed.findings if finding.id in ids and finding.id not in not_run),
+            *(
+                finding
+                for finding in reviewed.findings
+                if finding.id in ids and finding.id not in not_run and _is_about(finding, wanted)
+            ),
             *linted,
         ),
         not_run=tuple(NotRun(id=one, because=not_run[one]) for one in ids if one in not_run),
@@ -54,3 +58,8 @@ def _chosen_ids(wanted: CheckSelection) -> Sequence[str]:
     return [
         rule.id for rule in RULES if (not wanted.select or rule.id in wanted.select) and rule.id not in wanted.ignore
     ]
+
+
+def _is_about(finding: Finding, wanted: CheckSelection) -> bool:
+    """Return whether a finding is about one of the databases that are named, or about the project as a whole."""
+    return not (wanted.databases and finding.aliases) or bool({*wanted.databases} & {*finding.aliases})

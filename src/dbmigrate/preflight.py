@@ -44,8 +44,7 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
         raise UnreachableError(
             "; ".join(f"database {alias} does not answer: {silent[alias].error}" for alias in aliases)
             + " (nothing was changed)",
-            hint=f"{cure}; to go without it: --database for the others, "
-            f"or exclude = {_list(aliases)} under [tool.dbmigrate]",
+            hint=f"{cure}; {_without(aliases)}",
         )
 
 
@@ -66,8 +65,7 @@ def check_writable(snapshot: Snapshot, aliases: Sequence[str]) -> None:
             raise UnreachableError(
                 f"database {database.alias} takes no writes: {database.read_only} (nothing was changed)",
                 hint=f"let {_setting(database.alias)} name the primary, or make it writable; "
-                f'to go without it: --database for the others, or exclude = ["{database.alias}"] '
-                "under [tool.dbmigrate]",
+                + _without([database.alias]),
             )
 
 
@@ -129,5 +127,9 @@ def _setting(alias: str) -> str:
     return f'DATABASES["{alias}"]'
 
 
-def _list(aliases: Sequence[str]) -> str:
-    return "[" + ", ".join(f'"{alias}"' for alias in aliases) + "]"
+def _without(aliases: Sequence[str]) -> str:
+    listed = ", ".join(f'"{alias}"' for alias in aliases)
+    return (
+        "to go without it: dbmigrate run --database ALIAS for each of the others, "
+        f"or exclude = [{listed}] under [tool.dbmigrate]"
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Literal
 
 from dbmigrate.checks import check_ids, run_checks
 from dbmigrate.host import Host
@@ -24,8 +25,12 @@ from dbmigrate.planner import build_plan
 from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
 from dbmigrate.process import ChildMessage, Launcher
 from dbmigrate.routing import Routing, route
-from dbmigrate.selecting import check_selection, check_settings, check_target
+from dbmigrate.selecting import check_has_apps, check_selection, check_settings, check_target
 from dbmigrate.waiting import wait_for_databases
+
+NamedOpen = Literal["migrated", "looked-at", "refused"]
+"""What becomes of a database that is open and was named: it is migrated as if the routers wanted it, it stays what it
+is when nothing is named, or it is refused."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,15 @@ class Review:
     plan: MigrationPlan
 
 
-def review(work: Work, selection: Selection, *, changes: bool, records: bool = False, contact: bool = True) -> Review:
+def review(
+    work: Work,
+    selection: Selection,
+    *,
+    changes: bool,
+    records: bool = False,
+    contact: bool = True,
+    named_open: NamedOpen = "migrated",
+) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
     `changes`: whether to compare the models with the migrations; `records`: whether to list what is applied;
@@ -74,8 +87,10 @@ def review(work: Work, selection: Selection, *, changes: bool, records: bool = F
     work.remember(snapshot)
     check_settings(snapshot, work.settings)
     check_ids(work.settings.ignore, work.settings.origins["ignore"])
-    routing = route(snapshot, work.settings, named=selection.databases)
+    routing = route(snapshot, work.settings, named=selection.databases if named_open == "migrated" else ())
     check_selection(snapshot, routing, selection)
+    if named_open != "migrated":
+        check_has_apps(snapshot, routing, selection.databases, or_open=named_open == "looked-at")
     plan = build_plan(snapshot, routing, settings=work.settings, selection=selection, cpus=work.cpus)
     check_target(snapshot, selection, targeted_aliases(plan))
     written = plan.make.apps if plan.make is not None else ()
@@ -110,20 +125,21 @@ def review_patiently(
     changes: bool,
     records: bool = False,
     contact: bool = True,
+    named_open: NamedOpen = "migrated",
     all_of_them: bool = False,
 ) -> Review:
     """Review, and wait as long as the settings say for databases that do not answer.
 
     `all_of_them`: also for those that the selection leaves out.
     """
-    reviewed = review(work, selection, changes=changes, records=records, contact=contact)
+    reviewed = review(work, selection, changes=changes, records=records, contact=contact, named_open=named_open)
     silent = (
         [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
         if all_of_them
         else find_silent(reviewed.snapshot, reviewed.routing, selection)
     )
     if silent and wait_for_silent(work, reviewed.snapshot, silent):
-        reviewed = review(work, selection, changes=changes, records=records)
+        reviewed = review(work, selection, changes=changes, records=records, named_open=named_open)
     return reviewed
 
 

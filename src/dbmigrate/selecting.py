@@ -77,6 +77,26 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection) 
             )
 
 
+def check_has_apps(snapshot: Snapshot, routing: Routing, aliases: Iterable[str], *, or_open: bool) -> None:
+    """Do nothing if something belongs on each of these databases, or (`or_open`) if nobody has decided that.
+
+    One that does not answer may have tables of what nobody has an opinion about, which then belongs there.
+
+    Raises:
+        UsageError: nothing belongs on one of them, so that it is left alone.
+    """
+    for alias in aliases:
+        database = snapshot.database(alias)
+        is_silent = database is not None and database.state == "unreachable"
+        is_open = routing.kinds[alias].kind == "open"
+        if not routing.is_migrated(alias) and not (is_open and (or_open or is_silent)):
+            raise UsageError(
+                f"nothing belongs on database {alias}, so it is left alone",
+                hint="see what the routers say: dbmigrate info --routes"
+                + ('; open = "migrate" under [tool.dbmigrate] puts every app there' if is_open else ""),
+            )
+
+
 def check_target(snapshot: Snapshot, selection: Selection, aliases: Iterable[str]) -> None:
     """Do nothing if each of these databases can go to the migration that was asked for.
 

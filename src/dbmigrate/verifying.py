@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dbmigrate.models.reports import VerifyReport
 from dbmigrate.models.selection import Selection
 from dbmigrate.repairing import find_repairs
@@ -9,20 +11,24 @@ from dbmigrate.reviewing import Work, review_patiently
 from dbmigrate.routing import Routing
 from dbmigrate.selecting import is_wanted
 
-LOOK = Selection(make_migrations=False)
 
-
-def verify(work: Work, *, repair: bool) -> VerifyReport:
+def verify(work: Work, named: Sequence[str] = (), *, repair: bool) -> VerifyReport:
     """Hold every database that `all` looks after against its records; one that does not answer is left out.
 
-    `repair`: also answer what to type or to run to put each thing right; nothing is run.
+    `named`: only these databases, if any are. `repair`: also answer what to type or to run to put each thing right;
+    nothing is run.
+
+    Raises:
+        UsageError: a named database is not there, or not looked after.
     """
-    reviewed = review_patiently(work, LOOK, changes=False)
+    selection = Selection(databases=tuple(named), make_migrations=False)
+    reviewed = review_patiently(work, selection, changes=False, named_open="refused")
     routing = reviewed.routing
     aliases = [
         database.alias
         for database in reviewed.snapshot.databases
-        if is_wanted(database, routing, LOOK) and routing.is_migrated(database.alias)
+        # One that was named and is not migrated does not answer, and that is said.
+        if is_wanted(database, routing, selection) and (routing.is_migrated(database.alias) or database.alias in named)
     ]
     databases = work.host.verify({alias: _places(routing, alias) for alias in aliases}, repair=repair)
     return VerifyReport(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dbmigrate.cli.context import session_of
-from dbmigrate.cli.options import global_options, junit_option
+from dbmigrate.cli.options import database_option, global_options, junit_option
 from dbmigrate.config import Flag, read_check_id
 from dbmigrate.discovery import find_squawk
 from dbmigrate.errors import ExitCode, UsageError
@@ -19,6 +19,7 @@ FAIL_ON = ("note", "warning", "error", "destructive")
 
 
 @click.command("check", short_help="Find what is wrong before a deploy; for CI.")
+@database_option("Only what is about this database or the whole project; repeatable.")
 @click.option("--select", multiple=True, metavar="IDS", help="Only these checks, with commas between; repeatable.")
 @click.option("--ignore", multiple=True, metavar="IDS", help="Leave these checks out; repeatable.")
 @click.option(
@@ -37,6 +38,7 @@ FAIL_ON = ("note", "warning", "error", "destructive")
 def command(
     context: click.Context,
     *,
+    databases: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: FailOn,
@@ -66,6 +68,7 @@ def command(
         wanted = CheckSelection(
             select=tuple(read_check_id(name.strip()) for text in select for name in text.split(",") if name.strip()),
             ignore=work.settings.ignore,
+            databases=databases,
             fail_on=fail_on,
             pending=pending,
             offline=offline,

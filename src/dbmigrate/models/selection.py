@@ -35,6 +35,8 @@ class CheckSelection(Value):
     select: tuple[str, ...] = ()
     """Ids; empty means all."""
     ignore: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
+    """Only what is about these and about the project as a whole; empty means all."""
     fail_on: FailOn = "error"
     pending: bool = False
     """Whether to fail also where migrations are not applied."""
