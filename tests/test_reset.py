@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import sqlite3
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.background import start, until
 from support.cli import clean_environment, dbmigrate
+from support.mariadb import MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, applied, migration, simple_app, write_project
-from support.sites import Site
+from support.sites import ENGINES, Site
 from support.terminal import CONTROL_C, Terminal
 
 from dbmigrate.inside.emptying import mysql_host
@@ -18,12 +23,12 @@ from dbmigrate.inside.emptying import mysql_host
 NAME = "site_settings"
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a migrated development project with two databases and an app with two migrations."""
     blog = simple_app(**{"migrations/0002_more.py": migration(after=(("blog", "0001_initial"),))})
     project = write_project(
-        tmp_path / "site",
+        tmp_path_factory.mktemp("migrated") / "site",
         {"core": simple_app(), "blog": blog},
         aliases=("default", "blog_db"),
         rules={"blog": "blog_db"},
@@ -31,6 +36,12 @@ def project(tmp_path: Path) -> Project:
     )
     dbmigrate("all", cwd=project.root).expect(0)
     return project
+
+
+@pytest.fixture
+def project(migrated: Project, tmp_path: Path) -> Project:
+    """Return a copy of it."""
+    return migrated.copy_to(tmp_path / "site")
 
 
 def git(project: Project, *words: str) -> None:
@@ -61,6 +72,29 @@ def test_migrations_are_made_anew_and_the_old_files_are_kept(project: Project) -
         "core/migrations/0001_initial.py",
     ]
     assert "Nothing pending" in dbmigrate("all", cwd=project.root).expect(0).stdout
+
+
+def test_what_goes_is_counted_and_what_is_not_made_again_is_named(project: Project) -> None:
+    fill = """
+    def fill(apps, schema_editor):
+        apps.get_model("blog", "Item").objects.using(schema_editor.connection.alias).bulk_create(
+            [apps.get_model("blog", "Item")(name=name) for name in "abc"]
+        )
+    """
+    project.write(
+        "blog/migrations/0003_fill.py",
+        migration("migrations.RunPython(fill)", "migrations.RunSQL('')", after=(("blog", "0002_more"),), head=fill),
+    )
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    said = refused(project).splitlines()
+
+    assert said[0] == "Databases that will be emptied: default (1 table, 0 rows), blog_db (1 table, 3 rows)"
+    assert "  blog/migrations/0002_more.py" in said
+    assert "  blog/migrations/0003_fill.py (RunPython, RunSQL)" in said
+    assert (
+        "makemigrations writes no RunPython and no RunSQL: what they did is not done again unless you copy them back"
+    ) in said
 
 
 def test_one_database_alone(project: Project) -> None:
@@ -178,20 +212,237 @@ def test_with_an_app_that_lives_elsewhere_too(tmp_path: Path) -> None:
     assert "app core lives on default as well" in outcome.stderr
 
 
+def test_a_database_that_the_run_afterwards_leaves_alone(project: Project) -> None:
+    project.append(
+        "site_settings.py", 'DATABASES["archive"] = {**DATABASES["default"], "NAME": BASE / "archive.sqlite3"}'
+    )
+    project.append("site_settings.py", 'DATABASES["old"] = {**DATABASES["default"], "NAME": "/nowhere/old.sqlite3"}')
+    project.append("site_settings.py", "DATABASE_ROUTERS = []")
+    with closing(sqlite3.connect(project.database("archive"))) as connection:
+        connection.execute("CREATE TABLE letters (text)")
+    before = project.content()
+
+    archive = dbmigrate("reset", "--database", "archive", "--confirm", NAME, cwd=project.root).expect(2)
+    old = dbmigrate("reset", "--database", "old", "--confirm", NAME, cwd=project.root).expect(21)
+
+    assert archive.stderr.splitlines()[0] == "error: nothing belongs on database archive, so it is left alone"
+    assert "database old does not answer" in old.stderr
+    assert project.content() == before
+
+
+HELD = """
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+import pathlib, time
+
+def hold(**more):
+    if pathlib.Path({folder!r}, "hold").exists():
+        pathlib.Path({folder!r}, "ready").touch()
+        deadline = time.monotonic() + 60
+        while not pathlib.Path({folder!r}, "go").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+class Config(AppConfig):
+    name = "core"
+
+    def ready(self):
+        post_migrate.connect(hold, sender=self)
+"""
+"""An app whose post_migrate writes the file `ready` and waits for the file `go`, once there is a file `hold`."""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_of_a_reset_and_another_run_waits_for_the_other(
+    engine: str, site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site(engine)
+    project = here.project
+    project.append("site_settings.py", "DEBUG = True")
+    project.write("core/apps.py", HELD.format(folder=str(tmp_path)))
+    dbmigrate("all", cwd=project.root).expect(0)
+    (tmp_path / "hold").touch()
+
+    with start(project, "all", "--launcher", "spawn") as other:
+        until(lambda: (tmp_path / "ready").exists() or other.poll() is not None, "in the migration")
+        before = project.content()
+        refused = dbmigrate("reset", "--confirm", NAME, "--lock-wait", "0.5", cwd=project.root).expect(20)
+        assert project.content() == before
+        assert "is being migrated by dbmigrate" in refused.stderr
+        assert "longer than --lock-wait 0.5 (nothing was changed)" in refused.stderr
+        (tmp_path / "go").touch()
+        assert other.wait(timeout=60) == 0, other.communicate()[0]
+
+    (tmp_path / "ready").unlink()
+    (tmp_path / "go").unlink()
+    with start(project, "reset", "--confirm", NAME) as reset:
+        until(lambda: (tmp_path / "ready").exists() or reset.poll() is not None, "in the migration")
+        assert (
+            "longer than --lock-wait 0.5" in dbmigrate("all", "--lock-wait", "0.5", cwd=project.root).expect(20).stderr
+        )
+        (tmp_path / "go").touch()
+        assert reset.wait(timeout=60) == 0, reset.communicate()[0]
+
+
+def test_a_reset_that_asks_for_no_lock_waits_for_nobody(project: Project) -> None:
+    lock = project.root / "blog.sqlite3.dbmigrate-lock"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        assert "(nothing was changed)" in refused(project, "--confirm", NAME, "--lock-wait", "0", code=20)
+        dbmigrate("reset", "--confirm", NAME, "--no-lock", cwd=project.root).expect(0)
+
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+
+
+def test_what_another_run_did_while_the_list_was_read_is_not_taken_away(project: Project) -> None:
+    terminal = Terminal(project, "reset")
+    terminal.wait_for(f"Type {NAME} to go on")
+    project.write("blog/migrations/0003_new.py", migration(after=(("blog", "0002_more"),)))
+    before = project.content()
+
+    terminal.press(NAME + "\r")
+
+    assert terminal.wait_for_end() == 4
+    assert "there are other migration files or databases to reset" in " ".join("".join(terminal.scrollback()).split())
+    assert project.content() == before
+
+
+def test_a_database_that_came_while_the_list_was_read_is_not_emptied(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app()}, aliases=("default", "archive"), settings="DEBUG = True")
+    dbmigrate("all", cwd=project.root).expect(0)
+    terminal = Terminal(project, "reset")
+    terminal.wait_for(f"Type {NAME} to go on")
+    # Where nobody has an opinion, an app belongs where its table is.
+    with closing(sqlite3.connect(project.database("archive"))) as connection:
+        connection.execute("CREATE TABLE core_item (id integer PRIMARY KEY, name text)")
+    before = project.content()
+
+    terminal.press(NAME + "\r")
+
+    assert terminal.wait_for_end() == 4
+    assert project.content() == before
+
+
+def test_rows_that_came_while_the_list_was_read_go_with_the_others(project: Project) -> None:
+    terminal = Terminal(project, "reset")
+    terminal.wait_for(f"Type {NAME} to go on")
+    with closing(sqlite3.connect(project.database("blog_db"))) as connection, connection:
+        connection.execute("INSERT INTO blog_item (name) VALUES ('late')")
+
+    terminal.press(NAME + "\r")
+
+    assert terminal.wait_for_end() == 0
+    with closing(sqlite3.connect(project.database("blog_db"))) as connection:
+        assert connection.execute("SELECT count(*) FROM blog_item").fetchone() == (0,)
+
+
+@pytest.mark.postgresql
+def test_a_run_in_the_middle_of_a_migration_is_waited_for_as_long_as_asked(
+    migrated_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = migrated_site("postgresql")
+    here.project.append("site_settings.py", "DEBUG = True")
+    hold = HELD.split("class Config")[0].replace("from django.apps import AppConfig", "").format(folder=str(tmp_path))
+    wide = "migrations.AlterField('Item', 'name', models.CharField(max_length=200, null=True))"
+    run = "migrations.RunPython(lambda apps, schema_editor: hold())"
+    here.project.write(
+        "core/migrations/0002_wide.py", migration(wide, run, after=(("core", "0001_initial"),), head=hold)
+    )
+    (tmp_path / "hold").touch()
+
+    with start(here.project, "all", "--skip-makemigrations", "--launcher", "spawn") as other:
+        until(lambda: (tmp_path / "ready").exists() or other.poll() is not None, "in the migration")
+        said = refused(here.project, "--confirm", NAME, "--lock-wait", "0.5", code=20)
+        (tmp_path / "go").touch()
+        assert other.wait(timeout=60) == 0, other.communicate()[0]
+
+    # The migration keeps its table to itself, and what cannot be counted is not waited for.
+    assert "emptied: default (2 tables, rows not counted)" in said
+    assert "longer than --lock-wait 0.5 (nothing was changed)" in said
+
+
+@pytest.mark.mariadb
+def test_rows_that_another_session_locks_are_not_counted(
+    migrated_site: Callable[..., Site], mariadb: MariadbServer
+) -> None:
+    here = migrated_site("mariadb")
+    here.project.append("site_settings.py", "DEBUG = True")
+
+    with mariadb.session(here.entry) as session:
+        session.execute("LOCK TABLES core_item WRITE, django_migrations READ")
+        said = refused(here.project)
+
+    assert "emptied: default (2 tables, rows not counted)" in said
+
+
+def test_rows_that_cannot_be_read_are_not_counted(project: Project) -> None:
+    with closing(sqlite3.connect(project.database("blog_db"))) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "INSERT INTO sqlite_master VALUES ('table', 'place', 'place', 0, 'CREATE VIRTUAL TABLE place USING gone')"
+        )
+
+    said = refused(project)
+    dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(0)
+
+    assert "emptied: default (1 table, 0 rows), blog_db (2 tables, rows not counted)" in said
+
+
+@pytest.mark.postgresql
+def test_a_database_that_cannot_be_emptied(tmp_path: Path, postgresql: PostgresqlServer) -> None:
+    entry = postgresql.create_database()
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": simple_app(), "shop": simple_app()},
+        aliases={"default": {}, "blog_db": entry, "shop_db": {}},
+        rules={"blog": "blog_db", "shop": "shop_db"},
+        settings="DEBUG = True",
+    )
+    dbmigrate("all", cwd=project.root).expect(0)
+    postgresql.query(
+        entry,
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'nothing is dropped here'; END $$",
+    )
+    postgresql.query(entry, "CREATE EVENT TRIGGER keep ON sql_drop EXECUTE FUNCTION refuse()")
+
+    failed = dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(31)
+
+    message, hint = failed.stderr.splitlines()[-2:]
+    assert message.startswith("error: database blog_db could not be emptied: ")
+    assert "nothing is dropped here" in message
+    assert "; emptied before it: default, not touched: shop_db; 3 migration files are in .dbmigrate-reset/2" in message
+    assert hint == "hint: when the cause is removed go on with: dbmigrate reset; or move the files back"
+    assert project.tables() == {"shop": {"django_migrations", "shop_item"}}
+    assert postgresql.tables(entry) == {"django_migrations", "blog_item"}
+
+    postgresql.query(entry, "DROP EVENT TRIGGER keep")
+    dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(0)
+
+    assert project.tables() == {
+        "default": {"django_migrations", "core_item"},
+        "shop": {"django_migrations", "shop_item"},
+    }
+    assert postgresql.tables(entry) == {"django_migrations", "blog_item"}
+
+
 @pytest.mark.postgresql
 def test_a_postgresql_database_is_emptied(tmp_path: Path, postgresql: PostgresqlServer) -> None:
     entry = postgresql.create_database()
     project = write_project(tmp_path, {"core": simple_app()}, aliases={"default": entry}, settings="DEBUG = True")
     dbmigrate("all", cwd=project.root).expect(0)
-    postgresql.query(entry, "CREATE TABLE leftover (id serial PRIMARY KEY)")
-    postgresql.query(entry, "CREATE VIEW leftovers AS SELECT * FROM leftover")
+    postgresql.query(entry, 'CREATE TABLE "Left ""over" (id serial PRIMARY KEY)')
+    postgresql.query(entry, 'INSERT INTO "Left ""over" DEFAULT VALUES')
+    postgresql.query(entry, "INSERT INTO core_item (name) VALUES ('x')")
+    postgresql.query(entry, 'CREATE VIEW leftovers AS SELECT * FROM "Left ""over"')
     postgresql.query(entry, "CREATE TYPE mood AS ENUM ('good', 'bad')")
     postgresql.query(entry, "CREATE TYPE pair AS (one int, other int)")
     postgresql.query(entry, "CREATE DOMAIN year AS integer CHECK (value > 1900)")
     postgresql.query(entry, "CREATE FUNCTION grow(mood) RETURNS int LANGUAGE sql AS 'SELECT 1'")
 
-    dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(0)
+    reset = dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(0)
 
+    assert "emptied: default (2 tables, 2 rows)" in reset.stderr
     assert postgresql.tables(entry) == {"django_migrations", "core_item"}
     # A migration that makes a type or a function must be able to make it again.
     assert postgresql.query(entry, "SELECT typname FROM pg_type WHERE typname IN ('mood', 'year', 'pair')") == []
@@ -204,11 +455,13 @@ def test_a_mariadb_database_is_emptied(site: Callable[..., Site]) -> None:
     here.project.append("site_settings.py", "DEBUG = True")
     dbmigrate("all", cwd=here.project.root).expect(0)
     here.query("CREATE TABLE leftover (id int PRIMARY KEY)")
+    here.query("INSERT INTO leftover VALUES (1), (2)")
     here.query("CREATE VIEW leftovers AS SELECT * FROM leftover")
     here.query("CREATE FUNCTION grow() RETURNS int RETURN 1")
 
-    dbmigrate("reset", "--confirm", NAME, cwd=here.project.root).expect(0)
+    reset = dbmigrate("reset", "--confirm", NAME, cwd=here.project.root).expect(0)
 
+    assert "emptied: default (3 tables, 2 rows)" in reset.stderr
     tables = here.query("SELECT table_name FROM information_schema.tables WHERE table_schema = database()")
     assert {name for (name,) in tables} == {"django_migrations", "core_item", "more_item"}
     routines = "SELECT routine_name FROM information_schema.routines WHERE routine_schema = database()"

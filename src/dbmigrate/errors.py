@@ -121,7 +121,7 @@ class StepError(DbmigrateError):
 
 
 class PartialError(DbmigrateError):
-    """Steps were run, and what became of them could not be asked."""
+    """Part of the work was done; or steps were run, and what became of them could not be asked."""
 
     code = ExitCode.PARTIAL
 

@@ -79,6 +79,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             f"{manage} cannot be loaded: {said}",
             "pass --python with the interpreter it changes to, and --manage with the script that it runs",
         ),
+        "emptying": (_sentence(said), "the whole traceback: -v"),
         "project": (
             f"the project could not be loaded: {_sentence(said)}{place}",
             _project_hint(said, target, is_path_safe=bool(error.get("safe_path"))),

@@ -216,9 +216,29 @@ class Host:
         """Return the host a database is really on; "" for a file or a socket."""
         return str(self._ask("find_host", {"alias": alias}))
 
+    def measure(self, alias: str) -> tuple[int | None, int | None]:
+        """Return how many tables a database has, and how many rows are in them; None for what cannot be counted."""
+        answer = self._ask("measure", {"alias": alias})
+        assert isinstance(answer, dict)
+        return answer["tables"], answer["rows"]
+
+    def find_hand_written(self, labels: Sequence[str]) -> tuple[tuple[Path, str], ...]:
+        """Return (file, operation) in migrations of these apps that makemigrations never writes, as RunPython."""
+        answers = self._ask("find_hand_written", {"labels": list(labels)})
+        assert isinstance(answers, list)
+        return tuple((Path(file), str(operation)) for file, operation in answers)
+
     def empty(self, alias: str) -> None:
-        """Drop everything in a database."""
+        """Drop everything in a database.
+
+        Raises:
+            ProjectError: it cannot be done, wholly or in part; or the process does not answer.
+        """
         self._ask("empty", {"alias": alias})
+
+    def forget(self, labels: Sequence[str]) -> None:
+        """Let the process forget the migrations of these apps, whose files are gone and may come again."""
+        self._ask("forget", {"labels": list(labels)})
 
     def reach(self, aliases: Sequence[str], *, seconds: float) -> dict[str, Reached]:
         """Ask these databases, all at the same time, whether they answer; not for longer than these seconds."""

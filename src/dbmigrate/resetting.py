@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
+from dbmigrate.errors import DeclinedError, PartialError, ProjectError, UnreachableError, UsageError
+from dbmigrate.models.events import Event
 from dbmigrate.models.selection import Selection
 from dbmigrate.reviewing import Review, Work, review_patiently
+from dbmigrate.waiting import take_locks
 
 KEPT_IN = ".dbmigrate-reset"
 """Folder below the project's root for what was taken away."""
@@ -30,8 +32,27 @@ class ResetPlan:
     """Migration files of the project's own apps, never an __init__.py, all below `root`."""
     aliases: tuple[str, ...]
     """Databases that will be emptied."""
+    sizes: tuple[tuple[int | None, int | None], ...]
+    """For each of them how many tables it has, and how many rows are in them; None for what could not be counted."""
+    hand_written: tuple[tuple[Path, str], ...]
+    """Operations in these files that makemigrations never writes: the file, and for example "RunPython"."""
+    labels: tuple[str, ...]
+    """The project's own apps whose files these are."""
+    locked: tuple[str, ...]
+    """Databases that nobody else may migrate meanwhile: those, and all that are migrated afterwards."""
     kept_in: Path
     """Folder the files will be moved to."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a reset would take away, as far as it was looked at: nothing is counted and no file is read."""
+
+    reviewed: Review
+    root: Path
+    aliases: tuple[str, ...]
+    labels: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
 def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan:
@@ -44,17 +65,34 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan
         DeclinedError: DEBUG is off, a database is on another machine, or migration files are not committed.
         UnreachableError: a database does not answer.
     """
+    look = _look(work, databases)
+    routing = look.reviewed.routing
+    return ResetPlan(
+        name=look.reviewed.snapshot.project.settings_module.split(".", 1)[0],
+        root=look.root,
+        files=look.files,
+        aliases=look.aliases,
+        sizes=tuple(work.host.measure(alias) for alias in look.aliases),
+        hand_written=tuple(found for found in work.host.find_hand_written(look.labels) if found[0] in look.files),
+        labels=look.labels,
+        locked=tuple(alias for alias in routing.kinds if routing.is_migrated(alias)),
+        kept_in=look.root / KEPT_IN / stamp,
+    )
+
+
+def _look(work: Work, databases: Sequence[str]) -> _Look:
     selection = Selection(databases=tuple(databases), make_migrations=False)
-    reviewed = review_patiently(work, selection, changes=False)
+    # The run afterwards names no database: one that is open would be emptied and stay empty.
+    reviewed = review_patiently(work, selection, changes=False, named_open="refused")
     if not reviewed.snapshot.project.debug:
         raise DeclinedError(
             "reset is for development, and DEBUG is off in these settings (nothing was changed)",
             hint="pass --settings with the settings of development",
         )
     aliases = _migrated_aliases(reviewed)
-    for alias in aliases:
+    for alias in dict.fromkeys((*databases, *aliases)):
         _check_near(work, reviewed, alias)
-    labels = [label for label in _own_labels(reviewed) if {*reviewed.routing.aliases_of(label)} & {*aliases}]
+    labels = tuple(label for label in _own_labels(reviewed) if {*reviewed.routing.aliases_of(label)} & {*aliases})
     for label in labels:
         homes = [alias for alias in reviewed.routing.aliases_of(label) if reviewed.routing.is_migrated(alias)]
         elsewhere = [alias for alias in homes if alias not in aliases]
@@ -66,23 +104,64 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan
     root = work.target.root.resolve()
     files = tuple(sorted(file for label in labels for file in _migration_files(reviewed, label, root)))
     _check_committed(root, files)
-    return ResetPlan(
-        name=reviewed.snapshot.project.settings_module.split(".", 1)[0],
-        root=root,
-        files=files,
-        aliases=aliases,
-        kept_in=root / KEPT_IN / stamp,
+    return _Look(reviewed, root, aliases, labels, files)
+
+
+def lock(work: Work, plan: ResetPlan, databases: Sequence[str]) -> Generator[Event, None, None]:
+    """Keep other runs away until `Host.unlock`, and look again: one may have written a migration meanwhile.
+
+    The names of the files and of the databases must be those that were shown. What is in them may have changed: rows
+    come and go without any run, and are not counted again.
+
+    Raises:
+        LockedError: another run does not end.
+        DeclinedError: other files or other databases would be taken away than were shown.
+    """
+    settings = work.settings
+    yield from take_locks(
+        work.host, plan.locked, settings.lock_wait, settings.lock_url, clock=work.clock, sleep=work.sleep
     )
+    again = _look(work, databases)
+    if (again.files, again.aliases) != (plan.files, plan.aliases):
+        raise DeclinedError(
+            "there are other migration files or databases to reset since the list was shown (nothing was changed)",
+            hint="look at the list again: dbmigrate reset",
+        )
 
 
 def reset(work: Work, plan: ResetPlan) -> None:
-    """Move the files away and empty the databases; the host must be ended afterwards, it still knows the old files."""
+    """Move the files away and empty the databases.
+
+    Raises:
+        PartialError: a database cannot be emptied.
+    """
     for file in plan.files:
         place = plan.kept_in / file.relative_to(plan.root)
         place.parent.mkdir(parents=True, exist_ok=True)
         file.rename(place)
     for alias in plan.aliases:
-        work.host.empty(alias)
+        try:
+            work.host.empty(alias)
+        except ProjectError as error:
+            raise _half_reset(plan, alias, error) from error
+    work.host.forget(plan.labels)
+
+
+def _half_reset(plan: ResetPlan, alias: str, error: ProjectError) -> PartialError:
+    """Return the error for a reset that ends at this database."""
+    at = plan.aliases.index(alias)
+    done, left = ", ".join(plan.aliases[:at]), ", ".join(plan.aliases[at + 1 :])
+    facts = [
+        f"database {alias} could not be emptied: {error.message}",
+        f"emptied before it: {done or 'none'}" + (f", not touched: {left}" if left else ""),
+        f"{len(plan.files)} migration files are in {plan.kept_in.relative_to(plan.root)}",
+    ]
+    named = "" if {*plan.aliases} == {*plan.locked} else "".join(f" --database {one}" for one in plan.aliases)
+    return PartialError(
+        "; ".join(facts),
+        hint=f"when the cause is removed go on with: dbmigrate reset{named}; or move the files back",
+        detail=error.detail,
+    )
 
 
 def _migrated_aliases(reviewed: Review) -> tuple[str, ...]:

@@ -14,12 +14,15 @@ from dbmigrate.errors import ExitCode
 if TYPE_CHECKING:
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
+    from dbmigrate.renderers.base import Renderer
+    from dbmigrate.reviewing import Work
 
 SETTINGS = ("jobs", "skip_makemigrations", "lock_wait", "grace", "ddl_lock_timeout", "ddl_retries")
 """Options that are configuration keys too; the others are part of the selection and named like its fields."""
 
 
-def _flags(options: Mapping[str, Any]) -> dict[str, Flag]:
+def flags_of(options: Mapping[str, Any]) -> dict[str, Flag]:
+    """Return those of a command's options that are configuration keys."""
     given = {key: options[key] for key in SETTINGS if options.get(key) is not None}
     return {key: Flag(f"--{key.replace('_', '-')}", value) for key, value in given.items()}
 
@@ -56,24 +59,29 @@ def migrate(
     if dry_run:
         return show_plan(context, options, junit=junit)
     session = session_of(context)
-    with session.open(_flags(options), junit, _load) as (work, renderer):
-        from dbmigrate import migrating
-        from dbmigrate.models.events import PlanReady, RunFinished
-        from dbmigrate.models.result import RunReport
-
-        plan = result = None
+    with session.open(flags_of(options), junit, _load) as (work, renderer):
         selection = _select(options, work.settings)
-        for event in migrating.migrate(work, selection, keep_going=keep_going, has_locks=has_locks):
-            if isinstance(event, PlanReady):
-                plan = event.plan
-            if isinstance(event, RunFinished):
-                result = event.result
-            renderer.show(event)
-        assert plan is not None
-        assert result is not None
-        renderer.answer(RunReport(plan=plan, run=result))
-        renderer.close(result.exit_code)
-        return result.exit_code
+        return run(work, renderer, selection, keep_going=keep_going, has_locks=has_locks)
+
+
+def run(work: Work, renderer: Renderer, selection: Selection, *, keep_going: bool, has_locks: bool) -> ExitCode:
+    """Migrate what is selected in an open project, show it, answer, and return the code."""
+    from dbmigrate import migrating
+    from dbmigrate.models.events import PlanReady, RunFinished
+    from dbmigrate.models.result import RunReport
+
+    plan = result = None
+    for event in migrating.migrate(work, selection, keep_going=keep_going, has_locks=has_locks):
+        if isinstance(event, PlanReady):
+            plan = event.plan
+        if isinstance(event, RunFinished):
+            result = event.result
+        renderer.show(event)
+    assert plan is not None
+    assert result is not None
+    renderer.answer(RunReport(plan=plan, run=result))
+    renderer.close(result.exit_code)
+    return result.exit_code
 
 
 def show_plan(
@@ -87,7 +95,7 @@ def show_plan(
 ) -> ExitCode:
     """Show what would be done."""
     session = session_of(context)
-    with session.open(_flags(options), junit, _load) as (work, renderer):
+    with session.open(flags_of(options), junit, _load) as (work, renderer):
         from dbmigrate import answering
 
         report = answering.plan(work, _select(options, work.settings), sql=sql, graph=graph)

@@ -106,6 +106,23 @@ def migrate_options(command: Decorated) -> Decorated:
     return command
 
 
+def lock_options(command: Decorated) -> Decorated:
+    """Add how other runs on the same databases are kept away."""
+    for option in reversed(
+        (
+            click.option(
+                "--lock-wait",
+                type=click.FloatRange(min=0),
+                metavar="SECONDS",
+                help="Wait for another run on the same database; default 60.",
+            ),
+            click.option("--no-lock", is_flag=True, help="Keep no other run away."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def run_options(command: Decorated) -> Decorated:
     """Add what `all` and `run` have and `plan` has not: how to go about it."""
     for option in reversed(
@@ -115,13 +132,7 @@ def run_options(command: Decorated) -> Decorated:
                 is_flag=True,
                 help="After a failure go on with databases that do not need the failed one.",
             ),
-            click.option(
-                "--lock-wait",
-                type=click.FloatRange(min=0),
-                metavar="SECONDS",
-                help="Wait for another run on the same database; default 60.",
-            ),
-            click.option("--no-lock", is_flag=True, help="Keep no other run away."),
+            lock_options,
             click.option(
                 "--grace",
                 type=click.FloatRange(min=0),

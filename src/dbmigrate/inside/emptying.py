@@ -1,10 +1,20 @@
-"""The questions of `reset`: where a database really is, and to empty it."""
+"""The questions of `reset`: where a database really is, what would go with it, and to empty it."""
 
 import os
+import sys
+from contextlib import nullcontext
 
+from django.db import Error as DatabaseError
 from django.db import connections, transaction
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations import fields, models
+from django.db.migrations.recorder import MigrationRecorder
 
+from .boot import BootError, describe
 from .servers import sqlite_file
+
+COUNT_SECONDS = 2
+"""How long counting waits for a lock: another run may be in the middle of a migration."""
 
 HERE = " = current_schema()::regnamespace AND "
 
@@ -50,8 +60,81 @@ def mysql_host(host_info):
     return host_info.partition(" via ")[0]
 
 
+def measure(alias):
+    """Return how many tables and rows emptying takes away, without Django's own record; None: they cannot be counted.
+
+    Counting asks for the lock of each table, and for the right to read it.
+    """
+    connection = connections[alias]
+    file = sqlite_file(connection)
+    if file is not None and not os.path.exists(file):
+        return {"tables": 0, "rows": 0}
+    counted = {"tables": None, "rows": None}
+    try:
+        with _limited_transaction(connection), connection.cursor() as cursor:
+            _limit_waiting(connection, cursor)
+            tables = _own_tables(connection, cursor)
+            tables.pop(MigrationRecorder.Migration._meta.db_table, None)
+            counted["tables"] = len(tables)
+            rows = 0
+            for in_sql in tables.values():
+                cursor.execute("SELECT COUNT(*) FROM {}".format(in_sql))
+                rows += cursor.fetchone()[0]
+        counted["rows"] = rows
+    except DatabaseError:
+        pass
+    finally:
+        connection.close()
+    return counted
+
+
+def _limited_transaction(connection):
+    # Behind a pooler a limit of the session's would stay with somebody else's. SQLite's BEGIN may ask for a lock.
+    return transaction.atomic(using=connection.alias) if connection.vendor == "postgresql" else nullcontext()
+
+
+def _limit_waiting(connection, cursor):
+    """Let no statement that counts wait long for a lock."""
+    if connection.vendor == "postgresql":
+        cursor.execute("SET LOCAL lock_timeout = '{}s'".format(COUNT_SECONDS))
+    elif connection.vendor == "mysql":
+        cursor.execute("SET SESSION lock_wait_timeout = {}".format(COUNT_SECONDS))
+    elif connection.vendor == "sqlite":
+        cursor.execute("PRAGMA busy_timeout = {}".format(COUNT_SECONDS * 1000))
+
+
+def _own_tables(connection, cursor):
+    """Return {name: name in SQL} of the tables that emptying drops."""
+    if connection.vendor != "postgresql":
+        return {name: connection.ops.quote_name(name) for name in connection.introspection.table_names(cursor)}
+    cursor.execute(
+        "SELECT relname, oid::regclass::text FROM pg_class c WHERE relnamespace" + HERE + "relkind IN ('r', 'p')"
+        " AND NOT relispartition AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
+    )
+    return dict(cursor.fetchall())
+
+
+def find_hand_written(labels):
+    """Return [[file, class of the operation]] for what makemigrations never writes in migrations of these apps."""
+    found = []
+    for (label, _), migration in sorted(MigrationLoader(None, ignore_no_migrations=True).disk_migrations.items()):
+        if label in labels:
+            file = sys.modules[migration.__module__].__file__
+            kinds = [type(operation).__name__ for operation in migration.operations if not _is_generated(operation)]
+            found += [[os.path.realpath(file), kind] for kind in dict.fromkeys(kinds)]
+    return found
+
+
+def _is_generated(operation):
+    return any(cls.__module__ in (fields.__name__, models.__name__) for cls in type(operation).__mro__)
+
+
 def empty(alias):
-    """Drop everything in the database (PostgreSQL: in the current schema); extensions keep what is theirs."""
+    """Drop everything in the database (PostgreSQL: in the current schema); extensions keep what is theirs.
+
+    Raises:
+        BootError: of kind "emptying", with what the database or the file system said.
+    """
     connection = connections[alias]
     file = sqlite_file(connection)
     try:
@@ -66,6 +149,9 @@ def empty(alias):
             _empty_mysql(connection)
         else:
             raise NotImplementedError("reset cannot empty a database of {}".format(connection.vendor))
+    except Exception as error:
+        described = describe(error)
+        raise BootError("emptying", described.message, **described.fields) from error
     finally:
         connection.close()
 

@@ -41,9 +41,12 @@ def _serve(channel, handover, started_at):
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False))
     questions = {
         "inspect": inspector.inspect,
+        "forget": inspector.forget,
         "locate": places.locate,
         "sql": sql.write_sql,
         "find_host": emptying.find_host,
+        "measure": emptying.measure,
+        "find_hand_written": emptying.find_hand_written,
         "empty": emptying.empty,
         "reach": reaching.reach,
         "trace": traces.trace,

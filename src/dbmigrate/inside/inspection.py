@@ -9,6 +9,7 @@ import urllib.parse
 from django import get_version
 from django.conf import settings
 from django.db import connections
+from django.db.migrations.loader import MigrationLoader
 
 from .applications import (
     describe_apps,
@@ -57,6 +58,14 @@ class Inspector:
             look = self._look(root, target, records, contact)
             self._changes, self._is_compared = compare(), True
             return {**look, "changes": self._changes}
+
+    def forget(self, labels):
+        """Know no migration of these apps any more: files of the same names will hold other ones."""
+        for label in labels:
+            package = MigrationLoader.migrations_module(label)[0]
+            for name in [name for name in sys.modules if package and name.startswith(package + ".")]:
+                del sys.modules[name]
+        self._disk = None
 
     def _compare(self):
         """Return the changes; None where leaf migrations contradict each other, and so describe no models."""
