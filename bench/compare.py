@@ -2,7 +2,10 @@
 
     python bench/compare.py                     every row, medians of 7; hours on a slow machine
     python bench/compare.py --only nothing one  some of the rows
-    python bench/compare.py --write             puts table and chart into docs/performance.md and docs/performance.svg
+    python bench/compare.py --write             keeps them, and writes docs/performance.md and its chart
+
+What is kept lies in bench/measured.json, part by part, each with its day and the load of the machine: parts can be
+measured on different days, and the documents show the last figures of each.
 
 In every round each contender runs once, so that whatever else the machine does hits all of them. Wall and CPU time are
 those of the whole tree of processes. Before a ratio is printed, every contender's databases are compared.
@@ -21,6 +24,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from contenders import Site, Taken, adopt_orphans, environment, median, race, take  # noqa: E402
-from figures import Row, draw, table  # noqa: E402
+from figures import Part, Row, document, draw, read_parts, table, write_parts  # noqa: E402
 from projects import (  # noqa: E402
     LARGE,
     TINY,
@@ -43,6 +47,7 @@ from support.postgresql import running_server  # noqa: E402 - the tests' own too
 from weight import measure_growth, measure_jobs, measure_own  # noqa: E402
 
 DOCUMENT, CHART = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.svg"
+MEASURED = ROOT / "bench" / "measured.json"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 OSCAR = ROOT / ".cache" / "bench-oscar"
 OSCAR_PACKAGES = (
@@ -85,10 +90,26 @@ class Bench:
         self._migrated: dict[str, Site] = {}
         """Sites of eight databases where nothing is pending, by name."""
 
+    def measure(self, name: str) -> Part:
+        """Return the figures of one part, by its name in `PARTS`."""
+        lines: list[str] = []
+        rows: list[Row] = []
+        if name == "jobs":
+            lines = measure_jobs(self._folder, min(3, self._rounds))
+        elif name == "growth":
+            lines = measure_growth(self._folder)
+        elif name == "own":
+            lines = measure_own(self._folder, self._rounds)
+        else:
+            for row in getattr(self, name)():
+                rows.append(row)
+                print("\n".join(table([row])[2:]), file=sys.stderr, flush=True)
+        return Part(f"{date.today():%Y-%m-%d}", round(os.getloadavg()[2], 1), versions(), rows, lines)
+
     def nothing(self) -> Iterator[Row]:
         """Nothing pending."""
         for count in (8, 3):
-            for site in self._both(Layout(aliases_of(count))):
+            for site in self._both(partial(Layout, aliases_of(count))):
                 site.migrate_everything()
                 contenders = {"shell": site.shell, "dbmigrate": site.dbmigrate}
                 if count == 8:
@@ -104,7 +125,7 @@ class Bench:
 
     def fresh(self) -> Iterator[Row]:
         """Empty databases."""
-        for site in self._both(Layout(aliases_of(8))):
+        for site in self._both(partial(Layout, aliases_of(8))):
             contenders = {"shell": site.shell, "one process": site.one_process, "dbmigrate": site.dbmigrate}
             taken = race(site, contenders, self._slow_rounds)
             row = self._rows("fresh, 8 SQLite databases", site, taken, self._slow_rounds)
@@ -114,7 +135,7 @@ class Bench:
     def one(self) -> Iterator[Row]:
         """One migration pending on one of eight."""
         if not self._migrated:
-            for site in self._both(Layout(aliases_of(8))):
+            for site in self._both(partial(Layout, aliases_of(8))):
                 site.migrate_everything()
                 self._migrated[site.name] = site
         for name, target in (("generated", ("app39", "0014")), ("django-oscar", ("silk", "0007"))):
@@ -133,7 +154,7 @@ class Bench:
             taken: dict[str, list[Taken]] = {}
             boots: dict[str, list[Taken]] = {}
             for _ in range(self._rounds):
-                for site in self._both(on_server(server, aliases), is_small=True):
+                for site in self._both(partial(on_server, server, aliases), is_small=True):
                     site.dbmigrate()
                     add_waiting_app(site.folder, seconds=1)
                     site.run([site.python, "manage.py", "migrate"])
@@ -156,7 +177,7 @@ class Bench:
 
     def many(self) -> Iterator[Row]:
         """Two hundred SQLite databases, nothing pending."""
-        for site in self._both(Layout(aliases_of(201), everywhere=True), is_small=True):
+        for site in self._both(partial(Layout, aliases_of(201), everywhere=True), is_small=True):
             site.dbmigrate()
             site.keep(self._folder / f"many-{site.name}")
             taken = race(site, {"check": site.check, "dbmigrate": site.dbmigrate}, self._rounds)
@@ -178,13 +199,14 @@ class Bench:
 
         return row
 
-    def _both(self, layout: Layout, *, is_small: bool = False) -> Iterator[Site]:
-        """Write the generated project and the one of django-oscar with these databases."""
+    def _both(self, layouts: Callable[[], Layout], *, is_small: bool = False) -> Iterator[Site]:
+        """Write the generated project and the one of django-oscar, each with databases of its own."""
         self._sites += 1
         folder = self._folder / f"generated{self._sites}"
+        layout, other = layouts(), layouts()
         write_generated(folder, TINY if is_small else LARGE, layout)
         oscar = self._folder / f"oscar{self._sites}"
-        write_oscar(oscar, layout)
+        write_oscar(oscar, other)
         for name, place, python in (
             ("generated", folder, sys.executable),
             ("django-oscar", oscar, str(OSCAR / "bin" / "python")),
@@ -202,59 +224,46 @@ def make_oscar() -> None:
         (OSCAR / "done").touch()
 
 
-PARTS = ("nothing", "one", "fresh", "waits", "many")
-MORE = ("jobs", "growth", "own")
+def versions() -> str:
+    """Return what the figures were measured with, in words."""
+    command = [str(OSCAR / "bin" / "python"), "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
+    listed = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    oscar = next(entry["version"] for entry in listed if entry["name"].lower() == "django-oscar")
+    return (
+        f"Django {version('Django')}, django-oscar {oscar}, Python {platform.python_version()}, {os.cpu_count()} cores"
+    )
+
+
+PARTS = ("nothing", "one", "fresh", "waits", "many", "jobs", "growth", "own")
 
 
 def main() -> None:
-    """Print the figures, or write them into docs/performance.md."""
+    """Print the figures; with --write keep them too, and write docs/performance.md and its chart from what is kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--databases", type=int, choices=[8], default=8, help="the rows are those of eight databases")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--slow-rounds", type=int, help="of fresh databases; default: as --rounds")
-    parser.add_argument("--only", nargs="+", choices=[*PARTS, *MORE], default=[*PARTS, *MORE])
-    parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--write", action="store_true", help="keep the figures, and write docs/performance.md")
     arguments = parser.parse_args()
     make_oscar()
     adopt_orphans()
     folder = Path(tempfile.mkdtemp(prefix="dbmigrate-bench-"))
-    rows: list[Row] = []
-    more: list[str] = []
     try:
         bench = Bench(folder, arguments.rounds, arguments.slow_rounds or arguments.rounds)
-        for part in PARTS:
-            if part in arguments.only:
-                for row in getattr(bench, part)():
-                    rows.append(row)
-                    print(table([row])[-1], flush=True)
-        if "jobs" in arguments.only:
-            more += ["", *measure_jobs(folder, min(3, arguments.rounds))]
-        if "growth" in arguments.only:
-            more += ["", *measure_growth(folder)]
-        if "own" in arguments.only:
-            more += ["", *measure_own(folder, arguments.rounds)]
+        for name in arguments.only:
+            part = bench.measure(name)
+            print("\n".join(document({name: part})), flush=True)
+            if arguments.write:
+                kept = {**read_parts(MEASURED), name: part}
+                write_parts(MEASURED, {each: kept[each] for each in PARTS if each in kept})
     finally:
         shutil.rmtree(folder)
-    packages = json.loads(
-        subprocess.run(
-            [str(OSCAR / "bin" / "python"), "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
-            capture_output=True,
-            check=True,
-        ).stdout
-    )
-    installed = {entry["name"].lower(): entry["version"] for entry in packages}
-    heading = (
-        f"Measured on {date.today():%Y-%m-%d}: Django {version('Django')}, django-oscar {installed['django-oscar']}, "
-        f"Python {platform.python_version()}, {os.cpu_count()} cores; load of the machine at the end "
-        f"{os.getloadavg()[1]:.1f}. Times are wall time, medians."
-    )
-    figures = "\n".join([heading, "", *(table(rows) if rows else []), *more])
-    print(figures)
     if arguments.write:
-        text = DOCUMENT.read_text()
-        head, rest = text.split(BEGIN, 1)
-        DOCUMENT.write_text(f"{head}{BEGIN}\n{figures}\n{END}{rest.split(END, 1)[1]}")
-        CHART.write_text(draw(rows))
+        parts = read_parts(MEASURED)
+        CHART.write_text(draw([row for part in parts.values() for row in part.rows]))
+        head, rest = DOCUMENT.read_text().split(BEGIN, 1)
+        DOCUMENT.write_text(f"{head}{BEGIN}\n" + "\n".join(document(parts)) + f"\n{END}{rest.split(END, 1)[1]}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""The figures: a table, and a chart."""
+"""The figures: kept as JSON, shown as a table and as a chart."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
 
 from contenders import Taken
 
@@ -33,6 +36,49 @@ class Row:
         return self.ours.cpu / self.theirs.cpu if self.theirs.cpu else 0.0
 
 
+@dataclass
+class Part:
+    """What was measured in one go: rows of the table, or lines of a table of its own."""
+
+    day: str
+    load: float
+    """Processes that wanted a CPU, the mean of the last fifteen minutes, those of the measurement with them."""
+    versions: str
+    rows: list[Row]
+    lines: list[str]
+
+
+def read_parts(file: Path) -> dict[str, Part]:
+    """Return the parts that were kept, by name."""
+    if not file.exists():
+        return {}
+    parts = {}
+    for name, entry in json.loads(file.read_text()).items():
+        rows = [Row(**{**row, "theirs": Taken(**row["theirs"]), "ours": Taken(**row["ours"])}) for row in entry["rows"]]
+        parts[name] = Part(**{**entry, "rows": rows})
+    return parts
+
+
+def write_parts(file: Path, parts: Mapping[str, Part]) -> None:
+    """Keep parts for `read_parts`."""
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps({name: asdict(part) for name, part in parts.items()}, indent=1) + "\n")
+    unfinished.replace(file)
+
+
+def document(parts: Mapping[str, Part]) -> list[str]:
+    """Return what the document shows of parts: with what and when they were measured, and the tables."""
+    rows = [row for part in parts.values() for row in part.rows]
+    lines = [*table(rows), ""] if rows else []
+    lines.append("Wall time, and in the table above the median of the rounds. Each part was measured by itself:")
+    for versions, names in groupby(parts, key=lambda name: parts[name].versions):
+        told = (f"*{name}* on {parts[name].day} with a load of {parts[name].load}" for name in names)
+        lines.append(f"{', '.join(told)} ({versions}).")
+    for part in parts.values():
+        lines += ["", *part.lines] if part.lines else []
+    return lines
+
+
 def table(rows: Sequence[Row]) -> list[str]:
     """Return the table of the rows."""
     lines = [
@@ -52,7 +98,7 @@ def table(rows: Sequence[Row]) -> list[str]:
 def draw(rows: Sequence[Row]) -> str:
     """Return the chart: a bar for each ratio, and a mark where it was to be."""
     left, width, step = 430, 360, 24
-    most = max(max(row.ratio, row.goal) for row in rows) * 1.1
+    most = max((max(row.ratio, row.goal) for row in rows), default=1.0) * 1.1
     height = step * len(rows) + 40
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 60} {height}" '

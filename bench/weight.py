@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
@@ -105,6 +106,7 @@ def measure_growth(folder: Path) -> list[str]:
             write_generated(site.folder, TINY, layout)
             fresh = take(site.dbmigrate)
             nothing = take(site.dbmigrate)
+            _check_complete(site)
             _, own, host = _own(site)
             lines.append(
                 f"| {count}, {name} | {fresh.wall:.1f} s | {fresh.cpu:.1f} s | {nothing.wall:.2f} s "
@@ -112,6 +114,16 @@ def measure_growth(folder: Path) -> list[str]:
             )
             print(lines[-1], file=sys.stderr, flush=True)
     return lines
+
+
+def _check_complete(site: Site) -> None:
+    """Stop where the JSON report lacks a database, or says of one that it is not as it should be."""
+    command = [DBMIGRATE, "all", "--skip-makemigrations", "--format", "json"]
+    ended = subprocess.run(command, cwd=site.folder, capture_output=True, env=environment(), check=True)
+    databases = json.loads(ended.stdout)["result"]["run"]["databases"]
+    told = {database["alias"]: database["status"] for database in databases}
+    if told != dict.fromkeys(site.aliases, "unchanged"):
+        raise SystemExit(f"{site.name}: the report is not complete: {told}")
 
 
 def measure_jobs(folder: Path, rounds: int) -> list[str]:
