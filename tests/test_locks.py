@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from support.background import start, until
+from support.background import is_alive, start, until
 from support.cli import dbmigrate
 from support.combinations import combinations
 from support.environments import environment
@@ -144,6 +145,42 @@ def test_killed_in_a_long_statement_it_leaves_no_session_and_no_lock(
         here.query("DROP TABLE IF EXISTS core_item")
     dbmigrate("all", "--lock-wait", "0", *python, cwd=here.project.root).expect(0)
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+STRANGER = """
+import pymysql, sys
+connection = pymysql.connect(host="127.0.0.1", port={port}, user={user!r}, password={password!r}, database={name!r})
+print(connection.thread_id(), flush=True)
+connection.cursor().execute("SELECT SLEEP(60)")
+"""
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_only_what_a_server_does_for_the_run_itself_is_ended_with_it(
+    launcher: str, site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site("mariadb", sleeping_app(tmp_path, "mariadb"))
+    process = start(here.project, "all", "--skip-makemigrations", "--launcher", launcher)
+    until_in_migration(process, tmp_path)
+    host = host_of(process.pid)
+    entry = here.entry
+    # Of the same user, from the same machine, in the same database, begun while the run had its lock, its client gone.
+    code = STRANGER.format(port=entry["PORT"], user=entry["USER"], password=entry["PASSWORD"], name=entry["NAME"])
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as stranger:
+        assert stranger.stdout is not None
+        number = int(stranger.stdout.readline())
+        query = f"SELECT 1 FROM information_schema.processlist WHERE id = {number} AND command = 'Query'"
+        until(lambda: here.query(query), "in its statement")
+        stranger.kill()
+
+    process.kill()
+    process.communicate()
+    until(lambda: here.query(SESSIONS["mariadb"]) == [(number,)], "free of our sessions", seconds=3)
+    until(lambda: not is_alive(host), "ended")
+
+    assert here.query(query), "the host has ended a statement that was not of its run"
+    here.query(f"KILL {number}")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ CREATE INDEX CONCURRENTLY in the run that holds the lock would wait for it for e
 import errno
 import hashlib
 import os
+import secrets
 import socket
 import stat
 import time
@@ -17,6 +18,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from .boot import BootError
+from .marks import VARIABLE, find_marked
 from .servers import describe_server, sqlite_file
 
 try:
@@ -295,6 +297,10 @@ def _is_lock(number):
 class _MysqlLock(_ConnectionLock):
     """GET_LOCK: its names are the server's, so the database is in the name."""
 
+    def __init__(self, connection, url):
+        super().__init__(connection, url)
+        self.environment = {VARIABLE: "{}:{}:".format(NAME, secrets.token_hex(8))}
+
     def take(self):
         try:
             with self._connection.cursor() as cursor:
@@ -306,7 +312,6 @@ class _MysqlLock(_ConnectionLock):
                 cursor.execute("SET SESSION wait_timeout = %s", [YEAR_SECONDS])
                 cursor.execute("SELECT GET_LOCK(%s, 0)", [name])
                 if cursor.fetchone()[0] == 1:
-                    self._since = time.monotonic()
                     return None
                 cursor.execute(
                     "SELECT user, host, id, time FROM information_schema.processlist WHERE id = IS_USED_LOCK(%s)",
@@ -320,42 +325,19 @@ class _MysqlLock(_ConnectionLock):
         return {"holder": "{} (user {} from {}, connection {})".format(NAME, *row[:3]), "seconds": float(row[3])}
 
     def end_orphans(self):
-        """End statements in this database whose client was on this machine, and is no more.
-
-        MySQL goes on with a statement, and keeps its locks, until it has something to say to the client. A client that
-        is gone has no socket; whether the server calls our machine and ports as we do is seen from our own connection.
-        """
+        """End the sessions of steps: no step is left, but MySQL goes on with a statement whose client is gone."""
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute("SELECT host FROM information_schema.processlist WHERE id = CONNECTION_ID()")
-                machine, _, port = str(cursor.fetchone()[0]).rpartition(":")
-                living = _ports()
-                if not machine or port not in living:
-                    return
-                cursor.execute(
-                    "SELECT id, host FROM information_schema.processlist WHERE db = DATABASE() AND command = 'Query'"
-                    " AND user = SUBSTRING_INDEX(USER(), '@', 1) AND id <> CONNECTION_ID() AND time <= %s",
-                    [int(time.monotonic() - self._since) + 1],
-                )
-                for number, host in cursor.fetchall():
-                    place, _, its_port = str(host).rpartition(":")
-                    if place == machine and its_port not in living:
-                        cursor.execute("KILL {}".format(int(number)))
+                for number in find_marked(cursor, self.environment[VARIABLE]):
+                    self._end(cursor, number)
         except DatabaseError:
-            pass  # the server is gone, or the session was over before we came
+            pass  # the server is gone
 
-
-def _ports():
-    """Return the local ports of the TCP connections of this machine (proc(5), /proc/net/tcp; 01 is ESTABLISHED)."""
-    found = set()
-    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+    def _end(self, cursor, number):
         try:
-            with open(name, encoding="ascii") as table:
-                rows = [line.split() for line in table.readlines()[1:]]
-        except OSError:
-            continue
-        found |= {str(int(row[1].rpartition(":")[2], 16)) for row in rows if row[3] == "01"}
-    return found
+            cursor.execute("KILL {}".format(number))
+        except DatabaseError:
+            pass  # the session was over before we came
 
 
 def _sockets():

@@ -1,4 +1,4 @@
-"""One step: become manage.py, or run it with a last router that knows what belongs here; never outlive dbmigrate.
+"""One step: become manage.py, or run it with one more router or marked sessions; never outlive dbmigrate.
 
 The first line of stdin is {"parent": process id of dbmigrate, "death": the signal for when it dies, "scope":
 models.plan.Scope or null, "manage": script, "words": what follows it}; afterwards stdin is empty.
@@ -8,17 +8,17 @@ import json
 import os
 import sys
 
-from . import boot
+from . import boot, marks
 
 
 def main():
-    """Become manage.py; or run it here, with one more router."""
+    """Become manage.py; or run it here, where it needs something of ours."""
     request = json.loads(sys.stdin.readline())
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
     end_with(request["parent"], request["death"])
-    if request["scope"] is None:
+    if request["scope"] is None and not marks.are_wanted():
         os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
     run(request["manage"], request["words"], request["scope"])
 
@@ -26,19 +26,21 @@ def main():
 def run(manage, words, scope):
     """Run manage.py in this process; `scope` (models.plan.Scope) adds the router once Django is set up."""
 
-    def patch(management):
-        fetch_command = management.ManagementUtility.fetch_command
+    def arrange(management):
+        if marks.are_wanted():
+            marks.mark_sessions()
+        if scope is not None:
+            fetch_command = management.ManagementUtility.fetch_command
 
-        def fetch_with_router(utility, subcommand):
-            from .scope import add_router
+            def fetch_with_router(utility, subcommand):
+                from .scope import add_router
 
-            add_router(scope)
-            return fetch_command(utility, subcommand)
+                add_router(scope)
+                return fetch_command(utility, subcommand)
 
-        management.ManagementUtility.fetch_command = fetch_with_router
+            management.ManagementUtility.fetch_command = fetch_with_router
 
-    if scope is not None:
-        boot.patch_management(patch)
+    boot.patch_management(arrange)
     boot.run_manage(manage, words)
 
 
