@@ -130,11 +130,23 @@ def test_a_copy_that_is_killed_is_replaced_by_the_host(tmp_path: Path) -> None:
 def test_what_a_field_raises_is_one_clear_error(tmp_path: Path) -> None:
     project = watched_project(tmp_path, "        raise RuntimeError('no such unit')")
 
-    outcome = dbmigrate("plan", cwd=project.root).expect(3)
+    for command in ("plan", "all"):
+        outcome = dbmigrate(command, cwd=project.root).expect(3)
 
-    assert "RuntimeError: no such unit" in outcome.stderr
-    assert "core/models.py" in outcome.stderr
-    assert not project.database("default").exists()
+        assert "RuntimeError: no such unit" in outcome.stderr
+        assert "core/models.py" in outcome.stderr
+        assert list(project.root.glob("*sqlite3*")) == []
+
+
+@needs_a_copy
+def test_what_is_pending_and_what_is_missing_come_in_one_run(tmp_path: Path) -> None:
+    project = watched_project(tmp_path)
+
+    report = dbmigrate("all", "--format", "json", cwd=project.root).expect(0).json["result"]
+
+    assert [step["app"] for step in report["plan"]["steps"]] == [None]
+    assert report["run"]["written"] == ["core.0002_item_more"]
+    assert report["run"]["databases"][0]["applied"][-1] == "core.0002_item_more"
 
 
 def test_what_one_app_carries_with_it_is_what_makemigrations_would_write(tmp_path: Path) -> None:

@@ -55,20 +55,20 @@ def read_sql(work: Work, step: Step) -> tuple[MigrationSql, ...]:
 def status(work: Work, *, migrations: bool) -> StatusReport:
     """Answer how every database stands; one that does not answer is part of the answer."""
     selection = Selection(make_migrations=False)
-    reviewed = review_patiently(work, selection, changes=False, records=migrations, all_of_them=True)
+    reviewed = review_patiently(work, selection, changes="left-out", records=migrations, all_of_them=True)
     return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, migrations=migrations)
 
 
 def wait(work: Work, selection: Selection) -> WaitReport:
     """Wait until every database answers that is to be migrated, as long as the settings say."""
     started_at = work.clock()
-    reviewed = review_patiently(work, selection, changes=False)
+    reviewed = review_patiently(work, selection, changes="left-out")
     return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 
 
 def info(work: Work) -> InfoReport:
     """Answer what the project is, how it was found, and what belongs where."""
-    reviewed = review_patiently(work, Selection(make_migrations=False), changes=False, all_of_them=True)
+    reviewed = review_patiently(work, Selection(make_migrations=False), changes="left-out", all_of_them=True)
     return describe_info(
         reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, _launcher(work, is_needed=True)
     )
@@ -84,7 +84,7 @@ def _launcher(work: Work, *, is_needed: bool) -> Choice:
 
 def show_routes(work: Work) -> RoutesReport:
     """Answer what the routers say of every app on every database."""
-    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    reviewed = review(work, Selection(make_migrations=False), changes="left-out")
     return describe_routes(reviewed.snapshot, reviewed.routing)
 
 
@@ -94,7 +94,7 @@ def explain(work: Work, model: str) -> ExplainReport:
     Raises:
         UsageError: there is no such model.
     """
-    reviewed = review(work, Selection(make_migrations=False), changes=False)
+    reviewed = review(work, Selection(make_migrations=False), changes="left-out")
     asked = work.host.explain(model)
     if asked is None:
         names = [f"{app.label}.{own.name}" for app in reviewed.snapshot.apps for own in app.models]

@@ -22,7 +22,7 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
     look = Selection(databases=wanted.databases, make_migrations=False)
     check_ids(wanted.select, "--select")
     check_lint(wanted)
-    reviewed = review_patiently(work, look, changes=True, contact=not wanted.offline, named_open="looked-at")
+    reviewed = review_patiently(work, look, changes="compared", contact=not wanted.offline, named_open="looked-at")
     silent = find_silent(reviewed.snapshot, reviewed.routing, look)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())
     ids = _chosen_ids(wanted)

@@ -49,6 +49,10 @@ class ForkLauncher:
         self._environment = environment
         self._spawn = SpawnLauncher()
 
+    def warm_up(self) -> None:
+        """Let the host import what every child needs."""
+        self._host.why_not_fork(warm_up=True)
+
     def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> RunningChild:
         """Start the child, with a thread that reads its pipes and one that waits for its end."""
         assert request.first_line is not None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dbmigrate.models.plan import PlannedMigration, Scope
     from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.servers import LockState, Reached
-    from dbmigrate.models.snapshot import MigrationId, ModelAnswers, Snapshot
+    from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot
     from dbmigrate.models.sql import MigrationSql
     from dbmigrate.models.verification import VerifiedDatabase
 
@@ -133,9 +133,9 @@ class Host:
     ) -> Snapshot:
         """Look at the project and at every database.
 
-        `changes`: compare the models with the migrations. `target`: app label and migration name, prefix or "zero",
-        for which every database says what it takes to get there. `records`: list what is applied. `contact`: ask the
-        databases; without, each is described as if it were empty.
+        `changes`: begin to compare the models with the migrations, for `find_changes`. `target`: app label and
+        migration name, prefix or "zero", for which every database says what it takes to get there. `records`: list what
+        is applied. `contact`: ask the databases; without, each is described as if it were empty.
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
@@ -155,6 +155,18 @@ class Host:
         assert isinstance(answer, dict)
         answer["databases"] = [self._without_secrets(database) for database in answer["databases"]]
         return Snapshot.model_validate(answer)
+
+    def find_changes(self) -> tuple[Change, ...] | None:
+        """Return the apps whose models are not what the migrations of the last `inspect` describe.
+
+        None where leaf migrations contradict each other. It takes longer than the look at the databases does, which
+        goes on at the same time; so it is asked for by itself.
+        """
+        from dbmigrate.models.snapshot import Change
+
+        answers = self._ask("find_changes", {})
+        assert answers is None or isinstance(answers, list)
+        return None if answers is None else tuple(Change.model_validate(answer) for answer in answers)
 
     def locate(self, subjects: Sequence[Subject]) -> tuple[tuple[str, int | None] | None, ...]:
         """Return file and line of each subject, None where it stands in no file."""

@@ -45,7 +45,8 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bo
         PartialError: the databases could not be asked afterwards.
     """
     started_at = work.clock()
-    reviewed = prepare(work, selection)
+    # Under the locks it is all asked again, and until then the models can be compared beside.
+    reviewed = prepare(work, selection, changes="compared-if-idle" if has_locks else "compared")
     if reviewed.plan.is_empty:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
@@ -62,6 +63,7 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bo
             clock=work.clock,
             sleep=work.sleep,
         )
+        work.launcher.warm_up()
         # Whatever was true before the locks were held may have been done by another run meanwhile.
         reviewed = prepare(work, selection)
         yield from _migrate(work, selection, reviewed, locks.environment, keep_going=keep_going, started_at=started_at)
@@ -108,7 +110,7 @@ def _migrate(
         if reviewed.plan.make is not None:
             yield from _write_migrations(reviewed.plan.make, workshop)
             before = reviewed.snapshot
-            reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), changes=False)
+            reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), changes="left-out")
             written = new_migrations(before, reviewed.snapshot)
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)

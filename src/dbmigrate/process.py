@@ -106,6 +106,9 @@ class RunningChild(Protocol):
 class Launcher(Protocol):
     """Starts children."""
 
+    def warm_up(self) -> None:
+        """Do what the first child would otherwise wait for."""
+
     def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> RunningChild:
         """Start a child whose messages go to the outbox from now on, ChildEnded last.
 
@@ -116,6 +119,9 @@ class Launcher(Protocol):
 
 class SpawnLauncher:
     """Starts each child as a fresh process in a session of its own."""
+
+    def warm_up(self) -> None:
+        """Do nothing: a fresh process has nothing before its start."""
 
     def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> RunningChild:
         """Start the process, with a thread that reads its pipes and one that waits for it."""

@@ -83,7 +83,7 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan
 def _look(work: Work, databases: Sequence[str]) -> _Look:
     selection = Selection(databases=tuple(databases), make_migrations=False)
     # The run afterwards names no database: one that is open would be emptied and stay empty.
-    reviewed = review_patiently(work, selection, changes=False, named_open="refused")
+    reviewed = review_patiently(work, selection, changes="left-out", named_open="refused")
     if not reviewed.snapshot.project.debug:
         raise DeclinedError(
             "reset is for development, and DEBUG is off in these settings (nothing was changed)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Literal
 
@@ -31,6 +32,9 @@ from dbmigrate.waiting import wait_for_databases
 NamedOpen = Literal["migrated", "looked-at", "refused"]
 """What becomes of a database that is open and was named: it is migrated as if the routers wanted it, it stays what it
 is when nothing is named, or it is refused."""
+
+Changes = Literal["compared", "left-out", "compared-if-idle"]
+"""Whether the models are compared with the migrations; "compared-if-idle": only where there is nothing else to do."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +75,18 @@ def review(
     work: Work,
     selection: Selection,
     *,
-    changes: bool,
+    changes: Changes,
     records: bool = False,
     contact: bool = True,
     named_open: NamedOpen = "migrated",
 ) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
-    `changes`: whether to compare the models with the migrations; `records`: whether to list what is applied;
-    `contact`: whether to ask the databases. Findings that the configuration ignores are left out, but for those that
-    stop a run.
+    `records`: whether to list what is applied; `contact`: whether to ask the databases. Findings that the configuration
+    ignores are left out, but for those that stop a run.
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
-    snapshot = work.host.inspect(changes=changes, target=target, records=records, contact=contact)
+    snapshot = work.host.inspect(changes=changes != "left-out", target=target, records=records, contact=contact)
     work.remember(snapshot)
     check_settings(snapshot, work.settings)
     check_ids(work.settings.ignore, work.settings.origins["ignore"])
@@ -91,7 +94,11 @@ def review(
     check_selection(snapshot, routing, selection)
     if named_open != "migrated":
         check_has_apps(snapshot, routing, selection.databases, or_open=named_open == "looked-at")
-    plan = build_plan(snapshot, routing, settings=work.settings, selection=selection, cpus=work.cpus)
+    build = partial(build_plan, routing=routing, settings=work.settings, selection=selection, cpus=work.cpus)
+    plan = build(snapshot)
+    if changes == "compared" or (changes == "compared-if-idle" and not plan.steps):
+        snapshot = snapshot.model_copy(update={"changes": work.host.find_changes()})
+        plan = build(snapshot)
     check_target(snapshot, selection, targeted_aliases(plan))
     written = plan.make.apps if plan.make is not None else ()
     findings = tuple(
@@ -122,7 +129,7 @@ def review_patiently(
     work: Work,
     selection: Selection,
     *,
-    changes: bool,
+    changes: Changes,
     records: bool = False,
     contact: bool = True,
     named_open: NamedOpen = "migrated",
@@ -148,7 +155,7 @@ def targeted_aliases(plan: MigrationPlan) -> tuple[str, ...]:
     return tuple(database.alias for database in plan.databases if database.skip in (None, "nothing-pending"))
 
 
-def prepare(work: Work, selection: Selection, *, changes: bool = True) -> Review:
+def prepare(work: Work, selection: Selection, *, changes: Changes = "compared") -> Review:
     """Review and refuse whatever must not be migrated.
 
     Raises:

@@ -48,6 +48,9 @@ class FakeLauncher:
         self.children: dict[str, FakeChild] = {}
         self.on_start: Callable[[str], None] = lambda key: None
 
+    def warm_up(self) -> None:
+        """Do nothing."""
+
     def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> FakeChild:
         """Put everything the child says on the outbox."""
         script = self._scripts.get(request.key, Script())

@@ -1,4 +1,4 @@
-"""Work something out in a copy of this process while this one waits for databases."""
+"""Work something out in a copy of this process while this one does something else."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import select
 import signal
 import sys
 import time
-from contextlib import contextmanager
 
 from . import step
 
@@ -14,21 +13,35 @@ COPY_SECONDS = 30.0
 """A copy that has said nothing so long after its answer was wanted is given up: it may wait for ever for some lock."""
 
 
-@contextmanager
-def work_aside(work, is_copied):
-    """Begin `work` in a copy, and give the function that returns its answer, which JSON has to be able to say.
+class Aside:
+    """A piece of work, begun in a copy, whose answer JSON has to be able to say.
 
     Where it is not to be copied, no copy can be made, or it does not come to an end, the work is done here when its
     answer is wanted. So what it raises is raised here.
     """
-    copy = _begin(work) if is_copied else None
-    if copy is None:
-        yield work
-        return
-    pid, readable = copy
-    try:
-        yield lambda: _read(readable, work)
-    finally:
+
+    def __init__(self, work, is_copied):
+        """Begin."""
+        self._work = work
+        self._copy = _begin(work) if is_copied else None
+
+    def answer(self):
+        """Return the answer once it is there; to be called once."""
+        if self._copy is None:
+            return self._work()
+        try:
+            return json.loads(_read(self._copy[1]).decode())
+        except ValueError:  # it raised, was killed, or hangs
+            return self._work()
+        finally:
+            self.give_up()
+
+    def give_up(self):
+        """End the copy, if there is one."""
+        if self._copy is None:
+            return
+        pid, readable = self._copy
+        self._copy = None
         os.close(readable)
         if step.runs(pid):
             os.kill(pid, signal.SIGKILL)
@@ -61,7 +74,8 @@ def _begin(work):
         os._exit(0)  # no exit handler, and no goodbye on a connection that is not its own
 
 
-def _read(readable, work):
+def _read(readable):
+    """Return what comes until the end, or until the copy has been silent for too long."""
     deadline = time.monotonic() + COPY_SECONDS
     text = b""
     while select.select([readable], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -69,7 +83,4 @@ def _read(readable, work):
         text += chunk
         if not chunk:
             break
-    try:
-        return json.loads(text.decode())
-    except ValueError:  # it raised, was killed, or hangs
-        return work()
+    return text

@@ -77,6 +77,7 @@ class Forker:
             if reason is None:
                 sys.stdout.flush()
                 sys.stderr.flush()
+                gc.freeze()  # a copy that counted references for its garbage collection would copy every object
                 try:
                     own = os.getpid()
                     pid = os.fork()
@@ -128,7 +129,6 @@ class Forker:
             importlib.import_module(settings.ROOT_URLCONF)
         except (Exception, SystemExit):
             pass  # the step that needs it says so, in its own words
-        gc.freeze()  # a copy that counted these objects' references for its garbage collection would copy them all
 
     def _watch(self, parent, request, variables, cwd, out, err, status):
         """Be the first copy: fork the second, and report its process id (0: there is none) and its end."""

@@ -41,6 +41,7 @@ def _serve(channel, handover, started_at):
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False))
     questions = {
         "inspect": inspector.inspect,
+        "find_changes": inspector.find_changes,
         "forget": inspector.forget,
         "locate": places.locate,
         "sql": sql.write_sql,

@@ -19,7 +19,7 @@ from .applications import (
     read_rules,
     unfollowed_rules,
 )
-from .aside import work_aside
+from .aside import Aside
 from .changes import find_changes
 from .databases import describe_database
 from .effects import Effects
@@ -38,26 +38,32 @@ class Inspector:
         """Know of nothing yet; `why_not_copy()` returns why this process cannot be copied, or None."""
         self._why_not_copy = why_not_copy
         self._disk = None
+        self._comparison = None
         self._changes = None
-        self._is_compared = False
 
     def inspect(self, root, changes, target, records, contact, may_copy):
         """Look at the project and at every database; nothing is written anywhere.
 
-        `changes`: whether to compare the models with the migrations. `target`: [app label, migration name or "zero"]
-        for which each database says what it takes to get there, or None. `records`: whether to list what is applied.
-        `contact`: whether to ask the databases; without, each is described as if it were empty. `may_copy`: whether
-        there is a CPU for a copy of this process.
+        `changes`: whether `find_changes` may be asked next, so that the work for it can begin. `target`: [app label,
+        migration name or "zero"] for which each database says what it takes to get there, or None. `records`: whether
+        to list what is applied. `contact`: whether to ask the databases; without, each is described as if it were
+        empty. `may_copy`: whether there is a CPU for a copy of this process.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
         if self._disk is None or not self._disk.is_current():
-            self._disk, self._is_compared = Disk(), False
-        if not changes or self._is_compared:
-            return {**self._look(root, target, records, contact), "changes": self._changes if changes else None}
-        with work_aside(self._compare, is_copied=may_copy and self._why_not_copy() is None) as compare:
-            look = self._look(root, target, records, contact)
-            self._changes, self._is_compared = compare(), True
-            return {**look, "changes": self._changes}
+            self._read_disk()
+        if changes and self._comparison is None:
+            self._comparison = Aside(self._compare, is_copied=may_copy and self._why_not_copy() is None)
+        return self._look(root, target, records, contact)
+
+    def find_changes(self):
+        """Return how the models differ from the migrations of the last look (changes.find_changes).
+
+        None where leaf migrations contradict each other, and so describe no models.
+        """
+        if self._changes is None:
+            self._changes = (self._comparison.answer(),)
+        return self._changes[0]
 
     def forget(self, labels):
         """Know no migration of these apps any more: files of the same names will hold other ones."""
@@ -67,8 +73,12 @@ class Inspector:
                 del sys.modules[name]
         self._disk = None
 
+    def _read_disk(self):
+        if self._comparison is not None:
+            self._comparison.give_up()
+        self._disk, self._comparison, self._changes = Disk(), None, None
+
     def _compare(self):
-        """Return the changes; None where leaf migrations contradict each other, and so describe no models."""
         try:
             return find_changes(self._disk)
         except Exception:

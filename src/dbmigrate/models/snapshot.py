@@ -355,7 +355,7 @@ class Snapshot(Value):
     rules: tuple[Rule, ...]
     conflicts: dict[str, tuple[str, ...]]
     """Leaf migrations of each app that has more than one."""
-    changes: tuple[Change, ...] | None
+    changes: tuple[Change, ...] | None = None
     """Apps whose models changed; None if it was not asked, or leaf migrations contradict each other (`conflicts`)."""
     receivers: tuple[Receiver, ...]
     replaced_commands: dict[str, str]
