@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Outcome, dbmigrate
-from support.environments import SUPPORTED, environment, find_python
+from support.environments import EVERY_DJANGO, environment, find_python
 from support.postgresql import PostgresqlServer
 from support.projects import (
     Project,
@@ -95,7 +95,7 @@ def test_an_engine_that_does_not_exist(sample: Project) -> None:
     has(outcome, 'hint: correct ENGINE of DATABASES["blog_db"]')
 
 
-@pytest.mark.parametrize("name", SUPPORTED)
+@pytest.mark.parametrize("name", EVERY_DJANGO)
 def test_what_is_wrong_in_the_settings_is_named_with_every_django(sample: Project, name: str) -> None:
     python = environment(name)
     settings = (sample.root / "myproj/settings.py").read_text()
@@ -136,7 +136,7 @@ def test_what_is_wrong_in_the_settings_is_named_with_every_django(sample: Projec
     )
 
 
-@pytest.mark.parametrize("name", SUPPORTED)
+@pytest.mark.parametrize("name", EVERY_DJANGO)
 def test_an_entry_that_is_right_and_cannot_be_loaded_is_not_to_be_corrected(sample: Project, name: str) -> None:
     python = environment(name)
     settings = (sample.root / "myproj/settings.py").read_text()

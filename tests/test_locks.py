@@ -156,7 +156,7 @@ connection.cursor().execute("SELECT SLEEP(60)")
 
 
 @pytest.mark.mariadb
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", combinations(LAUNCHERS, quick=[("spawn",)]))
 def test_only_what_a_server_does_for_the_run_itself_is_ended_with_it(
     launcher: str, site: Callable[..., Site], tmp_path: Path
 ) -> None:
@@ -280,7 +280,7 @@ time.time = lambda: _real() - 3600 * next(_steps)
 """
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", combinations(LAUNCHERS, quick=[("fork",)]))
 def test_a_clock_that_goes_backwards_changes_no_wait(launcher: str, site: Callable[..., Site], tmp_path: Path) -> None:
     here = site("sqlite", waiting_app(tmp_path))
     (tmp_path / "clock").mkdir()

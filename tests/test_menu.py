@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from support.cli import dbmigrate
+from support.combinations import combinations
 from support.postgresql import PostgresqlServer
 from support.projects import Project, applied, simple_app, waiting_project, write_project
+from support.sites import ENGINES
 from support.terminal import CONTROL_C, DOWN, ENTER, ESCAPE, UP, Terminal
 
 MENU = [
@@ -375,7 +377,7 @@ def settled(screen: list[str]) -> list[str]:
     return [re.sub(r"(?<=\S) +", " ", line).rstrip() for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+@pytest.mark.parametrize("engine", combinations(ENGINES[:2], quick=[("sqlite",)]))
 def test_a_walk_through_every_entry(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     aliases: dict[str, dict[str, str]] = {"default": {}, "blog_db": {}}
     if engine == "postgresql":

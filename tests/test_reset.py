@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.background import start, until
 from support.cli import clean_environment, dbmigrate
+from support.combinations import combinations
 from support.mariadb import MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, applied, migration, simple_app, write_project
@@ -251,7 +252,7 @@ class Config(AppConfig):
 """An app whose post_migrate writes the file `ready` and waits for the file `go`, once there is a file `hold`."""
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", combinations(ENGINES, quick=[("sqlite",)]))
 def test_one_of_a_reset_and_another_run_waits_for_the_other(
     engine: str, site: Callable[..., Site], tmp_path: Path
 ) -> None:
