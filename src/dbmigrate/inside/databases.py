@@ -1,5 +1,7 @@
 """One database: does it answer, what is it, and what is applied and pending there."""
 
+from functools import partial
+
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DatabaseError
@@ -7,7 +9,7 @@ from django.db.migrations import SeparateDatabaseAndState
 
 from .dangers import DangerFinder
 from .effects import strongest_answer
-from .graph import plan_all, plan_to
+from .graph import plan_all, plan_to, read_times
 from .history import find_inconsistency, find_unknown
 from .missing import find_missing_tables, fold, has_table
 from .reaching import describe_failure
@@ -17,93 +19,124 @@ from .rundata import describe_data_operations
 from .servers import describe_server
 
 
-def describe_database(connection, reached, disk, effects, rules, target, records):
-    """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
+class DatabaseDescriber:
+    """Describes databases in one look at the project."""
 
-    `reached` is its answer to `reach`; one that was not asked is described as if it were empty.
-    """
-    configured = connection.settings_dict
-    routed = {config.label: effects.routes.route(connection.alias, config) for config in app_configs()}
-    description = {
-        "alias": connection.alias,
-        "engine": configured["ENGINE"],
-        "vendor": getattr(connection, "vendor", ""),
-        "name": str(configured.get("NAME") or ""),
-        "host": str(configured.get("HOST") or ""),
-        "port": str(configured.get("PORT") or ""),
-        "mirror_of": (configured.get("TEST") or {}).get("MIRROR"),
-        "transactional_ddl": bool(getattr(connection.features, "can_rollback_ddl", False)),
-        "routes": routed,
-        "server": "",
-        "identity": None,
-        "read_only": None,
-        "applied": 0,
-        "last_applied": None,
-        "records": None,
-        "unrecorded": [],
-        "unknown": [],
-        "leftover": [],
-        "inconsistent": None,
-        "pending": [],
-        "targeted": None,
-        "target_replaced_by": None,
-        "existing": [],
-        "missing": [],
-        "unsynced": [],
-        "present": [],
-    }
-    description.update(reached)
-    state = reached["state"]
-    if state not in ("ok", "absent", "unasked"):
+    def __init__(self, disk, effects, rules, target, records, before):
+        """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
+
+        `before` is handed from one look at the same migrations on disk to the next: {alias: (what the database was
+        found to hold, what follows from that)}.
+        """
+        self._disk = disk
+        self._effects = effects
+        self._rules = rules
+        self._target = target
+        self._records = records
+        self._before = before
+
+    def describe(self, connection, reached):
+        """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
+
+        `reached` is its answer to `reach`; one that was not asked is described as if it were empty.
+        """
+        configured = connection.settings_dict
+        routed = {config.label: self._effects.routes.route(connection.alias, config) for config in app_configs()}
+        description = {
+            "alias": connection.alias,
+            "engine": configured["ENGINE"],
+            "vendor": getattr(connection, "vendor", ""),
+            "name": str(configured.get("NAME") or ""),
+            "host": str(configured.get("HOST") or ""),
+            "port": str(configured.get("PORT") or ""),
+            "mirror_of": (configured.get("TEST") or {}).get("MIRROR"),
+            "transactional_ddl": bool(getattr(connection.features, "can_rollback_ddl", False)),
+            "routes": routed,
+            "server": "",
+            "identity": None,
+            "read_only": None,
+            "applied": 0,
+            "last_applied": None,
+            "records": None,
+            "unrecorded": [],
+            "unknown": [],
+            "leftover": [],
+            "inconsistent": None,
+            "pending": [],
+            "targeted": None,
+            "target_replaced_by": None,
+            "existing": [],
+            "missing": [],
+            "unsynced": [],
+            "present": [],
+        }
+        description.update(reached)
+        state = reached["state"]
+        if state not in ("ok", "absent", "unasked"):
+            return description
+        try:
+            if state != "unasked":
+                description.update(describe_server(connection, state))
+            description.update(self._describe_contents(connection, state, routed))
+        except (DatabaseError, ImproperlyConfigured, OSError) as error:
+            description.update(describe_failure(error))
+        finally:
+            connection.close()
         return description
-    try:
-        if state != "unasked":
-            description.update(describe_server(connection, state))
-        description.update(_describe_contents(connection, state, disk, effects, rules, routed, target, records))
-    except (DatabaseError, ImproperlyConfigured, OSError) as error:
-        description.update(describe_failure(error))
-    finally:
-        connection.close()
-    return description
 
+    def _describe_contents(self, connection, state, routed):
+        """Return what is applied and pending; where nothing was pending and nothing is new, as it was said before."""
+        loader = self._disk.for_connection(connection if state == "ok" else None)
+        tables = fold(connection.introspection.table_names()) if state == "ok" else set()
+        foreign = _foreign_tables(connection) if state == "ok" else set()
+        found = (state, loader.recorded, tables, foreign, routed, self._target, self._records)
+        known, contents = self._before.get(connection.alias, (None, None))
+        # Of what is pending the size of tables is told, which changes at any time.
+        if known != found or contents["pending"] or contents["targeted"]:
+            contents = self._work_out(connection, state, loader, routed, tables, foreign)
+            self._before[connection.alias] = found, contents
+        return contents
 
-def _describe_contents(connection, state, disk, effects, rules, routed, target, records):
-    loader = disk.for_connection(connection if state == "ok" else None)
-    tables = fold(connection.introspection.table_names()) if state == "ok" else set()
-    known = [key for key in loader.applied_migrations if key in loader.disk_migrations]
-    recorded = [(row.applied, key) for key, row in loader.recorded.items() if key in loader.disk_migrations]
-    unknown, leftover = find_unknown(loader, lambda label: is_on_alias(routed[label]))
-    foreign = _foreign_tables(connection) if state == "ok" else set()
-    describer = _MigrationDescriber(connection, loader, effects, tables, foreign)
-    # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
-    pending = describer.describe(plan_all(loader), only_what_stays=connection.vendor == "sqlite" or state == "unasked")
-    inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
-    targeted, replaced_by = (None, None) if target is None else plan_to(loader, *target)
-    return {
-        "applied": len(known),
-        "last_applied": _describe_record(*max(recorded)) if recorded else None,
-        "records": [_describe_record(*record) for record in sorted(recorded)] if records else None,
-        "unrecorded": sorted(_id(key) for key in known if key not in loader.recorded),
-        "unknown": sorted(_id(key) for key in unknown),
-        "leftover": sorted(_id(key) for key in leftover),
-        "inconsistent": inconsistent,
-        "pending": pending if connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
-        "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
-        "target_replaced_by": replaced_by,
-        "existing": [name for name, table in _undecided_tables(loader, routed) if has_table(table, tables)],
-        # Records without those they depend on make no history that could be gone through.
-        "missing": []
-        if inconsistent is not None
-        else find_missing_tables(
-            connection, loader, routed, tables, lambda label, answer: _belongs(connection.alias, label, answer, rules)
-        ),
-        "unsynced": [
-            name
-            for name, table in _unmigrated_tables(loader, routed)
-            if state != "unasked" and not has_table(table, tables)
-        ],
-        "present": find_present(routed, tables - foreign),
-    }
+    def _work_out(self, connection, state, loader, routed, tables, foreign):
+        times = read_times(connection, loader)
+        applied = [key for key in loader.applied_migrations if key in loader.disk_migrations]
+        recorded = [(at, key) for key, at in times.items() if key in loader.disk_migrations]
+        unknown, leftover = find_unknown(loader, lambda label: is_on_alias(routed[label]))
+        describer = _MigrationDescriber(connection, loader, self._effects, tables, foreign)
+        # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
+        only_what_stays = connection.vendor == "sqlite" or state == "unasked"
+        pending = describer.describe(plan_all(loader), only_what_stays=only_what_stays)
+        inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
+        targeted, replaced_by = (None, None) if self._target is None else plan_to(loader, *self._target)
+        return {
+            "applied": len(applied),
+            "last_applied": _describe_record(*max(recorded)) if recorded else None,
+            "records": [_describe_record(*record) for record in sorted(recorded)] if self._records else None,
+            "unrecorded": sorted(_id(key) for key in applied if key not in loader.recorded),
+            "unknown": sorted(_id(key) for key in unknown),
+            "leftover": sorted(_id(key) for key in leftover),
+            "inconsistent": inconsistent,
+            "pending": pending if connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
+            "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
+            "target_replaced_by": replaced_by,
+            "existing": [name for name, table in _undecided_tables(loader, routed) if has_table(table, tables)],
+            # Records without those they depend on make no history that could be gone through.
+            "missing": []
+            if inconsistent is not None
+            else find_missing_tables(connection, loader, routed, tables, partial(self._belongs, connection.alias)),
+            "unsynced": [
+                name
+                for name, table in _unmigrated_tables(loader, routed)
+                if state != "unasked" and not has_table(table, tables)
+            ],
+            "present": find_present(routed, tables - foreign),
+        }
+
+    def _belongs(self, alias, label, answer):
+        """Whether a model with this answer has its table on this alias."""
+        if answer != "none":
+            return answer == "yes"
+        return alias == self._rules.get(label, "default")
 
 
 def _concerning(pending, routed):
@@ -126,13 +159,6 @@ def _foreign_tables(connection):
     with connection.cursor() as cursor:
         cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'f' AND pg_table_is_visible(oid)")
         return fold(name for (name,) in cursor.fetchall())
-
-
-def _belongs(alias, label, answer, rules):
-    """Whether a model with this answer has its table on this alias; `rules` are those that no router follows."""
-    if answer != "none":
-        return answer == "yes"
-    return alias == rules.get(label, "default")
 
 
 class _MigrationDescriber:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections import namedtuple
 
 from django.apps import apps
 from django.db.migrations import state
@@ -12,42 +11,37 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from .boot import BootError
 
-Record = namedtuple("Record", "pk applied")
-"""What else a row of django_migrations says beside app and name."""
-
 
 def read_records(connection):
-    """Return {(app label, migration name): Record}.
+    """Return {(app label, migration name): primary key} of django_migrations.
 
     `MigrationRecorder.applied_migrations` makes a model of each row: with many databases that is most of the time.
     """
     recorder = MigrationRecorder(connection)
     if not recorder.has_table():
         return {}
-    rows = recorder.migration_qs.values_list("app", "name", "pk", "applied")
-    return {(label, name): Record(pk, applied) for label, name, pk, applied in rows}
+    return {(label, name): pk for label, name, pk in recorder.migration_qs.values_list("app", "name", "pk")}
+
+
+def read_times(connection, loader):
+    """Return {(app label, migration name): when it was applied} for what is recorded."""
+    if not loader.recorded:
+        return {}
+    rows = MigrationRecorder(connection).migration_qs.values_list("app", "name", "applied")
+    return {(label, name): applied for label, name, applied in rows if (label, name) in loader.recorded}
 
 
 class _SharedLoader(MigrationLoader):
     """A loader for one database which takes over what another has read from disk.
 
-    `recorded` are the rows of django_migrations as they are: build_graph reads them into `applied_migrations` and then
-    counts squashed migrations in as soon as all they replace are applied.
+    `recorded` are the rows of django_migrations as they are (`read_records`); `applied_migrations` counts squashed
+    migrations in as soon as all they replace are applied.
     """
 
     def __init__(self, connection, disk):
         self._disk = disk
         self._parents = {}
         super().__init__(connection)
-
-    @property
-    def applied_migrations(self):
-        return self._applied_migrations
-
-    @applied_migrations.setter
-    def applied_migrations(self, rows):
-        self._applied_migrations = rows
-        self.recorded = dict(rows or {})
 
     def load_disk(self):
         self.disk_migrations = self._disk.loader.disk_migrations
@@ -57,8 +51,8 @@ class _SharedLoader(MigrationLoader):
     def build_graph(self):
         """Take over the graph of another database: only what is applied of squashed migrations makes it differ."""
         self.load_disk()
-        rows = {} if self.connection is None else read_records(self.connection)
-        squashed = self._disk.squashing.intersection(rows)
+        self.recorded = {} if self.connection is None else read_records(self.connection)
+        squashed = self._disk.squashing.intersection(self.recorded)
         if squashed not in self._disk.graphs:
             super().build_graph()
             self._disk.graphs[squashed] = self
@@ -66,7 +60,7 @@ class _SharedLoader(MigrationLoader):
         built = self._disk.graphs[squashed]
         self.graph, self.replacements = built.graph, built.replacements
         self._parents = built._parents
-        self.applied_migrations = rows
+        self.applied_migrations = dict(self.recorded)
         for key in built.replacements:
             if key in built.applied_migrations:
                 self.applied_migrations[key] = built.applied_migrations[key]

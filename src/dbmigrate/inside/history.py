@@ -26,12 +26,12 @@ def find_unknown(loader, is_here):
         *(key for migration in loader.disk_migrations.values() for key in migration.replaces),
     }
     newest = {}
-    for key, row in loader.recorded.items():
+    for key, number in loader.recorded.items():
         if key in known:
-            newest[key[0]] = max(newest.get(key[0], 0), row.pk)
+            newest[key[0]] = max(newest.get(key[0], 0), number)
     unknown, leftover = [], []
-    for key, row in loader.recorded.items():
+    for key, number in loader.recorded.items():
         if key not in known:
-            is_newer = key[0] in loader.migrated_apps and is_here(key[0]) and row.pk > newest.get(key[0], 0)
+            is_newer = key[0] in loader.migrated_apps and is_here(key[0]) and number > newest.get(key[0], 0)
             (unknown if is_newer else leftover).append(key)
     return unknown, leftover

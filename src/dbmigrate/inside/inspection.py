@@ -21,7 +21,7 @@ from .applications import (
 )
 from .aside import Aside
 from .changes import find_changes
-from .databases import describe_database
+from .databases import DatabaseDescriber
 from .effects import Effects
 from .graph import Disk
 from .reaching import open_in_turn
@@ -38,6 +38,7 @@ class Inspector:
         """Know of nothing yet; `why_not_copy()` returns why this process cannot be copied, or None."""
         self._why_not_copy = why_not_copy
         self._disk = None
+        self._before = {}
         self._comparison = None
         self._changes = None
 
@@ -76,7 +77,7 @@ class Inspector:
     def _read_disk(self):
         if self._comparison is not None:
             self._comparison.give_up()
-        self._disk, self._comparison, self._changes = Disk(), None, None
+        self._disk, self._before, self._comparison, self._changes = Disk(), {}, None, None
 
     def _compare(self):
         try:
@@ -92,12 +93,10 @@ class Inspector:
         effects = Effects(disk, routes)
         rules = read_rules()
         homes = unfollowed_rules(rules)
+        describer = DatabaseDescriber(disk, effects, homes, target, records, self._before)
         try:
             reached = open_in_turn(list(connections)) if contact else ((alias, UNASKED) for alias in connections)
-            databases = [
-                describe_database(connections[alias], answer, disk, effects, homes, target, records)
-                for alias, answer in reached
-            ]
+            databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
         finally:
             connections.close_all()
         return {

@@ -6,7 +6,7 @@ from django.db import connections
 
 from .catalogue import Catalogue
 from .effects import Effects
-from .graph import Disk, plan_all, recorded_migrations
+from .graph import Disk, plan_all, read_times, recorded_migrations
 from .history import find_inconsistency, find_unknown
 from .reaching import describe_failure, open_in_turn
 from .repairs import write_repair
@@ -49,18 +49,19 @@ def _describe(connection, reached, disk, routes, place, repair):
     try:
         is_there = reached["state"] == "ok"
         loader = disk.for_connection(connection if is_there else None)
+        times = read_times(connection, loader)
         described["inconsistent"] = find_inconsistency(connection, loader) if is_there else None
         if described["inconsistent"] is None:
             catalogue = Catalogue(connection) if is_there else None
-            verifier = _Verifier(connection, loader, Effects(disk, routes), place, catalogue, repair)
+            verifier = _Verifier(connection, loader, times, Effects(disk, routes), place, catalogue, repair)
             described["migrations"] = verifier.describe()
             described["invalid_indexes"] = [
                 {"name": name, "table": table, "in_sql": in_sql}
                 for name, table, in_sql in (catalogue.invalid_indexes() if is_there else [])
             ]
         unknown, leftover = find_unknown(loader, lambda label: label in place)
-        described["unknown"] = [_record(loader, key) for key in sorted(unknown)]
-        described["leftover"] = [_record(loader, key) for key in sorted(leftover)]
+        described["unknown"] = [_record(key, times) for key in sorted(unknown)]
+        described["leftover"] = [_record(key, times) for key in sorted(leftover)]
     except (DatabaseError, ImproperlyConfigured, OSError) as error:
         described.update({"error": describe_failure(error)["error"]})
     finally:
@@ -68,16 +69,17 @@ def _describe(connection, reached, disk, routes, place, repair):
     return described
 
 
-def _record(loader, key):
-    return {"id": "{}.{}".format(*key), "at": loader.recorded[key].applied.isoformat()}
+def _record(key, times):
+    return {"id": "{}.{}".format(*key), "at": times[key].isoformat()}
 
 
 class _Verifier:
     """Holds one database against its records."""
 
-    def __init__(self, connection, loader, effects, place, catalogue, repair):
+    def __init__(self, connection, loader, times, effects, place, catalogue, repair):
         self._connection = connection
         self._loader = loader
+        self._times = times
         self._effects = effects
         self._place = place
         self._catalogue = catalogue
@@ -107,8 +109,8 @@ class _Verifier:
             outcome = "missing"
         else:
             outcome = "faked"
-        row = self._loader.recorded.get((migration.app_label, migration.name))
-        return self._row(migration, outcome, there, missing, recorded_at=row and row.applied.isoformat())
+        at = self._times.get((migration.app_label, migration.name))
+        return self._row(migration, outcome, there, missing, recorded_at=at and at.isoformat())
 
     def _describe_pending(self, migration):
         there, missing, gone = [], [], []
