@@ -21,7 +21,8 @@ from support.background import is_alive, start, until
 from support.cli import dbmigrate
 from support.combinations import combinations
 from support.environments import environment
-from support.projects import create, migration, model
+from support.mariadb import DRIVER, MariadbServer
+from support.projects import create, migration, model, simple_app, write_project
 from support.sites import ENGINES, Site
 
 LAUNCHERS = ("fork", "spawn")
@@ -181,6 +182,29 @@ def test_only_what_a_server_does_for_the_run_itself_is_ended_with_it(
 
     assert here.query(query), "the host has ended a statement that was not of its run"
     here.query(f"KILL {number}")
+
+
+@pytest.mark.mariadb
+def test_what_a_step_of_another_database_does_on_a_server_is_ended_too(tmp_path: Path, mariadb: MariadbServer) -> None:
+    entry = mariadb.create_database()
+    writing = sleeping_app(tmp_path, "mariadb")
+    path = "migrations/0001_initial.py"
+    writing[path] = writing[path].replace("schema_editor.connection", '__import__("django.db").db.connections["far"]')
+    project = write_project(
+        tmp_path / "site",
+        {"core": writing, "more": simple_app()},
+        aliases={"default": {}, "far": entry},
+        rules={"more": "far"},
+        settings=DRIVER,
+    )
+    process = start(project, "all", "--skip-makemigrations")
+    sleeping = "SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT SLEEP%'"
+    until(lambda: mariadb.query(entry, sleeping), "in the migration")
+
+    process.kill()
+    process.communicate()
+
+    until(lambda: not mariadb.query(entry, SESSIONS["mariadb"]), "free of our sessions", seconds=3)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ class Locks:
         """Hold nothing."""
         self._locks = {}
         self._held = []
+        self._mark = "{}:{}:".format(NAME, secrets.token_hex(8))
 
     def lock(self, aliases, urls):
         """Try to take the lock of each alias; `urls` are other ways to a database, by alias.
@@ -64,7 +65,13 @@ class Locks:
                     waiting["alias"] = lock.alias
                     break
                 self._held.append(key)
-        environment = {lock.alias: lock.environment for lock in self._locks.values()}
+        environment = {alias: {} for alias in aliases}
+        for lock in self._locks.values():
+            environment[lock.alias].update(lock.environment)
+        if any(isinstance(lock, _MysqlLock) for lock in self._locks.values()):
+            # Of a step on any database: a data migration may write to another.
+            for variables in environment.values():
+                variables[VARIABLE] = self._mark
         return {"waiting": waiting, "missing": missing, "environment": environment}
 
     def end_orphans(self, seconds):
@@ -73,7 +80,7 @@ class Locks:
         held = [lock for key, lock in self._locks.items() if key in self._held and isinstance(lock, _MysqlLock)]
         while held:
             for lock in held:
-                lock.end_orphans()
+                lock.end_orphans(self._mark)
             if time.monotonic() >= deadline:
                 return
             time.sleep(0.05)
@@ -297,10 +304,6 @@ def _is_lock(number):
 class _MysqlLock(_ConnectionLock):
     """GET_LOCK: its names are the server's, so the database is in the name."""
 
-    def __init__(self, connection, url):
-        super().__init__(connection, url)
-        self.environment = {VARIABLE: "{}:{}:".format(NAME, secrets.token_hex(8))}
-
     def take(self):
         try:
             with self._connection.cursor() as cursor:
@@ -324,11 +327,11 @@ class _MysqlLock(_ConnectionLock):
             return {"holder": NAME, "seconds": None}
         return {"holder": "{} (user {} from {}, connection {})".format(NAME, *row[:3]), "seconds": float(row[3])}
 
-    def end_orphans(self):
+    def end_orphans(self, mark):
         """End the sessions of steps: no step is left, but MySQL goes on with a statement whose client is gone."""
         try:
             with self._connection.cursor() as cursor:
-                for number in find_marked(cursor, self.environment[VARIABLE]):
+                for number in find_marked(cursor, mark):
                     self._end(cursor, number)
         except DatabaseError:
             pass  # the server is gone

@@ -20,18 +20,19 @@ def mark_sessions():
     """Mark every session that this process begins from now on; Django's management is imported already."""
     from django.db.backends.signals import connection_created
 
-    connection_created.connect(_mark, weak=False)
+    statement = "SELECT GET_LOCK(CONCAT('{}', CONNECTION_ID()), 0)".format(os.environ[VARIABLE])
 
+    def mark(connection, **_):
+        if connection.vendor != "mysql":
+            return
+        try:
+            with closing(connection.connection.cursor()) as cursor:
+                cursor.execute(statement)
+                cursor.fetchall()
+        except connection.Database.Error:
+            pass  # a cluster without such locks: there the step does without, and its statement runs to its end
 
-def _mark(connection, **_):
-    if connection.vendor != "mysql":
-        return
-    try:
-        with closing(connection.connection.cursor()) as cursor:
-            cursor.execute("SELECT GET_LOCK(CONCAT('{}', CONNECTION_ID()), 0)".format(os.environ[VARIABLE]))
-            cursor.fetchall()
-    except connection.Database.Error:
-        pass  # a cluster without such locks: there the step does without, and its statement runs to its end
+    connection_created.connect(mark, weak=False)
 
 
 def find_marked(cursor, prefix):
