@@ -24,6 +24,7 @@ from support.projects import (
     model,
     numbered,
     simple_app,
+    waiting_project,
     write_project,
 )
 from support.sites import ENGINES, Site
@@ -211,8 +212,8 @@ def test_what_a_copy_cannot_have_makes_steps_spawned_and_info_says_why(
         run(project, launcher).expect(0)
         return
     info = dbmigrate("info", cwd=project.root).expect(0)
-    automatic = run(project, "auto").expect(0)
     outcome = run(project, launcher).expect(2)
+    automatic = run(project, "auto").expect(0)
 
     assert f"launcher = spawn  (each step is a fresh process: {reason}" in info.stdout
     assert "core.0001_initial" in automatic.stderr
@@ -222,6 +223,7 @@ def test_what_a_copy_cannot_have_makes_steps_spawned_and_info_says_why(
 def test_urls_that_start_a_thread_are_known_to_info_and_to_the_plan(tmp_path: Path, launcher: str) -> None:
     project = write_project(tmp_path / "site", {"core": simple_app()}, settings='ROOT_URLCONF = "urls"')
     project.write("urls.py", f"{THREAD}\nurlpatterns = []\n")
+    project.database("default").touch()
 
     info = dbmigrate("info", cwd=project.root).expect(0)
     plan = dbmigrate("plan", "--format", "json", cwd=project.root).expect(0).json["result"]
@@ -231,9 +233,45 @@ def test_urls_that_start_a_thread_are_known_to_info_and_to_the_plan(tmp_path: Pa
     assert plan["launcher"] == "spawn"
     if launcher == "fork":
         assert "steps cannot be forked: the project runs 2 threads" in outcome.expect(2).stderr
-        assert not project.database("default").exists()
+        assert project.database("default").read_bytes() == b""
     else:
         outcome.expect(0)
+
+
+def test_urls_that_ask_the_database_are_not_imported_by_who_only_looks(tmp_path: Path, launcher: str) -> None:
+    project = write_project(tmp_path / "site", {"core": simple_app()}, settings='ROOT_URLCONF = "urls"')
+    project.write("urls.py", "from core.models import Item\nurlpatterns = list(Item.objects.all()[:1])\n")
+
+    for command in ("info", "plan", "status", "check", "wait", "verify"):
+        dbmigrate(command, "--launcher", launcher, cwd=project.root)
+
+    assert not project.database("default").exists()
+
+
+def test_who_only_looks_needs_no_copy(tmp_path: Path, launcher: str) -> None:
+    project = write_project(tmp_path / "site", {"core": simple_app(**{"apps.py": READY.format(THREAD)})})
+
+    for command in ("status", "wait", "check"):
+        dbmigrate(command, "--launcher", launcher, cwd=project.root).expect(0)
+
+
+def test_a_run_that_has_waited_and_finds_everything_done_imports_no_urls(tmp_path: Path, launcher: str) -> None:
+    project, ready, go = waiting_project(tmp_path)
+    log = tmp_path / "imports"
+    project.append("site_settings.py", 'ROOT_URLCONF = "urls"')
+    project.write("urls.py", f"import os\nprint(os.getppid(), file=open({str(log)!r}, 'a'))\nurlpatterns = []\n")
+    words = ("all", "--skip-makemigrations", "--launcher", launcher)
+
+    first = start(project, *words)
+    until(ready.exists, "in the migration")
+    second = start(project, *words)
+    line = next(line for line in second.stdout or () if "Waiting for the lock" in line)
+    go.touch()
+    said = [process.communicate(timeout=60)[0] for process in (first, second)]
+
+    assert [process.returncode for process in (first, second)] == [0, 0], [line, *said]
+    assert "Nothing pending" in said[1]
+    assert {int(parent) for parent in log.read_text().split()} == {first.pid}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

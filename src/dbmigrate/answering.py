@@ -6,7 +6,7 @@ from typing import Literal
 
 from dbmigrate.describing import describe_info, describe_model, describe_routes, describe_status, describe_wait
 from dbmigrate.errors import UsageError
-from dbmigrate.forking import choose_launcher
+from dbmigrate.forking import describe_launcher
 from dbmigrate.models.plan import Step
 from dbmigrate.models.reports import (
     ExplainReport,
@@ -21,12 +21,12 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.target import Choice
 from dbmigrate.nearest import nearest
-from dbmigrate.reviewing import Work, prepare, review, review_patiently
+from dbmigrate.reviewing import Look, Review, Work, prepare, review, review_patiently
 
 
 def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
     """Answer what `all` or `run` would do, refusals included."""
-    reviewed = prepare(work, selection)
+    reviewed = prepare(work, selection, Look(changes="compared"))
     statements = None
     if sql:
         statements = tuple(
@@ -36,7 +36,7 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
         project=reviewed.snapshot.project,
         plan=reviewed.plan,
         boot_seconds=work.host.boot_seconds,
-        launcher=_launcher(work, is_needed=not reviewed.plan.is_empty).value,
+        launcher=_launcher(work, reviewed, is_needed=not reviewed.plan.is_empty).value,
         sql=statements,
         graph=graph,
     )
@@ -55,36 +55,37 @@ def read_sql(work: Work, step: Step) -> tuple[MigrationSql, ...]:
 def status(work: Work, *, migrations: bool) -> StatusReport:
     """Answer how every database stands; one that does not answer is part of the answer."""
     selection = Selection(make_migrations=False)
-    reviewed = review_patiently(work, selection, changes="left-out", records=migrations, all_of_them=True)
+    reviewed = review_patiently(work, selection, Look(records=migrations), all_of_them=True)
     return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, migrations=migrations)
 
 
 def wait(work: Work, selection: Selection) -> WaitReport:
     """Wait until every database answers that is to be migrated, as long as the settings say."""
     started_at = work.clock()
-    reviewed = review_patiently(work, selection, changes="left-out")
+    reviewed = review_patiently(work, selection, Look())
     return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 
 
 def info(work: Work) -> InfoReport:
     """Answer what the project is, how it was found, and what belongs where."""
-    reviewed = review_patiently(work, Selection(make_migrations=False), changes="left-out", all_of_them=True)
-    return describe_info(
-        reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, _launcher(work, is_needed=True)
-    )
+    reviewed = review_patiently(work, Selection(make_migrations=False), Look(), all_of_them=True)
+    launcher = _launcher(work, reviewed, is_needed=True)
+    return describe_info(reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, launcher)
 
 
-def _launcher(work: Work, *, is_needed: bool) -> Choice:
+def _launcher(work: Work, reviewed: Review, *, is_needed: bool) -> Choice:
     """Return how the next run would start its steps, which may differ once the URLs are imported.
 
-    `is_needed`: whether there is a step that they have to be imported for.
+    `is_needed`: whether there is a step that they have to be imported for. They are not where an SQLite file is not
+    there: URLs that ask the database at import would make it.
     """
-    return choose_launcher(work.host, work.settings.launcher, work.environment, warm_up=is_needed)[1]
+    is_absent = any(database.state == "absent" for database in reviewed.snapshot.databases)
+    return describe_launcher(work.host, work.settings.launcher, warm_up=is_needed and not is_absent)
 
 
 def show_routes(work: Work) -> RoutesReport:
     """Answer what the routers say of every app on every database."""
-    reviewed = review(work, Selection(make_migrations=False), changes="left-out")
+    reviewed = review(work, Selection(make_migrations=False), Look())
     return describe_routes(reviewed.snapshot, reviewed.routing)
 
 
@@ -94,7 +95,7 @@ def explain(work: Work, model: str) -> ExplainReport:
     Raises:
         UsageError: there is no such model.
     """
-    reviewed = review(work, Selection(make_migrations=False), changes="left-out")
+    reviewed = review(work, Selection(make_migrations=False), Look())
     asked = work.host.explain(model)
     if asked is None:
         names = [f"{app.label}.{own.name}" for app in reviewed.snapshot.apps for own in app.models]

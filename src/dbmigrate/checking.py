@@ -10,7 +10,7 @@ from dbmigrate.models.findings import Finding
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
 from dbmigrate.models.selection import CheckSelection, Selection
 from dbmigrate.preflight import find_silent
-from dbmigrate.reviewing import Work, review_patiently, targeted_aliases
+from dbmigrate.reviewing import Look, Work, review_patiently, targeted_aliases
 
 
 def check(work: Work, wanted: CheckSelection) -> CheckReport:
@@ -19,11 +19,12 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
     Raises:
         UsageError: an id or a database that is not there.
     """
-    look = Selection(databases=wanted.databases, make_migrations=False)
+    selection = Selection(databases=wanted.databases, make_migrations=False)
     check_ids(wanted.select, "--select")
     check_lint(wanted)
-    reviewed = review_patiently(work, look, changes="compared", contact=not wanted.offline, named_open="looked-at")
-    silent = find_silent(reviewed.snapshot, reviewed.routing, look)
+    look = Look(changes="compared", contact=not wanted.offline, named_open="looked-at")
+    reviewed = review_patiently(work, selection, look)
+    silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())
     ids = _chosen_ids(wanted)
     not_run = {rule.id: "it has to ask the databases" for rule in RULES if rule.needs_databases and wanted.offline}

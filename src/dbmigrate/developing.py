@@ -22,10 +22,10 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import App, Change, Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.outcome import new_migrations
-from dbmigrate.reviewing import Review, Work, review, review_patiently
+from dbmigrate.reviewing import Look, Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
 
-LOOK = Selection(make_migrations=False)
+EVERYTHING = Selection(make_migrations=False)
 
 
 def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool) -> MakeReport:
@@ -39,7 +39,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
         ModelChangesError: a question without a terminal, or a folder that cannot be written.
         StepError: makemigrations failed.
     """
-    before = review_patiently(work, LOOK, changes="compared")
+    before = review_patiently(work, EVERYTHING, Look(changes="compared"))
     snapshot = before.snapshot
     named = [_find_app(snapshot, label) for label in apps]
     for app in named:
@@ -57,7 +57,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
     labels = [*apps] if apps or not foreign else [change.app for change in own]
     if labels or not foreign:
         _run(work, "makemigrations", *labels, *words, *(() if can_ask else ("--no-input",)))
-    after = review(work, LOOK, changes="left-out")
+    after = review(work, EVERYTHING, Look())
     written = new_migrations(snapshot, after.snapshot)
     written_apps = {identifier.split(".", 1)[0] for identifier in written}
     return MakeReport(
@@ -83,7 +83,7 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
         DeclinedError: the person whom squashmigrations asked said no.
         StepError: squashmigrations failed.
     """
-    before = review_patiently(work, LOOK, changes="left-out", records=True)
+    before = review_patiently(work, EVERYTHING, Look(records=True))
     app = _find_app(before.snapshot, label)
     _check_own(app)
     end = _find_migration(app, last)
@@ -96,7 +96,7 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     names = (label, start, end) if first is not None else (label, end)
     _run(work, "squashmigrations", *names, *words)
     try:
-        after = review(work, LOOK, changes="left-out")
+        after = review(work, EVERYTHING, Look())
     except ProjectError as error:
         raise StepError(
             f"squashmigrations wrote a migration that cannot be loaded as it is: {error.message}",

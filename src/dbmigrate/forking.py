@@ -19,39 +19,52 @@ KILLED = -9
 """What is reported of a child of which nothing is known but that its host is gone."""
 
 
-def choose_launcher(
-    host: Host, wanted: LauncherName, environment: Mapping[str, str], *, warm_up: bool = False
-) -> tuple[Launcher, Choice]:
-    """Return the launcher, and its name with the reason.
+def choose_launcher(host: Host, wanted: LauncherName, environment: Mapping[str, str]) -> Launcher:
+    """Return the launcher; whether the host can be forked is decided again before the first child."""
+    if wanted == "spawn" or (wanted == "auto" and host.why_not_fork(warm_up=False) is not None):
+        return SpawnLauncher()
+    return ForkLauncher(host, environment, or_nothing=wanted == "fork")
 
-    The host decides again before the first step, for which it imports the URLs; `warm_up` does that now. It is not
-    needed where nothing may be pending.
+
+def describe_launcher(host: Host, wanted: LauncherName, *, warm_up: bool) -> Choice:
+    """Return the launcher of the next run, with the reason; `warm_up`: once the host is ready for the first child.
 
     Raises:
         UsageError: `fork` was asked for and is not to be had.
     """
     if wanted == "spawn":
-        return SpawnLauncher(), Choice("spawn", "each step is a fresh process, as configured")
-    reason = host.why_not_fork(warm_up=warm_up or wanted == "fork")
+        return Choice("spawn", "each step is a fresh process, as configured")
+    reason = host.why_not_fork(warm_up=warm_up)
     if reason is None:
-        return ForkLauncher(host, environment), Choice("fork", "each step is a copy of the process that was booted")
+        return Choice("fork", "each step is a copy of the process that was booted")
     if wanted == "fork":
-        raise UsageError(f"steps cannot be forked: {reason}", hint="leave out --launcher fork: steps are spawned then")
-    return SpawnLauncher(), Choice("spawn", f"each step is a fresh process: {reason}")
+        raise _refuse(reason)
+    return Choice("spawn", f"each step is a fresh process: {reason}")
+
+
+def _refuse(reason: str) -> UsageError:
+    return UsageError(f"steps cannot be forked: {reason}", hint="leave out --launcher fork: steps are spawned then")
 
 
 class ForkLauncher:
     """Lets the host fork each child; starts a fresh process where the host cannot."""
 
-    def __init__(self, host: Host, environment: Mapping[str, str]) -> None:
-        """Fork from this host; `environment` is its own."""
+    def __init__(self, host: Host, environment: Mapping[str, str], *, or_nothing: bool) -> None:
+        """Fork from this host; `environment` is its own. `or_nothing`: refuse to warm up where it cannot be forked."""
         self._host = host
         self._environment = environment
+        self._or_nothing = or_nothing
         self._spawn = SpawnLauncher()
 
     def warm_up(self) -> None:
-        """Let the host import what every child needs."""
-        self._host.why_not_fork(warm_up=True)
+        """Let the host import what every child needs.
+
+        Raises:
+            UsageError: the host cannot be forked, and nothing else was wanted.
+        """
+        reason = self._host.why_not_fork(warm_up=True)
+        if reason is not None and self._or_nothing:
+            raise _refuse(reason)
 
     def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> RunningChild:
         """Start the child, with a thread that reads its pipes and one that waits for its end."""

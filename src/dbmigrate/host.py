@@ -65,7 +65,7 @@ class Host:
         self.boot_seconds = 0.0
         """How long the project took to come up, in its own process; 0.0 before `boot`."""
         self.may_copy = False
-        """Whether the process may be copied to do two things at a time: where steps are forked, and a CPU is free."""
+        """Whether the process may be copied to do two things at a time, if it can be: there must be a CPU for it."""
         self._rest = b""
         self._printed: deque[str] = deque(maxlen=STDERR_LINES)
         self._handover, theirs = socket.socketpair()

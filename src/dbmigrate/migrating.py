@@ -27,7 +27,7 @@ from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.outcome import build_result, new_migrations, telling_line, with_places, with_traces
 from dbmigrate.preflight import check_writable
 from dbmigrate.process import ChildMessage, ChildRequest
-from dbmigrate.reviewing import Review, Work, prepare, targeted_aliases
+from dbmigrate.reviewing import Look, Review, Work, prepare, targeted_aliases
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
 from dbmigrate.traffic import Traffic
 from dbmigrate.waiting import take_locks
@@ -45,8 +45,9 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bo
         PartialError: the databases could not be asked afterwards.
     """
     started_at = work.clock()
+    look = Look(changes="compared", meanwhile=work.launcher.warm_up)
     # Under the locks it is all asked again, and until then the models can be compared beside.
-    reviewed = prepare(work, selection, changes="compared-if-idle" if has_locks else "compared")
+    reviewed = prepare(work, selection, Look(changes="compared-if-idle") if has_locks else look)
     if reviewed.plan.is_empty:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
@@ -63,9 +64,8 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bo
             clock=work.clock,
             sleep=work.sleep,
         )
-        work.launcher.warm_up()
         # Whatever was true before the locks were held may have been done by another run meanwhile.
-        reviewed = prepare(work, selection)
+        reviewed = prepare(work, selection, look)
         yield from _migrate(work, selection, reviewed, locks.environment, keep_going=keep_going, started_at=started_at)
     finally:
         work.host.unlock()
@@ -81,6 +81,8 @@ def _migrate(
     started_at: float,
 ) -> Iterator[Event]:
     """Do what `migrate` says; `environments` are variables for the children of each database."""
+    if not reviewed.plan.is_empty:
+        work.launcher.warm_up()
     settings, snapshot = work.settings, reviewed.snapshot
     traffic = Traffic(settings.ddl_lock_timeout, settings.ddl_retries, work.host.find_blockers)
 
@@ -110,7 +112,7 @@ def _migrate(
         if reviewed.plan.make is not None:
             yield from _write_migrations(reviewed.plan.make, workshop)
             before = reviewed.snapshot
-            reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), changes="left-out")
+            reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
             written = new_migrations(before, reviewed.snapshot)
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)

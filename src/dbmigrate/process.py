@@ -107,7 +107,11 @@ class Launcher(Protocol):
     """Starts children."""
 
     def warm_up(self) -> None:
-        """Do what the first child would otherwise wait for."""
+        """Do what the first child would otherwise wait for.
+
+        Raises:
+            UsageError: children cannot be started in the way that was asked for.
+        """
 
     def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> RunningChild:
         """Start a child whose messages go to the outbox from now on, ChildEnded last.

@@ -12,7 +12,7 @@ from pathlib import Path
 from dbmigrate.errors import DeclinedError, PartialError, ProjectError, UnreachableError, UsageError
 from dbmigrate.models.events import Event
 from dbmigrate.models.selection import Selection
-from dbmigrate.reviewing import Review, Work, review_patiently
+from dbmigrate.reviewing import Look, Review, Work, review_patiently
 from dbmigrate.waiting import take_locks
 
 KEPT_IN = ".dbmigrate-reset"
@@ -83,7 +83,7 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan
 def _look(work: Work, databases: Sequence[str]) -> _Look:
     selection = Selection(databases=tuple(databases), make_migrations=False)
     # The run afterwards names no database: one that is open would be emptied and stay empty.
-    reviewed = review_patiently(work, selection, changes="left-out", named_open="refused")
+    reviewed = review_patiently(work, selection, Look(named_open="refused"))
     if not reviewed.snapshot.project.debug:
         raise DeclinedError(
             "reset is for development, and DEBUG is off in these settings (nothing was changed)",

@@ -38,6 +38,20 @@ Changes = Literal["compared", "left-out", "compared-if-idle"]
 
 
 @dataclass(frozen=True)
+class Look:
+    """What is looked at."""
+
+    changes: Changes = "left-out"
+    records: bool = False
+    """Whether what is applied is listed."""
+    contact: bool = True
+    """Whether the databases are asked."""
+    named_open: NamedOpen = "migrated"
+    meanwhile: Callable[[], None] = lambda: None
+    """Called where there are steps, while the models are compared."""
+
+
+@dataclass(frozen=True)
 class Work:
     """One project, open, with everything a use case needs to work on it."""
 
@@ -71,32 +85,27 @@ class Review:
     plan: MigrationPlan
 
 
-def review(
-    work: Work,
-    selection: Selection,
-    *,
-    changes: Changes,
-    records: bool = False,
-    contact: bool = True,
-    named_open: NamedOpen = "migrated",
-) -> Review:
+def review(work: Work, selection: Selection, look: Look) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
-    `records`: whether to list what is applied; `contact`: whether to ask the databases. Findings that the configuration
-    ignores are left out, but for those that stop a run.
+    Findings that the configuration ignores are left out, but for those that stop a run.
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
-    snapshot = work.host.inspect(changes=changes != "left-out", target=target, records=records, contact=contact)
+    snapshot = work.host.inspect(
+        changes=look.changes != "left-out", target=target, records=look.records, contact=look.contact
+    )
     work.remember(snapshot)
     check_settings(snapshot, work.settings)
     check_ids(work.settings.ignore, work.settings.origins["ignore"])
-    routing = route(snapshot, work.settings, named=selection.databases if named_open == "migrated" else ())
+    routing = route(snapshot, work.settings, named=selection.databases if look.named_open == "migrated" else ())
     check_selection(snapshot, routing, selection)
-    if named_open != "migrated":
-        check_has_apps(snapshot, routing, selection.databases, or_open=named_open == "looked-at")
+    if look.named_open != "migrated":
+        check_has_apps(snapshot, routing, selection.databases, or_open=look.named_open == "looked-at")
     build = partial(build_plan, routing=routing, settings=work.settings, selection=selection, cpus=work.cpus)
     plan = build(snapshot)
-    if changes == "compared" or (changes == "compared-if-idle" and not plan.steps):
+    if look.changes == "compared" or (look.changes == "compared-if-idle" and not plan.steps):
+        if plan.steps:
+            look.meanwhile()
         snapshot = snapshot.model_copy(update={"changes": work.host.find_changes()})
         plan = build(snapshot)
     check_target(snapshot, selection, targeted_aliases(plan))
@@ -125,28 +134,19 @@ def locate_findings(work: Work, findings: Sequence[Finding]) -> tuple[Finding, .
     return tuple(located)
 
 
-def review_patiently(
-    work: Work,
-    selection: Selection,
-    *,
-    changes: Changes,
-    records: bool = False,
-    contact: bool = True,
-    named_open: NamedOpen = "migrated",
-    all_of_them: bool = False,
-) -> Review:
+def review_patiently(work: Work, selection: Selection, look: Look, *, all_of_them: bool = False) -> Review:
     """Review, and wait as long as the settings say for databases that do not answer.
 
     `all_of_them`: also for those that the selection leaves out.
     """
-    reviewed = review(work, selection, changes=changes, records=records, contact=contact, named_open=named_open)
+    reviewed = review(work, selection, look)
     silent = (
         [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
         if all_of_them
         else find_silent(reviewed.snapshot, reviewed.routing, selection)
     )
     if silent and wait_for_silent(work, reviewed.snapshot, silent):
-        reviewed = review(work, selection, changes=changes, records=records, named_open=named_open)
+        reviewed = review(work, selection, look)
     return reviewed
 
 
@@ -155,7 +155,7 @@ def targeted_aliases(plan: MigrationPlan) -> tuple[str, ...]:
     return tuple(database.alias for database in plan.databases if database.skip in (None, "nothing-pending"))
 
 
-def prepare(work: Work, selection: Selection, *, changes: Changes = "compared") -> Review:
+def prepare(work: Work, selection: Selection, look: Look) -> Review:
     """Review and refuse whatever must not be migrated.
 
     Raises:
@@ -163,7 +163,7 @@ def prepare(work: Work, selection: Selection, *, changes: Changes = "compared") 
         FindingsError: a finding stops the run.
         ModelChangesError: makemigrations could not do its part without a person.
     """
-    reviewed = review_patiently(work, selection, changes=changes)
+    reviewed = review_patiently(work, selection, look)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
     check_findings(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
     own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]

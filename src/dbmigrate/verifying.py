@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dbmigrate.models.reports import VerifyReport
 from dbmigrate.models.selection import Selection
 from dbmigrate.repairing import find_repairs
-from dbmigrate.reviewing import Work, review_patiently
+from dbmigrate.reviewing import Look, Work, review_patiently
 from dbmigrate.routing import Routing
 from dbmigrate.selecting import is_wanted
 
@@ -22,7 +22,7 @@ def verify(work: Work, named: Sequence[str] = (), *, repair: bool) -> VerifyRepo
         UsageError: a named database is not there, or not looked after.
     """
     selection = Selection(databases=tuple(named), make_migrations=False)
-    reviewed = review_patiently(work, selection, changes="left-out", named_open="refused")
+    reviewed = review_patiently(work, selection, Look(named_open="refused"))
     routing = reviewed.routing
     aliases = [
         database.alias

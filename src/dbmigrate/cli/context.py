@@ -149,16 +149,15 @@ class Session:
             # Off since __main__.py. A run may last for hours.
             gc.freeze()
             gc.enable()
-            launcher, choice = choose_launcher(host, settings.launcher, environment)
             cpus = count_cpus()
-            host.may_copy = choice.value == "fork" and cpus > 1
+            host.may_copy = settings.launcher != "spawn" and cpus > 1
             yield (
                 Work(
                     target=target,
                     settings=settings,
                     environment=environment,
                     host=host,
-                    launcher=launcher,
+                    launcher=choose_launcher(host, settings.launcher, environment),
                     cpus=cpus,
                     clock=time.monotonic,
                     listen=listen,
