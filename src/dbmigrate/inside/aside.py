@@ -43,9 +43,7 @@ class Aside:
         pid, readable = self._copy
         self._copy = None
         os.close(readable)
-        if step.runs(pid):
-            os.kill(pid, signal.SIGKILL)
-            step.runs(pid, patiently=True)
+        step.end(pid)
 
 
 def _begin(work):

@@ -22,7 +22,7 @@ from django.db import connections
 
 from . import boot
 from .servers import sqlite_file
-from .step import end_with, run, runs
+from .step import end, end_with, run, runs
 
 SQLITE_ENGINES = ("sqlite3", "spatialite")
 
@@ -94,8 +94,7 @@ class Forker:
     def end_copies(self):
         """Do now what the end of this process would do: end every copy."""
         for pid in self._copies:
-            if runs(pid):
-                os.kill(pid, signal.SIGKILL)
+            end(pid)
 
     def _shared_connection(self):
         """Return which open connection, not one of Django's, this process would share with its copies, or None."""

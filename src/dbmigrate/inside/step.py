@@ -6,6 +6,7 @@ models.plan.Scope or null, "manage": script, "words": what follows it}; afterwar
 
 import json
 import os
+import signal
 import sys
 
 from . import boot, marks
@@ -44,12 +45,23 @@ def run(manage, words, scope):
     boot.run_manage(manage, words)
 
 
-def runs(pid, patiently=False):
-    """Whether a child of this process runs; one that has ended is reaped, `patiently` after waiting for that."""
+def runs(pid):
+    """Whether a child of this process runs; one that has ended is reaped."""
     try:
-        return os.waitpid(pid, 0 if patiently else os.WNOHANG)[0] == 0
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
     except ChildProcessError:  # a project that ignores SIGCHLD has its children reaped by the system
         return False
+
+
+def end(pid):
+    """End a child of this process, if it runs, and reap it."""
+    if not runs(pid):
+        return
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # it has ended meanwhile
 
 
 def end_with(parent, number):
