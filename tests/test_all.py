@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import Outcome, dbmigrate
+from support.cli import Outcome, dbmigrate, manage
 from support.environments import EVERY_DJANGO, environment
 from support.plain import after_plain_commands, read_databases
 from support.postgresql import PostgresqlServer
@@ -181,6 +181,46 @@ def test_going_back_to_a_migration_and_forth_again(migrated_sample: Project) -> 
     ]
     dbmigrate("run", "--app", "blog", cwd=migrated_sample.root).expect(0)
     assert "blog.0004_fill_slugs" in applied(migrated_sample.database("blog_db"))
+
+
+def shop_and_reviews(folder: Path) -> Project:
+    """Return a project of `shop` on shop_db and `reviews` on default, whose migration comes after that of shop."""
+    reviews = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), after=(("shop", "0001_initial"),)),
+    }
+    return write_project(
+        folder / "site",
+        {"shop": simple_app(), "reviews": reviews},
+        aliases=("default", "shop_db"),
+        rules={"shop": "shop_db"},
+    )
+
+
+def test_undoing_what_another_database_depends_on_is_told_as_done(tmp_path: Path) -> None:
+    project = shop_and_reviews(tmp_path)
+    manage("migrate", "--database=shop_db", cwd=project.root)
+
+    dbmigrate("run", "--app", "shop", "--to", "zero", cwd=project.root).expect(0)
+
+    assert applied(project.database("shop_db")) == []
+
+
+def test_with_scope_database_migrate_finds_nothing_more_to_record(tmp_path: Path) -> None:
+    project = shop_and_reviews(tmp_path)
+    project.write("pyproject.toml", '[tool.dbmigrate]\ndatabases.shop_db.scope = "database"\n')
+
+    report = dbmigrate("all", "--format", "json", cwd=project.root).expect(0).json["result"]["run"]
+    project.write(
+        "reviews/migrations/0002_nothing.py",
+        migration("migrations.RunPython(print)", after=(("reviews", "0001_initial"),)),
+    )
+    plan = dbmigrate("plan", "--exit-code", "--skip-makemigrations", cwd=project.root).expect(10)
+    dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
+
+    assert {row["alias"]: row["only_recorded"] for row in report["databases"]} == {"default": 1, "shop_db": 1}
+    assert "manage.py migrate --database=shop_db" in plan.stdout
+    manage("migrate", "--check", "--database=shop_db", cwd=project.root)
 
 
 def test_faking_records_without_running(sample: Project) -> None:

@@ -130,12 +130,14 @@ class Host:
         target: tuple[str, str] | None = None,
         records: bool = False,
         contact: bool = True,
+        idle: bool = False,
     ) -> Snapshot:
         """Look at the project and at every database.
 
         `changes`: begin to compare the models with the migrations, for `find_changes`. `target`: app label and
         migration name, prefix or "zero", for which every database says what it takes to get there. `records`: list what
-        is applied. `contact`: ask the databases; without, each is described as if it were empty.
+        is applied. `contact`: ask the databases; without, each is described as if it were empty. `idle`: describe
+        also what is pending on a database and does nothing there (Database.pending).
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
@@ -149,6 +151,7 @@ class Host:
             "target": target,
             "records": records,
             "contact": contact,
+            "idle": idle,
             "may_copy": self.may_copy,
         }
         answer = self._ask("inspect", arguments)

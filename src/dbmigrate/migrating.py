@@ -27,7 +27,7 @@ from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.outcome import build_result, new_migrations, telling_line, with_places, with_traces
 from dbmigrate.preflight import check_writable
 from dbmigrate.process import ChildMessage, ChildRequest
-from dbmigrate.reviewing import Look, Review, Work, prepare, targeted_aliases
+from dbmigrate.reviewing import Look, Review, Work, needs_idle, prepare, targeted_aliases
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
 from dbmigrate.traffic import Traffic
 from dbmigrate.waiting import take_locks
@@ -125,7 +125,7 @@ def _migrate(
             if isinstance(event, StepFinished | StepSkipped):
                 results.append(event.result)
             yield event
-        after = _verify(work, results) if results else reviewed.snapshot
+        after = _verify(work, selection, results) if results else reviewed.snapshot
         result = build_result(
             reviewed.plan, results, after, written=written, signal=stopped_by, seconds=work.clock() - started_at
         )
@@ -162,9 +162,9 @@ def _make_failed(result: StepResult) -> StepError:
     )
 
 
-def _verify(work: Work, results: Sequence[StepResult]) -> Snapshot:
+def _verify(work: Work, selection: Selection, results: Sequence[StepResult]) -> Snapshot:
     try:
-        return work.host.inspect()
+        return work.host.inspect(idle=needs_idle(work.settings, selection))
     except ProjectError as error:
         ended = ", ".join(f"{result.id}: {result.status}" for result in results)
         raise PartialError(

@@ -92,7 +92,11 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
     snapshot = work.host.inspect(
-        changes=look.changes != "left-out", target=target, records=look.records, contact=look.contact
+        changes=look.changes != "left-out",
+        target=target,
+        records=look.records,
+        contact=look.contact,
+        idle=needs_idle(work.settings, selection),
     )
     work.remember(snapshot)
     check_settings(snapshot, work.settings)
@@ -119,6 +123,12 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
     )
     findings = locate_findings(work, findings)
     return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings}))
+
+
+def needs_idle(settings: Settings, selection: Selection) -> bool:
+    """Return whether migrations count that do nothing on a database: where it is migrated whole, or some are undone."""
+    scopes = {settings.scope, *(database.scope for database in settings.databases.values())}
+    return selection.to is not None or "database" in scopes
 
 
 def locate_findings(work: Work, findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -22,7 +22,7 @@ from .servers import describe_server
 class DatabaseDescriber:
     """Describes databases in one look at the project."""
 
-    def __init__(self, disk, effects, rules, target, records, before):
+    def __init__(self, disk, effects, rules, target, records, idle, before):
         """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
 
         `before` is handed from one look at the same migrations on disk to the next: {alias: (what the database was
@@ -33,6 +33,7 @@ class DatabaseDescriber:
         self._rules = rules
         self._target = target
         self._records = records
+        self._idle = idle
         self._before = before
 
     def describe(self, connection, reached):
@@ -89,7 +90,7 @@ class DatabaseDescriber:
         loader = self._disk.for_connection(connection if state == "ok" else None)
         tables = fold(connection.introspection.table_names()) if state == "ok" else set()
         foreign = _foreign_tables(connection) if state == "ok" else set()
-        found = (state, loader.recorded, tables, foreign, routed, self._target, self._records)
+        found = (state, loader.recorded, tables, foreign, routed, self._target, self._records, self._idle)
         known, contents = self._before.get(connection.alias, (None, None))
         # Of what is pending the size of tables is told, which changes at any time.
         if known != found or contents["pending"] or contents["targeted"]:
@@ -116,7 +117,7 @@ class DatabaseDescriber:
             "unknown": sorted(_id(key) for key in unknown),
             "leftover": sorted(_id(key) for key in leftover),
             "inconsistent": inconsistent,
-            "pending": pending if connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
+            "pending": pending if self._idle or connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
             "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
             "target_replaced_by": replaced_by,
             "existing": [name for name, table in _undecided_tables(loader, routed) if has_table(table, tables)],

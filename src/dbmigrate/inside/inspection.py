@@ -42,20 +42,22 @@ class Inspector:
         self._comparison = None
         self._changes = None
 
-    def inspect(self, root, changes, target, records, contact, may_copy):
+    def inspect(self, root, changes, target, records, contact, idle, may_copy):
         """Look at the project and at every database; nothing is written anywhere.
 
         `changes`: whether `find_changes` may be asked next, so that the work for it can begin. `target`: [app label,
         migration name or "zero"] for which each database says what it takes to get there, or None. `records`: whether
         to list what is applied. `contact`: whether to ask the databases; without, each is described as if it were
-        empty. `may_copy`: whether there is a CPU for a copy of this process.
+        empty. `idle`: whether to describe also what is pending and does nothing on a database, of an app that has
+        nothing there, and that nothing else there depends on. `may_copy`: whether there is a CPU for a copy of this
+        process.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
         if self._disk is None or not self._disk.is_current():
             self._read_disk()
         if changes and self._comparison is None:
             self._comparison = Aside(self._compare, is_copied=may_copy and self._why_not_copy() is None)
-        return self._look(root, target, records, contact)
+        return self._look(root, target, records, contact, idle)
 
     def find_changes(self):
         """Return how the models differ from the migrations of the last look (changes.find_changes).
@@ -87,13 +89,13 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, root, target, records, contact):
+    def _look(self, root, target, records, contact, idle):
         disk = self._disk
         routes = RouteBook()
         effects = Effects(disk, routes)
         rules = read_rules()
         homes = unfollowed_rules(rules)
-        describer = DatabaseDescriber(disk, effects, homes, target, records, self._before)
+        describer = DatabaseDescriber(disk, effects, homes, target, records, idle, self._before)
         try:
             reached = open_in_turn(list(connections)) if contact else ((alias, UNASKED) for alias in connections)
             databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
