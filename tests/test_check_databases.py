@@ -99,6 +99,26 @@ def test_a_record_of_a_migration_that_did_nothing_there_and_is_gone(tmp_path: Pa
     assert "core.0002_more" in dbmigrate("verify", cwd=project.root).expect(12).stdout
 
 
+def test_a_newer_record_of_an_app_that_nobody_puts_there_is_a_note_to_check_and_to_verify(tmp_path: Path) -> None:
+    head = "class Router:\n    def allow_migrate(self, db, label, **hints):\n"
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": simple_app()},
+        aliases=("default", "far"),
+        settings='DATABASE_ROUTERS = ["routers.Router"]',
+    )
+    project.write("routers.py", f"{head}        return db == 'far' if label == 'blog' else None\n")
+    dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("far"), isolation_level=None)) as connection:
+        row = "('core', '0002_new', '2026-01-01 00:00:00')"
+        connection.execute(f"INSERT INTO django_migrations (app, name, applied) VALUES {row}")
+
+    checked = dbmigrate("check", cwd=project.root).expect(0)
+    dbmigrate("verify", cwd=project.root).expect(0)
+
+    assert "recorded on far: core.0002_new is gone from the code" in checked.stdout
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_record_that_is_missing_as_a_table(engine: str, migrated_site: Callable[[str], Site]) -> None:
     here = migrated_site(engine)

@@ -142,7 +142,7 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan) -> Data
         applied=database.applied,
         pending=None if database.state == "unreachable" else len(planned),
         only_recorded=sum(not migration.does for migration in planned),
-        unknown=len(database.unknown),
+        unknown=len(routing.ahead(database)),
         missing=tuple(missing.table for missing in database.missing) if routing.is_migrated(database.alias) else (),
         last_applied=database.last_applied,
     )

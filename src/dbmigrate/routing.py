@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dbmigrate.models.plan import Kind
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Answer, App, AppRoute, Database, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import Answer, App, AppRoute, Database, MigrationId, PendingMigration, Snapshot
 
 DEFAULT_ALIAS = "default"
 
@@ -48,6 +48,11 @@ class Routing:
     def aliases_of(self, label: str) -> tuple[str, ...]:
         """Return the aliases an app belongs on, in the order of DATABASES."""
         return tuple(alias for alias, places in self.places.items() if label in places)
+
+    def ahead(self, database: Database) -> tuple[MigrationId, ...]:
+        """Return what is recorded and newer than the code, of apps that belong there."""
+        here = self.places[database.alias]
+        return tuple(identifier for identifier in database.unknown if identifier.split(".", 1)[0] in here)
 
     def does(self, alias: str, migration: PendingMigration) -> bool:
         """Return whether a migration does something on an alias, the one more router considered."""

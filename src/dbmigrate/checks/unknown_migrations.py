@@ -16,21 +16,23 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
     for database in snapshot.databases:
         if not routing.is_migrated(database.alias):
             continue
-        if database.unknown:
+        ahead = routing.ahead(database)
+        gone = tuple(sorted({*database.unknown, *database.leftover} - {*ahead}))
+        if ahead:
             yield _finding(
                 database.alias,
-                database.unknown,
+                ahead,
                 level="error",
-                problem=f"this code does not know {_names(database.unknown)}: the database is ahead of it",
+                problem=f"this code does not know {_names(ahead)}: the database is ahead of it",
                 hint="run the code that has them (a deploy that was rolled back leaves this behind), or with that code "
-                f"undo them: {' && '.join(commands_to_undo(snapshot, database.alias, database.unknown))}",
+                f"undo them: {' && '.join(commands_to_undo(snapshot, database.alias, ahead))}",
             )
-        if database.leftover:
+        if gone:
             yield _finding(
                 database.alias,
-                database.leftover,
+                gone,
                 level="note",
-                problem=f"{_names(database.leftover)} {_be(database.leftover)} gone from the code: "
+                problem=f"{_names(gone)} {_be(gone)} gone from the code: "
                 "squashed away, or of an app that is not installed or has nothing there",
                 hint=f"harmless; Django 4.1 and newer forget them with: manage.py migrate APP --prune "
                 f"--database={database.alias}",

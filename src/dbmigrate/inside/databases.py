@@ -102,7 +102,7 @@ class DatabaseDescriber:
         times = read_times(connection, loader)
         applied = [key for key in loader.applied_migrations if key in loader.disk_migrations]
         recorded = [(at, key) for key, at in times.items() if key in loader.disk_migrations]
-        unknown, leftover = find_unknown(loader, lambda label: is_on_alias(routed[label]))
+        unknown, leftover = find_unknown(loader)
         describer = _MigrationDescriber(connection, loader, self._effects, tables, foreign)
         # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
         only_what_stays = connection.vendor == "sqlite" or state == "unasked"

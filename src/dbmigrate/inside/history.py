@@ -14,11 +14,10 @@ def find_inconsistency(connection, loader):
     return None
 
 
-def find_unknown(loader, is_here):
+def find_unknown(loader):
     """Return (migrations newer than the code, migrations gone from the code) of those that are recorded.
 
-    Newer is what was recorded after all that the code knows of that app; what was squashed away is older. Of an app
-    that has nothing on this database, `is_here(label)`, a record is all that there was.
+    Newer is what was recorded after all that the code knows of that app; what was squashed away is older.
     """
     # Their files may go as soon as there is the one that replaces them, which is recorded with the next migrate.
     known = {
@@ -32,6 +31,6 @@ def find_unknown(loader, is_here):
     unknown, leftover = [], []
     for key, number in loader.recorded.items():
         if key not in known:
-            is_newer = key[0] in loader.migrated_apps and is_here(key[0]) and number > newest.get(key[0], 0)
+            is_newer = key[0] in loader.migrated_apps and number > newest.get(key[0], 0)
             (unknown if is_newer else leftover).append(key)
     return unknown, leftover

@@ -59,9 +59,10 @@ def _describe(connection, reached, disk, routes, place, repair):
                 {"name": name, "table": table, "in_sql": in_sql}
                 for name, table, in_sql in (catalogue.invalid_indexes() if is_there else [])
             ]
-        unknown, leftover = find_unknown(loader, lambda label: label in place)
-        described["unknown"] = [_record(key, times) for key in sorted(unknown)]
-        described["leftover"] = [_record(key, times) for key in sorted(leftover)]
+        unknown, leftover = find_unknown(loader)
+        ahead = {key for key in unknown if key[0] in place}
+        described["unknown"] = [_record(key, times) for key in sorted(ahead)]
+        described["leftover"] = [_record(key, times) for key in sorted({*unknown, *leftover} - ahead)]
     except (DatabaseError, ImproperlyConfigured, OSError) as error:
         described.update({"error": describe_failure(error)["error"]})
     finally:
