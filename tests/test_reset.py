@@ -231,6 +231,47 @@ def test_a_database_that_the_run_afterwards_leaves_alone(project: Project) -> No
     assert project.content() == before
 
 
+def test_a_database_that_only_its_tables_speak_for(project: Project) -> None:
+    project.append("site_settings.py", "DATABASE_ROUTERS = []")
+
+    said = refused(project, "--confirm", NAME)
+
+    assert "database blog_db would stay empty: no router says what belongs there, only its tables do" in said
+    assert 'databases.blog_db.open = "migrate"' in said
+
+
+def test_models_that_could_not_be_migrated_again(project: Project) -> None:
+    key = "class Note(models.Model):\n    item = models.ForeignKey('core.Item', models.CASCADE{})\n"
+    project.append("blog/models.py", key.format(", db_constraint=False"))
+    dbmigrate("all", cwd=project.root).expect(0)
+    models = project.root / "blog" / "models.py"
+    models.write_text(models.read_text().replace(", db_constraint=False", ""))
+
+    said = refused(project, "--confirm", NAME, code=13)
+
+    assert "DBM201: blog.note.item on blog_db is a foreign key to core.item, which is on default" in said
+
+
+def test_a_run_afterwards_that_cannot_begin(project: Project) -> None:
+    project.write(
+        "core/management/commands/makemigrations.py",
+        """
+        from django.core.management.base import CommandError
+        from django.core.management.commands import makemigrations
+
+        class Command(makemigrations.Command):
+            def handle(self, *labels, **options):
+                raise CommandError("not today")
+        """,
+    )
+
+    failed = dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(31)
+
+    assert "makemigrations failed (exit 1 after" in failed.stderr
+    assert "; emptied: default, blog_db; 3 migration files are in .dbmigrate-reset/2" in failed.stderr
+    assert "then go on with: dbmigrate all" in failed.stderr
+
+
 HELD = """
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate

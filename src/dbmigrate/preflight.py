@@ -85,14 +85,19 @@ def check_findings(findings: Sequence[Finding], plan: MigrationPlan, targeted: S
         and (not finding.migrations or {*finding.migrations} & planned)
     ]
     if stopping:
-        raise FindingsError(
-            "\n".join(finding.sentence for finding in stopping) + " (nothing was changed)",
-            hint="\n".join(dict.fromkeys(finding.hint for finding in stopping)),
-            facts=[
-                Fact(finding.id, f"{finding.message} (nothing was changed)", finding.hint, finding.file, finding.line)
-                for finding in stopping
-            ],
-        )
+        raise stopped_by(stopping)
+
+
+def stopped_by(findings: Sequence[Finding]) -> FindingsError:
+    """Return the error for findings that stop what was to be done."""
+    return FindingsError(
+        "\n".join(finding.sentence for finding in findings) + " (nothing was changed)",
+        hint="\n".join(dict.fromkeys(finding.hint for finding in findings)),
+        facts=[
+            Fact(finding.id, f"{finding.message} (nothing was changed)", finding.hint, finding.file, finding.line)
+            for finding in findings
+        ],
+    )
 
 
 def check_makemigrations(make: MakeMigrations | None, own_apps: Sequence[str]) -> None:

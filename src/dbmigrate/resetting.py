@@ -9,10 +9,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbmigrate.errors import DeclinedError, PartialError, ProjectError, UnreachableError, UsageError
+from dbmigrate.errors import DbmigrateError, DeclinedError, PartialError, ProjectError, UnreachableError, UsageError
 from dbmigrate.models.events import Event
+from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
+from dbmigrate.preflight import stopped_by
 from dbmigrate.reviewing import Look, Review, Work, review_patiently
+from dbmigrate.routing import route
 from dbmigrate.waiting import take_locks
 
 KEPT_IN = ".dbmigrate-reset"
@@ -62,7 +65,9 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan
 
     Raises:
         UsageError: a database that is not there or not migrated, or an app that lives on others as well.
-        DeclinedError: DEBUG is off, a database is on another machine, or migration files are not committed.
+        DeclinedError: DEBUG is off, a database is on another machine or would stay empty, or migration files are not
+            committed.
+        FindingsError: what was taken away could not be made again.
         UnreachableError: a database does not answer.
     """
     look = _look(work, databases)
@@ -101,6 +106,7 @@ def _look(work: Work, databases: Sequence[str]) -> _Look:
                 f"app {label} lives on {', '.join(elsewhere)} as well, where its migrations would no longer fit",
                 hint=f"dbmigrate reset {' '.join(f'--database {alias}' for alias in (*aliases, *elsewhere))}",
             )
+    _check_comes_again(work, reviewed, aliases, labels)
     root = work.target.root.resolve()
     files = tuple(sorted(file for label in labels for file in _migration_files(reviewed, label, root)))
     _check_committed(root, files)
@@ -164,6 +170,16 @@ def _half_reset(plan: ResetPlan, alias: str, error: ProjectError) -> PartialErro
     )
 
 
+def unfinished(plan: ResetPlan, error: DbmigrateError) -> PartialError:
+    """Return the error for a reset after which the run did not begin."""
+    return PartialError(
+        f"{error.message.replace(' (nothing was changed)', '')}; emptied: {', '.join(plan.aliases)}; "
+        f"{len(plan.files)} migration files are in {plan.kept_in.relative_to(plan.root)}",
+        hint=f"{error.hint}\nthen go on with: dbmigrate all" if error.hint else "go on with: dbmigrate all",
+        detail=error.detail,
+    )
+
+
 def _migrated_aliases(reviewed: Review) -> tuple[str, ...]:
     return tuple(database.alias for database in reviewed.plan.databases if database.skip in (None, "nothing-pending"))
 
@@ -186,6 +202,37 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
             f"database {alias} is on {host}, which is not this machine (nothing was changed)",
             hint="reset works on local databases alone; empty that one by hand if you mean it",
         )
+
+
+def _check_comes_again(work: Work, reviewed: Review, aliases: Sequence[str], labels: Sequence[str]) -> None:
+    """Refuse what could not be migrated again afterwards."""
+    lasting = [finding for finding in reviewed.findings if _lasts(finding, aliases, labels)]
+    if lasting:
+        raise stopped_by(lasting)
+    emptied = tuple(
+        database.model_copy(update={"existing": ()}) if database.alias in aliases else database
+        for database in reviewed.snapshot.databases
+    )
+    afterwards = route(reviewed.snapshot.model_copy(update={"databases": emptied}), work.settings)
+    for alias in aliases:
+        if not afterwards.is_migrated(alias):
+            raise DeclinedError(
+                f"database {alias} would stay empty: no router says what belongs there, only its tables do "
+                "(nothing was changed)",
+                hint=f'let a router say yes for {alias}, or set databases.{alias}.open = "migrate" under '
+                "[tool.dbmigrate]; to go without it: --database for the others",
+            )
+
+
+def _lasts(finding: Finding, aliases: Sequence[str], labels: Sequence[str]) -> bool:
+    """Return whether a finding would stop the run after the reset of these databases and apps."""
+    if finding.id == "DBM102":  # leaf migrations go with their files
+        return not {*finding.apps} <= {*labels}
+    if finding.id == "DBM103":  # the history goes with its database
+        return not {*finding.aliases} <= {*aliases}
+    if finding.id == "DBM201" and finding.subject and finding.subject[0] == "field":  # it is made anew from the model
+        return bool({*finding.aliases} & {*aliases})
+    return finding.stops and finding.id != "DBM201"
 
 
 def _migration_files(reviewed: Review, label: str, root: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from contextlib import nullcontext
 
 from django.db import Error as DatabaseError
@@ -13,8 +14,11 @@ from django.db.migrations.recorder import MigrationRecorder
 from .boot import BootError, describe
 from .servers import sqlite_file
 
-COUNT_SECONDS = 2
+LOCK_SECONDS = 2
 """How long counting waits for a lock: another run may be in the middle of a migration."""
+
+COUNT_SECONDS = 10
+"""How long counting may take; of what takes longer no number is told."""
 
 HERE = " = current_schema()::regnamespace AND "
 
@@ -63,8 +67,9 @@ def mysql_host(host_info):
 def measure(alias):
     """Return how many tables and rows emptying takes away, without Django's own record; None: they cannot be counted.
 
-    Counting asks for the lock of each table, and for the right to read it.
+    Counting asks for the lock of each table, for the right to read it, and for time.
     """
+    deadline = time.monotonic() + COUNT_SECONDS
     connection = connections[alias]
     file = sqlite_file(connection)
     if file is not None and not os.path.exists(file):
@@ -72,12 +77,14 @@ def measure(alias):
     counted = {"tables": None, "rows": None}
     try:
         with _limited_transaction(connection), connection.cursor() as cursor:
-            _limit_waiting(connection, cursor)
+            _limit(connection, cursor)
             tables = _own_tables(connection, cursor)
             tables.pop(MigrationRecorder.Migration._meta.db_table, None)
             counted["tables"] = len(tables)
             rows = 0
             for in_sql in tables.values():
+                if time.monotonic() > deadline:
+                    return counted
                 cursor.execute("SELECT COUNT(*) FROM {}".format(in_sql))
                 rows += cursor.fetchone()[0]
         counted["rows"] = rows
@@ -93,14 +100,19 @@ def _limited_transaction(connection):
     return transaction.atomic(using=connection.alias) if connection.vendor == "postgresql" else nullcontext()
 
 
-def _limit_waiting(connection, cursor):
-    """Let no statement that counts wait long for a lock."""
+def _limit(connection, cursor):
+    """Let no statement that counts wait long for a lock, or take long by itself."""
     if connection.vendor == "postgresql":
-        cursor.execute("SET LOCAL lock_timeout = '{}s'".format(COUNT_SECONDS))
+        cursor.execute("SET LOCAL lock_timeout = '{}s'".format(LOCK_SECONDS))
+        cursor.execute("SET LOCAL statement_timeout = '{}s'".format(COUNT_SECONDS))
     elif connection.vendor == "mysql":
-        cursor.execute("SET SESSION lock_wait_timeout = {}".format(COUNT_SECONDS))
+        cursor.execute("SET SESSION lock_wait_timeout = {}".format(LOCK_SECONDS))
+        if connection.mysql_is_mariadb:
+            cursor.execute("SET SESSION max_statement_time = {}".format(COUNT_SECONDS))
+        else:
+            cursor.execute("SET SESSION max_execution_time = {}".format(COUNT_SECONDS * 1000))
     elif connection.vendor == "sqlite":
-        cursor.execute("PRAGMA busy_timeout = {}".format(COUNT_SECONDS * 1000))
+        cursor.execute("PRAGMA busy_timeout = {}".format(LOCK_SECONDS * 1000))
 
 
 def _own_tables(connection, cursor):
