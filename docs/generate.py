@@ -35,7 +35,7 @@ KEYS_IN_THE_MENU = (
     ("Exit", DOWN + DOWN + ENTER),
     ("Which app?", "blog" + ENTER),
     ("Up to which migration?", "0002" + ENTER),
-    ("Run this plan?", "y"),
+    ("Run this plan", "y"),
     ("Exit", DOWN + DOWN + DOWN + ENTER),
     ("$ dbmigrate status", CONTROL_C),
 )
