@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import dbmigrate
+from support.cli import clean_environment, dbmigrate
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
-from support.projects import Project, migration, write_project
+from support.projects import Project, create, migration, model, simple_app, write_project
 from support.sites import Site
 
 LONG_NAME = f"tag_word_{'x' * 55}"
@@ -307,6 +309,18 @@ class Engine:
                 connection.execute(text)
                 connection.commit()
 
+    def run_together(self, entry: dict[str, Any], statements: Sequence[str]) -> None:
+        """Run what is written down in one session, as it stands; comments are left out."""
+        written = [statement for statement in statements if not statement.startswith("--")]
+        if self._server is not None:
+            with self._server.session(entry) as cursor:
+                for statement in written:
+                    cursor.execute(statement)
+        else:
+            with closing(sqlite3.connect(entry["NAME"], isolation_level=None)) as connection:
+                for statement in written:
+                    connection.execute(statement)
+
     def constraint(self, entry: dict[str, Any], table: str, kind: str, like: str) -> str:
         """Return the name of a constraint."""
         assert self._server is not None
@@ -424,9 +438,7 @@ def run_statements(engine: Engine, entries: Mapping[str, dict[str, Any]], repair
     with_statements -= {"view_instead_of_a_table", "table_renamed"}
     for repair in repairs:
         if repair["alias"] in with_statements:
-            for statement in repair["statements"]:
-                if not statement.startswith("--"):
-                    engine.run(entries[repair["alias"]], (statement.replace("{", "{{").replace("}", "}}"),))
+            engine.run_together(entries[repair["alias"]], repair["statements"])
     return with_statements
 
 
@@ -441,10 +453,62 @@ def test_the_commands_of_repair_put_a_database_right(tmp_path: Path, name: str) 
 
     outcome = dbmigrate("verify", "--repair", "--format", "json", cwd=project.root).expect(12)
     for repair in outcome.json["result"]["repairs"]:
-        engine.run(entry, tuple(repair["statements"]))
+        engine.run_together(entry, repair["statements"])
         for command in repair["commands"]:
             dbmigrate(*command.split()[1:], cwd=project.root).expect(0)
 
+    dbmigrate("verify", cwd=project.root).expect(0)
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="no sqlite3, which dbshell starts")
+def test_what_repair_prints_keeps_the_rows_where_it_cannot_be_done(tmp_path: Path) -> None:
+    filled = model("Item", "name = models.CharField(max_length=20)", "slug = models.CharField(max_length=20)")
+    fields = '("name", models.CharField(max_length=20)), ("slug", models.CharField(max_length=20))'
+    app = {"models.py": filled, "migrations/0001_initial.py": migration(create(field=fields))}
+    project = write_project(tmp_path / "site", {"core": app})
+    dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"), isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE core_item DROP COLUMN name")
+        connection.execute("INSERT INTO core_item (slug) VALUES ('kept')")
+
+    printed = dbmigrate("verify", "--repair", cwd=project.root).expect(12).stdout
+    lines = printed.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("$ python manage.py dbshell"))
+    script = "\n".join(lines[start : lines.index("SQL") + 1]).removeprefix("$ ")
+    ended = subprocess.run(
+        ["sh", "-c", script.replace("python", sys.executable, 1)],
+        cwd=project.root,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode != 0
+    assert "NOT NULL constraint failed" in ended.stderr
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        assert connection.execute("SELECT slug FROM core_item").fetchall() == [("kept",)]
+
+
+def test_a_record_is_not_taken_back_with_those_of_apps_whose_tables_are_there(tmp_path: Path) -> None:
+    needing = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), after=(("core", "0001_initial"),)),
+    }
+    project = write_project(tmp_path / "site", {"core": simple_app(), "more": needing})
+    dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        connection.execute("DROP TABLE core_item")
+
+    checked = dbmigrate("check", cwd=project.root).expect(12).stdout
+    repairs = dbmigrate("verify", "--repair", "--format", "json", cwd=project.root).expect(12).json["result"]["repairs"]
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        for statement in repairs[0]["statements"]:
+            connection.execute(statement)
+
+    assert "--fake" not in checked
+    assert "dbmigrate verify --repair prints the statements that make it" in checked
+    assert [repair["commands"] for repair in repairs] == [[]]
     dbmigrate("verify", cwd=project.root).expect(0)
 
 

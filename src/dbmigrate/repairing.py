@@ -9,9 +9,16 @@ from dbmigrate.models.reports import Repair
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.verification import VerifiedDatabase, VerifiedMigration
 
+TRANSACTIONAL = ("sqlite", "postgresql")
+
+ENDING_AT_AN_ERROR = {"sqlite": ("-bail",), "postgresql": ("-v", "ON_ERROR_STOP=1")}
+"""Options of the command line clients that `dbshell` starts; that of MySQL ends there by itself."""
+
 
 def find_repairs(snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Repair]:
     """Yield what would put one database right, in the order in which it is to be done."""
+    described = snapshot.database(database.alias)
+    vendor = described.vendor if described is not None else ""
     taken_back: set[str] = set()
     for migration in database.drift:
         label = migration.id.split(".", 1)[0]
@@ -24,17 +31,19 @@ def find_repairs(snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Rep
                 alias=database.alias,
                 about=migration.id,
                 why="make what is missing",
-                statements=migration.statements,
+                statements=_together(migration.statements, vendor),
+                shell=_shell(database.alias, vendor),
                 commands=(),
             )
         else:
-            yield _record(database.alias, label, migration)
+            yield _record(database.alias, vendor, label, migration)
     for index in database.invalid_indexes:
         yield Repair(
             alias=database.alias,
             about=index.name,
             why="build the index again, without locking its table",
             statements=(f"REINDEX INDEX CONCURRENTLY {index.in_sql};",),
+            shell=_shell(database.alias, vendor),
             commands=(),
         )
     if database.unknown:
@@ -48,9 +57,10 @@ def find_repairs(snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Rep
 
 
 def _can_be_applied_again(database: VerifiedDatabase, label: str, migration: VerifiedMigration) -> bool:
-    """Return whether nothing is there of the app's recorded migrations from this one on."""
+    """Return whether nothing is there of what would be taken back: the app's from this one on, and what needs it."""
     own = [other for other in database.migrations if other.recorded_at and other.id.startswith(f"{label}.")]
-    return all(other.outcome in ("faked", "not-here") for other in own[own.index(migration) :])
+    needing = [other for other in database.migrations if other.id in migration.needed_by]
+    return all(other.outcome in ("faked", "not-here") for other in (*own[own.index(migration) :], *needing))
 
 
 def _take_back(snapshot: Snapshot, alias: str, label: str, migration: VerifiedMigration) -> Repair:
@@ -67,11 +77,22 @@ def _take_back(snapshot: Snapshot, alias: str, label: str, migration: VerifiedMi
     )
 
 
-def _record(alias: str, label: str, migration: VerifiedMigration) -> Repair:
+def _record(alias: str, vendor: str, label: str, migration: VerifiedMigration) -> Repair:
     return Repair(
         alias=alias,
         about=migration.id,
         why="make the rest of it, then record it" if migration.statements else "it is all there: record it",
-        statements=migration.statements,
+        statements=_together(migration.statements, vendor),
+        shell=_shell(alias, vendor) if migration.statements else (),
         commands=(f"dbmigrate run --database {alias} --app {label} --to {migration.id.split('.', 1)[1]} --fake",),
     )
+
+
+def _together(statements: tuple[str, ...], vendor: str) -> tuple[str, ...]:
+    """Return statements of which all or none take effect, where the database can do that."""
+    return ("BEGIN;", *statements, "COMMIT;") if len(statements) > 1 and vendor in TRANSACTIONAL else statements
+
+
+def _shell(alias: str, vendor: str) -> tuple[str, ...]:
+    words = ENDING_AT_AN_ERROR.get(vendor, ())
+    return ("python", "manage.py", "dbshell", "--database", alias, *(("--", *words) if words else ()))

@@ -113,11 +113,17 @@ class PostgresqlServer:
 
     def query(self, entry: dict[str, Any], sql: str) -> list[tuple[Any, ...]]:
         """Run one statement in a database; return its rows, [] if it has none."""
+        with self.session(entry) as cursor:
+            cursor.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def session(self, entry: dict[str, Any]) -> Iterator[psycopg.Cursor[Any]]:
+        """Give a cursor whose session lasts as long as the block."""
         with psycopg.connect(
             dbname=entry["NAME"], user=entry["USER"], host=entry["HOST"], port=entry["PORT"], autocommit=True
         ) as connection:
-            cursor = connection.execute(sql)
-            return cursor.fetchall() if cursor.description else []
+            yield connection.cursor()
 
     def tables(self, entry: dict[str, Any]) -> set[str]:
         """Return the tables of a database."""

@@ -187,6 +187,12 @@ def recorded_migrations(loader):
     return [graph.nodes[key] for key in ordered if key in loader.applied_migrations]
 
 
+def needing_migrations(loader, migration):
+    """Return the ids of the recorded migrations of other apps that depend on this one: to undo it undoes them too."""
+    found = loader.graph.backwards_plan((migration.app_label, migration.name))
+    return ["{}.{}".format(*key) for key in found if key[0] != migration.app_label and key in loader.applied_migrations]
+
+
 def plan_all(loader):
     """Return what `migrate` would run on the loader's database: [(migration, backwards)]."""
     return _executor(loader).migration_plan(loader.graph.leaf_nodes())

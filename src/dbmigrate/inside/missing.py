@@ -1,7 +1,7 @@
 """Tables that the recorded migrations made and that are not there."""
 
 from .effects import database_operations
-from .graph import recorded_migrations
+from .graph import needing_migrations, recorded_migrations
 from .routes import answer_in, app_configs, tables_of
 from .schema import SchemaWalk
 
@@ -40,14 +40,16 @@ def find_missing_tables(connection, loader, routed, tables, belongs):
     found = []
     for model, _, maker in lost:
         label, name = maker.split(".", 1)
-        since = recorded[recorded.index(loader.graph.nodes[label, name]) :]
+        made_by = loader.graph.nodes[label, name]
+        since = recorded[recorded.index(made_by) :]
         found.append(
             {
                 "model": model._meta.label_lower,
                 "table": model._meta.db_table,
                 "migration": maker,
                 "before": _before(loader, label, name),
-                "is_redoable": all(
+                "is_redoable": not needing_migrations(loader, made_by)
+                and all(
                     _is_about(operation, label, gone)
                     for migration in since
                     if migration.app_label == label

@@ -6,7 +6,7 @@ from django.db import connections
 
 from .catalogue import Catalogue
 from .effects import Effects
-from .graph import Disk, plan_all, read_times, recorded_migrations
+from .graph import Disk, needing_migrations, plan_all, read_times, recorded_migrations
 from .history import find_inconsistency, find_unknown
 from .reaching import describe_failure, open_in_turn
 from .repairs import write_repair
@@ -145,6 +145,7 @@ class _Verifier:
             "recorded_at": recorded_at,
             "there": [self._describe_part(part) for part in there] if outcome in ("half-applied", "unrecorded") else [],
             "missing": [self._describe_part(part) for part in named],
+            "needed_by": needing_migrations(self._loader, migration) if outcome == "faked" else [],
             "statements": write_repair(self._connection, self._catalogue, self._walk.state, named)
             if is_mendable
             else [],

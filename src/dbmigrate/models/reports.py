@@ -319,6 +319,11 @@ class Repair(Value):
     """The migrations or the index."""
     why: str
     statements: tuple[str, ...]
+    shell: tuple[str, ...] = ()
+    """What takes the statements on its stdin and ends at the first that fails.
+
+    Where SQLite makes a table anew, the old one must not be dropped if its rows cannot be copied.
+    """
     commands: tuple[str, ...]
 
 

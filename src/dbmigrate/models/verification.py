@@ -37,6 +37,8 @@ class VerifiedMigration(Value):
     """Of a migration that is not recorded: what of it is there."""
     missing: tuple[Part, ...]
     """What of it is not; what a missing table would have is not listed again."""
+    needed_by: tuple[MigrationId, ...] = ()
+    """If it is "faked": the recorded migrations of other apps that depend on it, and would be taken back with it."""
     statements: tuple[str, ...]
     """With `--repair`: what would make the missing parts of a migration that is partly there."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -342,9 +343,10 @@ class Page:
         for repair in repairs:
             self._title(f"{repair.alias}, {repair.about}: {repair.why}")
             if repair.statements:
-                self._line(f"-- in: manage.py dbshell --database {repair.alias}", "dim", is_copied=True)
-            for statement in repair.statements:
-                self._sheet.statement(statement)
+                self._line(f"$ {shlex.join(repair.shell)} <<'SQL'", is_copied=True)
+                for statement in repair.statements:
+                    self._sheet.statement(statement)
+                self._line("SQL", is_copied=True)
             for command in repair.commands:
                 self._line(f"$ {command}", is_copied=True)
         if repairs:
