@@ -558,3 +558,16 @@ def test_a_graph_of_nothing_pending_says_so_and_is_still_a_graph(sample: Project
 
     drawn = dbmigrate("plan", "--graph", "mermaid", cwd=sample.root).expect(0)
     assert '    db1["blog_db<br>migrations to be made: blog"]' in drawn.stdout.splitlines()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_stop_nothing(sample: Project, closed: str) -> None:
+    command = ["sh", "-c", f'exec "$0" all {closed}', str(EXECUTABLE)]
+
+    ended = subprocess.run(
+        command, cwd=sample.root, env=clean_environment(), capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 0, ended
+    assert "Traceback" not in ended.stderr
+    assert "shop.0003_order_index" in applied(sample.database("shop_db"))
