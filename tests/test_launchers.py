@@ -384,6 +384,22 @@ def test_few_open_files_are_enough_for_a_few_databases(tmp_path: Path, launcher:
     assert all("core.0001_initial" in applied(project.database(alias)) for alias in ("default", "db1", "db2"))
 
 
+def test_too_few_open_files_for_all_at_once_are_enough_one_after_the_other(tmp_path: Path, launcher: str) -> None:
+    project = everywhere(tmp_path / "site", numbered(3))
+    ends = {}
+    for most in (6, 14, 16, 17, 18, 19, 24):
+        for file in project.root.glob("*.sqlite3"):
+            file.unlink()
+        outcome = limited(project, f"-n {most}", launcher)
+        ends[most] = outcome.code
+        done = [project.database(alias).exists() for alias in ("default", "db1", "db2")]
+        assert "Exception" not in outcome.stderr, outcome
+        assert outcome.stderr.count("error: ") == (1 if outcome.code else 0), outcome
+        assert done == [not outcome.code] * 3, outcome
+
+    assert (ends[6], ends[24]) == (3, 0)
+
+
 def test_too_few_open_files_for_the_locks_is_one_error_and_nothing_is_touched(tmp_path: Path, launcher: str) -> None:
     project = everywhere(tmp_path / "site", numbered(80))
 

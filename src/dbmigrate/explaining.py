@@ -10,6 +10,7 @@ from typing import Any
 from dbmigrate.errors import DbmigrateError, LockedError, ProjectError, UsageError
 from dbmigrate.models.target import Target
 from dbmigrate.nearest import nearest
+from dbmigrate.process import MORE_FILES
 from dbmigrate.redact import Redactor
 
 MOST_OF_A_SENTENCE = 400
@@ -46,7 +47,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
     if kind == "no-files":
         return LockedError(
             f"the lock cannot be taken on {said}: each database needs one open file (nothing was changed)",
-            hint="raise the number of open files: ulimit -n 1024; --no-lock goes without locks",
+            hint=f"{MORE_FILES}; --no-lock goes without locks",
         )
     if kind in ("router", "engine"):
         return _explain_setting(kind, error, _sentence(said), target, redactor, printed)

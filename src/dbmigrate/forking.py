@@ -72,7 +72,7 @@ class ForkLauncher:
         step = json.loads(request.first_line)
         del step["parent"]
         own = {name: value for name, value in request.environment.items() if self._environment.get(name) != value}
-        ends = [os.pipe() for _ in range(3)]
+        ends = _make_pipes(3)
         out, err, status = (os.fdopen(reading, "rb") for reading, _ in ends)
         forked: SimpleQueue[bool] = SimpleQueue()
         pid = None
@@ -92,6 +92,23 @@ class ForkLauncher:
             if pid is None:
                 status.close()
         return _ForkedChild(pid, status) if pid is not None else self._spawn.start(request, outbox)
+
+
+def _make_pipes(count: int) -> list[tuple[int, int]]:
+    """Return the ends of pipes, to read from and to write to.
+
+    Raises:
+        OSError: there is no file left for one of them; none is open then.
+    """
+    ends: list[tuple[int, int]] = []
+    try:
+        ends.extend(os.pipe() for _ in range(count))
+    except OSError:
+        for reading, writing in ends:
+            os.close(reading)
+            os.close(writing)
+        raise
+    return ends
 
 
 def _read_pid(status: IO[bytes]) -> int | None:

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from dbmigrate.errors import ProjectError
 from dbmigrate.models.target import Target
-from dbmigrate.process import CHUNK_BYTES, MORE_PROCESSES, start_thread
+from dbmigrate.process import CHUNK_BYTES, MORE_FILES, MORE_PROCESSES, start_thread
 from dbmigrate.redact import Redactor
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ SLICE_SECONDS = 0.2
 
 STDERR_LINES = 60
 """Lines the project printed that are kept for the case that it dies without an answer."""
+
+_ROOM = {errno.EAGAIN: MORE_PROCESSES, errno.EMFILE: MORE_FILES, errno.ENFILE: MORE_FILES}
 
 BOOT_WORDS = ("migrate",)
 """What the project sees as its command: some settings look at sys.argv."""
@@ -83,9 +85,10 @@ class Host:
         except OSError as error:
             raise ProjectError(
                 f"the project's interpreter {target.python} did not start ({error.strerror})",
-                hint=MORE_PROCESSES
-                if error.errno == errno.EAGAIN
-                else f"pass --python PATH, or set python under [tool.dbmigrate]; it was taken from {self._reason()}",
+                hint=_ROOM.get(
+                    error.errno or 0,
+                    f"pass --python PATH, or set python under [tool.dbmigrate]; it was taken from {self._reason()}",
+                ),
             ) from error
         finally:
             theirs.close()

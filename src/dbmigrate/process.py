@@ -32,7 +32,8 @@ TAKEN_SECONDS = 0.005
 """Between two looks whether messages were taken from the outbox."""
 
 MORE_PROCESSES = "raise the number of processes and threads that this user may have: ulimit -u"
-"""The hint where the system refuses one."""
+MORE_FILES = "raise the number of open files: ulimit -n 1024"
+"""The hints where the system refuses one."""
 
 CONNECT_SECONDS = "10"
 """libpq waits for ever by default: for a host that drops packets that is the life of the container."""
@@ -180,10 +181,12 @@ def watch(
     """Report what comes on a child's stdout and stderr, and its end when `wait` returns its code; None is no child.
 
     Raises:
-        OSError: the system gives no thread for it; nothing is reported.
+        OSError: the system gives no thread or no file for it; nothing is reported.
     """
     gate = _Gate(outbox)
-    reader = threading.Thread(target=_read, args=(streams, key, gate), daemon=True)
+    # Made here, not in the thread: it takes one more file, and where there is none left nothing must have begun.
+    selector = selectors.DefaultSelector()
+    reader = threading.Thread(target=_read, args=(selector, streams, key, gate), daemon=True)
 
     def wait_for_end() -> None:
         returncode = wait()
@@ -196,6 +199,8 @@ def watch(
         start_thread(threading.Thread(target=wait_for_end, daemon=True))
     except OSError:
         gate.close()
+        if not reader.is_alive():
+            selector.close()
         raise
 
 
@@ -253,14 +258,14 @@ class _Gate:
             self._is_open = False
 
 
-def _read(streams: tuple[IO[bytes], IO[bytes]], key: str, gate: _Gate) -> None:
+def _read(selector: selectors.BaseSelector, streams: tuple[IO[bytes], IO[bytes]], key: str, gate: _Gate) -> None:
     """Read both pipes to their ends.
 
     Where both have something, stdout comes first: Django says "Applying x..." there, and the traceback that follows on
     stderr must not be told before it.
     """
     out, err = (_Lines(key, "stdout", gate), _Lines(key, "stderr", gate))
-    with selectors.DefaultSelector() as selector, streams[0], streams[1]:
+    with selector, streams[0], streams[1]:
         selector.register(streams[0], selectors.EVENT_READ, out)
         selector.register(streams[1], selectors.EVENT_READ, err)
         while selector.get_map():

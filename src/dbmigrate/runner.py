@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Literal
 
@@ -50,6 +51,12 @@ _FOREIGN = (
 )
 """In paths of frames that are not what a person has written: packages, the standard library, ours, manage.py."""
 
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""What the system says where it has no file, no process or no memory for one more child: until one has ended."""
+
+LATER_SECONDS = 0.5
+"""Between two tries to start a child again for which there was no room."""
+
 RUNG_SECONDS = 1.0
 """Between two rungs once the time that running migrations were given is over."""
 
@@ -86,7 +93,7 @@ def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Eve
     crew = _Crew(workshop)
     yield MakeStarted(make=make, command=workshop.request(make).command)
     failed = crew.start(make)
-    if failed is not None:
+    if isinstance(failed, StepResult):
         yield MakeFinished(result=failed)
     while crew.running:
         yield from crew.listen()
@@ -109,14 +116,17 @@ def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> I
             verdict = _verdict(step, crew, keep_going=keep_going)
             if verdict == "wait" or (verdict == "start" and crew.busy >= plan.jobs):
                 continue
-            waiting.remove(step)
             if isinstance(verdict, _Skip):
+                waiting.remove(step)
                 yield StepSkipped(result=crew.skip(step, because=verdict.because))
-            else:
-                yield StepStarted(step=step, command=workshop.request(step).command)
-                failed = crew.start(step)
-                if failed is not None:
-                    yield StepFinished(result=failed)
+                continue
+            failed = crew.start(step)
+            if failed == "later":
+                break
+            waiting.remove(step)
+            yield StepStarted(step=step, command=workshop.request(step).command)
+            if failed is not None:
+                yield StepFinished(result=failed)
         if crew.running or crew.paused:
             yield from crew.listen()
 
@@ -212,14 +222,16 @@ class _Crew:
         self._deadline: float | None = None
         self._signum = 0
 
-    def start(self, work: Step | MakeMigrations) -> StepResult | None:
-        """Start a child; return a result only if that was not possible."""
+    def start(self, work: Step | MakeMigrations) -> StepResult | Literal["later"] | None:
+        """Start a child; return a result if that is not possible, "later" if it may be once one that runs has ended."""
         request = self._workshop.request(work)
         started_at = self._workshop.clock()
         alias = work.alias if isinstance(work, Step) else None
         try:
             child = self._workshop.launcher.start(request, self._workshop.outbox)
         except OSError as error:
+            if error.errno in SCARCE and self.running:
+                return "later"
             because = f"{request.argv[0]} could not be started: {error.strerror or error}"
             result = StepResult(id=request.key, alias=alias, status="failed", command=request.command, because=because)
             self._note(result)
@@ -269,7 +281,9 @@ class _Crew:
             if self.rung or pause.until <= self._workshop.clock():
                 del self.paused[key]
                 failed = pause.result if self.rung else self.start(pause.step)
-                if failed is not None:
+                if failed == "later":
+                    self.paused[key] = replace(pause, until=self._workshop.clock() + LATER_SECONDS)
+                elif failed is not None:
                     self._note(failed)
                     yield StepFinished(result=failed)
 
