@@ -11,7 +11,7 @@ from support.combinations import combinations
 from support.postgresql import PostgresqlServer
 from support.projects import Project, applied, simple_app, waiting_project, write_project
 from support.sites import ENGINES
-from support.terminal import CONTROL_C, DOWN, ENTER, ESCAPE, UP, Terminal
+from support.terminal import CONTROL_C, CONTROL_D, DOWN, ENTER, ESCAPE, UP, Terminal
 
 MENU = [
     "? What would you like to do?",
@@ -127,7 +127,7 @@ def test_looking_shows_the_answer_and_the_command(project: Project, steps: int, 
     assert terminal.wait_for_end() == 0
 
 
-@pytest.mark.parametrize("key", [ESCAPE, CONTROL_C])
+@pytest.mark.parametrize("key", [ESCAPE, CONTROL_C, pytest.param(CONTROL_D, marks=pytest.mark.soak)])
 def test_going_back_at_every_question_changes_nothing(project: Project, key: str) -> None:
     terminal = Terminal(project)
     terminal.wait_for("Exit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 
 from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, PlannedMigration, Step
 from dbmigrate.models.result import (
@@ -16,6 +17,9 @@ from dbmigrate.models.result import (
     StepResult,
 )
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+
+MOST_OF_A_MESSAGE = 400
+"""Characters of what an exception says; all of it is in the last lines."""
 
 
 def build_result(
@@ -43,6 +47,7 @@ def build_result(
         constance=None,
         signal=signal,
         seconds=seconds,
+        is_everything=plan.selection.is_everything,
     )
     return result.model_copy(update={"constance": _constance(plan, result)})
 
@@ -224,8 +229,22 @@ class _Judge:
 
 
 def telling_line(lines: Sequence[str]) -> str:
-    """Return the line that says why: the last one, or the first error where system checks failed and warn after it."""
+    """Return what says why: the exception, else the last line, or the first error where system checks failed."""
+    raised = _exception(lines)
+    if raised is not None:
+        return raised
     said = [line.strip() for line in lines if line.strip()]
     if any(line.startswith("SystemCheckError") for line in said) and "ERRORS:" in said[:-1]:
         return said[said.index("ERRORS:") + 1]
     return said[-1] if said else "it printed nothing"
+
+
+def _exception(lines: Sequence[str]) -> str | None:
+    """Return the exception that ends the last traceback, on one line; None if there is no traceback."""
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    if not frames:
+        return None
+    # Below the last frame come its source and its marks, indented, then the exception, perhaps with several lines.
+    below = dropwhile(lambda line: not line or line.startswith(" "), lines[frames[-1] + 1 :])
+    text = " ".join(line.strip() for line in below if line.strip(" ^"))
+    return text if len(text) <= MOST_OF_A_MESSAGE else f"{text[:MOST_OF_A_MESSAGE]}…" if text else None

@@ -15,7 +15,7 @@ from support.projects import Project
 
 PATIENCE_SECONDS = 60
 
-UP, DOWN, ENTER, ESCAPE, CONTROL_C = "\x1b[A", "\x1b[B", "\r", "\x1b", "\x03"
+UP, DOWN, ENTER, ESCAPE, CONTROL_C, CONTROL_D = "\x1b[A", "\x1b[B", "\r", "\x1b", "\x03", "\x04"
 
 
 class Terminal:

@@ -135,6 +135,30 @@ def test_a_process_that_never_started_is_told_apart() -> None:
             "a.B: (x.E1) bad",
         ),
         ((), "it printed nothing"),
+        (
+            (
+                "Traceback (most recent call last):",
+                '  File "psycopg/cursor.py", line 117, in execute',
+                "    raise ex.with_traceback(None)",
+                'psycopg.errors.UndefinedTable: relation "x" does not exist',
+                "LINE 1: SELECT * FROM x",
+                "                      ^",
+                "",
+                "The above exception was the direct cause of the following exception:",
+                "",
+                '  File "blog/migrations/0002_more.py", line 9, in fill',
+                "    cursor.execute('SELECT * FROM x')",
+                "    ^^^^^^^^^^^^^^",
+                'django.db.utils.ProgrammingError: relation "x" does not exist',
+                "LINE 1: SELECT * FROM x",
+                "                      ^",
+            ),
+            'django.db.utils.ProgrammingError: relation "x" does not exist LINE 1: SELECT * FROM x',
+        ),
+        (
+            ('  File "a.py", line 1, in f', "    boom()", "ValueError: no:", "DETAIL:  Key (id)=(7) is there."),
+            "ValueError: no: DETAIL:  Key (id)=(7) is there.",
+        ),
     ],
 )
 def test_the_line_that_says_why(lines: tuple[str, ...], telling: str) -> None:

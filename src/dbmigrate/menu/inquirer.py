@@ -12,9 +12,9 @@ from InquirerPy.utils import get_style
 
 from dbmigrate.menu.prompter import Choice
 
-# Esc and ^C both answer None (with `mandatory` off), and are never an exception.
+# Esc, ^C and ^D all answer None (with `mandatory` off), and are never an exception.
 BACK: dict[str, Any] = {
-    "keybindings": {"skip": [{"key": "escape"}, {"key": "c-c"}]},
+    "keybindings": {"skip": [{"key": "escape"}, {"key": "c-c"}, {"key": "c-d"}]},
     "mandatory": False,
     "raise_keyboard_interrupt": False,
 }

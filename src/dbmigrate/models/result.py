@@ -112,6 +112,8 @@ class RunResult(Value):
     signal: int | None
     """The signal that asked to stop; None if none came."""
     seconds: float
+    is_everything: bool = True
+    """Whether no database and no app was named."""
 
     @property
     def moved(self) -> tuple[str, ...]:

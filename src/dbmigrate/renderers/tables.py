@@ -105,12 +105,12 @@ class Page:
         table = Table("database", "result", "what", "time")
         shown = [database for database in result.databases if database.skip != "not-selected"]
         for group in self._alike(shown, lambda database: database.status + words.database_sentence(database)):
-            seconds = sum(database.seconds for database in group)
+            seconds = max(database.seconds for database in group)
             table.add_row(
                 Cell(words.names([database.alias for database in group])),
                 Cell(group[0].status, style=STATUS_STYLES[group[0].status]),
                 Cell(words.printable(words.database_sentence(group[0]))),
-                Cell(words.duration(seconds) if seconds else ""),
+                Cell(words.longest(seconds, len(group))),
             )
         self._sheet.table(table)
         if not result.unfinished:
@@ -164,7 +164,7 @@ class Page:
         self._show_constance(plan)
         if plan.is_empty:
             self._line()
-            self._line("Nothing pending: every database is up to date", "green")
+            self._line(words.nothing_pending(is_everything=plan.selection.is_everything), "green")
 
     def _show_made(self, report: MakeReport) -> None:
         self._findings(report.findings)

@@ -367,7 +367,9 @@ def failure_subject(failure: Failure) -> str:
     """Return what failed, in a few words."""
     match failure.kind:
         case "post-migrate":
-            return "a post_migrate handler failed after every migration was applied"
+            if any("emit_post_migrate_signal" in line for line in failure.last_lines):
+                return "a post_migrate handler failed after every migration was applied"
+            return "migrate failed after every migration was applied"
         case "not-recorded":
             return f"{failure.migration} is not recorded"
         case "launch":
@@ -457,11 +459,21 @@ def exit_words(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit {code}"
 
 
+def nothing_pending(*, is_everything: bool) -> str:
+    """Return the last sentence where there was nothing to do; `is_everything`: no database and no app was named."""
+    return f"Nothing pending: {'every database' if is_everything else 'what was selected'} is up to date"
+
+
+def longest(seconds: float, count: int) -> str:
+    """Return how long one of some databases took, or the slowest of them; "" for no time at all."""
+    return "" if not seconds else duration(seconds) if count == 1 else f"up to {duration(seconds)}"
+
+
 def verdict(result: RunResult) -> str:
     """Return the last sentence of a run."""
     if not result.unfinished:
         if not result.moved:
-            return "Nothing pending: every database is up to date"
+            return nothing_pending(is_everything=result.is_everything)
         return "All migrations completed successfully"
     by_status = {
         "failed": [database for database in result.unfinished if database.status == "failed"],
