@@ -388,6 +388,20 @@ def test_a_migration_whose_question_needs_a_person(sample: Project) -> None:
     has(outcome, "app blog", "non-nullable field 'rank' to post", "dbmigrate make blog")
 
 
+def test_a_folder_in_which_sqlite_can_write_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    project = write_project(tmp_path / "site", {"core": simple_app()})
+    project.append("site_settings.py", 'DATABASES["default"]["NAME"] = BASE / "kept" / "default.sqlite3"')
+    folder = project.root / "kept"
+    folder.mkdir()
+    make_read_only(folder, request)
+
+    outcome = dbmigrate("all", cwd=project.root).expect(21)
+
+    assert f"{folder}/default.sqlite3.dbmigrate-lock: " in outcome.stderr
+    assert "hint: let this user write in that folder" in outcome.stderr
+    assert list(folder.iterdir()) == []
+
+
 def test_a_read_only_source_tree(sample: Project, request: pytest.FixtureRequest) -> None:
     text = (sample.root / "shop/models.py").read_text()
     sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from dbmigrate.errors import DbmigrateError, LockedError, ProjectError, UsageError
+from dbmigrate.errors import DbmigrateError, LockedError, ProjectError, UnreachableError, UsageError
 from dbmigrate.models.target import Target
 from dbmigrate.nearest import nearest
 from dbmigrate.process import MORE_FILES
@@ -48,6 +48,11 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         return LockedError(
             f"the lock cannot be taken on {said}: each database needs one open file (nothing was changed)",
             hint=f"{MORE_FILES}; --no-lock goes without locks",
+        )
+    if kind == "no-writes":
+        return UnreachableError(
+            f"beside an SQLite database no file can be written, which it needs too: {said} (nothing was changed)",
+            hint="let this user write in that folder, or let NAME in DATABASES be a file in another",
         )
     if kind in ("router", "engine"):
         return _explain_setting(kind, error, _sentence(said), target, redactor, printed)
