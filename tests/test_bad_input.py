@@ -388,6 +388,22 @@ def test_a_migration_whose_question_needs_a_person(sample: Project) -> None:
     has(outcome, "app blog", "non-nullable field 'rank' to post", "dbmigrate make blog")
 
 
+def test_undoing_what_has_no_way_back(tmp_path: Path) -> None:
+    fill = migration("migrations.RunPython(fill)", after=(("core", "0001_initial"),), head="def fill(*_):\n    pass\n")
+    last = migration("migrations.RunSQL('SELECT 1', '')", after=(("core", "0002_fill"),))
+    app = simple_app(**{"migrations/0002_fill.py": fill, "migrations/0003_last.py": last})
+    project = write_project(tmp_path / "site", {"core": app})
+    dbmigrate("all", cwd=project.root).expect(0)
+    words = ("--app", "core", "--to", "0001")
+
+    refused(project, "plan", *words, code=2)
+    outcome = refused(project, "run", *words, code=2)
+
+    has(outcome, "core.0002_fill cannot be undone on default: Raw Python operation", "--to 0002_fill")
+    dbmigrate("run", "--app", "core", "--to", "0002_fill", cwd=project.root).expect(0)
+    dbmigrate("run", *words, "--fake", cwd=project.root).expect(0)
+
+
 def test_a_folder_in_which_sqlite_can_write_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     project = write_project(tmp_path / "site", {"core": simple_app()})
     project.append("site_settings.py", 'DATABASES["default"]["NAME"] = BASE / "kept" / "default.sqlite3"')

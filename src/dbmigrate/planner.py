@@ -245,6 +245,7 @@ class _DatabasePlanner:
                 does=self.routing.does(self.alias, migration),
                 atomic=migration.atomic,
                 backwards=migration.backwards,
+                irreversible=migration.irreversible,
             )
             for migration in wanted
             if migration.id not in done

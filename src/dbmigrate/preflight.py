@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from dbmigrate.errors import Fact, FindingsError, ModelChangesError, UnreachableError
+from dbmigrate.errors import Fact, FindingsError, ModelChangesError, UnreachableError, UsageError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
@@ -98,6 +98,23 @@ def stopped_by(findings: Sequence[Finding]) -> FindingsError:
             for finding in findings
         ],
     )
+
+
+def check_reversible(plan: MigrationPlan) -> None:
+    """Do nothing if all that the plan undoes can be undone: Django would find out in the middle.
+
+    Raises:
+        UsageError: a migration cannot be.
+    """
+    for step in plan.steps if not plan.selection.fake else ():
+        for migration in step.migrations:
+            if migration.irreversible is not None:
+                raise UsageError(
+                    f"{migration.id} cannot be undone on {step.alias}: {migration.irreversible} has no way back "
+                    "(nothing was changed)",
+                    hint="write its reverse (reverse_code or reverse_sql; noop if there is nothing to do), "
+                    f"or stop before it: --to {migration.id.split('.', 1)[1]}",
+                )
 
 
 def check_makemigrations(make: MakeMigrations | None, own_apps: Sequence[str]) -> None:

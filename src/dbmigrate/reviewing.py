@@ -23,7 +23,7 @@ from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.target import Target
 from dbmigrate.planner import build_plan
-from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, find_silent
+from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, check_reversible, find_silent
 from dbmigrate.process import ChildMessage, Launcher
 from dbmigrate.routing import Routing, route
 from dbmigrate.selecting import check_has_apps, check_selection, check_settings, check_target
@@ -172,10 +172,12 @@ def prepare(work: Work, selection: Selection, look: Look) -> Review:
         UnreachableError: a database does not answer.
         FindingsError: a finding stops the run.
         ModelChangesError: makemigrations could not do its part without a person.
+        UsageError: a migration that is to be undone cannot be.
     """
     reviewed = review_patiently(work, selection, look)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
     check_findings(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
+    check_reversible(reviewed.plan)
     own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
     check_makemigrations(reviewed.plan.make, own_apps)
     return reviewed

@@ -201,11 +201,17 @@ class _MigrationDescriber:
             "after": [_id(parent) for parent in self._loader.parents_of(key)],
             "atomic": bool(migration.atomic),
             "backwards": backwards,
+            "irreversible": _find_irreversible(migration) if backwards else None,
             "operations": len(reaching),
             "relations": [],
             "data": [],
             "dangers": [],
         }
+
+
+def _find_irreversible(migration):
+    """Return the operation for which Django refuses to undo a migration (Migration.unapply), or None."""
+    return next((operation.describe() for operation in migration.operations if not operation.reversible), None)
 
 
 class _StateBefore:

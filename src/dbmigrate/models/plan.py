@@ -35,6 +35,8 @@ class PlannedMigration(Value):
     atomic: bool = True
     """Whether it runs in a transaction, on databases that can do that for schema changes."""
     backwards: bool = False
+    irreversible: str | None = None
+    """If it is to be undone and cannot be: the operation that stands in the way."""
 
 
 class Step(Value):

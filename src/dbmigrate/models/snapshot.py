@@ -230,6 +230,8 @@ class PendingMigration(Value):
     relations: tuple[PlannedRelation, ...] = ()
     data: tuple[DataOperation, ...] = ()
     dangers: tuple[Danger, ...] = ()
+    irreversible: str | None = None
+    """If it is to be undone and Django refuses that: the operation it cannot take back."""
 
 
 class Recorded(Value):
