@@ -179,7 +179,9 @@ def test_a_failed_migration_is_shown_in_its_file(tmp_path: Path) -> None:
         "core/migrations/0001_initial.py",
         "6",
     )
-    assert re.match(r"failed: core.0001_initial \(exit 1 after \d+\.\d s\)\nthere\n", failed.message)
+    assert re.match(
+        r"failed: core.0001_initial \(exit 1 after \d+\.\d s\)\nRuntimeError: 50%, see: C: there\n", failed.message
+    )
     assert "RuntimeError: 50%, see: C:\n" in failed.message
     assert waiting == Annotation("error", "not started because default failed; 1 migration pending", "database blog_db")
     assert "[default]   RuntimeError: 50%, see: C:" in log.text
