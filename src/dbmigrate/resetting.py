@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 import subprocess
@@ -9,7 +10,16 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbmigrate.errors import DbmigrateError, DeclinedError, PartialError, ProjectError, UnreachableError, UsageError
+from dbmigrate.checks import run_checks
+from dbmigrate.errors import (
+    DbmigrateError,
+    DeclinedError,
+    Interrupted,
+    PartialError,
+    ProjectError,
+    UnreachableError,
+    UsageError,
+)
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
@@ -20,6 +30,9 @@ from dbmigrate.waiting import take_locks
 
 KEPT_IN = ".dbmigrate-reset"
 """Folder below the project's root for what was taken away."""
+
+UNTOUCHED = re.compile(r" \(nothing was changed\)|; no database was touched")
+"""What errors say that come before anything is done; after a reset it is not so."""
 
 LOCAL_NAMES = ("", "localhost", "127.0.0.1", "::1", "0.0.0.0")
 
@@ -170,14 +183,16 @@ def _half_reset(plan: ResetPlan, alias: str, error: ProjectError) -> PartialErro
     )
 
 
-def unfinished(plan: ResetPlan, error: DbmigrateError) -> PartialError:
+def unfinished(plan: ResetPlan, error: DbmigrateError) -> PartialError | Interrupted:
     """Return the error for a reset after which the run did not begin."""
-    return PartialError(
-        f"{error.message.replace(' (nothing was changed)', '')}; emptied: {', '.join(plan.aliases)}; "
-        f"{len(plan.files)} migration files are in {plan.kept_in.relative_to(plan.root)}",
-        hint=f"{error.hint}\nthen go on with: dbmigrate all" if error.hint else "go on with: dbmigrate all",
-        detail=error.detail,
+    message = (
+        f"{UNTOUCHED.sub('', error.message)}; emptied: {', '.join(plan.aliases)}; "
+        f"{len(plan.files)} migration files are in {plan.kept_in.relative_to(plan.root)}"
     )
+    hint = f"{error.hint}\nthen go on with: dbmigrate all" if error.hint else "go on with: dbmigrate all"
+    if isinstance(error, Interrupted):
+        return Interrupted(message, hint=hint, code=error.code)
+    return PartialError(message, hint=hint, detail=error.detail)
 
 
 def _migrated_aliases(reviewed: Review) -> tuple[str, ...]:
@@ -206,7 +221,8 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
 
 def _check_comes_again(work: Work, reviewed: Review, aliases: Sequence[str], labels: Sequence[str]) -> None:
     """Refuse what could not be migrated again afterwards."""
-    lasting = [finding for finding in reviewed.findings if _lasts(finding, aliases, labels)]
+    # Not those of the review: the configuration may ignore one there which stops only what is to be made anew.
+    lasting = [one for one in run_checks(reviewed.snapshot, reviewed.routing) if _lasts(one, aliases, labels)]
     if lasting:
         raise stopped_by(lasting)
     emptied = tuple(
@@ -215,12 +231,13 @@ def _check_comes_again(work: Work, reviewed: Review, aliases: Sequence[str], lab
     )
     afterwards = route(reviewed.snapshot.model_copy(update={"databases": emptied}), work.settings)
     for alias in aliases:
-        if not afterwards.is_migrated(alias):
+        lost = [label for label in reviewed.routing.places[alias] if label not in afterwards.places[alias]]
+        if lost:
             raise DeclinedError(
-                f"database {alias} would stay empty: no router says what belongs there, only its tables do "
-                "(nothing was changed)",
-                hint=f'let a router say yes for {alias}, or set databases.{alias}.open = "migrate" under '
-                "[tool.dbmigrate]; to go without it: --database for the others",
+                f"tables of {', '.join(lost)} on database {alias} would not come again: no router says that they "
+                "belong there, only that they are there does (nothing was changed)",
+                hint=f"let a router say yes for them on {alias}, or drop them by hand; "
+                "to go without it: --database for the others",
             )
 
 
@@ -230,9 +247,10 @@ def _lasts(finding: Finding, aliases: Sequence[str], labels: Sequence[str]) -> b
         return not {*finding.apps} <= {*labels}
     if finding.id == "DBM103":  # the history goes with its database
         return not {*finding.aliases} <= {*aliases}
-    if finding.id == "DBM201" and finding.subject and finding.subject[0] == "field":  # it is made anew from the model
-        return bool({*finding.aliases} & {*aliases})
-    return finding.stops and finding.id != "DBM201"
+    if finding.id == "DBM201" and {*finding.aliases} & {*aliases}:  # made anew from the model, or by files that stay
+        is_in_model = finding.subject is not None and finding.subject[0] == "field"
+        return is_in_model or any(identifier.split(".", 1)[0] not in labels for identifier in finding.migrations)
+    return finding.stops
 
 
 def _migration_files(reviewed: Review, label: str, root: Path) -> list[Path]:

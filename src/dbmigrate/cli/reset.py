@@ -10,7 +10,7 @@ import click
 from dbmigrate.cli.context import Session, session_of
 from dbmigrate.cli.migrating import flags_of, run
 from dbmigrate.cli.options import database_option, global_options, lock_options
-from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode, Interrupted
+from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode
 
 if TYPE_CHECKING:
     from dbmigrate.resetting import ResetPlan
@@ -47,8 +47,6 @@ def command(
             resetting.reset(work, plan)
             try:
                 return run(work, renderer, Selection(make_migrations=True), keep_going=False, has_locks=not no_lock)
-            except Interrupted:
-                raise
             except DbmigrateError as error:
                 raise resetting.unfinished(plan, error) from error
         finally:
