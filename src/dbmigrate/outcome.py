@@ -230,13 +230,14 @@ class _Judge:
 
 def telling_line(lines: Sequence[str]) -> str:
     """Return what says why: the exception, else the last line, or the first error where system checks failed."""
-    raised = _exception(lines)
-    if raised is not None:
-        return raised
     said = [line.strip() for line in lines if line.strip()]
     if any(line.startswith("SystemCheckError") for line in said) and "ERRORS:" in said[:-1]:
         return said[said.index("ERRORS:") + 1]
-    return said[-1] if said else "it printed nothing"
+    # Django shows no traceback of these; one that stands above is of something that was logged.
+    command_errors = [number for number, line in enumerate(said) if line.startswith("CommandError:")]
+    if command_errors:
+        return _shortened(" ".join(said[command_errors[-1] :]))
+    return _exception(lines) or (said[-1] if said else "it printed nothing")
 
 
 def _exception(lines: Sequence[str]) -> str | None:
@@ -246,5 +247,8 @@ def _exception(lines: Sequence[str]) -> str | None:
         return None
     # Below the last frame come its source and its marks, indented, then the exception, perhaps with several lines.
     below = dropwhile(lambda line: not line or line.startswith(" "), lines[frames[-1] + 1 :])
-    text = " ".join(line.strip() for line in below if line.strip(" ^"))
-    return text if len(text) <= MOST_OF_A_MESSAGE else f"{text[:MOST_OF_A_MESSAGE]}…" if text else None
+    return _shortened(" ".join(line.strip() for line in below if line.strip(" ^"))) or None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_OF_A_MESSAGE else f"{text[:MOST_OF_A_MESSAGE]}…"

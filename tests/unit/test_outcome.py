@@ -159,6 +159,11 @@ def test_a_process_that_never_started_is_told_apart() -> None:
             ('  File "a.py", line 1, in f', "    boom()", "ValueError: no:", "DETAIL:  Key (id)=(7) is there."),
             "ValueError: no: DETAIL:  Key (id)=(7) is there.",
         ),
+        (
+            ('  File "a.py", line 1, in f', "    ask()", "ConnectionError: down", "CommandError: Conflict:", "(a, b)."),
+            "CommandError: Conflict: (a, b).",
+        ),
+        (("Fatal Python error: Segmentation fault", "", '  File "a.py", line 1 in f'), 'File "a.py", line 1 in f'),
     ],
 )
 def test_the_line_that_says_why(lines: tuple[str, ...], telling: str) -> None:
