@@ -109,11 +109,12 @@ def check_reversible(plan: MigrationPlan) -> None:
     for step in plan.steps if not plan.selection.fake else ():
         for migration in step.migrations:
             if migration.irreversible is not None:
+                label, name = migration.id.split(".", 1)
                 raise UsageError(
                     f"{migration.id} cannot be undone on {step.alias}: {migration.irreversible} has no way back "
                     "(nothing was changed)",
-                    hint="write its reverse (reverse_code or reverse_sql; noop if there is nothing to do), "
-                    f"or stop before it: --to {migration.id.split('.', 1)[1]}",
+                    hint="write its reverse (reverse_code or reverse_sql; noop if there is nothing to do)"
+                    + (f", or stop before it: --to {name}" if label == step.app else ""),
                 )
 
 

@@ -8,7 +8,7 @@ from django.db import Error as DatabaseError
 from django.db.migrations import SeparateDatabaseAndState
 
 from .dangers import DangerFinder
-from .effects import strongest_answer
+from .effects import database_operations, strongest_answer
 from .graph import plan_all, plan_to, read_times
 from .history import find_inconsistency, find_unknown
 from .missing import find_missing_tables, fold, has_table
@@ -210,8 +210,9 @@ class _MigrationDescriber:
 
 
 def _find_irreversible(migration):
-    """Return the operation for which Django refuses to undo a migration (Migration.unapply), or None."""
-    return next((operation.describe() for operation in migration.operations if not operation.reversible), None)
+    """Return the operation for which Django cannot undo a migration (Migration.unapply), or None."""
+    operations = [*migration.operations, *database_operations(migration.operations)]
+    return next((operation.describe() for operation in operations if not operation.reversible), None)
 
 
 class _StateBefore:
