@@ -15,10 +15,15 @@ ENDING_AT_AN_ERROR = {"sqlite": ("-bail",), "postgresql": ("-v", "ON_ERROR_STOP=
 """Options of the command line clients that `dbshell` starts; that of MySQL ends there by itself."""
 
 
-def find_repairs(snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Repair]:
-    """Yield what would put one database right, in the order in which it is to be done."""
+def find_repairs(snapshot: Snapshot, database: VerifiedDatabase, dbshell: Sequence[str]) -> Iterator[Repair]:
+    """Yield what would put one database right, in the order in which it is to be done.
+
+    `dbshell`: the project's command for it (Target.command).
+    """
     described = snapshot.database(database.alias)
     vendor = described.vendor if described is not None else ""
+    ending = ENDING_AT_AN_ERROR.get(vendor, ())
+    shell = (*dbshell, *(("--", *ending) if ending else ()))
     taken_back: set[str] = set()
     for migration in database.drift:
         label = migration.id.split(".", 1)[0]
@@ -32,18 +37,25 @@ def find_repairs(snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Rep
                 about=migration.id,
                 why="make what is missing",
                 statements=_together(migration.statements, vendor),
-                shell=_shell(database.alias, vendor),
+                shell=shell,
                 commands=(),
             )
         else:
-            yield _record(database.alias, vendor, label, migration)
+            yield Repair(
+                alias=database.alias,
+                about=migration.id,
+                why="make the rest of it, then record it" if migration.statements else "it is all there: record it",
+                statements=_together(migration.statements, vendor),
+                shell=shell if migration.statements else (),
+                commands=(f"{_run(database.alias, label)} --to {migration.id.split('.', 1)[1]} --fake",),
+            )
     for index in database.invalid_indexes:
         yield Repair(
             alias=database.alias,
             about=index.name,
             why="build the index again, without locking its table",
             statements=(f"REINDEX INDEX CONCURRENTLY {index.in_sql};",),
-            shell=_shell(database.alias, vendor),
+            shell=shell,
             commands=(),
         )
     if database.unknown:
@@ -67,7 +79,7 @@ def _take_back(snapshot: Snapshot, alias: str, label: str, migration: VerifiedMi
     app = snapshot.app(label)
     names: Sequence[str] = app.migrations if app is not None else ()
     position = names.index(migration.id.split(".", 1)[1])
-    run = f"dbmigrate run --database {alias} --app {label}"
+    run = _run(alias, label)
     return Repair(
         alias=alias,
         about=migration.id,
@@ -77,22 +89,10 @@ def _take_back(snapshot: Snapshot, alias: str, label: str, migration: VerifiedMi
     )
 
 
-def _record(alias: str, vendor: str, label: str, migration: VerifiedMigration) -> Repair:
-    return Repair(
-        alias=alias,
-        about=migration.id,
-        why="make the rest of it, then record it" if migration.statements else "it is all there: record it",
-        statements=_together(migration.statements, vendor),
-        shell=_shell(alias, vendor) if migration.statements else (),
-        commands=(f"dbmigrate run --database {alias} --app {label} --to {migration.id.split('.', 1)[1]} --fake",),
-    )
+def _run(alias: str, label: str) -> str:
+    return f"dbmigrate run --database {alias} --app {label}"
 
 
 def _together(statements: tuple[str, ...], vendor: str) -> tuple[str, ...]:
     """Return statements of which all or none take effect, where the database can do that."""
     return ("BEGIN;", *statements, "COMMIT;") if len(statements) > 1 and vendor in TRANSACTIONAL else statements
-
-
-def _shell(alias: str, vendor: str) -> tuple[str, ...]:
-    words = ENDING_AT_AN_ERROR.get(vendor, ())
-    return ("python", "manage.py", "dbshell", "--database", alias, *(("--", *words) if words else ()))

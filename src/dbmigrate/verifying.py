@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from dbmigrate.models.reports import VerifyReport
+from dbmigrate.models.reports import Repair, VerifyReport
 from dbmigrate.models.selection import Selection
+from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.repairing import find_repairs
 from dbmigrate.reviewing import Look, Work, review_patiently
 from dbmigrate.routing import Routing
@@ -35,10 +37,14 @@ def verify(work: Work, named: Sequence[str] = (), *, repair: bool) -> VerifyRepo
         project=reviewed.snapshot.project,
         databases=databases,
         pending={alias: reviewed.plan.pending_on(alias) for alias in aliases},
-        repairs=tuple(fix for database in databases for fix in find_repairs(reviewed.snapshot, database))
+        repairs=tuple(fix for database in databases for fix in _repairs(work, reviewed.snapshot, database))
         if repair
         else None,
     )
+
+
+def _repairs(work: Work, snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Repair]:
+    return find_repairs(snapshot, database, work.target.command("dbshell", "--database", database.alias))
 
 
 def _places(routing: Routing, alias: str) -> dict[str, list[str] | None]:

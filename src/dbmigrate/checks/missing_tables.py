@@ -24,7 +24,7 @@ def _describe(alias: str, missing: MissingTable) -> Finding:
     again = (
         f"take the record back and apply it: {run} --to {missing.before} --fake && {run}"
         if missing.is_redoable
-        else f"dbmigrate verify --repair prints the statements that make it, for other tables of {label} are there, "
+        else f"dbmigrate verify --repair prints how to make it, for other tables of {label} are there, "
         "or other apps need it"
     )
     return Finding(

@@ -60,9 +60,10 @@ def _describe(connection, reached, disk, routes, place, repair):
                 for name, table, in_sql in (catalogue.invalid_indexes() if is_there else [])
             ]
         unknown, leftover = find_unknown(loader)
-        ahead = {key for key in unknown if key[0] in place}
+        there = {*unknown, *leftover} & set(times)  # but for what has gone between two questions
+        ahead = {key for key in there.intersection(unknown) if key[0] in place}
         described["unknown"] = [_record(key, times) for key in sorted(ahead)]
-        described["leftover"] = [_record(key, times) for key in sorted({*unknown, *leftover} - ahead)]
+        described["leftover"] = [_record(key, times) for key in sorted(there - ahead)]
     except (DatabaseError, ImproperlyConfigured, OSError) as error:
         described.update({"error": describe_failure(error)["error"]})
     finally:
