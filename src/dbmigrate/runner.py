@@ -122,6 +122,7 @@ def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> I
                 continue
             failed = crew.start(step)
             if failed == "later":
+                crew.wait_for_room()
                 break
             waiting.remove(step)
             yield StepStarted(step=step, command=workshop.request(step).command)
@@ -220,6 +221,8 @@ class _Crew:
         self.rung = 0
         self._tries: Counter[str] = Counter()
         self._deadline: float | None = None
+        self._room_at: float | None = None
+        """When to try again to start a child for which there was no room."""
         self._signum = 0
 
     def start(self, work: Step | MakeMigrations) -> StepResult | Literal["later"] | None:
@@ -253,7 +256,14 @@ class _Crew:
     def has_news(self) -> bool:
         """Whether anything has started or ended since it was asked last; what children print is none."""
         seen, self._seen = self._seen, (len(self.ended), len(self.running), len(self.paused), self.rung)
-        return seen != self._seen
+        is_time = self._room_at is not None and self._room_at <= self._workshop.clock()
+        if is_time:
+            self._room_at = None
+        return seen != self._seen or is_time
+
+    def wait_for_room(self) -> None:
+        """Have news after a while, also if nothing ends: what others use of the system counts too."""
+        self._room_at = self._workshop.clock() + LATER_SECONDS
 
     def _note(self, result: StepResult) -> None:
         self.ended[result.id] = result
@@ -288,9 +298,9 @@ class _Crew:
                     yield StepFinished(result=failed)
 
     def _seconds_left(self) -> float | None:
-        """Return how long to wait for a message: until the next pause, or the time that was given, is over."""
+        """Return how long to wait for a message: until the next pause, or a time that was set, is over."""
         times = [pause.until for pause in self.paused.values()]
-        times += [self._deadline] if self._deadline is not None else []
+        times += [time for time in (self._deadline, self._room_at) if time is not None]
         return max(0.0, min(times) - self._workshop.clock()) if times else None
 
     def _climb(self, signum: int, *, is_late: bool = False) -> Stopping:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -34,6 +36,8 @@ class Script:
     ends_on: int | None = None
     """A signal it waits for; then it ends by it. None lets it end by itself with `code`."""
     cannot_start: str | None = None
+    no_room: tuple[int, ...] = ()
+    """Which tries to start it find no room for it; the first is 1."""
     then_stop: tuple[int, ...] = ()
     """Signals that come to dbmigrate right after its lines."""
 
@@ -44,6 +48,7 @@ class FakeLauncher:
     def __init__(self, scripts: Mapping[str, Script] | None = None) -> None:
         """Take the scripts; a child without one ends well and says nothing."""
         self._scripts = scripts or {}
+        self._tries: Counter[str] = Counter()
         self.started: list[str] = []
         self.children: dict[str, FakeChild] = {}
         self.on_start: Callable[[str], None] = lambda key: None
@@ -56,6 +61,9 @@ class FakeLauncher:
         script = self._scripts.get(request.key, Script())
         if script.cannot_start is not None:
             raise FileNotFoundError(2, script.cannot_start)
+        self._tries[request.key] += 1
+        if self._tries[request.key] in script.no_room:
+            raise OSError(errno.EMFILE, "Too many open files")
         self.started.append(request.key)
         self.on_start(request.key)
         child = FakeChild(request.key, outbox, script.ends_on)

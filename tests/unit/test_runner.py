@@ -24,7 +24,7 @@ from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedMigratio
 from dbmigrate.models.selection import Selection
 from dbmigrate.process import ChildMessage, ChildOutput, ChildRequest
 from dbmigrate.redact import Redactor
-from dbmigrate.runner import Workshop, run_makemigrations, run_steps
+from dbmigrate.runner import Retry, Workshop, run_makemigrations, run_steps
 
 
 def step(key: str, *, after: tuple[str, ...] = (), needs: tuple[str, ...] = (), migrations: int = 0) -> Step:
@@ -224,3 +224,32 @@ def test_a_line_that_is_never_finished_stands_where_it_began() -> None:
 
     finished = next(event for event in events if isinstance(event, StepFinished))
     assert finished.result.last_lines == ("  Applying app.0001...", "Traceback", "ValueError: x")
+
+
+def test_a_step_for_which_there_is_no_room_waits_for_one_that_runs() -> None:
+    launcher = FakeLauncher({"b": Script(no_room=(1,))})
+
+    events = run(launcher, plan(step("a"), step("b")))
+
+    assert [type(event) for event in events] == [StepStarted, StepFinished, StepStarted, StepFinished]
+    assert statuses(events) == {"a": "ok", "b": "ok"}
+
+
+def test_a_step_for_which_there_is_no_room_although_nothing_runs_has_failed() -> None:
+    events = run(FakeLauncher({"a": Script(no_room=(1,))}), plan(step("a")))
+
+    assert statuses(events) == {"a": "failed"}
+
+
+def test_a_step_that_is_tried_again_waits_for_room_too() -> None:
+    launcher = FakeLauncher({"a": Script(ends_on=signal.SIGINT), "b": Script(code=1, no_room=(2,))})
+    tries = iter([Retry(pause=0.0, blockers=())])
+    here = replace(workshop(launcher), again=lambda step, result, number: next(tries, None))
+    launcher.on_start = lambda key: (
+        launcher.children["a"].send_signal(signal.SIGINT) if launcher.started == ["a", "b", "b"] else None
+    )
+
+    events = list(run_steps(plan(step("a"), step("b")), here, keep_going=True))
+
+    assert launcher.started == ["a", "b", "b"]
+    assert statuses(events) == {"a": "failed", "b": "failed"}
