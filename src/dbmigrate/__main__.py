@@ -31,7 +31,9 @@ def _take_descriptors() -> None:
     """Open what was closed of stdin, stdout and stderr (`dbmigrate all >&-`): another file would take its place."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)  # as the standard streams are
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w"))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
     if kind == "no-writes":
         return UnreachableError(
             f"beside an SQLite database no file can be written, which it needs too: {said} (nothing was changed)",
-            hint="let this user write in that folder, or let NAME in DATABASES be a file in another",
+            hint="let this user write in that folder, and in a file that another user has left there; "
+            "or let NAME in DATABASES be a file in another folder",
         )
     if kind in ("router", "engine"):
         return _explain_setting(kind, error, _sentence(said), target, redactor, printed)

@@ -108,7 +108,8 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
     build = partial(build_plan, routing=routing, settings=work.settings, selection=selection, cpus=work.cpus)
     plan = build(snapshot)
     if look.changes == "compared" or (look.changes == "compared-if-idle" and not plan.steps):
-        if plan.steps:
+        # Nothing is refused yet, and whatever of the project runs now might make an SQLite file.
+        if plan.steps and not any(database.state == "absent" for database in snapshot.databases):
             look.meanwhile()
         snapshot = snapshot.model_copy(update={"changes": work.host.find_changes()})
         plan = build(snapshot)

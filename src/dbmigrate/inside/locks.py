@@ -158,7 +158,9 @@ class _FileLock:
             try:
                 file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - it is the lock
             except OSError as error:
-                kind = "no-files" if error.errno == errno.EMFILE else "no-writes"
+                kind = {errno.EMFILE: "no-files", errno.ENFILE: "no-files"}.get(error.errno, "no-lock")
+                if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    kind = "no-writes"
                 raise BootError(kind, "{}: {}".format(self._path, error.strerror)) from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
