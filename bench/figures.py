@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -70,10 +71,11 @@ def document(parts: Mapping[str, Part]) -> list[str]:
     """Return what the document shows of parts: with what and when they were measured, and the tables."""
     rows = [row for part in parts.values() for row in part.rows]
     lines = [*table(rows), ""] if rows else []
-    lines.append("Wall time, and in the table above the median of the rounds. Each part was measured by itself:")
+    told = "Wall time, and in the table above the median of the rounds. Each part was measured by itself:"
     for versions, names in groupby(parts, key=lambda name: parts[name].versions):
-        told = (f"*{name}* on {parts[name].day} with a load of {parts[name].load}" for name in names)
-        lines.append(f"{', '.join(told)} ({versions}).")
+        each = (f"*{name}* on {parts[name].day} with a load of {parts[name].load}" for name in names)
+        told += f" {', '.join(each)} ({versions})."
+    lines += textwrap.wrap(told, 120, break_long_words=False, break_on_hyphens=False)
     for part in parts.values():
         lines += ["", *part.lines] if part.lines else []
     return lines

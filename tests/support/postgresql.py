@@ -107,9 +107,13 @@ class PostgresqlServer:
             entry,
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1",
         )
-        for (pid,) in sessions:
-            os.kill(pid, signal.SIGKILL)
-        return bool(sessions)
+        if not sessions:
+            return False
+        try:
+            os.kill(sessions[0][0], signal.SIGKILL)
+        except ProcessLookupError:
+            return False  # it has ended since
+        return True
 
     def query(self, entry: dict[str, Any], sql: str) -> list[tuple[Any, ...]]:
         """Run one statement in a database; return its rows, [] if it has none."""
