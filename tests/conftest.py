@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,10 @@ which runs as a user of its own.
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the folder of the servers; workers inherit it."""
-    if not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        # Under `nohup make test` it is ignored, and so it would be by all that the tests start and send it to.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    else:
         # A database of PostgreSQL is 300 files, which memory makes and removes faster than a disk.
         memory = Path("/dev/shm")
         has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
