@@ -16,6 +16,7 @@ import socket
 import stat
 import sys
 import threading
+import time
 
 from django.conf import settings
 from django.db import connections
@@ -32,6 +33,10 @@ YOUNG_OBJECTS = 100_000
 The usual 700 suit a process whose old objects count too. With those frozen, all that a step makes (the states of all
 models, three times) would be looked through again and again, for a sixth of its time.
 """
+
+
+ENDING_SECONDS = 0.1
+"""How long a thread that has ended may be seen by the system, on a machine with much to do."""
 
 
 class Forker:
@@ -56,7 +61,7 @@ class Forker:
     def _reason(self):
         if not sys.platform.startswith("linux"):
             return "only Linux tells a child that its parent has died"
-        threads = len(os.listdir("/proc/self/task"))
+        threads = count_threads()
         if threads > 1:
             return "the project runs {} threads, of which a copy would have only one".format(threads)
         connections.close_all()  # what the project has opened while it was imported; Django opens it again
@@ -153,6 +158,19 @@ class Forker:
             os.write(status, b"%d\n" % code)
         finally:
             os._exit(1)
+
+
+def count_threads():
+    """Return how many threads this process has, those that only its libraries know included.
+
+    One that has ended for Python, as those do which connect to databases, may be on its way out for the system.
+    """
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        count = len(os.listdir("/proc/self/task"))
+        if count == 1 or threading.active_count() > 1 or time.monotonic() >= deadline:
+            return count
+        time.sleep(0.001)
 
 
 def _receive(handover, count):
