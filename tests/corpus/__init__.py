@@ -1,6 +1,6 @@
 """Small faulty projects, and healthy ones beside them that look alike; a module for each family of checks."""
 
-from corpus import databases, history, relations, routers, rows, tables
+from corpus import databases, history, relations, routers, rows, strangers, tables
 
 CASES = (
     *relations.CASES,
@@ -9,4 +9,5 @@ CASES = (
     *history.CASES,
     *tables.CASES,
     *rows.CASES,
+    *strangers.CASES,
 )
