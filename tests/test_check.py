@@ -125,7 +125,7 @@ def test_pending_migrations_are_10_where_they_are_asked_for(sample: Project) -> 
 
     outcome = dbmigrate("check", "--pending", cwd=sample.root).expect(10)
 
-    assert "blog_db: 6 migrations pending: contenttypes.0001_initial" in outcome.stdout
+    assert "error: blog_db: 6 migrations pending: contenttypes.0001_initial" in outcome.stdout
 
 
 def test_what_a_pending_migration_destroys_is_a_note_in_the_plan_and_fails_where_it_is_asked_for(
@@ -140,7 +140,9 @@ def test_what_a_pending_migration_destroys_is_a_note_in_the_plan_and_fails_where
     sentence = "DBM304: shop.0004_price on shop_db drops a column (shop_product"
     assert f"! {sentence}" in plan.stdout
     assert f"note: {sentence}" in quiet.stdout
+    assert f"error: {sentence}" in failed.stdout
     assert "(shop/migrations/0004_price.py:" in failed.stdout
+    assert "1 error; exit 13 (findings)" in failed.stdout
 
 
 def test_what_is_selected_alone_counts(sample: Project) -> None:
@@ -183,7 +185,7 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_checked(sample: 
 
     outcome = dbmigrate("check", cwd=sample.root).expect(21)
 
-    assert "not checked: database shop_db does not answer: the folder" in outcome.stdout
+    assert "error: database shop_db does not answer: the folder" in outcome.stdout
     assert "2 databases looked at: nothing found" in outcome.stdout
 
 

@@ -62,6 +62,35 @@ def test_notes_are_annotations_of_check_and_not_of_status(tmp_path: Path) -> Non
     assert "DBM304" in "".join(status.text)
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "title"),
+    [
+        ("check --fail-on destructive", 13, "DBM304"),
+        ("check --fail-on note", 13, "DBM304"),
+        ("check --pending", 10, "dbmigrate check"),
+        ("verify", 10, "dbmigrate verify"),
+        ("status --exit-code", 10, "dbmigrate status"),
+        ("plan --exit-code", 10, "dbmigrate plan"),
+    ],
+)
+def test_what_makes_a_job_red_is_an_error_in_every_format(tmp_path: Path, command: str, code: int, title: str) -> None:
+    gone = migration("migrations.DeleteModel('Item')", after=(("core", "0001_initial"),))
+    project = write_project(tmp_path, {"core": {**simple_app(), "models.py": "", "migrations/0002_gone.py": gone}})
+    dbmigrate("run", "--app", "core", "--to", "0001", cwd=project.root).expect(0)
+
+    log = read_log(in_actions(project, *command.split()).expect(code).stdout)
+    plain = dbmigrate(*command.split(), cwd=project.root).expect(code)
+    drawn = dbmigrate(*command.split(), "--format", "rich", cwd=project.root).expect(code)
+    found = dbmigrate(*command.split(), "--format", "json", cwd=project.root).expect(code).json["result"]
+
+    assert [annotation.title for annotation in log.annotations if annotation.level == "error"] == [title]
+    assert any(line.startswith("error: ") for line in log.text)
+    for outcome in (plain, drawn):
+        assert any(line.startswith("error: ") for line in (outcome.stdout + outcome.stderr).splitlines()), outcome
+    if title == "DBM304":
+        assert [finding["level"] for finding in found["findings"]] == ["error"]
+
+
 @pytest.mark.parametrize("has_repository", [True, False])
 def test_files_are_named_from_the_repository_or_the_workspace(tmp_path: Path, has_repository: bool) -> None:
     app = {"models.py": model("Item", "name = models.CharField(max_length=30)"), **migrations_of_item()}

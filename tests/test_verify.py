@@ -542,7 +542,7 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_looked_at(tmp_pa
 
     outcome = dbmigrate("verify", cwd=project.root).expect(21)
 
-    assert "not checked: database down does not answer: the folder" in outcome.stdout
+    assert "error: database down does not answer: the folder" in outcome.stdout
     assert "1 database looked at" in outcome.stdout
 
 

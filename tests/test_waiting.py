@@ -102,7 +102,7 @@ def test_an_unknown_role_is_not_waited_for(tmp_path: Path, postgresql: Postgresq
 
     outcome = dbmigrate("wait", "--wait", "600", cwd=project.root).expect(21)
 
-    assert "default: the server knows no such user" in outcome.stdout
+    assert "error: database default: the server knows no such user" in outcome.stdout
 
 
 def test_a_missing_driver_is_not_waited_for(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_server_that_takes_connections_and_says_nothing(tmp_path: Path) -> Non
 
         outcome = dbmigrate("wait", "--wait", "0", cwd=project.root, environment={"PGCONNECT_TIMEOUT": "2"}).expect(21)
 
-    assert "default: it does not answer: connection timeout expired" in outcome.stdout
+    assert "error: database default: it does not answer: connection timeout expired" in outcome.stdout
 
 
 def test_status_waits_and_tells_all_the_same(tmp_path: Path) -> None:

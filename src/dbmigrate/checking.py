@@ -6,11 +6,19 @@ from collections.abc import Sequence
 
 from dbmigrate.checks import RULES, check_ids
 from dbmigrate.linting import check_lint, lint
-from dbmigrate.models.findings import Finding
+from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
 from dbmigrate.models.selection import CheckSelection, Selection
 from dbmigrate.preflight import find_silent
 from dbmigrate.reviewing import Look, Work, review_patiently, targeted_aliases
+
+FAILING: dict[FailOn, tuple[Level, ...]] = {
+    "note": ("note", "warning", "error"),
+    "warning": ("warning", "error"),
+    "error": ("error",),
+    "destructive": ("error",),
+}
+"""By `--fail-on`: the levels of findings that make the command fail."""
 
 
 def check(work: Work, wanted: CheckSelection) -> CheckReport:
@@ -31,18 +39,13 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
     if reviewed.snapshot.changes is None:
         not_run["DBM101"] = "the leaf migrations contradict each other (DBM102)"
     targeted = targeted_aliases(reviewed.plan)
+    own = (finding for finding in reviewed.findings if finding.id in ids and finding.id not in not_run)
+    found = (*(finding for finding in own if _is_about(finding, wanted)), *linted)
     return CheckReport(
         project=reviewed.snapshot.project,
         databases=tuple(alias for alias in targeted if alias not in silent),
         checks=tuple(identifier for identifier in ids if identifier not in not_run),
-        findings=(
-            *(
-                finding
-                for finding in reviewed.findings
-                if finding.id in ids and finding.id not in not_run and _is_about(finding, wanted)
-            ),
-            *linted,
-        ),
+        findings=tuple(_with_level(finding, wanted.fail_on) for finding in found),
         not_run=tuple(NotRun(id=one, because=not_run[one]) for one in ids if one in not_run),
         not_checked=tuple(
             NotChecked(alias=database.alias, error=database.error or database.state)
@@ -59,6 +62,12 @@ def _chosen_ids(wanted: CheckSelection) -> Sequence[str]:
     return [
         rule.id for rule in RULES if (not wanted.select or rule.id in wanted.select) and rule.id not in wanted.ignore
     ]
+
+
+def _with_level(finding: Finding, fail_on: FailOn) -> Finding:
+    """Return the finding as an error if it makes the command fail, so that every format shows it as one."""
+    fails = finding.level in FAILING[fail_on] or (finding.destroys and fail_on == "destructive")
+    return finding.model_copy(update={"level": "error"}) if fails else finding
 
 
 def _is_about(finding: Finding, wanted: CheckSelection) -> bool:

@@ -82,6 +82,11 @@ class Session:
         return self.options.get("format") in ("json", "github")
 
     @property
+    def is_menu(self) -> bool:
+        """Whether the menu runs this command."""
+        return not isinstance(self.keeper, OneCommand)
+
+    @property
     def has_menu(self) -> bool:
         """Whether the menu can be shown: it asks, and draws on stdout."""
         is_wanted = not self.options.get("no_input") and not self.is_for_machines

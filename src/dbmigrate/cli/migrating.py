@@ -105,5 +105,6 @@ def show_plan(
         elif exit_code and any(step.migrations for step in report.plan.steps):
             code = ExitCode.PENDING
         renderer.answer(report)
-        renderer.close(code)
+        # The menu asks with the exit code whether there is something to do.
+        renderer.close(ExitCode.OK if session.is_menu else code)
         return code

@@ -6,7 +6,7 @@ from typing import Literal, Union
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Value
-from dbmigrate.models.findings import FailOn, Finding, Level
+from dbmigrate.models.findings import FailOn, Finding
 from dbmigrate.models.plan import Kind, MigrationPlan
 from dbmigrate.models.result import RunReport
 from dbmigrate.models.snapshot import Answer as RouterAnswer
@@ -276,6 +276,7 @@ class CheckReport(Value):
     checks: tuple[str, ...]
     """Ids of the checks that were run."""
     findings: tuple[Finding, ...]
+    """One that makes the command fail is an error here, whatever its level is without `--fail-on`."""
     not_run: tuple[NotRun, ...]
     not_checked: tuple[NotChecked, ...]
     pending: dict[str, tuple[MigrationId, ...]] | None
@@ -287,17 +288,7 @@ class CheckReport(Value):
     @property
     def failing(self) -> tuple[Finding, ...]:
         """The findings that make the command fail."""
-        levels: dict[FailOn, tuple[Level, ...]] = {
-            "note": ("note", "warning", "error"),
-            "warning": ("warning", "error"),
-            "error": ("error",),
-            "destructive": ("error",),
-        }
-        return tuple(
-            finding
-            for finding in self.findings
-            if finding.level in levels[self.fail_on] or (finding.destroys and self.fail_on == "destructive")
-        )
+        return tuple(finding for finding in self.findings if finding.level == "error")
 
     @property
     def exit_code(self) -> ExitCode:

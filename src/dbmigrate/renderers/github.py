@@ -6,7 +6,7 @@ that a child prints only holds for the lines that come behind it in the same str
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TextIO
@@ -25,9 +25,10 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.findings import Finding, Level
-from dbmigrate.models.reports import Answer, CheckReport, MakeReport, PlanReport, StatusReport, VerifyReport, WaitReport
+from dbmigrate.models.reports import Answer, CheckReport, MakeReport, PlanReport, StatusReport
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
+from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.groups import Groups
 from dbmigrate.renderers.markdown import Summary, append_summary
 from dbmigrate.renderers.places import Places
@@ -101,7 +102,7 @@ class GithubRenderer:
         self._write(lines)
         self._summary.text += lines
         self._annotate(_findings(report))
-        for text in _errors(report):
+        for text in failures(report):
             self._error(text, title=self._name)
 
     def refuse(self, error: DbmigrateError) -> None:
@@ -125,6 +126,13 @@ class GithubRenderer:
     def close(self, code: ExitCode) -> None:
         """Say how many annotations GitHub would have dropped, and append the summary."""
         self._groups.flush()
+        self._plain.close(code)
+        lines = self._take()
+        self._write(lines)
+        self._summary.text += lines
+        if code and not self._annotations.count("error"):
+            # A job that is red for it has to say so.
+            self._error(words.exit_sentence(code), title=self._name)
         more = ", ".join(words.plural(count, level) for level, count in self._annotations.more.items())
         if more:
             where = ", and in the summary of this step" if self._summary_file is not None else ""
@@ -190,31 +198,6 @@ def _alias(event: Event) -> str | None:
             return event.result.alias
         case _:
             return None
-
-
-def _errors(report: Answer) -> Iterator[str]:
-    """Give what is wrong in an answer beside its findings, as far as the command fails for it."""
-    silent: dict[str, str | None] = {}
-    pending: Mapping[str, Sequence[str]] = {}
-    match report:
-        case CheckReport():
-            silent = {database.alias: database.error for database in report.not_checked}
-            pending = report.pending or {}
-        case VerifyReport():
-            silent = {database.alias: database.error for database in report.databases if database.error is not None}
-            pending = report.pending
-            for database in report.databases:
-                for sentence in words.drift_sentences(database):
-                    yield f"{database.alias}: {sentence}"
-        case WaitReport():
-            silent = {database.alias: database.error for database in report.silent}
-        case _:
-            pass
-    for alias, error in silent.items():
-        yield f"database {alias} does not answer: {error}"
-    for alias, migrations in pending.items():
-        if migrations:
-            yield f"{alias}: {words.plural(len(migrations), 'migration')} pending: {', '.join(migrations)}"
 
 
 def _findings(report: Answer) -> Sequence[Finding]:

@@ -37,6 +37,7 @@ from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.board import Board, Row, State
+from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.fitting import hang, has_command
 from dbmigrate.renderers.tables import Page
 
@@ -84,6 +85,7 @@ class RichRenderer:
         self._board = Board()
         self._plan: MigrationPlan | None = None
         self._live: Live | None = None
+        self._fails_by_exit_code = False
 
     def show(self, event: Event) -> None:
         """Move the live view on."""
@@ -132,6 +134,7 @@ class RichRenderer:
 
     def answer(self, report: Answer) -> None:
         """Write the answer of a command."""
+        self._fails_by_exit_code = report.type in FAILING_BY_EXIT_CODE
         self._page.show(report)
 
     def refuse(self, error: DbmigrateError) -> None:
@@ -145,8 +148,10 @@ class RichRenderer:
             self._labelled("hint", error.hint, "cyan")
 
     def close(self, code: ExitCode) -> None:
-        """End the live view."""
+        """End the live view, and say why the command fails, if nothing has yet."""
         self._stop()
+        if code and self._fails_by_exit_code:
+            self._labelled("error", words.exit_sentence(code), "bold red")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the rows as they are now; called by the live view for every frame."""

@@ -33,6 +33,7 @@ from dbmigrate.models.events import (
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
+from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.tables import Page
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class PlainRenderer:
         self._now = now
         self._plan: MigrationPlan | None = None
         self._started: set[str] = set()
+        self._fails_by_exit_code = False
 
     def show(self, event: Event) -> None:
         """Write the event's lines."""
@@ -104,6 +106,7 @@ class PlainRenderer:
 
     def answer(self, report: Answer) -> None:
         """Write the answer of a command; that of a run was written as it went."""
+        self._fails_by_exit_code = report.type in FAILING_BY_EXIT_CODE
         self._page.show(report)
 
     def refuse(self, error: DbmigrateError) -> None:
@@ -116,7 +119,9 @@ class PlainRenderer:
             self._write([f"hint: {first}", *(f"      {line}" for line in more)])
 
     def close(self, code: ExitCode) -> None:
-        """Everything was written as it came."""
+        """Say why the command fails, if nothing has yet."""
+        if code and self._fails_by_exit_code:
+            self._write([f"error: {words.exit_sentence(code)}"])
 
     def _act(self, *, backwards: bool) -> str:
         if self._plan is not None and self._plan.selection.fake:

@@ -14,6 +14,7 @@ from dbmigrate.models.result import DatabaseResult, RunResult
 from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.snapshot import Project, Recorded
 from dbmigrate.renderers import words
+from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.fitting import has_command
 from dbmigrate.renderers.graphs import GRAPHS
 from dbmigrate.renderers.sheet import Cell, Sheet, Table
@@ -282,11 +283,7 @@ class Page:
         if self._verbosity >= 0:
             self._line(_project_line(report.project), "dim")
         self._findings(report.findings)
-        for alias, migrations in (report.pending or {}).items():
-            if migrations:
-                self._line(f"{alias}: {words.plural(len(migrations), 'migration')} pending: {', '.join(migrations)}")
-        for database in report.not_checked:
-            self._line(f"not checked: database {database.alias} does not answer: {database.error}", "red")
+        self._errors(report)
         if report.lint is not None:
             self._show_lint(report.lint)
         for because in dict.fromkeys(entry.because for entry in report.not_run):
@@ -319,25 +316,22 @@ class Page:
                     Cell(drift, style="red" if database.error or database.has_drift else "green"),
                 )
             self._sheet.table(table)
-        for database in report.databases:
-            self._show_verified_database(database)
+        self._errors(report)
+        if self._verbosity > 0:
+            for database in report.databases:
+                self._show_verified_database(database)
         if report.repairs is not None:
             self._show_repairs(report.repairs)
         if self._verbosity >= 0 or report.exit_code:
             self._line(words.verify_verdict(report), "red" if report.exit_code else "green")
 
     def _show_verified_database(self, database: VerifiedDatabase) -> None:
-        if database.error is not None:
-            self._line(f"not checked: database {database.alias} does not answer: {database.error}", "red")
-        for sentence in words.drift_sentences(database):
-            self._line(f"{database.alias}: {sentence}", "red")
-        if self._verbosity > 0:
-            for migration in database.migrations:
-                if migration.outcome == "pending-not-here":
-                    continue  # every other app of the project
-                self._line(f"{database.alias}: {migration.id}: {words.OUTCOMES[migration.outcome]}", "dim")
-            for record in database.leftover:
-                self._line(f"{database.alias}: {record.id}: recorded, and gone from the code (harmless)", "dim")
+        for migration in database.migrations:
+            if migration.outcome == "pending-not-here":
+                continue  # every other app of the project
+            self._line(f"{database.alias}: {migration.id}: {words.OUTCOMES[migration.outcome]}", "dim")
+        for record in database.leftover:
+            self._line(f"{database.alias}: {record.id}: recorded, and gone from the code (harmless)", "dim")
 
     def _show_repairs(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:
@@ -353,9 +347,7 @@ class Page:
             self._line()
 
     def _show_wait(self, report: WaitReport) -> None:
-        for database in report.silent:
-            assert database.trouble is not None
-            self._line(f"{database.alias}: {words.TROUBLES[database.trouble]}: {database.error}", "red")
+        self._errors(report)
         answering = [database.alias for database in report.databases if database not in report.silent]
         self._line(
             f"{len(answering)} of {words.plural(len(report.databases), 'database')} answer"
@@ -418,6 +410,10 @@ class Page:
             for alias, models in route.split.items():
                 said = ", ".join(f"{model} {answer}" for model, answer in models.items())
                 self._line(f"* {route.label} on {alias}: {said}", "dim")
+
+    def _errors(self, report: Answer) -> None:
+        for sentence in failures(report, is_whole=self._verbosity > 0):
+            self._line(f"error: {words.printable(sentence)}", LEVEL_STYLES["error"])
 
     def _findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:

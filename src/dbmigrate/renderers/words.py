@@ -46,6 +46,9 @@ EXIT_MEANINGS = {
 MANY = 20
 """Above this many databases those that are alike share a line, for people."""
 
+MOST_NAMED, FIRST_NAMED = 8, 3
+"""Names that a sentence lists; of more than that only the first, and how many there are more, unless `-v` is given."""
+
 SKIPS: dict[SkipReason, str] = {
     "open": "nobody says what belongs there",
     "replica": "a replica",
@@ -222,6 +225,13 @@ def names(aliases: Sequence[str]) -> str:
     if len(aliases) < 4:
         return ", ".join(aliases)
     return f"{aliases[0]} … {aliases[-1]} ({len(aliases)} databases)"
+
+
+def listed(named: Sequence[str], *, is_whole: bool) -> str:
+    """Return the names, or (unless `is_whole`) the first of them and how many there are more."""
+    if is_whole or len(named) <= MOST_NAMED:
+        return ", ".join(named)
+    return f"{', '.join(named[:FIRST_NAMED])} and {len(named) - FIRST_NAMED} more"
 
 
 def duration(seconds: float) -> str:

@@ -69,6 +69,10 @@ class Annotations:
             return ""
         return workflow_command(level, text, file=file, line=line if file else None, title=title)
 
+    def count(self, level: str) -> int:
+        """Return how many of a level there were."""
+        return self._counts[level]
+
     @property
     def more(self) -> dict[str, int]:
         """How many were left out, by level; only levels of which some were."""

@@ -1,0 +1,46 @@
+"""What makes a command fail and is no finding: pending migrations, silent databases, records that are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dbmigrate.renderers import words
+
+if TYPE_CHECKING:
+    # A run has nothing to do with the answers of the other commands, and need not load them.
+    from dbmigrate.models.reports import Answer
+
+FAILING_BY_EXIT_CODE = ("status", "plan")
+"""Answers that only show; `--exit-code` makes their command fail for what they show."""
+
+
+def failures(report: Answer, *, is_whole: bool = False) -> Iterator[str]:
+    """Give a sentence for each thing that fails the command of an answer, beside its findings.
+
+    `is_whole`: whether long lists of migrations are written out.
+    """
+    unreachable: Mapping[str, str | None] = {}
+    pending: Mapping[str, Sequence[str]] = {}
+    match report.type:
+        case "check":
+            unreachable = {database.alias: database.error for database in report.not_checked}
+            pending = report.pending or {}
+        case "verify":
+            unreachable = {database.alias: database.error for database in report.databases if database.error}
+            pending = report.pending
+            for database in report.databases:
+                for sentence in words.drift_sentences(database):
+                    yield f"{database.alias}: {sentence}"
+        case "wait":
+            for silent in report.silent:
+                assert silent.trouble is not None
+                yield f"database {silent.alias}: {words.TROUBLES[silent.trouble]}: {silent.error}"
+        case _:
+            pass
+    for alias, error in unreachable.items():
+        yield f"database {alias} does not answer: {error}"
+    for alias, migrations in pending.items():
+        if migrations:
+            listed = words.listed(migrations, is_whole=is_whole)
+            yield f"{alias}: {words.plural(len(migrations), 'migration')} pending: {listed}"
