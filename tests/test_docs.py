@@ -22,6 +22,12 @@ from dbmigrate.errors import ExitCode
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SOURCE = ROOT / "src" / "dbmigrate"
+SCRIPTS = [
+    f"{document.name}-{number}:{script}"
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, script in enumerate(blocks(document.read_text(), "sh"), 1)
+] + [f"{file.name}:{file.read_text()}" for file in sorted((ROOT / "docs/examples").glob("*.sh"))]
+"""Every shell script that people copy, its document in front."""
 FAILURE_IN = "raise RuntimeError('the disk is full')"
 
 
@@ -29,37 +35,36 @@ def test_every_console_command_of_the_readme_runs_and_prints_what_stands_there(t
     run_console(README, copy_sample(tmp_path))
 
 
-def test_the_ci_recipe_passes_in_order_and_fails_when_a_migration_is_missing(sample: Project) -> None:
-    recipe = blocks(README, "sh")[1]
-
-    good = shell(recipe, sample)
-    text = (sample.root / "shop/models.py").read_text()
-    sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))
-    bad = shell(recipe, sample)
-
-    assert good.returncode == 0, good.stdout
-    assert bad.returncode == 1, bad.stdout
-
-
-@pytest.mark.parametrize("recipe", ["readme", "file"])
-def test_the_entrypoint_serves_after_migrating_and_not_after_a_failure(sample: Project, recipe: str) -> None:
-    script = blocks(README, "sh")[0] if recipe == "readme" else (ROOT / "docs/examples/entrypoint.sh").read_text()
+@pytest.mark.parametrize("flags", [("-e",), ()], ids=["stops-at-failures", "goes-on"])
+@pytest.mark.parametrize("script", SCRIPTS, ids=[script.split(":", 1)[0] for script in SCRIPTS])
+def test_every_script_of_the_documents_ends_with_the_code_that_says_why(
+    sample: Project, tmp_path: Path, script: str, flags: tuple[str, ...]
+) -> None:
+    text = script.split(":", 1)[1]
     server = ("sh", "-c", "echo serving as $$")
     environment = {"DJANGO_SETTINGS_MODULE": "myproj.settings"}
-
-    good = shell(script, sample, *server, **environment)
-    (sample.root / "blog/migrations/0005_boom.py").write_text(
+    broken = sample.copy_to(tmp_path / "broken")
+    broken.write(
+        "blog/migrations/0005_boom.py",
         "from django.db import migrations\n\n\ndef fail(apps, schema_editor):\n"
         f"    {FAILURE_IN}\n\n\nclass Migration(migrations.Migration):\n"
-        '    dependencies = [("blog", "0004_fill_slugs")]\n    operations = [migrations.RunPython(fail)]\n'
+        '    dependencies = [("blog", "0004_fill_slugs")]\n    operations = [migrations.RunPython(fail)]\n',
     )
-    bad = shell(script, sample, *server, **environment)
 
-    assert "serving as" in good.stdout
+    good = shell(text, sample, *server, flags=flags, **environment)
+    bad = shell(text, broken, *server, flags=flags, **environment)
+
+    assert good.returncode == 0, good.stdout
     assert "blog.0004_fill_slugs" in applied(sample.database("blog_db"))
-    assert "serving as" not in bad.stdout
     assert bad.returncode == ExitCode.PARTIAL, bad.stdout
     assert FAILURE_IN.split("'")[1] in bad.stdout
+    assert ("serving as" in good.stdout) is ('exec "$@"' in text)
+    assert "serving as" not in bad.stdout
+    if "dbmigrate check" in text:
+        models = (sample.root / "shop/models.py").read_text()
+        sample.write("shop/models.py", models.replace("max_length=200", "max_length=300"))
+        changed = shell(text, sample, flags=flags, **environment)
+        assert changed.returncode == ExitCode.MODEL_CHANGES, changed.stdout
 
 
 def test_the_two_commands_of_the_readme_exist_and_the_demo_says_that_nothing_is_pending() -> None:

@@ -49,16 +49,6 @@ def test_every_block_is_of_a_language_that_is_tested(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "block", [block for page in PAGES for block in blocks(page.read_text(), "sh")], ids=lambda block: block[:20]
-)
-def test_scripts_end_with_every_database_migrated(block: str, sample: Project) -> None:
-    ended = shell(block, sample, "echo", "serving", DJANGO_SETTINGS_MODULE="myproj.settings")
-
-    assert ended.returncode == 0, ended.stdout
-    assert "blog.0004_fill_slugs" in applied(sample.database("blog_db"))
-
-
-@pytest.mark.parametrize(
     "document",
     [
         pytest.param(document, id=f"{page.stem}-{number}", marks=pytest.mark.soak if number else ())

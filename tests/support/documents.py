@@ -15,11 +15,13 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
 
-def shell(script: str, project: Project, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a script with `sh -e`, as the first process of a container would."""
+def shell(
+    script: str, project: Project, *arguments: str, flags: tuple[str, ...] = ("-e",), **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script with `sh`, as the first process of a container would; it ends at the first failure (`-e`)."""
     path = f"{EXECUTABLE.parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        ["sh", "-e", "-c", script, "entrypoint", *arguments],
+        ["sh", *flags, "-c", script, "entrypoint", *arguments],
         cwd=project.root,
         env=clean_environment(PATH=path, **more),
         stdin=subprocess.DEVNULL,
