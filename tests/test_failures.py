@@ -37,8 +37,9 @@ def test_the_report_says_what_is_left_and_the_next_run_finishes(
     else:
         assert "[default] of core.0001_initial, there already: Create model Item\n" in outcome.stderr
         assert "[default] of core.0001_initial, not there: Create index item_name" in outcome.stderr
-        assert "[default] of core.0001_initial, cannot be told: Raw SQL operation\n" in outcome.stderr
-        assert "dbmigrate run --database default --app core --to 0001_initial --fake" in outcome.stderr
+        assert "[default] of core.0001_initial, cannot be told: RunSQL\n" in outcome.stderr
+        assert "dbmigrate verify --repair --database default" in outcome.stderr
+        assert "--fake" not in outcome.stderr
         here.query("DROP TABLE core_item")
 
     here.project.write("core/migrations/0001_initial.py", migration(create(), INDEX))
@@ -79,13 +80,16 @@ def test_what_django_makes_at_the_end_of_a_migration_is_not_said_to_be_there(
 
 
 @pytest.mark.mariadb
-def test_what_was_finished_by_hand_is_recorded_with_the_command_that_is_told(site: Callable[..., Site]) -> None:
+def test_what_was_finished_by_hand_is_recorded_with_the_commands_that_are_printed(site: Callable[..., Site]) -> None:
     here = site("mariadb", app(create(), INDEX, BROKEN))
     outcome = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(30)
     told = next(line for line in outcome.stderr.splitlines() if "either do the rest by hand" in line)
 
-    command = told.partition("dbmigrate ")[2].split()
-    dbmigrate(*command, cwd=here.project.root).expect(0)
+    printed = dbmigrate(*told.partition("dbmigrate ")[2].split(), cwd=here.project.root).expect(12).stdout
+    judged = next(line for line in printed.splitlines() if "--judged" in line)
+    printed = dbmigrate(*judged.partition("dbmigrate ")[2].split(), cwd=here.project.root).expect(12).stdout
+    record = next(line for line in printed.splitlines() if line.startswith("$ dbmigrate run"))
+    dbmigrate(*record.split()[2:], cwd=here.project.root).expect(0)
     dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
 
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}

@@ -435,6 +435,10 @@ def run_statements(engine: Engine, entries: Mapping[str, dict[str, Any]], repair
     with_statements = {repair["alias"] for repair in repairs if repair["statements"]} - with_commands
     # What stands in the way has to be moved by whoever put it there.
     with_statements -= {"view_instead_of_a_table", "table_renamed"}
+    # SQLite would make the table anew, without the column that the code does not know.
+    with_statements -= {
+        repair["alias"] for repair in repairs if any("cannot be" in one for one in repair["statements"])
+    }
     for repair in repairs:
         if repair["alias"] in with_statements:
             engine.run_together(entries[repair["alias"]], repair["statements"])

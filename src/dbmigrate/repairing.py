@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from dbmigrate.checks.unknown_migrations import commands_to_undo
 from dbmigrate.models.reports import Repair
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.verification import VerifiedDatabase, VerifiedMigration
 
 TRANSACTIONAL = ("sqlite", "postgresql")
@@ -15,10 +15,13 @@ ENDING_AT_AN_ERROR = {"sqlite": ("-bail",), "postgresql": ("-v", "ON_ERROR_STOP=
 """Options of the command line clients that `dbshell` starts; that of MySQL ends there by itself."""
 
 
-def find_repairs(snapshot: Snapshot, database: VerifiedDatabase, dbshell: Sequence[str]) -> Iterator[Repair]:
+def find_repairs(
+    snapshot: Snapshot, database: VerifiedDatabase, dbshell: Sequence[str], judged: Collection[MigrationId] = ()
+) -> Iterator[Repair]:
     """Yield what would put one database right, in the order in which it is to be done.
 
-    `dbshell`: the project's command for it (Target.command).
+    `dbshell`: the project's command for it (Target.command). `judged`: migrations of which a person says that what the
+    catalogue cannot show of them has run.
     """
     described = snapshot.database(database.alias)
     vendor = described.vendor if described is not None else ""
@@ -39,16 +42,10 @@ def find_repairs(snapshot: Snapshot, database: VerifiedDatabase, dbshell: Sequen
                 statements=_together(migration.statements, vendor),
                 shell=shell,
                 commands=(),
+                notes=_notes_on_rows(migration),
             )
         else:
-            yield Repair(
-                alias=database.alias,
-                about=migration.id,
-                why="make the rest of it, then record it" if migration.statements else "it is all there: record it",
-                statements=_together(migration.statements, vendor),
-                shell=shell if migration.statements else (),
-                commands=(f"{_run(database.alias, label)} --to {migration.id.split('.', 1)[1]} --fake",),
-            )
+            yield _finish(database, migration, _together(migration.statements, vendor), shell, judged)
     for index in database.invalid_indexes:
         yield Repair(
             alias=database.alias,
@@ -66,6 +63,72 @@ def find_repairs(snapshot: Snapshot, database: VerifiedDatabase, dbshell: Sequen
             statements=(),
             commands=commands_to_undo(snapshot, database.alias, [record.id for record in database.unknown]),
         )
+
+
+def _finish(
+    database: VerifiedDatabase,
+    migration: VerifiedMigration,
+    statements: tuple[str, ...],
+    shell: tuple[str, ...],
+    judged: Collection[MigrationId],
+) -> Repair:
+    """Return how to make the rest of a migration and record it; not how to record what nobody has judged."""
+    waiting = _waiting_for(database, migration, judged)
+    label, name = migration.id.split(".", 1)
+    record = f"{_run(database.alias, label)} --to {name} --fake"
+    rest = "make the rest of it" if statements else "it is all there"
+    if waiting:
+        why = f"{rest}; what cannot be judged comes before its record"
+    else:
+        why = f"{rest}, then record it" if statements else f"{rest}: record it"
+    return Repair(
+        alias=database.alias,
+        about=migration.id,
+        why=why,
+        statements=statements,
+        shell=shell if statements else (),
+        commands=() if waiting else (record,),
+        notes=tuple(note for other in waiting for note in _notes_on(database.alias, migration, other)),
+        unjudged=() if migration.id in judged else migration.unjudged,
+    )
+
+
+def _waiting_for(
+    database: VerifiedDatabase, migration: VerifiedMigration, judged: Collection[MigrationId]
+) -> list[VerifiedMigration]:
+    """Return what keeps a migration from being recorded: Django records with it all that it depends on."""
+    return [
+        other
+        for other in database.migrations
+        if other.id in (*migration.needs, migration.id)
+        and other.id not in judged
+        and (other.unjudged or other.outcome == "pending")
+    ]
+
+
+def _notes_on(alias: str, migration: VerifiedMigration, other: VerifiedMigration) -> Iterator[str]:
+    label, name = other.id.split(".", 1)
+    if other.id != migration.id:
+        yield f"to record {migration.id} records {other.id} too, which it depends on and which is not applied"
+    if not other.unjudged:
+        yield f"apply that first: {_run(alias, label)} --to {name}"
+        return
+    yield f"nothing shows whether this has run of {other.id}: {', '.join(other.unjudged)}"
+    if other.outcome == "pending":
+        yield f"if it has not run, apply it: {_run(alias, label)} --to {name}"
+    else:
+        yield "look at the rows, and run by hand, in this order, what has not run"
+    yield f"when all of it has run: dbmigrate verify --repair --judged {other.id}"
+
+
+def _notes_on_rows(migration: VerifiedMigration) -> tuple[str, ...]:
+    """Return what is to be said of a recorded migration of which a table or column is missing."""
+    if not migration.unjudged:
+        return ()
+    return (
+        f"what {', '.join(migration.unjudged)} of {migration.id} wrote there does not come back with it: "
+        "look at the rows, and run it by hand where they need it",
+    )
 
 
 def _can_be_applied_again(database: VerifiedDatabase, label: str, migration: VerifiedMigration) -> bool:
@@ -86,6 +149,9 @@ def _take_back(snapshot: Snapshot, alias: str, label: str, migration: VerifiedMi
         why="take the record back and apply it; or, if its tables do not belong there, let a router refuse them",
         statements=(),
         commands=(f"{run} --to {names[position - 1] if position else 'zero'} --fake", run),
+        notes=(f"applying it runs {', '.join(migration.unjudged)} of {migration.id} again",)
+        if migration.unjudged
+        else (),
     )
 
 
@@ -95,4 +161,5 @@ def _run(alias: str, label: str) -> str:
 
 def _together(statements: tuple[str, ...], vendor: str) -> tuple[str, ...]:
     """Return statements of which all or none take effect, where the database can do that."""
-    return ("BEGIN;", *statements, "COMMIT;") if len(statements) > 1 and vendor in TRANSACTIONAL else statements
+    count = sum(not statement.startswith("--") for statement in statements)
+    return ("BEGIN;", *statements, "COMMIT;") if count > 1 and vendor in TRANSACTIONAL else statements

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dbmigrate.errors import UsageError
 from dbmigrate.models.reports import Repair, VerifyReport
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.verification import VerifiedDatabase
+from dbmigrate.nearest import nearest
 from dbmigrate.repairing import find_repairs
 from dbmigrate.reviewing import Look, Work, review_patiently
 from dbmigrate.routing import Routing
 from dbmigrate.selecting import is_wanted
 
 
-def verify(work: Work, named: Sequence[str] = (), *, repair: bool) -> VerifyReport:
+def verify(work: Work, named: Sequence[str] = (), *, repair: bool, judged: Sequence[MigrationId] = ()) -> VerifyReport:
     """Hold every database that `all` looks after against its records; one that does not answer is left out.
 
     `named`: only these databases, if any are. `repair`: also answer what to type or to run to put each thing right;
-    nothing is run.
+    nothing is run. `judged`: migrations of which a person says that all that nothing shows has run.
 
     Raises:
-        UsageError: a named database is not there, or not looked after.
+        UsageError: a named database is not there, or not looked after; or there is no such migration.
     """
     selection = Selection(databases=tuple(named), make_migrations=False)
     reviewed = review_patiently(work, selection, Look(named_open="refused"))
+    _check_judged(reviewed.snapshot, judged)
     routing = reviewed.routing
     aliases = [
         database.alias
@@ -37,14 +40,26 @@ def verify(work: Work, named: Sequence[str] = (), *, repair: bool) -> VerifyRepo
         project=reviewed.snapshot.project,
         databases=databases,
         pending={alias: reviewed.plan.pending_on(alias) for alias in aliases},
-        repairs=tuple(fix for database in databases for fix in _repairs(work, reviewed.snapshot, database))
+        repairs=tuple(fix for database in databases for fix in _repairs(work, reviewed.snapshot, database, judged))
         if repair
         else None,
     )
 
 
-def _repairs(work: Work, snapshot: Snapshot, database: VerifiedDatabase) -> Iterator[Repair]:
-    return find_repairs(snapshot, database, work.target.command("dbshell", "--database", database.alias))
+def _check_judged(snapshot: Snapshot, judged: Sequence[MigrationId]) -> None:
+    known = [f"{app.label}.{name}" for app in snapshot.apps for name in app.migrations]
+    for identifier in judged:
+        if identifier not in known:
+            raise UsageError(
+                f"--judged: there is no migration {identifier}", hint=nearest(identifier, known, what="migrations")
+            )
+
+
+def _repairs(
+    work: Work, snapshot: Snapshot, database: VerifiedDatabase, judged: Sequence[MigrationId]
+) -> Iterator[Repair]:
+    shell = work.target.command("dbshell", "--database", database.alias)
+    return find_repairs(snapshot, database, shell, judged)
 
 
 def _places(routing: Routing, alias: str) -> dict[str, list[str] | None]:

@@ -70,3 +70,9 @@ def complete_migration(context: click.Context, parameter: click.Parameter, incom
     named = context.params.get("apps") or [context.params.get("app")]
     names = [name for label in named for name in apps.get(label, ())]
     return [name for name in [*names, "zero"] if name.startswith(incomplete)]
+
+
+def complete_whole_migration(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the migrations with their apps (APP.MIGRATION) that begin like this."""
+    names = [f"{label}.{name}" for label, migrations in _names(context)["apps"].items() for name in migrations]
+    return [name for name in names if name.startswith(incomplete)]

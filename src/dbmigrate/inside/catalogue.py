@@ -31,6 +31,10 @@ class Catalogue:
             return self.has_table(table)
         return self.has_table(table) and column.casefold() in self._columns_of(table)
 
+    def columns(self, table):
+        """Return the folded names of the columns of a table that is there."""
+        return self._columns_of(table)
+
     def has_name(self, table, name):
         """Whether the table is there and has an index or a constraint of this name."""
         return self.has_table(table) and self._cut(name) in self._constraints_of(table)

@@ -4,30 +4,106 @@ import re
 
 from django.db import migrations
 
+from .judging import sql_lines
+from .schema import state_columns
+from .traces import unjudged
 
-def write_repair(connection, catalogue, state, parts):
+
+def write_parts(connection, catalogue, state, parts):
     """Return the statements that make these parts (schema.Part), as Django would; `state` has them.
 
-    Each is taken out of the state by one operation and put back by another, of which the statements are kept.
+    They are taken out of the state from the last to the first, and put back by operations of which the statements are
+    kept: so each knows of those before it alone.
     """
-    statements = []
-    for part in parts:
+    states, pairs = [state], []
+    for part in reversed(parts):
         try:
-            back, forth = _operations(state, part)
-            label = part.model[0]
-            before, after = state.clone(), state.clone()
+            back, forth = _operations(states[-1], part)
+            before = states[-1].clone()
             for operation in back:
-                operation.state_forwards(label, before)
-            with connection.schema_editor(collect_sql=True, atomic=False) as editor:
-                forth.database_forwards(label, editor, before, after)
-            written = [str(statement) for statement in editor.collected_sql]
-            if connection.vendor == "postgresql":
-                written = [statement for statement in written if not _makes_what_is_there(catalogue, part, statement)]
-            statements += written
+                operation.state_forwards(part.model[0], before)
         except Exception as error:  # a field or an operation of the project's own; the other parts are still told
-            words = " ".join(str(error).split())
-            statements.append("-- {} {} cannot be written down: {}".format(part.kind, part.name or part.table, words))
+            pairs.append((part, None, None, None, _words(error)))
+            continue
+        pairs.append((part, forth, before, states[-1], None))
+        states.append(before)
+    statements = []
+    for part, forth, before, after, problem in reversed(pairs):
+        name = "{} {}".format(part.kind, part.name or part.table)
+        if problem is not None:
+            statements.append(_cannot(name, problem))
+            continue
+        written = _write(connection, catalogue, part.model[0], forth, before, after, name)
+        if connection.vendor == "postgresql":
+            written = [statement for statement in written if not _makes_what_is_there(catalogue, part, statement)]
+        statements += written
     return statements
+
+
+def write_rest(connection, catalogue, migration, traces):
+    """Return the statements of a half-applied migration that are left, with comments in the place of what is unjudged.
+
+    `traces` (traces.Trace) are its operations that reach this database, with their states.
+    """
+    open_ones = unjudged(traces)
+    count = len(migration.operations)
+    statements = []
+    for traced in traces:
+        label = migration.app_label
+        if traced in open_ones:
+            statements += _comment(traced, count)
+        elif not traced.is_there:
+            statements += _write(
+                connection, catalogue, label, traced.operation, traced.before, traced.after, traced.text
+            )
+        if traced.missing:
+            statements += write_parts(connection, catalogue, traced.after, traced.missing)
+    return statements
+
+
+def _comment(traced, count):
+    """Return the lines that stand where an operation would run of which nobody knows whether it has."""
+    position = ".".join(str(int(digits) + 1) for digits in traced.number.split("."))
+    line = "-- operation {} of {}, {}: nothing shows whether it has run".format(position, count, traced.text)
+    return [line, *("--   {}".format(text) for text in sql_lines(traced.operation))]
+
+
+def _write(connection, catalogue, label, operation, before, after, name):
+    """Return the statements of one operation, or a comment that says why there are none."""
+    try:
+        with connection.schema_editor(collect_sql=True, atomic=False) as editor:
+            operation.database_forwards(label, editor, before, after)
+        written = [str(statement) for statement in editor.collected_sql]
+    except Exception as error:  # of the project's own, or what is there is not what the migrations say
+        return [_cannot(name, _words(error))]
+    lost = _columns_lost(connection, catalogue, before, written)
+    if lost:
+        return [_cannot(name, "SQLite makes the table anew, without its {}".format(", ".join(lost)))]
+    return written
+
+
+def _columns_lost(connection, catalogue, state, statements):
+    """Return the columns that are there and that a table of SQLite would lose which is made anew from the models."""
+    if connection.vendor != "sqlite" or catalogue is None:
+        return []
+    made = {table.casefold() for text in statements for table in re.findall(r'CREATE TABLE "new__([^"]+)"', text)}
+    if not made:
+        return []
+    known = state_columns(connection, state)
+    return [
+        "column {}".format(column)
+        for table in sorted(made.intersection(known))
+        if catalogue.has_table(table)
+        for column in sorted(catalogue.columns(table) - known[table])
+    ]
+
+
+def _cannot(name, why):
+    return "-- {} cannot be written down: {}".format(name, why)
+
+
+def _words(error):
+    return " ".join(str(error).split())
 
 
 def _makes_what_is_there(catalogue, part, statement):

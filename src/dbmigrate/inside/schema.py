@@ -72,6 +72,17 @@ class SchemaWalk:
         return list(_Parts(self._connection, key, state).find())
 
 
+def state_columns(connection, state):
+    """Return {folded table: folded names of its columns} of the models of a state that have a table each."""
+    columns = {}
+    for key, model in state.models.items():
+        if _has_table(model):
+            for part in _Parts(connection, key, model).find():
+                if part.kind == "column":
+                    columns.setdefault(part.table.casefold(), set()).add(part.name.casefold())
+    return columns
+
+
 def column_type(field, connection):
     """Return the type of a field's column, None if it has none; "" where only its model could tell."""
     try:

@@ -8,10 +8,12 @@ from .catalogue import Catalogue
 from .effects import Effects
 from .graph import Disk, needing_migrations, plan_all, read_times, recorded_migrations
 from .history import find_inconsistency, find_unknown
+from .judging import is_shown, name_operation
 from .reaching import describe_failure, open_in_turn
-from .repairs import write_repair
+from .repairs import write_parts, write_rest
 from .routes import RouteBook
 from .schema import SchemaWalk
+from .traces import Tracer, is_known_by_name, trace_from_start, unjudged
 
 ALIKE = {"index": ("index", "unique", "constraint"), "unique": ("unique", "constraint")}
 """Kinds of parts that Catalogue.shows takes for one that is known by its columns alone."""
@@ -100,7 +102,7 @@ class _Verifier:
                 made.setdefault(maker, []).append(part)
         self._before = {_place(part): part for part in self._walk.makers}
         described = [self._describe_recorded(migration, made.get(_id(migration), [])) for migration in recorded]
-        return described + [self._describe_pending(migration) for migration, _ in plan_all(self._loader)]
+        return described + self._describe_pending()
 
     def _describe_recorded(self, migration, parts):
         there = [part for part in parts if self._is_there(part)]
@@ -111,19 +113,43 @@ class _Verifier:
             outcome = "missing"
         else:
             outcome = "faked"
-        at = self._times.get((migration.app_label, migration.name))
-        return self._row(migration, outcome, there, missing, recorded_at=at and at.isoformat())
+        unjudged = []
+        # What it wrote into what is gone is gone too, or was half undone.
+        if any(part.kind in ("table", "column") for part in missing):
+            unjudged = [
+                name_operation(found.operation)
+                for found in self._effects.reaching(self._connection, migration)
+                if not is_shown(found.operation)
+            ]
+        row = self._row(migration, outcome, [], missing, unjudged)
+        if self._repair and outcome in ("faked", "missing"):
+            row["statements"] = write_parts(self._connection, self._catalogue, self._walk.state, _named(missing))
+        return row
 
-    def _describe_pending(self, migration):
+    def _describe_pending(self):
+        """Return a description of every migration that is not recorded."""
+        tracer = Tracer(self._connection, self._effects, self._walk, self._catalogue)
+        rows = [self._describe_unrecorded(migration, tracer) for migration, _ in plan_all(self._loader)]
+        told = {row["id"] for row in rows if row["outcome"] in ("unrecorded", "half-applied")}
+        for row in rows:
+            if row["id"] in told:
+                row["needs"] = self._unrecorded_needs(row["id"])
+        needed = {identifier for row in rows for identifier in row["needs"]}
+        for row in rows:
+            if row["id"] not in told | needed:
+                row["unjudged"] = []  # it is merely pending
+        return rows
+
+    def _describe_unrecorded(self, migration, tracer):
+        traces = [traced for traced in tracer.follow(migration) if self._is_about_here(migration, traced)]
         there, missing, gone = [], [], []
-        for operation in migration.operations:
-            added, removed = self._walk.step(migration, operation)
-            if getattr(operation, "state_operations", None):
+        for traced in traces:
+            if "." in traced.number or getattr(traced.operation, "state_operations", None):
                 continue  # what its state says may be there already, and on purpose
-            for part in added:
+            for part in traced.added:
                 if self._belongs(part.model) and not self._is_explained(part):
                     (there if self._is_there(part) else missing).append(part)
-            gone += [part for part in removed if part.kind == "column" and self._belongs(part.model)]
+            gone += [part for part in traced.removed if is_known_by_name(part) and self._belongs(part.model)]
         # What it makes and takes away again need not be there, and what it takes away and makes again must be.
         missing = [part for part in missing if part in self._walk.makers]
         for part in gone:
@@ -134,22 +160,41 @@ class _Verifier:
         outcome = "pending" if not there else "half-applied" if missing else "unrecorded"
         if outcome == "pending" and not self._reaches(migration):
             outcome = "pending-not-here"
-        return self._row(migration, outcome, there, missing if there else [], recorded_at=None)
+        row = self._row(migration, outcome, there, missing if there else [], [one.text for one in unjudged(traces)])
+        if self._repair and outcome == "half-applied":
+            row["statements"] = self._write_rest(row["id"])
+        return row
 
-    def _row(self, migration, outcome, there, missing, recorded_at):
-        tables = {part.table for part in missing if part.kind == "table"}
-        named = [part for part in missing if part.kind == "table" or part.table not in tables]
-        is_mendable = self._repair and outcome in ("faked", "missing", "half-applied")
+    def _is_about_here(self, migration, traced):
+        """Whether an operation concerns what belongs on this database."""
+        model = traced.model
+        return self._belongs((migration.app_label, model)) if model else migration.app_label in self._place
+
+    def _write_rest(self, identifier):
+        """Return the statements that are left to do of a half-applied migration, in the order of its operations."""
+        migration = self._loader.graph.nodes[tuple(identifier.split(".", 1))]
+        traces = trace_from_start(
+            self._connection, self._effects, self._loader, identifier, self._catalogue, keep_states=True
+        )
+        here = [traced for traced in traces if self._is_about_here(migration, traced)]
+        return write_rest(self._connection, self._catalogue, migration, here)
+
+    def _unrecorded_needs(self, identifier):
+        plan = self._loader.graph.forwards_plan(tuple(identifier.split(".", 1)))[:-1]
+        return ["{}.{}".format(*key) for key in plan if key not in self._loader.applied_migrations]
+
+    def _row(self, migration, outcome, there, missing, unjudged):
+        at = self._times.get((migration.app_label, migration.name))
         return {
             "id": _id(migration),
             "outcome": outcome,
-            "recorded_at": recorded_at,
+            "recorded_at": at and at.isoformat(),
             "there": [self._describe_part(part) for part in there] if outcome in ("half-applied", "unrecorded") else [],
-            "missing": [self._describe_part(part) for part in named],
+            "missing": [self._describe_part(part) for part in _named(missing)],
             "needed_by": needing_migrations(self._loader, migration) if outcome == "faked" else [],
-            "statements": write_repair(self._connection, self._catalogue, self._walk.state, named)
-            if is_mendable
-            else [],
+            "needs": [],
+            "unjudged": unjudged,
+            "statements": [],
         }
 
     def _describe_part(self, part):
@@ -158,6 +203,7 @@ class _Verifier:
             "table": part.table,
             "name": part.name or ", ".join(part.columns),
             "is_view": part.kind == "table" and self._catalogue is not None and self._catalogue.has_view(part.table),
+            "is_taken_away": part not in self._walk.makers,
         }
 
     def _belongs(self, key):
@@ -183,6 +229,12 @@ class _Verifier:
 
     def _is_there(self, part):
         return self._catalogue is not None and self._catalogue.shows(part)
+
+
+def _named(missing):
+    """Return what is missing without what a missing table would have."""
+    tables = {part.table for part in missing if part.kind == "table"}
+    return [part for part in missing if part.kind == "table" or part.table not in tables]
 
 
 def _place(part):

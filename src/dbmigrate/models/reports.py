@@ -316,6 +316,10 @@ class Repair(Value):
     Where SQLite makes a table anew, the old one must not be dropped if its rows cannot be copied.
     """
     commands: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What a person has to know, and to do by hand, beside them."""
+    unjudged: tuple[str, ...] = ()
+    """Operations of which nothing shows whether they have run; as long as there are some, nothing is recorded."""
 
 
 class VerifyReport(Value):

@@ -24,6 +24,8 @@ class Part(Value):
     """Its name; of what has none that Django knows, its columns; "" for a table."""
     is_view: bool
     """Whether there is a view where the table should be."""
+    is_taken_away: bool = False
+    """Whether the migration drops it: among `there` it is gone, among `missing` it still has to go."""
 
 
 class VerifiedMigration(Value):
@@ -39,8 +41,19 @@ class VerifiedMigration(Value):
     """What of it is not; what a missing table would have is not listed again."""
     needed_by: tuple[MigrationId, ...] = ()
     """If it is "faked": the recorded migrations of other apps that depend on it, and would be taken back with it."""
+    needs: tuple[MigrationId, ...] = ()
+    """If it is "unrecorded" or "half-applied": what is not recorded either, and would be recorded with it."""
+    unjudged: tuple[str, ...] = ()
+    """Its operations of which the catalogue cannot show whether they have run, such as RunPython, in their order.
+
+    Of a migration that is not recorded, if something of it is there or one of those needs it. Of one that is recorded,
+    if a table or column is missing: what they wrote into it is gone.
+    """
     statements: tuple[str, ...]
-    """With `--repair`: what would make the missing parts of a migration that is partly there."""
+    """With `--repair`: what would make the missing parts of a migration that is partly there.
+
+    Comments (`-- `) stand where an operation would run of which nobody knows whether it has.
+    """
 
 
 class InvalidIndex(Value):

@@ -336,6 +336,8 @@ class Page:
     def _show_repairs(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:
             self._title(f"{repair.alias}, {repair.about}: {repair.why}")
+            for note in repair.notes:
+                self._line(note)
             if repair.statements:
                 self._line(f"$ {shlex.join(repair.shell)} <<'SQL'", is_copied=True)
                 for statement in repair.statements:

@@ -6,7 +6,7 @@ import re
 import shlex
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dbmigrate.errors import ExitCode
@@ -28,7 +28,7 @@ from dbmigrate.models.snapshot import Trouble
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
     from dbmigrate.models.reports import CheckReport, DatabaseStatus, ExplainedDatabase, VerifyReport
-    from dbmigrate.models.verification import Outcome, Part, VerifiedDatabase
+    from dbmigrate.models.verification import Outcome, Part, VerifiedDatabase, VerifiedMigration
 
 EXIT_MEANINGS = {
     ExitCode.OK: "done",
@@ -148,11 +148,7 @@ def drift_sentences(database: VerifiedDatabase) -> list[str]:
     said = [] if database.inconsistent is None else [f"the history is inconsistent: {database.inconsistent}"]
     for migration in database.drift:
         sentence = f"{migration.id}: {OUTCOMES[migration.outcome]}"
-        if migration.missing:
-            sentence += f"; missing: {', '.join(map(part, migration.missing))}"
-        if migration.there:
-            sentence += f"; there: {', '.join(map(part, migration.there))}"
-        said.append(sentence)
+        said.append(f"{sentence}{''.join(f'; {words}' for words in _particulars(migration))}")
     said += [
         f"index {index.name} of {index.table} is invalid: building it concurrently failed, and it is not used"
         for index in database.invalid_indexes
@@ -162,6 +158,17 @@ def drift_sentences(database: VerifiedDatabase) -> list[str]:
         for record in database.unknown
     ]
     return said
+
+
+def _particulars(migration: VerifiedMigration) -> Iterator[str]:
+    named = {
+        "missing": [part(found) for found in migration.missing if not found.is_taken_away],
+        "still there": [part(found) for found in migration.missing if found.is_taken_away],
+        "there": [part(found) for found in migration.there if not found.is_taken_away],
+        "gone": [part(found) for found in migration.there if found.is_taken_away],
+        "nothing shows whether this has run": () if migration.recorded_at else migration.unjudged,
+    }
+    return (f"{state}: {', '.join(texts)}" for state, texts in named.items() if texts)
 
 
 def verify_verdict(report: VerifyReport) -> str:
@@ -424,10 +431,16 @@ def trace_lines(failure: Failure) -> list[str]:
 
 
 def ways_on(alias: str, failure: Failure) -> list[str]:
-    """Return what to do where something of the failed migration is left."""
+    """Return what to do where something of the failed migration is left; what nobody has judged is not recorded."""
     assert failure.migration is not None
     app, name = failure.migration.split(".", 1)
     record = f"dbmigrate run --database {alias} --app {app} --to {name} --fake"
+    if any(trace.is_there is None for trace in failure.traces):
+        return [
+            "either do the rest by hand; what is left, in order, and when to record it, is printed by: "
+            f"dbmigrate verify --repair --database {alias}",
+            "or undo by hand what is there; then run the same command again",
+        ]
     if all(trace.is_there is True for trace in failure.traces):
         return [f"all of it is there: record it with {record}, then run the same command again"]
     if not any(trace.is_there for trace in failure.traces) and all(trace.is_there is False for trace in failure.traces):

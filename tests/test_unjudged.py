@@ -1,0 +1,247 @@
+"""Half-applied migrations with operations of which no catalogue shows whether they have run."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.cli import Outcome, dbmigrate
+from support.projects import Project, create, migration, model, simple_app, write_project
+from support.sites import ENGINES, Site
+
+NUMBER = "models.IntegerField(null=True)"
+UPDATE = "UPDATE core_item SET a = 1"
+HEAD = """\
+from django.db.migrations.operations.base import Operation
+
+
+def fill(apps, schema_editor):
+    raise RuntimeError("not now")
+
+
+class Own(Operation):
+    reversible = True
+
+    def state_forwards(self, app_label, state):
+        pass
+
+    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        pass
+
+    def describe(self):
+        return "Move the sizes"
+"""
+FIELDS = ("name = models.CharField(max_length=20)", f"a = {NUMBER}", f"b = {NUMBER}")
+
+
+def add(name: str) -> str:
+    return f'migrations.AddField("item", {name!r}, {NUMBER})'
+
+
+def half_applied(*between: str, atomic: bool = False) -> dict[str, str]:
+    """Return an app whose second migration adds two columns, with these operations between them."""
+    more = migration(add("a"), *between, add("b"), after=(("core", "0001_initial"),), head=HEAD, atomic=atomic)
+    return {**simple_app(), "models.py": model("Item", *FIELDS), "migrations/0002_more.py": more}
+
+
+def doctored(root: Path, app: dict[str, str], *statements: str) -> Project:
+    """Return a project with its first migration applied, and these statements run after it."""
+    project = write_project(root / "site", {"core": app})
+    dbmigrate("run", "--app", "core", "--to", "0001_initial", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    return project
+
+
+COLUMN_A = "ALTER TABLE core_item ADD COLUMN a integer"
+COLUMN_B = "ALTER TABLE core_item ADD COLUMN b integer"
+
+
+def repair(project: Project, *options: str, code: int = 12) -> Outcome:
+    return dbmigrate("verify", "--repair", *options, cwd=project.root).expect(code)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_cannot_be_judged_is_named_in_its_place_and_nothing_is_recorded(
+    engine: str, site: Callable[..., Site]
+) -> None:
+    here = site(engine, half_applied(f"migrations.RunSQL({UPDATE!r})", "migrations.RunPython(fill)"))
+    failed = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(31)
+
+    printed = repair(here.project).stdout
+    judged = repair(here.project, "--judged", "core.0002_more").stdout
+
+    assert "cannot be told: RunSQL, RunPython fill" in failed.stderr
+    assert "--fake" not in failed.stderr
+    assert "dbmigrate verify --repair --database default" in failed.stderr
+    lines = [line.strip() for line in printed.splitlines()]
+    sql = next(n for n, line in enumerate(lines) if "operation 2 of 4, RunSQL: nothing shows" in line)
+    assert lines[sql + 1] == f"--   {UPDATE}"
+    assert "operation 3 of 4, RunPython fill: nothing shows" in lines[sql + 2]
+    assert lines[sql + 3].startswith("ALTER TABLE")
+    assert " b" in lines[sql + 3].replace('"', " ").replace("`", " ")
+    assert "--fake" not in printed
+    assert "dbmigrate verify --repair --judged core.0002_more" in printed
+    assert "$ dbmigrate run --database default --app core --to 0002_more --fake" in judged
+
+
+UNJUDGED = {
+    "sql": ("migrations.RunSQL('SELECT 1')", ["RunSQL"]),
+    "python": ("migrations.RunPython(fill, migrations.RunPython.noop, elidable=True)", ["RunPython fill"]),
+    "own": ("Own()", ["Own: Move the sizes"]),
+    "separate": (
+        "migrations.SeparateDatabaseAndState([migrations.RunSQL('SELECT 1'), migrations.RunPython(fill)], [])",
+        ["RunSQL", "RunPython fill"],
+    ),
+    "sql_with_state": (
+        f"migrations.RunSQL({COLUMN_A.replace(' a ', ' c ')!r}, state_operations=[{add('c')}])",
+        ["RunSQL"],
+    ),
+    "altered_column": (
+        'migrations.AlterField("item", "name", models.CharField(max_length=30))',
+        ["Alter field name on item"],
+    ),
+    "nothing": ("migrations.RunPython(migrations.RunPython.noop)", []),
+    "nothing_in_sql": ("migrations.RunSQL(migrations.RunSQL.noop)", []),
+    "only_the_model": ('migrations.AlterModelOptions("item", {"ordering": ["name"]})', []),
+    "only_the_field": (
+        'migrations.AlterField("item", "name", models.CharField("title", max_length=20, help_text="x"))',
+        [],
+    ),
+    "index": ('migrations.AddIndex("item", models.Index(fields=["name"], name="by_name"))', []),
+}
+
+
+def test_only_what_the_catalogue_cannot_show_is_left_to_a_person(tmp_path: Path) -> None:
+    apps = {case: half_applied(operation) for case, (operation, _) in UNJUDGED.items()}
+    apps = {case: {path: text.replace("core", case) for path, text in app.items()} for case, app in apps.items()}
+    apps["index"] = {path: text.replace("by_name", "by_name_of_index") for path, text in apps["index"].items()}
+    project = write_project(tmp_path / "site", apps)
+    for case in apps:
+        dbmigrate("run", "--app", case, "--to", "0001_initial", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        for case in apps:
+            connection.execute(COLUMN_A.replace("core", case))
+        connection.commit()
+
+    result = dbmigrate("verify", "--repair", "--format", "json", cwd=project.root).expect(12).json["result"]
+
+    repairs = {one["about"].split(".")[0]: one for one in result["repairs"]}
+    assert {case: one["unjudged"] for case, one in repairs.items()} == {
+        case: unjudged for case, (_, unjudged) in UNJUDGED.items()
+    }
+    assert {case: bool(one["commands"]) for case, one in repairs.items()} == {
+        case: not unjudged for case, (_, unjudged) in UNJUDGED.items()
+    }
+
+
+def test_all_of_it_is_there_and_what_it_wrote_nobody_knows(tmp_path: Path) -> None:
+    project = doctored(tmp_path, half_applied("migrations.RunPython(fill)"), COLUMN_A, COLUMN_B)
+
+    printed = repair(project).stdout
+
+    assert "all of it is there, and it is not recorded" in printed
+    assert "nothing shows whether this has run of core.0002_more: RunPython fill" in printed
+    assert "--fake" not in printed
+    assert "dbshell" not in printed
+
+
+def test_a_later_migration_is_not_recorded_over_one_that_nobody_has_judged(tmp_path: Path) -> None:
+    fill = migration("migrations.RunPython(fill)", after=(("core", "0001_initial"),), head=HEAD)
+    later = migration(add("a"), after=(("core", "0002_fill"),))
+    files = {"migrations/0002_fill.py": fill, "migrations/0003_a.py": later}
+    project = doctored(tmp_path, {**simple_app(), "models.py": model("Item", *FIELDS[:2]), **files}, COLUMN_A)
+
+    printed = repair(project).stdout
+    judged = repair(project, "--judged", "core.0002_fill").stdout
+
+    assert "--fake" not in printed
+    assert "nothing shows whether this has run of core.0002_fill: RunPython fill" in printed
+    assert "if it has not run, apply it: dbmigrate run --database default --app core --to 0002_fill" in printed
+    assert "--app core --to 0003_a --fake" in judged
+
+
+def test_what_is_merely_pending_before_it_is_applied_first(tmp_path: Path) -> None:
+    first = migration(add("a"), after=(("core", "0001_initial"),))
+    later = migration(add("b"), after=(("core", "0002_a"),))
+    files = {"migrations/0002_a.py": first, "migrations/0003_b.py": later}
+    project = doctored(tmp_path, {**simple_app(), "models.py": model("Item", *FIELDS), **files}, COLUMN_B)
+
+    printed = repair(project).stdout
+
+    assert "--fake" not in printed
+    assert "apply that first: dbmigrate run --database default --app core --to 0002_a" in printed
+
+
+def test_what_wrote_into_a_column_that_is_gone_is_named_with_it(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path / "site",
+        {"core": {**half_applied("migrations.RunSQL('SELECT 1')")}},
+    )
+    dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        connection.execute("ALTER TABLE core_item DROP COLUMN b")
+
+    printed = repair(project).stdout
+
+    assert "what RunSQL of core.0002_more wrote there does not come back with it" in printed
+
+
+def test_a_column_that_is_still_to_be_dropped_or_renamed_is_not_made_again(tmp_path: Path) -> None:
+    operations = (
+        'migrations.RenameField("item", "name", "title")',
+        'migrations.RemoveField("item", "size")',
+        'migrations.RemoveIndex("item", "by_size")',
+    )
+    fields = '("name", models.CharField(max_length=20)), ("size", models.IntegerField())'
+    index = 'migrations.AddIndex("item", models.Index(fields=["name"], name="by_size"))'
+    app = {
+        "models.py": model("Item", "title = models.CharField(max_length=20)", f"a = {NUMBER}"),
+        "migrations/0001_initial.py": migration(create(field=fields), index),
+        "migrations/0002_more.py": migration(add("a"), *operations, after=(("core", "0001_initial"),)),
+    }
+    project = doctored(tmp_path, app, COLUMN_A)
+
+    outcome = repair(project)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        script = outcome.stdout.split("<<'SQL'\n")[1].split("\nSQL")[0]
+        connection.executescript(script)
+    record = next(line for line in outcome.stdout.splitlines() if line.startswith("$ dbmigrate run"))
+    dbmigrate(*record.split()[2:], cwd=project.root).expect(0)
+
+    assert 'RENAME COLUMN "name" TO "title"' in outcome.stdout
+    assert "still there: column core_item.name" in outcome.stdout
+    dbmigrate("verify", cwd=project.root).expect(0)
+
+
+def test_a_table_of_sqlite_is_not_made_anew_without_a_column_that_the_code_does_not_know(tmp_path: Path) -> None:
+    fields = '("name", models.CharField(max_length=20)), ("size", models.IntegerField(default=0))'
+    app = {
+        "models.py": model("Item", "name = models.CharField(max_length=20)", "size = models.IntegerField(default=0)"),
+        "migrations/0001_initial.py": migration(create(field=fields)),
+    }
+    project = write_project(tmp_path / "site", {"core": app})
+    dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        connection.execute("ALTER TABLE core_item DROP COLUMN size")
+        connection.execute("ALTER TABLE core_item ADD COLUMN colour text")
+
+    printed = repair(project).stdout
+
+    assert "SQLite makes the table anew, without its column colour" in printed
+    assert "DROP TABLE" not in printed
+
+
+def test_a_name_that_is_no_migration_and_a_judgement_without_repair_are_refused(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "site", {"core": simple_app()})
+
+    unknown = repair(project, "--judged", "core.0001_initia", code=2).stderr
+    alone = dbmigrate("verify", "--judged", "core.0001_initial", cwd=project.root).expect(2).stderr
+
+    assert "did you mean core.0001_initial" in unknown
+    assert "--judged requires --repair" in alone
