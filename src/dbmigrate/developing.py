@@ -24,6 +24,8 @@ from dbmigrate.nearest import nearest
 from dbmigrate.outcome import new_migrations
 from dbmigrate.reviewing import Look, Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
+from dbmigrate.spelling import NO_INPUT, Option, named_make, spell, spell_makemigrations
+from dbmigrate.writing import check_written, is_as_before
 
 EVERYTHING = Selection(make_migrations=False)
 
@@ -56,9 +58,12 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
             _check_writable(app)
     labels = [*apps] if apps or not foreign else [change.app for change in own]
     if labels or not foreign:
-        _run(work, "makemigrations", *labels, *words, *(() if can_ask else ("--no-input",)))
+        _write(work, snapshot, labels, own, words, can_ask=can_ask)
+    work.host.forget([change.app for change in own])  # it may amend a file that was read before (--update)
     after = review(work, EVERYTHING, Look())
     written = new_migrations(snapshot, after.snapshot)
+    if "--dry-run" not in words:
+        check_written(work, snapshot, own, written)
     written_apps = {identifier.split(".", 1)[0] for identifier in written}
     return MakeReport(
         migrations=tuple(
@@ -70,6 +75,45 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
         ),
         foreign=foreign,
     )
+
+
+def _write(
+    work: Work, snapshot: Snapshot, labels: Sequence[str], own: Sequence[Change], words: Sequence[str], *, can_ask: bool
+) -> None:
+    """Run makemigrations."""
+    is_named = any(word.startswith("--name=") for word in words)
+    apps = labels or [change.app for change in own]
+    if is_named and len(apps) > 1:
+        raise UsageError(
+            f"--name names the migration of one app, and these would get it: {', '.join(apps)} (nothing was changed)",
+            hint="\n".join(named_make(label) for label in apps),
+        )
+    options = [Option.of(word) for word in words] + ([] if can_ask else [NO_INPUT])
+    spelled = spell_makemigrations(snapshot, labels, options)
+    if spelled.refusal is not None:
+        raise ModelChangesError(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
+    code = _run(work, *spelled.arguments)
+    if code != 0:
+        raise _ended(work, spelled.arguments, code, snapshot, () if is_named else [change.app for change in own])
+
+
+def _ended(
+    work: Work, words: Sequence[str], code: int, snapshot: Snapshot, unnamed: Sequence[str]
+) -> StepError | ModelChangesError:
+    """Return the error for a command that failed.
+
+    `unnamed`: apps for which it was to write a migration without a name; a makemigrations of the project's own may
+    insist on one, and writes nothing then.
+    """
+    message = f"{words[0]} ended with exit {code}"
+    by_itself = f"see its words above; by itself it is: {' '.join(work.target.command(*words))}"
+    own = words[0] in snapshot.replaced_commands and "--name" in snapshot.commands[words[0]].words
+    if own and unnamed and is_as_before(work, snapshot):
+        return ModelChangesError(
+            f"{message} (nothing was changed); it is the command of {snapshot.commands[words[0]].module}",
+            hint="see its words above; if it wants a name: " + "\n".join(named_make(label) for label in unnamed),
+        )
+    return StepError(f"{message}; no database was touched", hint=by_itself)
 
 
 def squash(work: Work, label: str, first: str | None, last: str, words: Sequence[str]) -> SquashReport:
@@ -94,7 +138,12 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     _check_no_database_between(before, app, span)
     _check_writable(app)
     names = (label, start, end) if first is not None else (label, end)
-    _run(work, "squashmigrations", *names, *words)
+    spelled = spell(before.snapshot, "squashmigrations", names, [Option.of(word) for word in words])
+    if spelled.refusal is not None:
+        raise ProjectError(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
+    code = _run(work, *spelled.arguments)
+    if code != 0:
+        raise _ended(work, spelled.arguments, code, before.snapshot, ())
     try:
         after = review(work, EVERYTHING, Look())
     except ProjectError as error:
@@ -226,21 +275,15 @@ def _find_migration(app: App, name: str) -> str:
     return matching[0]
 
 
-def _run(work: Work, *words: str) -> None:
-    """Run a command of the project with our stdin; what it says is progress and goes to our stderr."""
+def _run(work: Work, *words: str) -> int:
+    """Run a command of the project with our stdin and return its exit code; what it says goes to our stderr."""
     command = work.target.command(*words)
     work.tell(CommandStarted(command=command))
     if work.forward is None:
-        code = subprocess.run(
+        return subprocess.run(
             command, cwd=work.target.cwd, env=dict(work.environment), stdout=2, check=False
         ).returncode
-    else:
-        code = _run_forwarding(command, work, work.forward)
-    if code != 0:
-        raise StepError(
-            f"{words[0]} ended with exit {code}; no database was touched",
-            hint=f"see its words above; by itself it is: {' '.join(command)}",
-        )
+    return _run_forwarding(command, work, work.forward)
 
 
 def _run_forwarding(command: Sequence[str], work: Work, forward: Callable[[str], None]) -> int:

@@ -159,6 +159,7 @@ class Host:
         }
         answer = self._ask("inspect", arguments)
         assert isinstance(answer, dict)
+        answer["project"] |= {"called": self._target.called, "settings_option": self._target.settings_option}
         answer["databases"] = [self._without_secrets(database) for database in answer["databases"]]
         return Snapshot.model_validate(answer)
 

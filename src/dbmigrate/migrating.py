@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 
-from dbmigrate.errors import ExitCode, Interrupted, PartialError, ProjectError, StepError
+from dbmigrate.errors import ExitCode, Interrupted, ModelChangesError, PartialError, ProjectError, StepError
 from dbmigrate.host import ENTRY
 from dbmigrate.models.events import (
     Event,
@@ -24,13 +24,15 @@ from dbmigrate.models.plan import MakeMigrations, Step
 from dbmigrate.models.result import OperationTrace, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
-from dbmigrate.outcome import build_result, new_migrations, telling_line, with_places, with_traces
+from dbmigrate.outcome import build_result, is_refusal, new_migrations, telling_line, with_places, with_traces
 from dbmigrate.preflight import check_writable
 from dbmigrate.process import ChildMessage, ChildRequest
 from dbmigrate.reviewing import Look, Review, Work, needs_idle, prepare, targeted_aliases
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
+from dbmigrate.spelling import make_hint
 from dbmigrate.traffic import Traffic
 from dbmigrate.waiting import take_locks
+from dbmigrate.writing import check_written, is_as_before
 
 
 def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bool = True) -> Iterator[Event]:
@@ -110,10 +112,14 @@ def _migrate(
     with work.listen(outbox):
         written: tuple[str, ...] = ()
         if reviewed.plan.make is not None:
-            yield from _write_migrations(reviewed.plan.make, workshop)
-            before = reviewed.snapshot
+            before, make_migrations = reviewed.snapshot, reviewed.plan.make
+            ended = yield from _write_migrations(make_migrations, workshop)
+            if ended.status != "ok":
+                raise _make_failed(work, before, make_migrations, ended)
+            work.host.forget(make_migrations.apps)  # a command of the project's may amend a file that was read before
             reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
             written = new_migrations(before, reviewed.snapshot)
+            check_written(work, before, make_migrations.changes, written, way_on="--skip-makemigrations")
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)
         yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
@@ -136,29 +142,39 @@ def _migrate(
         yield RunFinished(result=with_places(result, lambda migration: _place(work, migration)))
 
 
-def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
-    stopped = None
+def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Generator[Event, None, StepResult]:
+    stopped, result = None, None
     for event in run_makemigrations(make_migrations, workshop):
         yield event
         if isinstance(event, Stopping):
             stopped = event
-        if isinstance(event, MakeFinished) and event.result.status != "ok":
-            raise _make_failed(event.result)
-    if stopped is not None:
+        if isinstance(event, MakeFinished):
+            result = event.result
+    assert result is not None
+    if stopped is not None and result.status == "ok":
         raise Interrupted(
             "stopped after makemigrations; no database was touched",
             hint="look at what it wrote (git status), then run the same command again",
             code=ExitCode.of_signal(stopped.signal),
         )
+    return result
 
 
-def _make_failed(result: StepResult) -> StepError:
+def _make_failed(
+    work: Work, before: Snapshot, make_migrations: MakeMigrations, result: StepResult
+) -> StepError | ModelChangesError:
+    """Return the error for a makemigrations that failed, or that refused in its own words: a person has to answer."""
     last = result.because or telling_line(result.last_lines)
     ended = f"exit {result.exit_code} after {result.seconds:.1f} s" if result.exit_code is not None else "not started"
+    message, detail = f"makemigrations failed ({ended}): {last}", "\n".join(result.last_lines)
+    if result.status == "failed" and result.exit_code and is_refusal(result.last_lines) and is_as_before(work, before):
+        return ModelChangesError(
+            f"{message} (nothing was changed)",
+            hint="\n".join(make_hint(before, change.app, said=last) for change in make_migrations.changes),
+            detail=detail,
+        )
     return StepError(
-        f"makemigrations failed ({ended}): {last}; no database was touched",
-        hint=f"see it by itself with: {' '.join(result.command)}",
-        detail="\n".join(result.last_lines),
+        f"{message}; no database was touched", hint=f"see it by itself with: {' '.join(result.command)}", detail=detail
     )
 
 

@@ -240,6 +240,11 @@ def telling_line(lines: Sequence[str]) -> str:
     return _exception(lines) or (said[-1] if said else "it printed nothing")
 
 
+def is_refusal(lines: Sequence[str]) -> bool:
+    """Return whether a command that failed ended by its own words, and not by an exception that nobody expected."""
+    return any(line.strip().startswith("CommandError:") for line in lines) or _exception(lines) is None
+
+
 def _exception(lines: Sequence[str]) -> str | None:
     """Return the exception that ends the last traceback, on one line; None if there is no traceback."""
     frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]

@@ -21,9 +21,16 @@ from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import App, Database, MigrationId, PendingMigration, Snapshot
 from dbmigrate.ordering import order_databases
 from dbmigrate.routing import DEFAULT_ALIAS, Routing, migrated_apps
+from dbmigrate.spelling import NO_INPUT, Option, Spelled, database_option, spell, spell_makemigrations
 
 JOBS_PER_CPU = 4
 """Databases on servers that are migrated at the same time for each CPU: their children wait for most of the time."""
+
+WHOLE = (
+    'let it take the label of an app, as Django\'s does, or set scope = "database" under [tool.dbmigrate]: then every '
+    "database is migrated whole"
+)
+"""What to do where a replaced migrate takes no app."""
 
 MOST_SERVER_JOBS = 16
 """Above this, more of them only where there are as many CPUs: every one is a connection of the server's."""
@@ -72,7 +79,8 @@ def _plan_makemigrations(snapshot: Snapshot, selection: Selection) -> MakeMigrat
     if not changes:
         return None
     labels = tuple(change.app for change in changes)
-    return MakeMigrations(apps=labels, changes=changes, arguments=("makemigrations", *labels, "--no-input"))
+    spelled = spell_makemigrations(snapshot, labels, (NO_INPUT,))
+    return MakeMigrations(apps=labels, changes=changes, arguments=spelled.arguments, refusal=spelled.refusal)
 
 
 def _plan_constance(
@@ -154,34 +162,37 @@ class _DatabasePlanner:
     def _step(
         self, app: str | None, migrations: tuple[PlannedMigration, ...], reason: StepReason, because: tuple[str, ...]
     ) -> Step:
+        spelled = self._spell(app)
         return Step(
             id=self.alias if app is None else f"{self.alias}:{app}",
             alias=self.alias,
             app=app,
             to=self.selection.to,
-            arguments=self._arguments(app),
+            arguments=spelled.arguments,
             migrations=migrations,
             reason=reason,
             because=because,
             after=(),
             needs=(),
             scope=self._scope(),
+            refusal=spelled.refusal,
         )
 
-    def _arguments(self, app: str | None) -> tuple[str, ...]:
-        words = ["migrate"]
-        if app is not None:
-            words.append(app)
-        if self.selection.to is not None:
-            words.append(self.selection.to)
-        words += [f"--database={self.alias}", "--no-input"]
+    def _spell(self, app: str | None) -> Spelled:
+        options = [database_option(self.alias), NO_INPUT]
         if self.selection.fake:
-            words.append("--fake")
+            options.append(Option("--fake"))
         if self.selection.fake_initial:
-            words.append("--fake-initial")
+            options.append(Option("--fake-initial"))
         if self.selection.run_syncdb and (app is None or not self._app(app).has_migrations):
-            words.append("--run-syncdb")
-        return tuple(words)
+            options.append(Option("--run-syncdb"))
+        return spell(
+            self.snapshot,
+            "migrate",
+            [name for name in (app, self.selection.to) if name is not None],
+            options,
+            names_way_out=WHOLE if self.selection.is_everything else "",
+        )
 
     def _reason(
         self, app: str | None, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
@@ -194,7 +205,7 @@ class _DatabasePlanner:
             return "squashed", squashed
         if self.selection.always:
             return "always", ()
-        if replaced is not None:
+        if replaced is not None and self._spell(app).refusal is None:
             return "replaced-command", (replaced,)
         return None, ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from dbmigrate.errors import Fact, FindingsError, ModelChangesError, UnreachableError, UsageError
+from dbmigrate.errors import Fact, FindingsError, ModelChangesError, ProjectError, UnreachableError, UsageError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
@@ -116,6 +116,23 @@ def check_reversible(plan: MigrationPlan) -> None:
                     hint="write its reverse (reverse_code or reverse_sql; noop if there is nothing to do)"
                     + (f", or stop before it: --to {name}" if label == step.app else ""),
                 )
+
+
+def check_callable(plan: MigrationPlan) -> None:
+    """Do nothing if the project's own migrate and makemigrations take the words of the plan.
+
+    Raises:
+        ModelChangesError: makemigrations does not; what it would write is the work of a person.
+        ProjectError: migrate does not.
+    """
+    if plan.make is not None and plan.make.refusal is not None:
+        raise ModelChangesError(f"{plan.make.refusal.message} (nothing was changed)", hint=plan.make.refusal.hint)
+    refusals = {step.refusal.message: step.refusal for step in plan.steps if step.refusal is not None}
+    if refusals:
+        raise ProjectError(
+            "\n".join(refusals) + " (nothing was changed)",
+            hint="\n".join(dict.fromkeys(refusal.hint for refusal in refusals.values())),
+        )
 
 
 def check_makemigrations(make: MakeMigrations | None, own_apps: Sequence[str]) -> None:

@@ -23,7 +23,14 @@ from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.target import Target
 from dbmigrate.planner import build_plan
-from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable, check_reversible, find_silent
+from dbmigrate.preflight import (
+    check_callable,
+    check_findings,
+    check_makemigrations,
+    check_reachable,
+    check_reversible,
+    find_silent,
+)
 from dbmigrate.process import ChildMessage, Launcher
 from dbmigrate.routing import Routing, route
 from dbmigrate.selecting import check_has_apps, check_selection, check_settings, check_target
@@ -173,6 +180,7 @@ def prepare(work: Work, selection: Selection, look: Look) -> Review:
         UnreachableError: a database does not answer.
         FindingsError: a finding stops the run.
         ModelChangesError: makemigrations could not do its part without a person.
+        ProjectError: the project's own migrate does not take what it would have to be called with.
         UsageError: a migration that is to be undone cannot be.
     """
     reviewed = review_patiently(work, selection, look)
@@ -181,6 +189,7 @@ def prepare(work: Work, selection: Selection, look: Look) -> Review:
     check_reversible(reviewed.plan)
     own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
     check_makemigrations(reviewed.plan.make, own_apps)
+    check_callable(reviewed.plan)
     return reviewed
 
 

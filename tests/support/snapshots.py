@@ -14,6 +14,7 @@ from dbmigrate.models.snapshot import (
     AppModel,
     AppRoute,
     Change,
+    Command,
     Constance,
     Database,
     PendingMigration,
@@ -29,8 +30,21 @@ from dbmigrate.planner import build_plan
 from dbmigrate.routing import route
 
 PROJECT = Project(
-    settings_module="site_settings", django_version="5.2", python_version="3.11", executable="/python", debug=False
+    settings_module="site_settings",
+    django_version="5.2",
+    python_version="3.11",
+    executable="/python",
+    debug=False,
+    called="manage.py",
 )
+COMMANDS = {
+    name: Command(module=f"django.core.management.commands.{name}", words={word: word for word in words})
+    for name, words in {
+        "migrate": ("--database", "--no-input", "--fake", "--fake-initial", "--run-syncdb"),
+        "makemigrations": ("--no-input", "--name", "--empty", "--merge", "--update", "--dry-run", "--verbosity"),
+        "squashmigrations": ("--no-input", "--no-optimize", "--squashed-name", "--verbosity"),
+    }.items()
+}
 ROUTER = Router(name="routers.Router", has_allow_migrate=True)
 
 
@@ -139,6 +153,7 @@ def snapshot(
         changes=changes,
         receivers=receivers,
         replaced_commands=dict(replaced_commands or {}),
+        commands=COMMANDS,
         constance=Constance(label=constance) if constance is not None else None,
         relations=relations,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.routing import Routing
+from dbmigrate.spelling import make_hint
 
 
 def find_model_changes(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
@@ -20,7 +21,7 @@ def find_model_changes(snapshot: Snapshot, _routing: Routing) -> Iterator[Findin
             stops=False,
             message=f"the models of {change.app} changed and no migration says so: {'; '.join(change.operations)}",
             hint=(
-                f"dbmigrate make {change.app}"
+                make_hint(snapshot, change.app)
                 if is_own
                 else f"{change.app} is installed, not the project's: look for a release that brings the migration, "
                 "or a setting of it (such as DEFAULT_AUTO_FIELD)"

@@ -1,11 +1,10 @@
-"""The installed apps, and what of the project bears on migrating: rules, receivers, replaced commands, constance."""
+"""The installed apps, and what of the project bears on migrating: rules, receivers, constance."""
 
 import os
 import sysconfig
 
 from django.apps import apps
 from django.conf import settings
-from django.core.management import get_commands, load_command_class
 from django.db import router
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import signals
@@ -101,23 +100,6 @@ def find_receivers():
             if not named.__module__.startswith("django."):
                 found.append({"signal": name, "name": "{}.{}".format(named.__module__, named.__qualname__)})
     return found
-
-
-def find_replaced_commands():
-    """Return {command: module} for migrate and makemigrations where an app brings its own."""
-    replaced = {}
-    for command in ("migrate", "makemigrations"):
-        provider = get_commands()[command]
-        if provider != "django.core":
-            name = provider if isinstance(provider, str) else type(provider).__module__
-            replaced[command] = name
-    return replaced
-
-
-def load_makemigrations():
-    """Return the project's makemigrations command, its own if it has one."""
-    provider = get_commands()["makemigrations"]
-    return load_command_class(provider, "makemigrations") if isinstance(provider, str) else provider
 
 
 def find_constance():

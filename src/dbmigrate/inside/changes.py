@@ -7,7 +7,7 @@ from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ProjectState
 
-from .applications import load_makemigrations
+from .commands import load_command
 from .graph import migrations_folder
 from .relations import constrained_fields
 
@@ -80,7 +80,7 @@ class _Questioner(MigrationQuestioner):
 def find_changes(disk):
     """Return the apps whose models their migrations do not describe (models.snapshot.Change), sorted by label."""
     questioner = _Questioner()
-    detector_class = getattr(load_makemigrations(), "autodetector", MigrationAutodetector)
+    detector_class = getattr(load_command("makemigrations"), "autodetector", MigrationAutodetector)
     detector = detector_class(disk.project_state(), ProjectState.from_apps(apps), questioner)
     changes = detector.changes(graph=disk.loader.graph)
     before = disk.project_state() if changes else None  # a detector may change what it is given

@@ -15,12 +15,12 @@ from .applications import (
     describe_apps,
     find_constance,
     find_receivers,
-    find_replaced_commands,
     read_rules,
     unfollowed_rules,
 )
 from .aside import Aside
 from .changes import find_changes
+from .commands import describe_commands, find_replaced_commands
 from .databases import DatabaseDescriber
 from .effects import Effects
 from .graph import Disk
@@ -117,6 +117,7 @@ class Inspector:
             "conflicts": disk.conflicts(),
             "receivers": find_receivers(),
             "replaced_commands": find_replaced_commands(),
+            "commands": describe_commands(),
             "constance": find_constance(),
             "relations": find_relations([database["routes"] for database in databases], homes),
         }

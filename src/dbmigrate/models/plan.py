@@ -39,6 +39,13 @@ class PlannedMigration(Value):
     """If it is to be undone and cannot be: the operation that stands in the way."""
 
 
+class Refusal(Value):
+    """Why one of the project's commands cannot be called as it has to be."""
+
+    message: str
+    hint: str
+
+
 class Step(Value):
     """One `manage.py migrate` process."""
 
@@ -60,6 +67,8 @@ class Step(Value):
     needs: tuple[str, ...]
     """Those of `after` without whose success it cannot work: its migrations depend on theirs."""
     scope: Scope | None
+    refusal: Refusal | None = None
+    """Why the project's own migrate cannot be called like this; None if it can."""
 
 
 class PlannedDatabase(Value):
@@ -95,6 +104,8 @@ class MakeMigrations(Value):
     apps: tuple[str, ...]
     changes: tuple[Change, ...]
     arguments: tuple[str, ...]
+    refusal: Refusal | None = None
+    """Why the project's own makemigrations cannot be called like this; None if it can."""
 
     @property
     def constraining(self) -> frozenset[MigrationId]:

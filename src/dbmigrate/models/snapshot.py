@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Literal
 
 from pydantic import Field
@@ -327,6 +328,25 @@ class Receiver(Value):
     name: str
 
 
+class Command(Value):
+    """What the parser of one of the project's commands takes, as it says itself."""
+
+    module: str
+    """Dotted path of the module that provides the command."""
+    error: str | None = None
+    """Why it cannot be asked; None if it could be."""
+    words: dict[str, str] = Field(default_factory=dict)
+    """By Django's spelling of an option: its own. What it does not take is left out."""
+    databases: tuple[str, ...] | None = None
+    """The aliases that its option for a database may name; None for any."""
+    most_names: int | None = None
+    """How many names it takes, the app label first; None for any number."""
+    required: tuple[tuple[str, ...], ...] = ()
+    """What has to be given: each time the options of which one is needed, in all of their spellings."""
+    required_names: tuple[str, ...] = ()
+    """What the names are called that have to be given, in their order."""
+
+
 class Constance(Value):
     """django-constance, where it keeps its values in a database."""
 
@@ -342,6 +362,16 @@ class Project(Value):
     python_version: str
     executable: str
     debug: bool
+    called: str
+    """How a person calls its commands, for example "manage.py" or "kiosk manage"."""
+    settings_option: str | None = None
+    """What follows the words of every command, for example "--settings=shop.settings"; None if nothing does."""
+
+    def command_line(self, *words: str) -> str:
+        """Return what a person would type to run one of its commands."""
+        return shlex.join(
+            (*shlex.split(self.called), *words, *((self.settings_option,) if self.settings_option else ()))
+        )
 
 
 class Snapshot(Value):
@@ -362,6 +392,8 @@ class Snapshot(Value):
     receivers: tuple[Receiver, ...]
     replaced_commands: dict[str, str]
     """Of "migrate" and "makemigrations", those that are not Django's own, with the module that provides them."""
+    commands: dict[str, Command]
+    """migrate, makemigrations and squashmigrations."""
     constance: Constance | None
     relations: tuple[Relation, ...] = ()
 

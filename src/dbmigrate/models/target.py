@@ -34,7 +34,17 @@ class Target:
     choices: dict[str, Choice]
     """What was chosen for "project", "manage", "python" and "settings", with the reason."""
 
+    @property
+    def called(self) -> str:
+        """How a person calls its commands: "manage.py", the words given for --manage, or "python -m django"."""
+        chosen = self.choices["manage"].value
+        return Path(chosen).name if chosen == self.manage[0] else chosen
+
+    @property
+    def settings_option(self) -> str | None:
+        """What follows the words of every command."""
+        return f"--settings={self.settings}" if self.settings else None
+
     def command(self, *words: str) -> tuple[str, ...]:
         """Return the argv that a person would type to run a Django command in this project."""
-        settings = (f"--settings={self.settings}",) if self.settings else ()
-        return (self.python, *self.manage, *words, *settings)
+        return (self.python, *self.manage, *words, *((self.settings_option,) if self.settings_option else ()))

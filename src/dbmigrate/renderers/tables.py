@@ -136,7 +136,7 @@ class Page:
         self._line(_project_line(report.project), "dim")
         self._findings(words.warnings(plan))
         if plan.make is not None:
-            self._title(f"First: {' '.join(plan.make.arguments)}")
+            self._title(f"First: {report.project.command_line(*plan.make.arguments)}")
             for change in plan.make.changes:
                 for operation in change.operations:
                     self._line(f"  {change.app}: {operation}")
@@ -148,7 +148,9 @@ class Page:
             at_once = f", up to {plan.jobs} databases at once" if plan.jobs > 1 else ""
             self._title(f"{words.plural(len(plan.steps), 'step')}{at_once}")
         for number, step in enumerate(plan.steps, 1):
-            self._show_step(number, step, [finding for finding in plan.findings if finding.level == "note"])
+            self._show_step(
+                number, step, report.project, [finding for finding in plan.findings if finding.level == "note"]
+            )
         if not plan.is_empty:
             self._line()
             self._line(words.cost(plan, report.boot_seconds, report.launcher), "dim")
@@ -185,12 +187,12 @@ class Page:
             "next: commit it and deploy it everywhere; only then delete what it replaces and its `replaces` line"
         )
 
-    def _show_step(self, number: int, step: Step, notes: Sequence[Finding]) -> None:
+    def _show_step(self, number: int, step: Step, project: Project, notes: Sequence[Finding]) -> None:
         only_recorded = sum(not migration.does for migration in step.migrations)
         what = words.reason(step) or words.counts(len(step.migrations), only_recorded)
         after = f" (after {', '.join(step.after)})" if step.after else ""
         self._line(f"  {number}. {step.id}: {what}{after}", "bold")
-        self._line(f"     manage.py {' '.join(step.arguments)}", "dim", is_copied=True)
+        self._line(f"     {project.command_line(*step.arguments)}", "dim", is_copied=True)
         if step.scope is not None:
             self._line("     with one more router, which keeps out what does not belong there", "dim")
         is_short = len(step.migrations) > MOST_LISTED and self._verbosity < 1
