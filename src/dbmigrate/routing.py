@@ -11,6 +11,9 @@ from dbmigrate.models.snapshot import Answer, App, AppRoute, Database, Migration
 
 DEFAULT_ALIAS = "default"
 
+WRITERS: tuple[Kind, ...] = ("default", "routed", "open", "empty")
+"""Kinds of databases that could be migrated, if something belonged there."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -158,12 +161,14 @@ def _kinds(
     kinds = {database.alias: _own_kind(snapshot, settings, database, places) for database in snapshot.databases}
     split = []
     for group in _physical_groups(snapshot, kinds):
-        owner = _owner(group, places)
+        writers = tuple(alias for alias in group if kinds[alias].kind in WRITERS)
+        owner = _owner(writers, places)
         if owner is None:
-            split.append(group)
+            split.append(writers)
             continue
         for alias in group:
-            if alias != owner:
+            # What may only be read there may be all that belongs on an alias that nobody can migrate.
+            if alias != owner and (alias in writers or _has_all_of(places[owner], places[alias])):
                 kinds[alias] = KindOf("same", owner)
     return kinds, tuple(split)
 
@@ -193,20 +198,26 @@ def _refuses_everything(snapshot: Snapshot, database: Database) -> bool:
 
 
 def _physical_groups(snapshot: Snapshot, kinds: Mapping[str, KindOf]) -> list[tuple[str, ...]]:
-    """Return the aliases that share a database, for each database that has several."""
+    """Return the aliases that share a database, for each database that has several and one that may be migrated."""
     groups: dict[str, list[str]] = {}
     for database in snapshot.databases:
-        if database.identity is not None and kinds[database.alias].kind in ("default", "routed", "open", "empty"):
+        kind = kinds[database.alias].kind
+        is_reader = database.read_only is not None and database.mirror_of is None and kind != "excluded"
+        if database.identity is not None and (kind in WRITERS or is_reader):
             groups.setdefault(database.identity, []).append(database.alias)
-    return [tuple(group) for group in groups.values() if len(group) > 1]
+    return [
+        tuple(group)
+        for group in groups.values()
+        if len(group) > 1 and any(kinds[alias].kind in WRITERS for alias in group)
+    ]
 
 
 def _owner(group: tuple[str, ...], places: Mapping[str, Mapping[str, Place]]) -> str | None:
     """Return the alias on which everything belongs that belongs on the others; the default alias where it can be."""
-    contents = {
-        alias: {(label, model) for label, place in places[alias].items() for model in (place.models or {""})}
-        for alias in group
-    }
-    everything = set().union(*contents.values())
-    owners = [alias for alias in group if contents[alias] == everything]
+    owners = [alias for alias in group if all(_has_all_of(places[alias], places[other]) for other in group)]
     return DEFAULT_ALIAS if DEFAULT_ALIAS in owners else next(iter(owners), None)
+
+
+def _has_all_of(places: Mapping[str, Place], others: Mapping[str, Place]) -> bool:
+    """Return whether everything that belongs on the one alias belongs on the other too."""
+    return all(label in places and place.models <= places[label].models for label, place in others.items())

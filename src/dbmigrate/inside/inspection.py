@@ -27,6 +27,7 @@ from .graph import Disk
 from .reaching import open_in_turn
 from .relations import find_relations
 from .routes import RouteBook, describe_routers
+from .sameness import settle_identities
 
 UNASKED = {"state": "unasked", "trouble": None, "error": None}
 
@@ -99,6 +100,7 @@ class Inspector:
         try:
             reached = open_in_turn(list(connections)) if contact else ((alias, UNASKED) for alias in connections)
             databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
+            settle_identities(databases)
         finally:
             connections.close_all()
         return {

@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import stat
+import sys
 import time
 import urllib.parse
 
@@ -19,7 +20,7 @@ from django.db import connections
 
 from .boot import BootError
 from .marks import VARIABLE, find_marked
-from .servers import describe_server, sqlite_file
+from .servers import describe_server, find_home, find_mysql_database, sqlite_file
 
 try:
     import fcntl
@@ -56,7 +57,7 @@ class Locks:
         missing = {}
         if not self._locks:
             _make_room(len(aliases))
-            self._locks = _prepare(aliases, urls, missing)
+            self._locks = _prepare(aliases, urls, self._mark, missing)
         waiting = None
         for key, lock in sorted(self._locks.items()):
             if key not in self._held:
@@ -121,8 +122,12 @@ def _make_room(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _prepare(aliases, urls, missing):
-    """Return {identity: lock}, one for each physical database; why there is none goes into `missing`."""
+def _prepare(aliases, urls, mark, missing):
+    """Return {key: lock}, one for each alias; why there is none goes into `missing`.
+
+    The keys begin with what the servers say of themselves: their order is the same for every run. `mark`: what is this
+    run's alone.
+    """
     prepared = {}
     for alias in aliases:
         connection = connections[alias]
@@ -134,8 +139,8 @@ def _prepare(aliases, urls, missing):
         elif kind is _FileLock and fcntl is None:
             missing[alias] = "this system has no file locks"
         else:
-            lock = kind(connection, urls.get(alias))
-            prepared[lock.find_identity()] = lock
+            lock = kind(connection, urls.get(alias), mark)
+            prepared[lock.find_identity(), alias] = lock
     return prepared
 
 
@@ -145,10 +150,12 @@ class _FileLock:
     environment = {}
     descriptors = ()  # a copy of this process keeps the file: the lock ends with the last of both
 
-    def __init__(self, connection, url):
+    def __init__(self, connection, _url, _mark):
         self.alias = connection.alias
-        self._path = os.path.realpath(sqlite_file(connection)) + ".dbmigrate-lock"
+        self._database = os.path.realpath(sqlite_file(connection))
+        self._path = self._database + ".dbmigrate-lock"
         self._file = None
+        self._linked = None
 
     def find_identity(self):
         return "sqlite:" + self._path
@@ -174,7 +181,28 @@ class _FileLock:
         file.write("{} {}\n".format(_own_name(), time.time()))
         file.flush()
         self._file = file
-        return None
+        if self._take_linked():
+            return None
+        self.close(is_held=True)
+        return {"holder": NAME, "seconds": None}
+
+    def _take_linked(self):
+        """Lock the database file too where it has several names (hard links), and so several lock files.
+
+        SQLite locks with fcntl, which on Linux knows nothing of flock.
+        """
+        if not sys.platform.startswith("linux") or not os.path.exists(self._database):
+            return True
+        if os.stat(self._database).st_nlink == 1:
+            return True
+        file = open(self._database, "rb")  # noqa: SIM115 - it is the lock
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return False
+        self._linked = file
+        return True
 
     def _is_current(self, file):
         try:
@@ -184,6 +212,8 @@ class _FileLock:
 
     def close(self, is_held):
         if is_held:
+            if self._linked is not None:
+                self._linked.close()
             with self._file:
                 os.unlink(self._path)  # while it is locked: whoever opened it meanwhile sees that it is another one
 
@@ -197,10 +227,11 @@ def _read_holder(file):
 class _ConnectionLock:
     """A lock on a connection of its own, with the project's driver and settings."""
 
-    def __init__(self, connection, url):
+    def __init__(self, connection, url, mark):
         self.alias = connection.alias
         self.environment = {}
         self.descriptors = ()
+        self._mark = mark
         self._connection = _own_connection(connection, url)
 
     def find_identity(self):
@@ -251,31 +282,44 @@ class _PostgresqlLock(_ConnectionLock):
         self._connection.ensure_connection()
 
     def take(self):
+        """Take the locks of the schemas in which django_migrations is or may be made: two runs have one in common.
+
+        A schema that an alias shares with another one of this run is locked by that one.
+        """
         try:
             with self._connection.cursor() as cursor:
-                # Advisory locks are a database's own; a schema has its own django_migrations.
-                cursor.execute("SELECT current_schema()")
-                number = _number("{}:{}".format(NAME, cursor.fetchone()[0]))
+                home, later = find_home(cursor)
                 cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
                 cursor.execute(
                     "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN"
                     " ('idle_in_transaction_session_timeout', 'transaction_timeout', 'idle_session_timeout')"
                 )
                 cursor.execute("SELECT set_config('application_name', '{}', true)".format(_own_name()))
-                cursor.execute("SELECT pg_try_advisory_xact_lock({})".format(number))
-                if cursor.fetchone()[0]:
-                    self._check_that_it_holds(cursor, number)
-                    return None
-                holder = self._find_holder(cursor, number)
-                cursor.execute("ROLLBACK")
+                cursor.execute("SELECT pg_try_advisory_xact_lock_shared({})".format(_number(self._mark)))
+                for number in sorted(_number("{}:{}".format(NAME, schema)) for schema in {home, *later}):
+                    cursor.execute("SELECT pg_try_advisory_xact_lock({})".format(number))
+                    if cursor.fetchone()[0]:
+                        self._check_that_it_holds(cursor, number)
+                    elif not self._is_of_this_run(cursor, number):
+                        holder = self._find_holder(cursor, number)
+                        cursor.execute("ROLLBACK")
+                        return holder
         except DatabaseError as error:
             self._refuse(error)
-        return holder
+        return None
 
     def _check_that_it_holds(self, cursor, number):
         cursor.execute("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND " + _is_lock(number))
         if cursor.fetchone()[0] != 1:
             self._refuse("the lock was taken on another server session: something between gives each statement its own")
+
+    def _is_of_this_run(self, cursor, number):
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE {} AND pid IN (SELECT pid FROM pg_locks WHERE {})".format(
+                _is_lock(number), _is_lock(_number(self._mark))
+            )
+        )
+        return cursor.fetchone()[0] > 0
 
     def _find_holder(self, cursor, number):
         cursor.execute(
@@ -309,8 +353,7 @@ class _MysqlLock(_ConnectionLock):
     def take(self):
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute("SELECT DATABASE()")
-                name = "{}:{}".format(NAME, cursor.fetchone()[0])
+                name = "{}:{}".format(NAME, find_mysql_database(cursor))
                 if len(name) > 64:
                     name = "{}:{}".format(NAME, hashlib.sha256(name.encode()).hexdigest()[:48])
                 # An idle session would be ended, and its lock with it.

@@ -1,11 +1,36 @@
 """What each kind of database server says of itself: product, identity, whether it takes writes."""
 
 import os
+import re
 import urllib.parse
+from typing import NamedTuple, Optional, Tuple
+
+
+class Clue(NamedTuple):
+    """What a server says of itself and of where a session's django_migrations is: it chooses what is worth a proof."""
+
+    vendor: str
+    identifier: Optional[str]
+    """What the server's data are called, which copies of them are called too; None if it does not say."""
+    process: str
+    """What names the running server: for PostgreSQL the moment it was started, or else its address."""
+    database: str
+    home: str
+    """PostgreSQL: the schema. MySQL has none: its databases are schemas."""
+    later: Tuple[str, ...] = ()
+    """Schemas whose django_migrations would be used as well, if one was made there first."""
+
+    @property
+    def words(self):
+        """Equal for two aliases of one database, as far as names go."""
+        return ":".join((self.vendor, self.process, self.database, self.home))
 
 
 def describe_server(connection, state):
-    """Return server, identity and read_only for a connection that is open (or an SQLite file that is absent)."""
+    """Return server, identity, read_only and clue for a connection that is open (or an SQLite file that is absent).
+
+    clue: a `Clue` where names alone prove nothing; None where `identity` is certain, or all that can be known.
+    """
     if connection.vendor == "sqlite":
         return _describe_sqlite(connection, state)
     describe = {"postgresql": _describe_postgresql, "mysql": _describe_mysql}.get(connection.vendor, _describe_other)
@@ -42,32 +67,78 @@ def _describe_sqlite(connection, state):
     else:
         identity = "sqlite:{}".format(os.path.realpath(file))
     version = ".".join(str(part) for part in connection.Database.sqlite_version_info)
-    return {"server": "SQLite {}".format(version), "identity": identity, "read_only": read_only}
+    return {"server": "SQLite {}".format(version), "identity": identity, "read_only": read_only, "clue": None}
 
 
 def _describe_postgresql(connection, cursor):
     cursor.execute(
-        "SELECT current_setting('server_version'), current_database(), current_schema(),"
-        " pg_is_in_recovery(), current_setting('transaction_read_only')"
+        "SELECT current_setting('server_version'), current_database(), pg_is_in_recovery(),"
+        " current_setting('transaction_read_only')"
     )
-    version, database, schema, is_standby, is_read_only = cursor.fetchone()
+    version, database, is_standby, is_read_only = cursor.fetchone()
     read_only = None
     if is_standby:
         read_only = "the server is a standby (pg_is_in_recovery)"
     elif is_read_only == "on":
         read_only = "the server is read-only (default_transaction_read_only)"
-    identity = "postgresql:{}:{}:{}".format(_postgresql_cluster(cursor), database, schema)
-    return {"server": "PostgreSQL {}".format(version.split(" ")[0]), "identity": identity, "read_only": read_only}
+    identifier, process = _describe_cluster(cursor)
+    home, later = find_home(cursor)
+    clue = Clue("postgresql", identifier, process, database, home, later)
+    return {
+        "server": "PostgreSQL {}".format(version.split(" ")[0]),
+        "identity": clue.words,
+        "read_only": read_only,
+        "clue": clue,
+    }
 
 
-def _postgresql_cluster(cursor):
-    cursor.execute("SELECT has_function_privilege('pg_control_system()', 'execute')")
-    if cursor.fetchone()[0]:
-        # Equal for a primary and its standbys, whatever name or pooler they are reached by.
+def _describe_cluster(cursor):
+    """Return the cluster's system identifier, None if this role may not ask, and what names its running server."""
+    cursor.execute(
+        "SELECT has_function_privilege(to_regprocedure('pg_control_system()'), 'execute'),"
+        " has_function_privilege(to_regprocedure('pg_postmaster_start_time()'), 'execute')"
+    )
+    may_ask_identifier, may_ask_start = cursor.fetchone()
+    identifier = None
+    if may_ask_identifier:
         cursor.execute("SELECT system_identifier FROM pg_control_system()")
+        identifier = str(cursor.fetchone()[0])
+    if may_ask_start:
+        cursor.execute("SELECT extract(epoch FROM pg_postmaster_start_time())::text")
     else:
-        cursor.execute("SELECT inet_server_addr(), inet_server_port(), pg_postmaster_start_time()")
-    return ":".join(str(part) for part in cursor.fetchone())
+        cursor.execute("SELECT concat_ws(':', inet_server_addr(), inet_server_port())")
+    return identifier, cursor.fetchone()[0]
+
+
+def find_home(cursor):
+    """Return the PostgreSQL schema whose django_migrations a session uses or would make, and what else it looks in.
+
+    Once the table is seen nothing else counts; until then one that is made in a later schema of the search path would
+    be used too. A schema that is named and not there yet may still be made, by a pre_migrate receiver for example.
+    """
+    cursor.execute(
+        "SELECT current_setting('search_path'), current_user::text, current_schemas(false)::text[],"
+        " (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.oid = to_regclass('django_migrations'))"
+    )
+    path, user, usable, table_schema = cursor.fetchone()
+    if table_schema is not None:
+        return table_schema, ()
+    named = [user if name == "$user" and user in usable else name for name in split_search_path(path)]
+    hidden = set()
+    if not set(named) <= {*usable, "$user"}:
+        cursor.execute("SELECT nspname::text FROM pg_namespace WHERE nspname = ANY(%s)", [named])
+        hidden = {name for (name,) in cursor.fetchall()} - {*usable}  # no right to use it: as if it was not named
+    homes = [name for name in named if name not in hidden and name != "$user" and not name.startswith("pg_")]
+    return (homes[0], tuple(homes[1:])) if homes else (path, ())
+
+
+def split_search_path(path):
+    """Return the names in a search path, as the server would read them."""
+    found = []
+    for quoted, plain in re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', path):
+        found.append(quoted.replace('""', '"') if quoted else plain.lower())
+    return found
 
 
 def _describe_mysql(connection, cursor):
@@ -75,21 +146,28 @@ def _describe_mysql(connection, cursor):
         "SHOW VARIABLES WHERE Variable_name IN ('version', 'server_uuid', 'hostname', 'port', 'datadir', 'read_only')"
     )
     values = {str(name): str(value) for name, value in cursor.fetchall()}
-    cursor.execute("SELECT DATABASE()")
-    database = cursor.fetchone()[0]
     # MariaDB has no server_uuid; host, port and data folder name one server as well.
     server = values.get("server_uuid") or ":".join(values.get(key, "") for key in ("hostname", "port", "datadir"))
+    clue = Clue("mysql", server, server, find_mysql_database(cursor), "")
     version = values.get("version", "")
     product = "MariaDB" if "mariadb" in version.lower() else "MySQL"
     read_only = "the server is read-only (read_only)" if values.get("read_only") == "ON" else None
     return {
         "server": "{} {}".format(product, version.split("-")[0]),
-        "identity": "mysql:{}:{}".format(server, database),
+        "identity": clue.words,
         "read_only": read_only,
+        "clue": clue,
     }
+
+
+def find_mysql_database(cursor):
+    """Return the name of a session's database; in one spelling where the server makes no difference between them."""
+    cursor.execute("SELECT DATABASE(), @@lower_case_table_names")
+    name, are_folded = cursor.fetchone()
+    return str(name).lower() if are_folded else str(name)
 
 
 def _describe_other(connection, cursor):
     configured = connection.settings_dict
     identity = ":".join(str(configured.get(key) or "") for key in ("ENGINE", "HOST", "PORT", "NAME"))
-    return {"server": connection.display_name, "identity": identity, "read_only": None}
+    return {"server": connection.display_name, "identity": identity, "read_only": None, "clue": None}
