@@ -34,7 +34,20 @@ def main():
 
 def _serve(channel, handover, started_at):
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import blockers, emptying, forking, inspection, locks, places, reaching, routes, sql, traces, verification
+    from . import (
+        blockers,
+        emptying,
+        forking,
+        inspection,
+        language,
+        locks,
+        places,
+        reaching,
+        routes,
+        sql,
+        traces,
+        verification,
+    )
 
     held = locks.Locks()
     forker = forking.Forker(channel, held, handover)
@@ -59,6 +72,10 @@ def _serve(channel, handover, started_at):
         "fork": forker.fork,
         "find_blockers": blockers.find_blockers,
     }
+    copying = ("why_not_fork", "fork")  # a copy begins as the project has left the process
+    questions.update(
+        {name: language.without_translations(questions[name]) for name in questions if name not in copying}
+    )
     channel.reply({"secrets": inspection.find_secrets(), "boot_seconds": time.monotonic() - started_at})
     while True:
         request = channel.receive()

@@ -1,0 +1,28 @@
+"""Questions are answered as Django's own commands run: with no language active."""
+
+import functools
+
+from django.utils import translation
+from django.utils.translation import trans_real
+
+
+def without_translations(question):
+    """Return a question that is answered with translations off, as `migrate` and `makemigrations` are run.
+
+    A model's texts are compared with those of its migrations, which are in no language. Afterwards all is as it was:
+    activating the language that was found, as Django's `no_translations` does, would keep a copy of this process from
+    following LANGUAGE_CODE (django/core/management/base.py).
+    """
+
+    @functools.wraps(question)
+    def answer(*arguments, **named):
+        found = getattr(trans_real._active, "value", None)
+        translation.deactivate_all()
+        try:
+            return question(*arguments, **named)
+        finally:
+            translation.deactivate()
+            if found is not None:
+                trans_real._active.value = found
+
+    return answer
