@@ -90,12 +90,13 @@ def describe_model(asked: ModelAnswers, snapshot: Snapshot, routing: Routing) ->
     return ExplainReport(
         model=asked.model,
         table=asked.table,
-        databases=tuple(_explain(asked, database, routing) for database in snapshot.databases),
+        databases=tuple(_explain(asked, snapshot, database, routing) for database in snapshot.databases),
     )
 
 
-def _explain(asked: ModelAnswers, database: Database, routing: Routing) -> ExplainedDatabase:
-    label, name = asked.model.lower().split(".", 1)
+def _explain(asked: ModelAnswers, snapshot: Snapshot, database: Database, routing: Routing) -> ExplainedDatabase:
+    label, model = asked.model.split(".", 1)
+    name = f"{label}.{model.lower()}"
     answers = asked.answers[database.alias]
     answer: RouterAnswer = "none"
     for one in answers:
@@ -103,18 +104,34 @@ def _explain(asked: ModelAnswers, database: Database, routing: Routing) -> Expla
             answer = one.answer
             break
     place = routing.places[database.alias].get(label)
-    belongs = asked.has_own_table and place is not None and name in place.models
-    because: Because = "routers"
-    if not asked.has_own_table:
-        because = "unmanaged"
-    elif routing.by_rules:
-        because = "rules"
-    elif answer == "none":
-        because = "nobody"
-        if belongs:
-            is_there = f"{label}.{name}" in database.existing
-            because = "default" if database.alias == DEFAULT_ALIAS else "existing" if is_there else "open"
+    belongs = asked.has_own_table and place is not None and model.lower() in place.models
+    because: Because = "unmanaged"
+    if asked.has_own_table:
+        because = _because(snapshot, database, routing, name, answer, belongs=belongs)
     return ExplainedDatabase(alias=database.alias, answers=answers, answer=answer, belongs=belongs, because=because)
+
+
+def _because(
+    snapshot: Snapshot, database: Database, routing: Routing, name: str, answer: RouterAnswer, *, belongs: bool
+) -> Because:
+    """Return why a model (label.model) with a table of its own belongs on a database, or does not."""
+    label, model = name.split(".", 1)
+    default = snapshot.database(DEFAULT_ALIAS)
+    if model in database.routes[label].unfit:
+        return "unfit"
+    if routing.kinds[database.alias].kind == "replica" and not belongs and answer != "no":
+        return "replica"
+    if routing.by_rules:
+        return "rules"
+    if answer != "none":
+        return "routers"
+    if not belongs:
+        return "nobody"
+    if database.alias == DEFAULT_ALIAS:
+        return "default"
+    if default is not None and default.routes[label].refuses(model):
+        return "silence"
+    return "existing" if name in database.existing else "open"
 
 
 def _found(key: str, snapshot: Snapshot) -> str:

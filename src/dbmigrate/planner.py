@@ -265,8 +265,8 @@ class _DatabasePlanner:
     def _has_unsynced(self, app: str | None) -> bool:
         for name in self.database.unsynced:
             label, model = name.split(".", 1)
-            is_here = self.alias == DEFAULT_ALIAS or self.database.routes[label].answer_for(model) == "yes"
-            if is_here and app in (None, label):
+            answer = self.database.routes[label].answer_for(model)
+            if app in (None, label) and self.routing.takes(self.alias, name, answer):
                 return True
         return False
 
@@ -276,7 +276,7 @@ class _DatabasePlanner:
             return self._scope_by_rules() if self.routing.by_rules else None
         if not self.routing.unopposed[self.alias]:
             return None
-        places = self.routing.places[self.alias]
+        places = {**self.routing.places[self.alias], **self.routing.unmigrated[self.alias]}
         return Scope(
             alias=self.alias,
             apps={label: None if place.is_whole else tuple(sorted(place.models)) for label, place in places.items()},

@@ -81,6 +81,7 @@ def check_findings(findings: Sequence[Finding], plan: MigrationPlan, targeted: S
         finding
         for finding in findings
         if finding.stops
+        and not (finding.stops_app_only and plan.selection.leaves_out(finding.apps))
         and (not finding.aliases or {*finding.aliases} & {*targeted})
         and (not finding.migrations or {*finding.migrations} & planned)
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dbmigrate.models.plan import Kind
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Answer, App, AppRoute, Database, MigrationId, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import Answer, App, Database, MigrationId, PendingMigration, Snapshot
 
 DEFAULT_ALIAS = "default"
 
@@ -40,6 +40,8 @@ class Routing:
 
     places: Mapping[str, Mapping[str, Place]]
     """By alias, by app label: only what belongs there."""
+    unmigrated: Mapping[str, Mapping[str, Place]]
+    """The same of apps without migrations: where --run-syncdb makes their tables."""
     unopposed: Mapping[str, tuple[str, ...]]
     """By alias: models (label.model) nobody has an opinion about, and that do not belong there."""
     kinds: Mapping[str, KindOf]
@@ -69,12 +71,11 @@ class Routing:
         The model may be gone from the code by now, as those of old migrations are.
         """
         label, model = name.split(".", 1)
-        place = self.places[alias].get(label)
-        if not self.by_rules and answer != "none":
+        place = self.places[alias].get(label) or self.unmigrated[alias].get(label)
+        if not self.by_rules and answer != "none" and self.kinds[alias].kind != "replica":
             return answer == "yes"
         if place is None:
-            # An app without migrations has no place, and yet its tables may be made.
-            return alias == DEFAULT_ALIAS and not self.by_rules
+            return False
         return place.is_whole or model in place.models
 
     def is_migrated(self, alias: str) -> bool:
@@ -85,24 +86,43 @@ class Routing:
         place = self.places[alias].get(migration.id.split(".", 1)[0])
         if place is None:
             return False
-        return place.is_whole or any(model == "" or model in place.models for model in migration.undecided)
+        return place.is_whole or any(
+            model == "" or model in place.models or model in migration.refused_on_default
+            for model in migration.undecided
+        )
 
 
 def route(snapshot: Snapshot, settings: Settings, *, named: Collection[str] = ()) -> Routing:
     """Decide what belongs where. `named` are aliases the user named: they are migrated although they are open."""
     by_rules = bool(snapshot.rules) and not any(router.has_allow_migrate for router in snapshot.routers)
-    places: dict[str, dict[str, Place]] = {}
-    unopposed: dict[str, tuple[str, ...]] = {}
-    for database in snapshot.databases:
-        takes_unopposed = database.alias == DEFAULT_ALIAS
-        found = _places(snapshot, database, by_rules=by_rules, takes_unopposed=takes_unopposed)
-        decided = database.alias in named or settings.open_of(database.alias) == "migrate"
-        if not found and decided:
-            found = _places(snapshot, database, by_rules=False, takes_unopposed=True)
-        places[database.alias] = found
-        unopposed[database.alias] = tuple(_left_out(snapshot, database, found))
-    kinds, split = _kinds(snapshot, settings, places)
-    return Routing(places=places, unopposed=unopposed, kinds=kinds, by_rules=by_rules, split=split)
+    found = {
+        database.alias: _find_places(snapshot, settings, database, by_rules=by_rules, is_named=database.alias in named)
+        for database in snapshot.databases
+    }
+    own_kinds = {
+        database.alias: _own_kind(snapshot, settings, database, found[database.alias])
+        for database in snapshot.databases
+    }
+    migrated = {app.label for app in migrated_apps(snapshot)}
+    written = _without_replicas(snapshot, found, own_kinds)
+    places = {
+        alias: {label: place for label, place in here.items() if label in migrated} for alias, here in written.items()
+    }
+    kinds, split = _kinds(snapshot, own_kinds, places)
+    return Routing(
+        places=places,
+        unmigrated={
+            alias: {label: place for label, place in here.items() if label not in migrated}
+            for alias, here in written.items()
+        },
+        unopposed={
+            database.alias: tuple(_left_out(snapshot, database, places[database.alias]))
+            for database in snapshot.databases
+        },
+        kinds=kinds,
+        by_rules=by_rules,
+        split=split,
+    )
 
 
 def migrated_apps(snapshot: Snapshot) -> tuple[App, ...]:
@@ -115,31 +135,89 @@ def has_router_error(snapshot: Snapshot, label: str) -> bool:
     return any(error.model.split(".", 1)[0] == label for error in snapshot.router_errors)
 
 
+def _find_places(
+    snapshot: Snapshot, settings: Settings, database: Database, *, by_rules: bool, is_named: bool
+) -> dict[str, Place]:
+    """Return what belongs on one database, apps without migrations included; everything, where it was decided so."""
+    is_default = database.alias == DEFAULT_ALIAS
+    found = _places(snapshot, database, by_rules=by_rules, takes_unopposed=is_default)
+    is_decided = is_named or settings.open_of(database.alias) == "migrate"
+    if is_decided and not found:
+        return _places(snapshot, database, by_rules=False, takes_unopposed=True)
+    return found
+
+
 def _places(snapshot: Snapshot, database: Database, *, by_rules: bool, takes_unopposed: bool) -> dict[str, Place]:
     ruled = {rule.label: rule.alias for rule in snapshot.rules if rule.label is not None}
     found = {}
-    for app in migrated_apps(snapshot):
+    for app in snapshot.apps:
         if by_rules:
             is_here = ruled.get(app.label, DEFAULT_ALIAS) == database.alias
             place = Place(frozenset(model.name for model in app.models), is_whole=True) if is_here else None
         else:
-            place = _place(app, database, database.routes[app.label], takes_unopposed=takes_unopposed)
+            place = _place(snapshot, app, database, takes_unopposed=takes_unopposed)
         if place is not None:
             found[app.label] = place
     return found
 
 
-def _place(app: App, database: Database, answers: AppRoute, *, takes_unopposed: bool) -> Place | None:
+def _place(snapshot: Snapshot, app: App, database: Database, *, takes_unopposed: bool) -> Place | None:
+    answers = database.routes[app.label]
+    default = snapshot.database(DEFAULT_ALIAS)
+    on_default = default.routes[app.label] if default is not None else None
+    is_spoken_of = _is_spoken_of(snapshot, database)
+
     def belongs(model: str | None) -> bool:
-        answer = answers.answer if model is None else answers.answer_for(model)
-        return answer == "yes" or (
-            answer == "none" and (takes_unopposed or f"{app.label}.{model}" in database.existing)
+        if answers.answer_for(model) != "none":
+            return answers.answer_for(model) == "yes"
+        # Routers that refuse it wherever it is not, and are silent where it is: Django reads that as yes.
+        is_excluded_elsewhere = app.touches_databases and on_default is not None and on_default.refuses(model)
+        return (
+            takes_unopposed or is_excluded_elsewhere or (is_spoken_of and f"{app.label}.{model}" in database.existing)
         )
 
     if not app.models:
         return Place(frozenset(), is_whole=True) if belongs(None) else None
     models = frozenset(model.name for model in app.models if belongs(model.name))
     return Place(models, is_whole=len(models) == len(app.models)) if models else None
+
+
+def _is_spoken_of(snapshot: Snapshot, database: Database) -> bool:
+    """Return whether some router says yes or no about anything on a database: else what it holds proves nothing."""
+    for app in snapshot.apps:
+        answers = database.routes[app.label]
+        names: list[str | None] = [model.name for model in app.models]
+        if any(answers.answer_for(name) == "yes" or answers.refuses(name) for name in names or [None]):
+            return True
+    return False
+
+
+def _without_replicas(
+    snapshot: Snapshot, found: Mapping[str, Mapping[str, Place]], kinds: Mapping[str, KindOf]
+) -> dict[str, dict[str, Place]]:
+    """Leave out what is only read: nothing is written where an alias follows another, nor what is written elsewhere."""
+    replicas = {alias for alias, kind in kinds.items() if kind.kind == "replica"}
+    written = {
+        (label, model)
+        for alias, places in found.items()
+        if alias not in replicas
+        for label, place in places.items()
+        for model in (place.models or {""})
+    }
+    kept: dict[str, dict[str, Place]] = {}
+    for database in snapshot.databases:
+        places = found[database.alias]
+        if database.alias not in replicas:
+            kept[database.alias] = dict(places)
+        elif database.mirror_of is not None:
+            kept[database.alias] = {}
+        else:
+            kept[database.alias] = {
+                label: place
+                for label, place in places.items()
+                if any((label, model) not in written for model in (place.models or {""}))
+            }
+    return kept
 
 
 def _left_out(snapshot: Snapshot, database: Database, places: Mapping[str, Place]) -> list[str]:
@@ -156,9 +234,9 @@ def _left_out(snapshot: Snapshot, database: Database, places: Mapping[str, Place
 
 
 def _kinds(
-    snapshot: Snapshot, settings: Settings, places: Mapping[str, Mapping[str, Place]]
+    snapshot: Snapshot, own_kinds: Mapping[str, KindOf], places: Mapping[str, Mapping[str, Place]]
 ) -> tuple[dict[str, KindOf], tuple[tuple[str, ...], ...]]:
-    kinds = {database.alias: _own_kind(snapshot, settings, database, places) for database in snapshot.databases}
+    kinds = dict(own_kinds)
     split = []
     for group in _physical_groups(snapshot, kinds):
         writers = tuple(alias for alias in group if kinds[alias].kind in WRITERS)
@@ -173,9 +251,7 @@ def _kinds(
     return kinds, tuple(split)
 
 
-def _own_kind(
-    snapshot: Snapshot, settings: Settings, database: Database, places: Mapping[str, Mapping[str, Place]]
-) -> KindOf:
+def _own_kind(snapshot: Snapshot, settings: Settings, database: Database, places: Collection[str]) -> KindOf:
     """Return the kind of one alias, looking at no other."""
     if database.alias in settings.exclude:
         return KindOf("excluded")
@@ -187,7 +263,7 @@ def _own_kind(
         return KindOf("replica", f'TEST["MIRROR"] names {database.mirror_of}')
     if database.read_only is not None:
         return KindOf("replica", database.read_only)
-    if places[database.alias]:
+    if places:
         return KindOf("routed")
     return KindOf("empty") if _refuses_everything(snapshot, database) else KindOf("open")
 

@@ -95,7 +95,7 @@ homeless_app = Case(
 nobody = Case(
     "an app about which nobody has an opinion, and no default database",
     BLOG
-    + SHOP.replace("Item(models.Model):", "Item(models.Model):  # <- DBM204 shop")
+    + SHOP.replace("Item(models.Model):", "Item(models.Model):  # <- DBM204 shop (error)")
     + """
     == routers.py
     class BlogRouter:

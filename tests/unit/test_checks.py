@@ -134,6 +134,21 @@ def test_an_app_or_a_model_that_belongs_nowhere() -> None:
     assert "shop.order belongs on no database" in found[1].message
 
 
+def test_a_model_without_a_table_about_which_somebody_did_not_say_no_stops_the_run() -> None:
+    finding = only(
+        snapshot(
+            database("default", routes(core="yes", blog="no")),
+            database("blog_copy", routes(core="no", blog="yes"), mirror_of="default"),
+        )
+    )
+
+    assert claim(finding) == ("DBM204", "error", True)
+    assert (
+        "app blog belongs on no database: the routers say no on default, the routers say yes on blog_copy, "
+        'blog_copy is a replica (TEST["MIRROR"] names default), so it has no tables'
+    ) in finding.message
+
+
 def test_a_router_that_raises_is_named_once_for_each_alias() -> None:
     error = RouterError(router="r.Router", alias="default", model="core.item", message="TypeError: x")
     finding = only(

@@ -20,7 +20,7 @@ from support.snapshots import (
 
 from dbmigrate.models.plan import MigrationPlan, Scope
 from dbmigrate.models.settings import DatabaseSettings
-from dbmigrate.models.snapshot import Change, Receiver
+from dbmigrate.models.snapshot import AppRoute, Change, Receiver
 
 CORE, BLOG, SHOP = "core.0001_initial", "blog.0001_initial", "shop.0001_initial"
 
@@ -161,7 +161,18 @@ def test_a_child_runs_untouched_where_the_routers_answer_everything() -> None:
     assert {step.scope for step in three().steps} == {None}
 
 
-def test_a_table_that_is_already_there_keeps_its_app_where_nobody_has_an_opinion() -> None:
+def test_a_table_that_a_run_made_keeps_its_app_where_nobody_has_an_opinion() -> None:
+    plan = plan_of(
+        snapshot(
+            database("default", routes(core="none", blog="none")),
+            database("old", routes(core="no", blog="none"), pending(BLOG, "none"), existing=("blog.blogitem",)),
+        )
+    )
+
+    assert steps(plan) == {"old:blog": [BLOG]}
+
+
+def test_a_table_proves_nothing_where_no_router_says_anything_of_any_model() -> None:
     plan = plan_of(
         snapshot(
             database("default", routes(core="none", blog="none")),
@@ -169,7 +180,33 @@ def test_a_table_that_is_already_there_keeps_its_app_where_nobody_has_an_opinion
         )
     )
 
-    assert steps(plan) == {"old:blog": [BLOG]}
+    assert skips(plan) == {"default": "nothing-pending", "old": "open"}
+
+
+def test_silence_means_yes_on_every_alias_where_the_default_database_is_refused() -> None:
+    plan = plan_of(
+        snapshot(
+            database("default", routes(core="none", blog="no"), pending(CORE, "none"), pending(BLOG, "no")),
+            database("eu", routes(core="no", blog="none"), pending(BLOG, "none")),
+            database("us", routes(core="no", blog="none"), pending(BLOG, "none")),
+        )
+    )
+
+    assert steps(plan) == {"default": [CORE, f"~{BLOG}"], "eu:blog": [BLOG], "us:blog": [BLOG]}
+    assert {step.scope for step in plan.steps} == {None}
+
+
+def test_what_the_kind_of_server_cannot_hold_is_no_opinion_of_a_router() -> None:
+    unfit = AppRoute(answer="no", unfit=("blogitem",))
+    plan = plan_of(
+        snapshot(
+            database("default", {**routes(core="none"), "blog": unfit}),
+            database("other", routes(core="none", blog="none"), pending(BLOG, "none")),
+            routers=(),
+        )
+    )
+
+    assert skips(plan) == {"default": "nothing-pending", "other": "open"}
 
 
 def test_an_app_split_model_by_model_goes_to_both_databases() -> None:

@@ -10,14 +10,14 @@ from dbmigrate.models.snapshot import App, Snapshot
 from dbmigrate.routing import Routing
 
 
-def find_unmigrated_apps(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
+def find_unmigrated_apps(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each app; an error where a table of it is missing."""
     # An empty migrations package is there to be filled: DBM101 says so.
     begun = {change.app for change in snapshot.changes or ()}
     for app in snapshot.apps:
         if app.has_migrations or not app.models or app.label in begun:
             continue
-        missing = _missing(snapshot, app)
+        missing = _missing(snapshot, routing, app)
         tables = f"; missing: {', '.join(missing)}" if missing else ""
         yield Finding(
             id="DBM104",
@@ -30,14 +30,15 @@ def find_unmigrated_apps(snapshot: Snapshot, _routing: Routing) -> Iterator[Find
         )
 
 
-def _missing(snapshot: Snapshot, app: App) -> list[str]:
+def _missing(snapshot: Snapshot, routing: Routing, app: App) -> list[str]:
     """Return "table on alias" for every table that is not there and would be made by --run-syncdb."""
     tables = {f"{app.label}.{model.name}": model.table for model in app.models}
     return [
         f"{tables[name]} on {database.alias}"
         for database in snapshot.databases
         for name in database.unsynced
-        if name in tables and (database.alias == "default" or database.routes[app.label].answer == "yes")
+        if name in tables
+        and routing.takes(database.alias, name, database.routes[app.label].answer_for(name.split(".", 1)[1]))
     ]
 
 

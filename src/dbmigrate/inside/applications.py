@@ -15,7 +15,7 @@ from .routes import app_configs, tables_of
 RULE_SETTINGS = ("DATABASE_ROUTING_RULES", "DATABASE_APPS_MAPPING")
 
 
-def describe_apps(root, disk):
+def describe_apps(root, disk, effects):
     """Return the installed apps (models.snapshot.App) in the order of INSTALLED_APPS."""
     names = disk.names_by_app()
     installed = _installed_folders()
@@ -37,6 +37,11 @@ def describe_apps(root, disk):
                 }
                 for model in tables_of(config)
             ],
+            "touches_databases": bool(tables_of(config))
+            or any(
+                effects.touches_databases(disk.loader.disk_migrations[config.label, name])
+                for name in names.get(config.label, [])
+            ),
         }
         for config in app_configs()
     ]

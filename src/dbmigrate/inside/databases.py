@@ -14,7 +14,7 @@ from .history import find_inconsistency, find_unknown
 from .missing import find_missing_tables, fold, has_table
 from .reaching import describe_failure
 from .relations import find_planned_relations, find_present, follow_fields
-from .routes import app_configs, is_on_alias, tables_of
+from .routes import answer_in, app_configs, is_on_alias, tables_of
 from .rundata import describe_data_operations
 from .servers import describe_server
 
@@ -22,7 +22,7 @@ from .servers import describe_server
 class DatabaseDescriber:
     """Describes databases in one look at the project."""
 
-    def __init__(self, disk, effects, rules, target, records, idle, before):
+    def __init__(self, disk, effects, makers, rules, target, records, idle, before):
         """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
 
         `before` is handed from one look at the same migrations on disk to the next: {alias: (what the database was
@@ -30,6 +30,7 @@ class DatabaseDescriber:
         """
         self._disk = disk
         self._effects = effects
+        self._makers = makers
         self._rules = rules
         self._target = target
         self._records = records
@@ -67,6 +68,7 @@ class DatabaseDescriber:
             "targeted": None,
             "target_replaced_by": None,
             "existing": [],
+            "tables": None,
             "missing": [],
             "unsynced": [],
             "present": [],
@@ -120,24 +122,33 @@ class DatabaseDescriber:
             "pending": pending if self._idle or connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
             "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
             "target_replaced_by": replaced_by,
-            "existing": [name for name, table in _undecided_tables(loader, routed) if has_table(table, tables)],
+            "existing": [
+                model._meta.label_lower
+                for model in _undecided_models(loader, routed)
+                if has_table(model._meta.db_table, tables)
+                and not self._makers.find(model).isdisjoint(loader.applied_migrations)
+            ],
+            "tables": len(tables) if state == "ok" else None,
             # Records without those they depend on make no history that could be gone through.
             "missing": []
             if inconsistent is not None
-            else find_missing_tables(connection, loader, routed, tables, partial(self._belongs, connection.alias)),
+            else find_missing_tables(connection, loader, tables, partial(self._belongs, connection.alias, routed)),
             "unsynced": [
-                name
-                for name, table in _unmigrated_tables(loader, routed)
-                if state != "unasked" and not has_table(table, tables)
+                model._meta.label_lower
+                for model in _unmigrated_models(loader, routed)
+                if state != "unasked" and not has_table(model._meta.db_table, tables)
             ],
             "present": find_present(routed, tables - foreign),
         }
 
-    def _belongs(self, alias, label, answer):
-        """Whether a model with this answer has its table on this alias."""
+    def _belongs(self, alias, routed, model):
+        """Whether a model class has its table on this alias, for all that is not decided by the table itself."""
+        answer = answer_in(routed, model)
+        if self._rules:
+            return answer != "no" and alias == self._rules.get(model._meta.app_label, DEFAULT_DB_ALIAS)
         if answer != "none":
             return answer == "yes"
-        return alias == self._rules.get(label, "default")
+        return alias == DEFAULT_DB_ALIAS or self._effects.routes.refuses(DEFAULT_DB_ALIAS, model)
 
 
 def _concerning(pending, routed):
@@ -198,6 +209,11 @@ class _MigrationDescriber:
             "id": _id(key),
             "answer": answer,
             "undecided": undecided,
+            "refused_on_default": [
+                name
+                for name in undecided
+                if name and self._effects.refuses(DEFAULT_DB_ALIAS, migration.app_label, name)
+            ],
             "after": [_id(parent) for parent in self._loader.parents_of(key)],
             "atomic": bool(migration.atomic),
             "backwards": backwards,
@@ -245,28 +261,24 @@ def _describe_record(at, key):
     return {"id": _id(key), "at": at.isoformat()}
 
 
-def _undecided_tables(loader, routed):
-    """Yield (label.model, table) of migrated apps where no router has an opinion on this alias."""
+def _undecided_models(loader, routed):
+    """Yield the models of migrated apps of which no router has an opinion on this alias."""
     for config in app_configs():
         if config.label in loader.migrated_apps:
-            yield from _tables_answered(config, routed, ("none",))
+            yield from _models_answered(config, routed, ("none",))
 
 
-def _unmigrated_tables(loader, routed):
-    """Yield (label.model, table) of apps without migrations that the routers do not refuse on this alias."""
+def _unmigrated_models(loader, routed):
+    """Yield the models of apps without migrations that the routers do not refuse on this alias."""
     for config in app_configs():
         if config.label not in loader.migrated_apps:
-            yield from _tables_answered(config, routed, ("yes", "none"))
+            yield from _models_answered(config, routed, ("yes", "none"))
 
 
-def _tables_answered(config, routed, answers):
+def _models_answered(config, routed, answers):
     route = routed[config.label]
-    if route["answer"] not in answers and not route["models"]:
-        return
-    for model in tables_of(config):
-        name = model._meta.model_name
-        if route["models"].get(name, route["answer"]) in answers:
-            yield "{}.{}".format(config.label, name), model._meta.db_table
+    if route["answer"] in answers or route["models"]:
+        yield from (model for model in tables_of(config) if answer_in(routed, model) in answers)
 
 
 def _id(key):

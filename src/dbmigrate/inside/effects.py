@@ -32,7 +32,7 @@ class Effects:
         self._stubs = {}
         for label, names in disk.names_by_app().items():
             for name in names:
-                for operation in _all_operations(disk.loader.disk_migrations[label, name].operations):
+                for operation in all_operations(disk.loader.disk_migrations[label, name].operations):
                     self._remember(label, operation)
 
     def _remember(self, label, operation):
@@ -88,6 +88,20 @@ class Effects:
         if not model._meta.can_migrate(connection):
             return "no"
         return self.routes.ask_model(connection.alias, model)
+
+    def refuses(self, alias, label, name):
+        """Whether a router says no to a model on an alias, by its lower-case name, whether it is still there or not."""
+        try:
+            return self.routes.refuses(alias, apps.get_model(label, name))
+        except LookupError:
+            return self._answer_gone_model(alias, label, name) == "no"
+
+    def touches_databases(self, migration):
+        """Whether anything that a migration does reaches a database that takes all of it."""
+        return any(
+            name is None or self.is_made_by_migrate(migration.app_label, name)
+            for name in (_model_name(operation) for _, operation in self._operations_of(migration))
+        )
 
     def is_made_by_migrate(self, label, name):
         """Whether Django makes the table of a model itself, by its lower-case name; of a proxy, the table behind it."""
@@ -153,12 +167,12 @@ def numbered_operations(operations, prefix=""):
             yield number, operation
 
 
-def _all_operations(operations):
+def all_operations(operations):
     """Yield every operation, and what stands inside SeparateDatabaseAndState on either side."""
     for operation in operations:
         if isinstance(operation, migrations.SeparateDatabaseAndState):
-            yield from _all_operations(operation.state_operations)
-            yield from _all_operations(operation.database_operations)
+            yield from all_operations(operation.state_operations)
+            yield from all_operations(operation.database_operations)
         yield operation
 
 

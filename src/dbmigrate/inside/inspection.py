@@ -24,6 +24,7 @@ from .commands import describe_commands, find_replaced_commands
 from .databases import DatabaseDescriber
 from .effects import Effects
 from .graph import Disk
+from .makers import Makers
 from .reaching import open_in_turn
 from .relations import find_relations
 from .routes import RouteBook, describe_routers
@@ -96,7 +97,7 @@ class Inspector:
         effects = Effects(disk, routes)
         rules = read_rules()
         homes = unfollowed_rules(rules)
-        describer = DatabaseDescriber(disk, effects, homes, target, records, idle, self._before)
+        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, target, records, idle, self._before)
         try:
             reached = open_in_turn(list(connections)) if contact else ((alias, UNASKED) for alias in connections)
             databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
@@ -112,7 +113,7 @@ class Inspector:
                 "debug": bool(settings.DEBUG),
             },
             "databases": databases,
-            "apps": describe_apps(root, disk),
+            "apps": describe_apps(root, disk, effects),
             "routers": describe_routers(),
             "router_errors": routes.errors,
             "rules": rules,

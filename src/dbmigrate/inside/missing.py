@@ -2,14 +2,14 @@
 
 from .effects import database_operations
 from .graph import needing_migrations, recorded_migrations
-from .routes import answer_in, app_configs, tables_of
+from .routes import app_configs, tables_of
 from .schema import SchemaWalk
 
 
-def find_missing_tables(connection, loader, routed, tables, belongs):
+def find_missing_tables(connection, loader, tables, belongs):
     """Return models.snapshot.MissingTable for one database, in the order of INSTALLED_APPS.
 
-    `tables`: what is there; `belongs(label, answer)`: whether a model with this answer has its table here.
+    `tables`: what is there; `belongs(model)`: whether a model class has its table here.
 
     The models as they are now are a cheap guess. Only where one has no table are the recorded migrations gone through:
     its table may be the business of a pending migration, or of one that is not written yet.
@@ -20,7 +20,7 @@ def find_missing_tables(connection, loader, routed, tables, belongs):
         for config in app_configs()
         if config.label in applied_labels
         for model in tables_of(config)
-        if belongs(config.label, answer_in(routed, model)) and not has_table(model._meta.db_table, tables)
+        if belongs(model) and not has_table(model._meta.db_table, tables)
     ]
     if not suspects:
         return []

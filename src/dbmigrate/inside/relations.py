@@ -42,14 +42,14 @@ def _constrained_target(field):
 
 
 def find_present(routed, tables):
-    """Return the models (label.model) that a constraint points to and the routers refuse, whose table is there.
+    """Return the models (label.model) that a constraint points to and no router wants, whose table is there.
 
     `routed`: the routes of one alias; `tables`: what is on that database.
     """
     return sorted(
         target._meta.label_lower
         for target in _all_targets()
-        if answer_in(routed, target) == "no" and target._meta.db_table.casefold() in tables
+        if answer_in(routed, target) != "yes" and target._meta.db_table.casefold() in tables
     )
 
 

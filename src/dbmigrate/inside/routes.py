@@ -42,14 +42,16 @@ class RouteBook:
     def route(self, alias, app_config):
         """Return one app's answers on one alias: the most common one, and the models that differ (AppRoute)."""
         label = app_config.label
+        unfit = [model._meta.model_name for model in tables_of(app_config) if not _fits_server(model, alias)]
         answers = {model._meta.model_name: self.ask_model(alias, model) for model in tables_of(app_config)}
         if not answers:
             # Django asks of an app without models only when it runs an operation of it, with that operation's hints.
-            return {"answer": self._answer(alias, label, {})[0], "models": {}}
+            return {"answer": self._answer(alias, label, {})[0], "models": {}, "unfit": []}
         common = Counter(answers.values()).most_common(1)[0][0]
         return {
             "answer": common,
             "models": {model: answer for model, answer in answers.items() if answer != common},
+            "unfit": unfit,
         }
 
     def ask_model(self, alias, model):
@@ -58,13 +60,17 @@ class RouteBook:
         The automatic table of a ManyToManyField is made and dropped with the model that has the field, and `migrate`
         never asks about it (BaseDatabaseSchemaEditor.create_model).
         """
-        model = model._meta.auto_created or model
+        model = _owner(model)
         if (alias, model) not in self._answers:
             answer = "no"
             if _fits_server(model, alias):
                 answer = self.ask(alias, model._meta.app_label, model_name=model._meta.model_name, model=model)
             self._answers[alias, model] = answer
         return self._answers[alias, model]
+
+    def refuses(self, alias, model):
+        """Whether a router says no to a model class on an alias, whatever its server can hold."""
+        return _fits_server(model, alias) and self.ask_model(alias, model) == "no"
 
     def ask(self, alias, app_label, **hints):
         """Return "yes", "no", "none" or "error": the first answer that is not None wins."""
@@ -114,9 +120,13 @@ class RouteBook:
         )
 
 
+def _owner(model):
+    return model._meta.auto_created or model
+
+
 def _fits_server(model, alias):
     """Whether a model can be on this kind of server (Options.can_migrate), as far as nobody has to be asked."""
-    vendor = model._meta.required_db_vendor
+    vendor = _owner(model)._meta.required_db_vendor
     return not vendor or vendor == getattr(connections[alias], "vendor", "")
 
 

@@ -23,7 +23,16 @@ class ScopeRouter:
         # makemigrations asks with the name as it was written (CamelCase), migrate in lower case.
         if models is None or (model_name is None and models) or (model_name or "").lower() in models:
             return None
-        return False
+        # A model of old migrations, say: routers that refuse it on the default database alone mean it to be here.
+        return None if models and _refuse_on_default(app_label, model_name, hints) else False
+
+
+def _refuse_on_default(app_label, model_name, hints):
+    from django.db import DEFAULT_DB_ALIAS
+
+    from .routes import RouteBook
+
+    return RouteBook().ask(DEFAULT_DB_ALIAS, app_label, model_name=model_name, **hints) == "no"
 
 
 def add_router(scope):

@@ -26,6 +26,8 @@ class Finding(Value):
     level: Level
     stops: bool
     """Whether `all` and `run` refuse to touch anything while it stands."""
+    stops_app_only: bool = False
+    """Of one that stops: whether it leaves alone a run that was asked for other apps, or for some databases."""
     message: str
     hint: str
     aliases: tuple[str, ...] = ()

@@ -155,7 +155,9 @@ class RoutesReport(Value):
     routes: tuple[RoutedApp, ...]
 
 
-Because = Literal["routers", "rules", "default", "existing", "open", "nobody", "unmanaged"]
+Because = Literal[
+    "routers", "rules", "default", "silence", "existing", "open", "nobody", "unmanaged", "unfit", "replica"
+]
 
 
 class ExplainedDatabase(Value):
@@ -168,9 +170,11 @@ class ExplainedDatabase(Value):
     """What follows: the first answer that is not None."""
     belongs: bool
     because: Because
-    """"routers" and "rules" say so; "default": nobody has an opinion and this is the default database; "existing":
-    nobody has one and its table is there; "open": the configuration migrates what nobody speaks of; "nobody": nobody
-    has an opinion, and it is not the default database; "unmanaged": it has no table of its own that Django makes."""
+    """"routers" and "rules" say so; "default": nobody has an opinion and this is the default database; "silence":
+    nobody has one here, and the default database is refused; "existing": nobody has one, and its table and the record
+    of it are there; "open": the configuration migrates what nobody speaks of; "nobody": nobody has an opinion, and it
+    is not the default database; "unmanaged": it has no table of its own that Django makes; "unfit": this kind of
+    server cannot hold it; "replica": it is written elsewhere."""
 
 
 class ExplainReport(Value):

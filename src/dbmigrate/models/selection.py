@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from dbmigrate.models.base import Value
 from dbmigrate.models.findings import FailOn
 
@@ -27,6 +29,10 @@ class Selection(Value):
     def is_everything(self) -> bool:
         """Whether no database and no app was named."""
         return not self.databases and not self.apps
+
+    def leaves_out(self, apps: Collection[str]) -> bool:
+        """Return whether something was named, and none of these apps."""
+        return not self.is_everything and not {*apps} & {*self.apps}
 
 
 class CheckSelection(Value):

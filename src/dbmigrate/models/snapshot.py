@@ -67,6 +67,8 @@ class App(Value):
     migrations: tuple[str, ...]
     """Names in dependency order, squashed ones included."""
     models: tuple[AppModel, ...]
+    touches_databases: bool = True
+    """Whether its migrations do anything to a database; False if they only describe tables that others make."""
 
 
 class Router(Value):
@@ -96,10 +98,16 @@ class AppRoute(Value):
     """The answer for every model that `models` does not name (and for the app itself if it has none)."""
     models: dict[str, Answer] = Field(default_factory=dict)
     """Models that were answered differently."""
+    unfit: tuple[str, ...] = ()
+    """Models that this kind of server cannot hold (`required_db_vendor`): their "no" is no router's."""
 
-    def answer_for(self, model: str) -> Answer:
-        """Return the answer for one model, by its lower-case name."""
-        return self.models.get(model, self.answer)
+    def answer_for(self, model: str | None) -> Answer:
+        """Return the answer for one model, by its lower-case name; None stands for the app as a whole."""
+        return self.answer if model is None else self.models.get(model, self.answer)
+
+    def refuses(self, model: str | None) -> bool:
+        """Return whether a router says no to it."""
+        return self.answer_for(model) == "no" and model not in self.unfit
 
 
 class OneAnswer(Value):
@@ -222,6 +230,8 @@ class PendingMigration(Value):
     """The strongest answer over its operations: "yes" if one runs, "none" if nobody decides, "no" if none runs."""
     undecided: tuple[str, ...] = ()
     """Models its undecided operations are about; "" stands for the app as a whole. Only with answer "none"."""
+    refused_on_default: tuple[str, ...] = ()
+    """Those of `undecided` that a router refuses on the default database."""
     after: tuple[MigrationId, ...] = ()
     """Its direct dependencies, recorded or not."""
     atomic: bool = True
@@ -294,13 +304,16 @@ class Database(Value):
     routes: dict[str, AppRoute]
     """By app label: every installed app."""
     existing: tuple[str, ...]
-    """Models (label.model) that nobody has an opinion about here and whose table is already there."""
+    """Models (label.model) that nobody has an opinion about here, whose table is already there, and with it the record
+    of a migration that makes it."""
+    tables: int | None = None
+    """How many tables are there; None where that was not asked."""
     missing: tuple[MissingTable, ...] = ()
     """Tables of models that are not refused here, in the order of INSTALLED_APPS."""
     unsynced: tuple[str, ...] = ()
     """Models (label.model) of apps without migrations that are not refused here and have no table yet."""
     present: tuple[str, ...] = ()
-    """Models (label.model) that foreign keys point to, that the routers refuse here, and whose table is here."""
+    """Models (label.model) that foreign keys point to, that no router wants here, and whose table is here."""
 
 
 class Change(Value):

@@ -198,10 +198,13 @@ def belonging(database: ExplainedDatabase) -> str:
         "routers": "a router raised" if database.answer == "error" else "the first answer that is not None counts",
         "rules": "no router has an allow_migrate, so the routing rules count",
         "default": "no router has an opinion, and it is the default database",
-        "existing": "no router has an opinion, and its table is there already",
+        "silence": "no router has an opinion here, and they refuse it on default, which Django reads as yes",
+        "existing": "no router has an opinion, and its table is there already, with the record of its migration",
         "open": 'no router has an opinion, and the configuration says open = "migrate"',
         "nobody": "no router has an opinion, and it is not the default database",
         "unmanaged": "it has no table of its own that Django makes",
+        "unfit": "this kind of server cannot hold it (required_db_vendor)",
+        "replica": "the database is a replica; it is written elsewhere",
     }[database.because]
     return f"{'it belongs here' if database.belongs else 'it does not belong here'}: {why}"
 
