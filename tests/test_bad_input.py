@@ -50,6 +50,22 @@ def test_a_folder_without_manage_py(tmp_path: Path) -> None:
     has(refused(Project(tmp_path), "all", code=3), f"no manage.py in {tmp_path} or above it", "--project")
 
 
+@pytest.mark.parametrize("variables", [{}, {"DJANGO_SETTINGS_MODULE": "site_settings"}], ids=["", "with-settings"])
+def test_a_manage_py_one_or_two_levels_below_is_named(tmp_path: Path, variables: dict[str, str]) -> None:
+    for folder in (".hidden", "venv/lib", "too/deep/down"):
+        write_project(tmp_path / folder, {})
+    write_project(tmp_path / "src" / "server", {"core": simple_app()})
+
+    one = dbmigrate("status", cwd=tmp_path, environment=variables).expect(3)
+    write_project(tmp_path / "my shop", {})
+    several = dbmigrate("status", cwd=tmp_path, environment=variables).expect(3)
+
+    assert f"no manage.py in {tmp_path}" in one.stderr
+    assert "--project src/server\n" in one.stderr
+    assert "--project 'my shop', or --project src/server\n" in several.stderr
+    dbmigrate("all", "--project", "src/server", cwd=tmp_path, environment=variables).expect(0)
+
+
 def test_a_project_folder_that_does_not_exist(tmp_path: Path) -> None:
     has(refused(Project(tmp_path), "all", "--project", "nowhere", code=3), "nowhere is not a folder")
 
@@ -262,6 +278,37 @@ def test_an_interpreter_without_django(sample: Project) -> None:
     python = environment("no-django")
 
     has(refused(sample, "all", "--python", python, code=3), "Django cannot be imported", python, "--python")
+
+
+def test_an_interpreter_without_django_whose_scripts_bring_their_own(sample: Project, tmp_path: Path) -> None:
+    bare = Path(environment("no-django"))
+    scripts = tmp_path / "venv" / "bin"
+    scripts.mkdir(parents=True)
+    (scripts / "python").symlink_to(bare)
+    (scripts.parent / "pyvenv.cfg").write_text((bare.parents[1] / "pyvenv.cfg").read_text())
+    packages = next(bare.parents[1].glob("lib/python3*/site-packages"))
+    library = scripts.parent / packages.relative_to(bare.parents[1])
+    library.mkdir(parents=True)
+    (library / "kiosk").mkdir()
+    (library / "kiosk" / "__init__.py").write_text("import vendored\nimport django\n")
+    other = Path(environment("django32"))
+    for name, text in {
+        "kiosk": f"#!{scripts}/python\nimport sys\nfrom kiosk import main\nsys.exit(main())\n",
+        "shop": f"#!{scripts}/python\nimport sys; sys.path.append('x')\nfrom django.core import management\n",
+        "elsewhere": f"#!{other}\nfrom pretix import main\n",
+        "flake": f"#!{scripts}/python\nfrom flake import main\n",
+        "tool": "#!/bin/sh\necho django\n",
+    }.items():
+        (scripts / name).write_text(text)
+
+    outcome = refused(sample, "all", "--python", str(scripts / "python"), code=3)
+
+    has(
+        outcome,
+        "Django cannot be imported",
+        "--python",
+        f"--python {other} --manage elsewhere, --manage kiosk, --manage shop\n",
+    )
 
 
 def test_a_django_that_is_too_old(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.cli import dbmigrate
 from support.environments import environment
 from support.projects import Project, applied, create, migration, simple_app, write_project
+
+FIRST = (("core", "0001_initial"),)
 
 
 @pytest.fixture
@@ -146,6 +150,34 @@ def test_no_manage_py_but_settings(project: Project) -> None:
     (project.root / "manage.py").unlink()
 
     assert_migrated(project, "--settings", "site_settings")
+
+
+@pytest.mark.parametrize(
+    ("words", "called", "settings"),
+    [
+        (("--manage", "kiosk.py manage"), "kiosk.py manage", ""),
+        (("--settings", "site_settings"), "python -m django", " --settings=site_settings"),
+    ],
+    ids=["another-script", "no-script"],
+)
+def test_what_is_shown_is_the_command_that_is_called(
+    project: Project, words: tuple[str, ...], called: str, settings: str
+) -> None:
+    project.write("kiosk.py", (project.root / "manage.py").read_text().replace("sys.argv)", "sys.argv[1:])"))
+    (project.root / "manage.py").unlink()
+    project.write("core/migrations/0002_fails.py", migration("migrations.RunSQL('nonsense')", after=FIRST))
+    fails = dbmigrate("all", *words, cwd=project.root).expect(31)
+    project.write("core/migrations/0002_fails.py", migration(after=FIRST))
+    with closing(sqlite3.connect(project.database("default"))) as connection, connection:
+        connection.execute("UPDATE django_migrations SET name = '0002_fails'")
+
+    planned = dbmigrate("plan", *words, "--app", "core", cwd=project.root)
+    checked = dbmigrate("check", *words, cwd=project.root).expect(13)
+
+    assert f"{called.replace('python', '')} migrate --database=default --no-input{settings}" in fails.stderr
+    assert f"record it: {called} shell{settings} -c " in planned.stderr
+    assert f"record it: {called} shell{settings} -c " in checked.stdout
+    assert "manage.py" not in fails.stderr + planned.stderr + checked.stdout
 
 
 def test_settings_from_the_environment(project: Project) -> None:

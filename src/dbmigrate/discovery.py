@@ -13,10 +13,11 @@ from pathlib import Path
 
 from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.target import Choice, Target
+from dbmigrate.models.target import Choice, Target, project_hint
 
 MANAGE = "manage.py"
 ENVIRONMENT_FOLDERS = (".venv", "venv", "env")
+NOT_PROJECTS = (*ENVIRONMENT_FOLDERS, "node_modules", "site-packages", "dist-packages")
 
 CGROUP_LIMITS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 """Files that hold a container's quota and its period, of cgroup version 2 and 1."""
@@ -66,6 +67,7 @@ def find_target(
             "python": python,
             "settings": settings_choice,
         },
+        below=_find_below(folder, cwd) if manage[0] == "-m" else (),
     )
 
 
@@ -107,7 +109,7 @@ def _choose_settings(settings: Settings, environ: Mapping[str, str]) -> tuple[st
         return settings.settings, Choice(settings.settings, origin)
     if from_environment:
         return None, Choice(from_environment, "DJANGO_SETTINGS_MODULE")
-    return None, Choice("", f"what {MANAGE} sets by itself")
+    return None, Choice("", f"what {settings.manage or MANAGE} sets by itself")
 
 
 def _choose_python(
@@ -142,7 +144,8 @@ def _choose_python(
             python = _interpreter_of(place / name)
             if python is not None:
                 where = "beside" if place == folder else "above"
-                return Choice(python, f"{name} {where} {MANAGE}")
+                has_manage = settings.manage is None and (folder / MANAGE).is_file()
+                return Choice(python, f"{name} {where} {MANAGE}" if has_manage else f"{name} in {place}")
     if importlib.util.find_spec("django") is not None:
         return Choice(sys.executable, "the interpreter dbmigrate runs in, which has Django")
     on_path = shutil.which("python3", path=environ.get("PATH"))
@@ -202,10 +205,24 @@ def _choose_manage(
         return (str(script),), Choice(str(script), f"{MANAGE} of the project")
     if settings_choice.value:
         return ("-m", "django"), Choice("python -m django", f"no {MANAGE}, and settings are given")
+    below = _find_below(folder, cwd)
+    where = f"no {MANAGE} in {folder}" + (" or above it" if folder == cwd else "")
+    if below:
+        raise ProjectError(f"{where}, but in {', '.join(below)}", hint=project_hint(below))
     raise ProjectError(
-        f"no {MANAGE} in {folder}" + (" or above it" if folder == cwd else ""),
-        hint="change into the project, pass --project DIR or --manage SCRIPT, or pass --settings to do without",
+        where, hint="change into the project, pass --project DIR or --manage SCRIPT, or pass --settings to do without"
     )
+
+
+def _find_below(folder: Path, cwd: Path) -> tuple[str, ...]:
+    """Return the folders one and two levels below that have a manage.py, as one would type them."""
+    found = []
+    for pattern in (f"*/{MANAGE}", f"*/*/{MANAGE}"):
+        for file in sorted(folder.glob(pattern)):
+            parts = file.relative_to(folder).parts[:-1]
+            if not any(part.startswith(".") or part in NOT_PROJECTS for part in parts):
+                found.append(os.path.relpath(file.parent, cwd))
+    return tuple(found)
 
 
 def count_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

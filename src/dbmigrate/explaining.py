@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dbmigrate.errors import DbmigrateError, LockedError, ProjectError, UnreachableError, UsageError
-from dbmigrate.models.target import Target
+from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
 from dbmigrate.process import MORE_FILES
 from dbmigrate.redact import Redactor
@@ -72,7 +72,8 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         ),
         "no-django": (
             f"Django cannot be imported by {python}: {said}",
-            f"pass --python with the project's interpreter (this one was taken from {because})",
+            f"pass --python with the project's interpreter (this one was taken from {because})"
+            + _consoles_hint(error.get("consoles") or ()),
         ),
         "exit": (
             f"the project ended while it was loaded: {said}{place}",
@@ -93,6 +94,17 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         ),
     }[kind]
     return ProjectError(message, hint=hint, detail=detail)
+
+
+def _consoles_hint(consoles: Sequence[tuple[str, str | None]]) -> str:
+    """Return what can be passed instead, where scripts beside the interpreter bring their own Django."""
+    if not consoles:
+        return ""
+    ways = [f"{f'--python {python} ' if python else ''}--manage {name}" for name, python in consoles]
+    return (
+        f", or --manage with a script that brings its own Django, and the words before migrate if it wants any: "
+        f"{', '.join(ways)}"
+    )
 
 
 def _detail(error: Mapping[str, Any], redactor: Redactor, printed: str) -> str | None:
@@ -169,12 +181,14 @@ def _sentence(said: str) -> str:
 def _project_hint(said: str, target: Target, *, is_path_safe: bool) -> str:
     if is_path_safe:
         return (
-            "PYTHONSAFEPATH keeps the folder of manage.py off sys.path, for manage.py itself as well: "
-            "unset it, or let manage.py put its folder there"
+            f"PYTHONSAFEPATH keeps the folder of {target.called} off sys.path, for {target.called} itself as well: "
+            f"unset it, or let {target.called} put its folder there"
         )
     chosen = target.choices["settings"]
     if "DJANGO_SETTINGS_MODULE" in said or "settings are not configured" in said:
         return "pass --settings, set DJANGO_SETTINGS_MODULE, or set settings under [tool.dbmigrate]"
+    if target.below and said.startswith("ModuleNotFoundError"):
+        return f"there is no manage.py in {target.cwd}, but in {', '.join(target.below)}: {project_hint(target.below)}"
     if target.settings and said.startswith("ModuleNotFoundError") and f"'{target.settings.split('.')[0]}" in said:
         return (
             f"the settings module {target.settings} (from {chosen.reason}) must be importable in {target.root}; "

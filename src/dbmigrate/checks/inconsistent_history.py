@@ -21,6 +21,10 @@ def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[
         match = WORDS.match(database.inconsistent)
         later, earlier = match.group("later", "earlier") if match else ("APP.MIGRATION", "APP.MIGRATION")
         app = earlier.split(".", 1)[0]
+        record, take_back = (
+            _recorder(snapshot, act, database.alias, identifier)
+            for act, identifier in (("record_applied", earlier), ("record_unapplied", later))
+        )
         yield Finding(
             id="DBM103",
             level="error",
@@ -28,8 +32,8 @@ def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[
             message=f"the history of database {database.alias} is inconsistent: {database.inconsistent}",
             # Django looks at the history before it fakes or undoes anything, so neither is a way out.
             hint=(
-                f"if what {earlier} makes is there, record it: {_recorder('record_applied', database.alias, earlier)}; "
-                f"otherwise take back the record of {later}: {_recorder('record_unapplied', database.alias, later)}"
+                f"if what {earlier} makes is there, record it: {record}; "
+                f"otherwise take back the record of {later}: {take_back}"
             ),
             aliases=(database.alias,),
             apps=tuple(dict.fromkeys((later.split(".", 1)[0], app))) if match else (),
@@ -37,10 +41,10 @@ def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[
         )
 
 
-def _recorder(act: str, alias: str, identifier: MigrationId) -> str:
+def _recorder(snapshot: Snapshot, act: str, alias: str, identifier: MigrationId) -> str:
     app, name = identifier.split(".", 1)
     return (
-        'manage.py shell -c "from django.db import connections; '
+        f'{snapshot.project.command_line("shell")} -c "from django.db import connections; '
         "from django.db.migrations.recorder import MigrationRecorder; "
         f"MigrationRecorder(connections['{alias}']).{act}('{app}', '{name}')\""
     )

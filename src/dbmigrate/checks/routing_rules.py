@@ -62,7 +62,7 @@ def find_rules_not_followed(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
             level="warning",
             stops=False,
             message=(
-                f"no router has an allow_migrate that follows {source}: dbmigrate goes by the rules, manage.py does not"
+                f"no router has an allow_migrate that follows {source}: dbmigrate goes by the rules, Django does not"
                 + ("" if snapshot.routers else ", and at run time the project reads and writes every app on default")
             ),
             hint=ROUTER_CLASS.format(source=source),

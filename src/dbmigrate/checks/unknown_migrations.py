@@ -34,8 +34,8 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 level="note",
                 problem=f"{_names(gone)} {_be(gone)} gone from the code: "
                 "squashed away, or of an app that is not installed or has nothing there",
-                hint=f"harmless; Django 4.1 and newer forget them with: manage.py migrate APP --prune "
-                f"--database={database.alias}",
+                hint="harmless; Django 4.1 and newer forget them with: "
+                + snapshot.project.command_line("migrate", "APP", "--prune", f"--database={database.alias}"),
             )
 
 

@@ -190,7 +190,12 @@ def describe(error):
     missing_django = isinstance(error, ImportError) and not _can_import_django()
     kind = "no-django" if missing_django else "project"
     is_hidden = isinstance(error, ImportError) and getattr(sys.flags, "safe_path", False)
-    return BootError(kind, _sentence(error), safe_path=bool(is_hidden), **_place(error))
+    more = {}
+    if missing_django:
+        from .consoles import find_consoles
+
+        more["consoles"] = find_consoles()
+    return BootError(kind, _sentence(error), safe_path=bool(is_hidden), **more, **_place(error))
 
 
 def _can_import_django():

@@ -5,6 +5,7 @@ Standard library only: the host process is started from this value before pydant
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class Target:
     """Working directory of every child."""
     choices: dict[str, Choice]
     """What was chosen for "project", "manage", "python" and "settings", with the reason."""
+    below: tuple[str, ...] = ()
+    """Where there is no manage.py: the folders below that have one, relative to the working directory."""
 
     @property
     def called(self) -> str:
@@ -48,3 +51,8 @@ class Target:
     def command(self, *words: str) -> tuple[str, ...]:
         """Return the argv that a person would type to run a Django command in this project."""
         return (self.python, *self.manage, *words, *((self.settings_option,) if self.settings_option else ()))
+
+
+def project_hint(folders: tuple[str, ...]) -> str:
+    """Return what to pass where these folders have a manage.py and the one that was looked at has none."""
+    return "pass " + ", or ".join(f"--project {shlex.quote(folder)}" for folder in folders)

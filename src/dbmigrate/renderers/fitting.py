@@ -16,6 +16,10 @@ def hang(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
+COPIED = ("dbmigrate ", "manage.py", "-m django", " shell -c ", " migrate ", "git ", "\n")
+"""What is in commands and lines of code."""
+
+
 def has_command(text: str) -> bool:
     """Return whether a hint holds something of several words that is copied: a command, or lines of code."""
-    return any(part in text for part in ("dbmigrate ", "manage.py", "git ", "\n"))
+    return any(part in text for part in COPIED)
