@@ -69,8 +69,8 @@ class ForkLauncher:
     def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> RunningChild:
         """Start the child, with a thread that reads its pipes and one that waits for its end."""
         assert request.first_line is not None
-        step = json.loads(request.first_line)
-        del step["parent"]
+        begin = json.loads(request.first_line)
+        step = {key: begin[key] for key in ("death", "scope", "words")}
         own = {name: value for name, value in request.environment.items() if self._environment.get(name) != value}
         ends = _make_pipes(3)
         out, err, status = (os.fdopen(reading, "rb") for reading, _ in ends)
@@ -80,7 +80,7 @@ class ForkLauncher:
             try:
                 # Before there is a child: one that cannot be watched must not begin.
                 watch((out, err), request.key, lambda: _read_code(status) if forked.get() else None, outbox)
-                reason = self._host.fork(step, own, request.cwd, [writing for _, writing in ends])
+                reason = self._host.fork(step, own, [writing for _, writing in ends])
             finally:
                 for _, writing in ends:
                     os.close(writing)

@@ -294,14 +294,12 @@ class Host:
         reason = self._ask("why_not_fork", {"warm_up": warm_up})
         return None if reason is None else str(reason)
 
-    def fork(
-        self, step: Mapping[str, object], variables: Mapping[str, str], cwd: Path, pipes: Sequence[int]
-    ) -> str | None:
+    def fork(self, step: Mapping[str, object], variables: Mapping[str, str], pipes: Sequence[int]) -> str | None:
         """Run a step in a copy of the process; return why it cannot be forked, or None.
 
-        `step`: what inside/step.py takes, without the parent; `variables`: what its environment has beside the
-        process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two lines: its process id
-        (0: the system refused it after all), and how it ended (negative: by that signal).
+        `step`: "death", "scope" and "words" of what inside/step.py takes; `variables`: what its environment has in
+        addition to the process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two lines:
+        its process id (0: the system refused it after all), and how it ended (negative: by that signal).
 
         Raises:
             ProjectError: the process has ended.
@@ -310,7 +308,7 @@ class Host:
             socket.send_fds(self._handover, [b"."], list(pipes))
         except (BrokenPipeError, ConnectionResetError):
             pass  # it has ended; how, comes instead of the answer
-        reason = self._ask("fork", {"step": step, "variables": dict(variables), "cwd": str(cwd)})
+        reason = self._ask("fork", {"step": step, "variables": dict(variables)})
         return None if reason is None else str(reason)
 
     def close(self) -> None:
@@ -328,6 +326,7 @@ class Host:
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
             self._process.wait()
+        self._signal(signal.SIGTERM)  # what manage.py has started, and would have ended behind its command
         self._reader.join(timeout=1)
         self._handover.close()
 

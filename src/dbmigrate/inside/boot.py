@@ -16,10 +16,6 @@ OLDEST_DJANGO = (3, 2)
 MANAGEMENT = "django.core.management"
 
 
-_taken = {}
-"""What boot_project replaced in Django, and what was so before and after the settings were imported."""
-
-
 class BootError(Exception):
     """The project did not come up; `fields` go into the reply."""
 
@@ -84,66 +80,94 @@ def _set_first_path(folder):
 def boot_project(manage, words, *, take_over, give_up):
     """Boot the project and call `take_over()` in the place of the command, inside the call that manage.py made.
 
+    `take_over` returns only in a copy of this process, with the words of the command that is run there. Django's own
+    `execute` goes on with them, then manage.py behind it, and then the copy ends as a process of its own.
     `give_up(BootError)` is called if the project raised, exited, or never came to run a command, or if Django is
-    missing or too old. Both end the process: a manage.py that catches exceptions must not catch ours.
+    missing or too old. It ends the process: a manage.py that catches exceptions must not catch ours.
     """
     _forbid_exec()
+    calls = None
+    execute_as_django = None
 
     def execute(utility):
-        try:
-            _taken["before"] = _surroundings()
-            _setup_django(utility.argv)
-            _taken["after"] = _surroundings()
-        except BootError as error:
-            give_up(error)
-        except BaseException as error:
-            give_up(describe(error))
-        take_over()
+        nonlocal calls
+        if calls is None:
+            try:
+                _setup_django(utility.argv)
+            except BootError as error:
+                give_up(error)
+            except BaseException as error:
+                give_up(describe(error))
+            calls = _Calls(words, take_over())
+            # A second one would configure the logging anew, which turns off the loggers that were made meanwhile.
+            replace_next_setup(lambda setup: None)
+        calls.put_words(utility)
+        execute_as_django(utility)
 
     def patch(management):
-        _taken["execute"] = management.ManagementUtility.execute
+        nonlocal execute_as_django
+        execute_as_django = management.ManagementUtility.execute
         management.ManagementUtility.execute = execute
 
     patch_management(patch)
+    raised = None
     try:
         run_manage(manage, words)
-    except BootError as error:
-        give_up(error)
     except BaseException as error:
-        give_up(describe(error))
-    give_up(BootError("no-command", "it ended without running a Django command"))
+        raised = error
+    if calls is not None:
+        from .ending import finalize, tell_end  # not every system that steps are spawned on has what it needs
+
+        ended = tell_end(raised)
+        raised = None  # what its frames hold, as an open file, goes before exit handlers are called
+        finalize(*ended)
+    if raised is None:
+        raised = BootError("no-command", "it ended without running a Django command")
+    give_up(raised if isinstance(raised, BootError) else describe(raised))
 
 
-def begin_again(variables):
-    """Let manage.py run a command from its first line, in a copy of the booted process with more variables.
+class _Calls:
+    """The calls of `execute` that manage.py makes in a copy: one of them is for the command that is wanted."""
 
-    Settings and apps are not imported again. What they did to the surroundings of the process, beyond what manage.py
-    does by itself, is done for them where they were imported before: when Django runs its command.
-    """
-    utility = sys.modules[MANAGEMENT].ManagementUtility
-    execute = utility.execute = _taken["execute"]
-    changed = {key: after for key, after in _taken["after"].items() if after != _taken["before"][key]}
+    def __init__(self, before, words):
+        """Put `words` into sys.argv, where the process that was copied had the words `before`."""
+        self._before = before
+        self._words = words
+        self._is_made = False
+        sys.argv[:] = self._replaced(sys.argv)
 
-    def execute_after_settings(self):
-        if "cwd" in changed:
-            os.chdir(changed["cwd"])
-        if "environ" in changed:
-            before = _taken["before"]["environ"]
-            os.environ.update({k: v for k, v in changed["environ"].items() if before.get(k) != v})
-        for name in ("stdout", "stderr"):
-            setattr(sys, name, changed.get(name, getattr(sys, name)))
-        os.environ.update(variables)
-        execute(self)
+    def put_words(self, utility):
+        """Put the words into the argv of a utility, if this is the call.
 
-    if changed:
-        utility.execute = execute_after_settings
-    _taken["kept"] = sys.stdout, sys.stderr  # a wrapper that nobody holds closes what it wraps
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    os.environ.update(variables)
+        Another command that manage.py runs before it (`check`) is its own affair, and so is what it runs afterwards.
+        """
+        if self._is_made or self._before[0] not in utility.argv[1:]:
+            return
+        self._is_made = True
+        if utility.argv is not sys.argv and not set(self._words) <= set(utility.argv):
+            utility.argv = self._replaced(utility.argv)
+
+    def _replaced(self, argv):
+        """Return argv with the words in the place of those before; what manage.py added or took away stays so."""
+        if self._before[0] not in argv[1:]:
+            return argv
+        at = argv.index(self._before[0], 1)
+        taken = [word for word in self._before if word not in argv]
+        added = [word for word in argv[at:] if word not in self._before]
+        return [*argv[:at], *(word for word in self._words if word not in taken), *added]
 
 
-def _surroundings():
-    return {"cwd": os.getcwd(), "environ": dict(os.environ), "stdout": sys.stdout, "stderr": sys.stderr}
+def replace_next_setup(act):
+    """Have `act(django.setup)` in the place of the next django.setup(): the one in ManagementUtility.execute."""
+    import django
+
+    setup = django.setup
+
+    def set_up(*_, **__):
+        django.setup = setup
+        act(setup)
+
+    django.setup = set_up
 
 
 def _forbid_exec():

@@ -1,12 +1,12 @@
 """The questions `why_not_fork` and `fork`: a step in a copy of this process, which has booted the project already.
 
 As gunicorn's --preload and multiprocessing's forkserver do. Two forks: the first copy does nothing but wait for the
-second, in which manage.py runs again from its first line, and tell dbmigrate how that one ended. So this process stays
+second, and tell dbmigrate how that one ended. The second goes on from where this process stands: it returns from the
+loop of questions into Django's `execute`, in the call that manage.py made (boot.boot_project). So this process stays
 free for questions, and its death is the death of both.
 """
 
 import array
-import atexit
 import gc
 import importlib
 import os
@@ -21,9 +21,8 @@ import time
 from django.conf import settings
 from django.db import connections
 
-from . import boot
 from .servers import sqlite_file
-from .step import end, end_with, run, runs
+from .step import arrange_in_copy, end, end_with, runs
 
 SQLITE_ENGINES = ("sqlite3", "spatialite")
 
@@ -39,6 +38,14 @@ ENDING_SECONDS = 0.1
 """How long a thread that has ended may be seen by the system, on a machine with much to do."""
 
 
+class Copy:
+    """What `fork` returns in the copy that runs the step."""
+
+    def __init__(self, words):
+        """Keep the words of the command, without what stands before them (manage.py)."""
+        self.words = words
+
+
 class Forker:
     """Forks steps; `channel` and `locks` are what a copy must let go."""
 
@@ -49,6 +56,7 @@ class Forker:
         self._copies = []
         self._handover = None if handover is None else socket.socket(fileno=handover)
         self._is_warm = False
+        self._helpers = _find_children()  # a manage.py may end them behind its command: the first copy for all others
 
     def why_not_fork(self, warm_up):
         """Return why a copy of this process would not do, or None; `warm_up`: once it is ready for the first one."""
@@ -64,37 +72,49 @@ class Forker:
         threads = count_threads()
         if threads > 1:
             return "the project runs {} threads, of which a copy would have only one".format(threads)
+        helpers = sorted(name for pid, name in self._helpers.items() if _find_children().get(pid) == name)
+        if helpers:
+            return "the project has started a process of its own ({}), which a copy might end".format(
+                ", ".join(helpers)
+            )
         connections.close_all()  # what the project has opened while it was imported; Django opens it again
         return self._shared_connection()
 
-    def fork(self, step, variables, cwd):
+    def fork(self, step, variables):
         """Start a step whose stdout, stderr and status come over the socket; return why not, or None.
 
-        step: {"death", "scope", "manage", "words"}; variables: what its environment has beside this process's own.
+        It returns a second time, in the copy that is to run the step, and there a `Copy`.
+
+        step: {"death", "scope", "words"}; variables: what its environment has beside this process's own.
         """
         self._copies = [pid for pid in self._copies if runs(pid)]
         received = _receive(self._handover, 3)
         try:
             if len(received) < 3:
                 return "it has too many files open"
-            out, err, status = received
             reason = self.why_not_fork(warm_up=True)
-            if reason is None:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                gc.freeze()  # a copy that counted references for its garbage collection would copy every object
-                try:
-                    own = os.getpid()
-                    pid = os.fork()
-                except OSError as error:
-                    return "the system refuses a fork: {}".format(error.strerror)
-                if pid == 0:
-                    self._watch(own, step, variables, cwd, out, err, status)
-                self._copies.append(pid)
-            return reason
+            return reason if reason is not None else self._fork(step, variables, *received)
         finally:
             for descriptor in received:
                 os.close(descriptor)
+
+    def _fork(self, step, variables, out, err, status):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        gc.freeze()  # a copy that counted references for its garbage collection would copy every object
+        own = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            return "the system refuses a fork: {}".format(error.strerror)
+        if pid:
+            self._copies.append(pid)
+            return None
+        try:
+            watcher = self._watch(own, out, err, status)
+            return _become(step, variables, out, err, watcher)
+        except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
+            os._exit(1)
 
     def end_copies(self):
         """Do now what the end of this process would do: end every copy."""
@@ -134,30 +154,34 @@ class Forker:
         except (Exception, SystemExit):
             pass  # the step that needs it says so, in its own words
 
-    def _watch(self, parent, request, variables, cwd, out, err, status):
-        """Be the first copy: fork the second, and report its process id (0: there is none) and its end."""
+    def _watch(self, parent, out, err, status):
+        """Be the first copy: fork the second, and report its process id (0: there is none) and its end.
+
+        It returns in the second alone, with the process id of the first.
+        """
+        end_with(parent, signal.SIGKILL)
+        self._channel.close()
+        self._handover.close()
+        self._locks.let_go()
+        own = os.getpid()
+        # Where the project ignores it, or reaps whatever ends, the end of the second would be lost.
+        handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
-            end_with(parent, signal.SIGKILL)
-            self._channel.close()
-            self._handover.close()
-            self._locks.let_go()
-            own = os.getpid()
-            try:
-                pid = os.fork()
-            except OSError:
-                os.write(status, b"0\n")
-                return
-            if pid == 0:
-                os.close(status)
-                _become(request, variables, cwd, out, err, own)
-            os.close(out)
-            os.close(err)
-            os.write(status, b"%d\n" % pid)
-            _, ended = os.waitpid(pid, 0)
-            code = -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
-            os.write(status, b"%d\n" % code)
-        finally:
+            pid = os.fork()
+        except OSError:
+            os.write(status, b"0\n")
             os._exit(1)
+        if pid == 0:
+            if handler is not None:
+                signal.signal(signal.SIGCHLD, handler)
+            return own
+        os.close(out)
+        os.close(err)
+        os.write(status, b"%d\n" % pid)
+        _, ended = os.waitpid(pid, 0)
+        code = -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
+        os.write(status, b"%d\n" % code)
+        os._exit(0)
 
 
 def count_threads():
@@ -171,6 +195,21 @@ def count_threads():
         if count == 1 or threading.active_count() > 1 or time.monotonic() >= deadline:
             return count
         time.sleep(0.001)
+
+
+def _find_children():
+    """Return {process id: name} of the children of this process that run."""
+    children = {}
+    try:
+        with open("/proc/self/task/{}/children".format(os.getpid()), encoding="ascii") as file:
+            for pid in file.read().split():
+                with open("/proc/{}/stat".format(pid), encoding="utf-8", errors="replace") as stat_file:
+                    name, _, rest = stat_file.read().partition("(")[2].rpartition(")")
+                if rest.split()[0] != "Z":
+                    children[int(pid)] = name
+    except OSError:
+        pass  # this kernel does not list them, or one has ended meanwhile
+    return children
 
 
 def _receive(handover, count):
@@ -197,54 +236,15 @@ def _find_peer(descriptor):
     return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else os.fsdecode(peer)
 
 
-def _become(request, variables, cwd, out, err, parent):
-    """Be the second copy: run manage.py, and end as a process of its own would."""
+def _become(step, variables, out, err, parent):
+    """Be the second copy: a process of its own, in the surroundings of its step."""
     os.setsid()
-    end_with(parent, request["death"])
+    end_with(parent, step["death"])
     os.dup2(out, 1)
     os.dup2(err, 2)
-    os.close(out)
-    os.close(err)
     gc.enable()
     gc.set_threshold(max(YOUNG_OBJECTS, gc.get_threshold()[0]))
-    os.chdir(cwd)
     random.seed()
-    ended_by = None
-    try:
-        boot.begin_again(variables)
-        run(request["manage"], request["words"], request["scope"])
-        code = 0
-    except SystemExit as error:
-        code = _exit_code(error)
-    except BaseException as error:
-        sys.excepthook(type(error), error, error.__traceback__)
-        code = 1
-        ended_by = signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
-    _finish(code, ended_by)
-
-
-def _exit_code(error):
-    """Return what the interpreter makes of SystemExit (Python/pythonrun.c, handle_system_exit)."""
-    if error.code is None:
-        return 0
-    if isinstance(error.code, int):
-        return error.code & 0xFF
-    sys.stderr.write("{}\n".format(error.code))
-    return 1
-
-
-def _finish(code, ended_by):
-    """Do what the interpreter does at its end (Py_FinalizeEx): join threads, call exit handlers, flush.
-
-    `ended_by`: the signal that an uncaught KeyboardInterrupt makes the interpreter end by.
-    """
-    try:
-        threading._shutdown()
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if ended_by is not None:
-            signal.signal(ended_by, signal.SIG_DFL)
-            os.kill(os.getpid(), ended_by)
-    finally:
-        os._exit(code)
+    os.environ.update(variables)
+    arrange_in_copy(step["scope"])
+    return Copy(step["words"])

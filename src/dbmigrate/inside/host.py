@@ -33,6 +33,7 @@ def main():
 
 
 def _serve(channel, handover, started_at):
+    """Answer questions to their end; it returns in a copy of this process alone, with the words of its command."""
     # Imported here: they import Django, which only the booted project is sure to have on its path.
     from . import (
         blockers,
@@ -91,6 +92,8 @@ def _serve(channel, handover, started_at):
             described = boot.describe(error)
             channel.fail(described.kind, described.message, **described.fields)
         else:
+            if isinstance(result, forking.Copy):
+                return result.words
             channel.reply(result)
 
 

@@ -21,28 +21,43 @@ def main():
     end_with(request["parent"], request["death"])
     if request["scope"] is None and not marks.are_wanted():
         os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
-    run(request["manage"], request["words"], request["scope"])
+    _run(request["manage"], request["words"], request["scope"])
 
 
-def run(manage, words, scope):
+def _run(manage, words, scope):
     """Run manage.py in this process; `scope` (models.plan.Scope) adds the router once Django is set up."""
+    from .scope import add_router
 
     def arrange(management):
         if marks.are_wanted():
             marks.mark_sessions()
-        if scope is not None:
-            fetch_command = management.ManagementUtility.fetch_command
+        if scope is None:
+            return
+        execute_as_django = management.ManagementUtility.execute
 
-            def fetch_with_router(utility, subcommand):
-                from .scope import add_router
+        def set_up(setup):
+            setup()
+            add_router(scope)
 
-                add_router(scope)
-                return fetch_command(utility, subcommand)
+        def execute(utility):
+            management.ManagementUtility.execute = execute_as_django
+            boot.replace_next_setup(set_up)
+            execute_as_django(utility)
 
-            management.ManagementUtility.fetch_command = fetch_with_router
+        management.ManagementUtility.execute = execute
 
     boot.patch_management(arrange)
     boot.run_manage(manage, words)
+
+
+def arrange_in_copy(scope):
+    """Do for a step, in a copy of the process that has booted, what `main` does for one in a process of its own."""
+    from .scope import add_router
+
+    if marks.are_wanted():
+        marks.mark_sessions()
+    if scope is not None:
+        add_router(scope)
 
 
 def runs(pid):

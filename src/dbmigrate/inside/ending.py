@@ -1,0 +1,87 @@
+"""The end of a copy of the host: what the interpreter does at the end of a process that was started by itself."""
+
+import atexit
+import fcntl
+import gc
+import io
+import os
+import runpy
+import signal
+import stat
+import sys
+
+OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, runpy.__file__, "<frozen runpy>")
+"""Whose frames stand between manage.py and what it raised, or before manage.py, only because it was copied."""
+
+
+def tell_end(raised):
+    """Say, as the interpreter does, what came out of manage.py (None is nothing); return what `finalize` takes."""
+    if raised is None:
+        return 0, None
+    if isinstance(raised, SystemExit):
+        return _exit_code(raised), None
+    raised.__traceback__ = _without_ours(raised.__traceback__)
+    sys.excepthook(type(raised), raised, raised.__traceback__)
+    return 1, signal.SIGINT if isinstance(raised, KeyboardInterrupt) else None
+
+
+def _exit_code(error):
+    """Return what the interpreter makes of SystemExit (Python/pythonrun.c, handle_system_exit)."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    sys.stderr.write("{}\n".format(error.code))
+    return 1
+
+
+def _without_ours(entry):
+    """Return a traceback without the frames that a fresh process would not have."""
+    while entry is not None and entry.tb_frame.f_code.co_filename.startswith(OURS):
+        entry = entry.tb_next
+    if entry is not None:
+        entry.tb_next = _without_ours(entry.tb_next)
+    return entry
+
+
+def finalize(code, ended_by):
+    """Do what the interpreter does at its end (Py_FinalizeEx): join threads, call exit handlers, flush.
+
+    `ended_by`: the signal that an uncaught KeyboardInterrupt makes the interpreter end by.
+    """
+    try:
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()
+        atexit._run_exitfuncs()
+        if _holds_files():
+            _flush_files()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if ended_by is not None:
+            signal.signal(ended_by, signal.SIG_DFL)
+            os.kill(os.getpid(), ended_by)
+    finally:
+        os._exit(code)
+
+
+def _holds_files():
+    """Whether a file is open for writing, so that something of it may still be in a buffer."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            is_file = stat.S_ISREG(os.fstat(int(name)).st_mode)
+            if is_file and fcntl.fcntl(int(name), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+                return True
+        except OSError:
+            pass  # the one that listed them
+    return False
+
+
+def _flush_files():
+    gc.unfreeze()
+    for value in gc.get_objects():
+        # Not isinstance: it would wake what is lazy.
+        if issubclass(type(value), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+            try:
+                value.flush()
+            except (OSError, ValueError):
+                pass  # closed, or there is no room for it
