@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,20 @@ def test_bash_takes_the_script_and_completes(sample: Project, tmp_path: Path) ->
     )
 
     assert ended.stdout.strip() == "blog_db"
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh on this machine")
+def test_zsh_takes_the_script_also_where_completion_was_not_started(tmp_path: Path) -> None:
+    path = f"{EXECUTABLE.parent}:{clean_environment()['PATH']}"
+
+    ended = subprocess.run(
+        ["zsh", "-f", "-c", 'eval "$(dbmigrate completion zsh)"; print -r -- $_comps[dbmigrate]'],
+        cwd=tmp_path,
+        env=clean_environment(HOME=str(tmp_path), PATH=path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert (ended.stdout.strip(), ended.stderr) == ("_dbmigrate_completion", "")

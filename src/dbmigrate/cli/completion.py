@@ -10,6 +10,8 @@ from dbmigrate.errors import ExitCode
 VARIABLE = "_DBMIGRATE_COMPLETE"
 """Set by the printed script when the shell asks what comes next."""
 
+COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }"
+
 
 @click.command("completion", short_help="Print the completion script for a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -21,5 +23,7 @@ def command(context: click.Context, *, shell: str) -> ExitCode:
     """
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(context.find_root().command, {}, "dbmigrate", VARIABLE).source())
+    script = kind(context.find_root().command, {}, "dbmigrate", VARIABLE).source()
+    # A shell whose configuration does not start completion has no compdef, which the script of zsh calls.
+    click.echo(script.replace("#compdef dbmigrate\n", f"#compdef dbmigrate\n{COMPINIT}\n", 1))
     return ExitCode.OK
