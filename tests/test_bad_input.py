@@ -333,7 +333,12 @@ def test_a_database_that_is_down(tmp_path: Path, postgresql: PostgresqlServer) -
         rules={"blog": "blog_db"},
     )
 
-    has(refused(project, "all", code=21), "database blog_db does not answer", "refused", "nothing was changed")
+    has(
+        refused(project, "all", code=21),
+        "database blog_db does not answer",
+        "refused. Is the server running on",
+        "nothing was changed",
+    )
 
 
 @pytest.mark.parametrize(
@@ -344,14 +349,14 @@ def test_a_database_that_is_down(tmp_path: Path, postgresql: PostgresqlServer) -
         (("run", "--app", "blog", "--to", "0009"), ("app blog has no migration 0009", "0004_fill_slugs")),
         (("run", "--app", "blog", "--to", "000"), ("several migrations of blog begin with 000", "0001_initial")),
         (("run", "--app", "blog", "--database", "shop_db"), ("not routed to shop_db", "it belongs on blog_db")),
-        (("run", "--to", "0001", "--database", "default"), ("--to goes with exactly one app",)),
-        (("run",), ("nothing is named", "--auto")),
+        (("run", "--to", "0001", "--database", "default"), ("--to requires exactly one app",)),
+        (("run",), ("no database and no app is named", "dbmigrate all")),
         (("run", "--auto", "--app", "blog"), ("--auto",)),
         (("al",), ("no command al", "did you mean all?")),
         (("all", "--jobs", "0"), ("--jobs",)),
         (("all", "--nonsense"), ("--nonsense", "dbmigrate all --help")),
         (("run", "--app"), ("'--app' requires an argument", "dbmigrate run --help")),
-        (("all", "extra"), ("unexpected extra argument (extra)", "dbmigrate all --help")),
+        (("all", "extra"), ("unexpected extra argument (extra)", "dbmigrate run --app extra")),
     ],
 )
 def test_a_name_that_does_not_fit(sample: Project, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
@@ -378,7 +383,7 @@ def test_a_configuration_that_does_not_fit(sample: Project, line: str, words: tu
 def test_an_unknown_variable_of_the_environment(sample: Project) -> None:
     outcome = refused(sample, "all", code=2, environment={"DBMIGRATE_JOB": "2"})
 
-    has(outcome, "DBMIGRATE_JOB", "DBMIGRATE_JOBS")
+    has(outcome, "unknown variable DBMIGRATE_JOB in the environment", "hint: did you mean DBMIGRATE_JOBS?")
 
 
 def test_variables_that_kubernetes_makes_for_a_service_of_our_name_are_not_settings(sample: Project) -> None:
@@ -575,13 +580,64 @@ def test_the_interpreter_of_the_tests_is_good_enough(sample: Project) -> None:
     ("word", "hint"),
     [
         ("help", "dbmigrate --help"),
-        ("migrate", "dbmigrate all, or dbmigrate run"),
-        ("makemigrations", "dbmigrate make APP"),
+        ("migrate", "dbmigrate all"),
+        ("migrate blog 0003 --database=blog_db", "dbmigrate run --app blog --to 0003"),
+        ("makemigrations", "dbmigrate make"),
+        ("makemigrations shop", "dbmigrate make shop"),
         ("showmigrations", "dbmigrate status --migrations"),
+        ("showmigrations shop", "dbmigrate status --migrations --app shop"),
+        ("sqlmigrate shop 0002", "dbmigrate plan --sql --app shop --to 0002"),
+        ("squashmigrations shop 0001 0003", "dbmigrate squash shop 0001 0003"),
     ],
 )
 def test_a_command_of_django_is_answered_with_ours(sample: Project, word: str, hint: str) -> None:
-    has(refused(sample, word, code=2), f"there is no command {word}", f"hint: {hint}")
+    outcome = refused(sample, *word.split(), code=2)
+
+    has(outcome, f"there is no command {word.split()[0]}", f"hint: {hint}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("run orders", "dbmigrate run --app orders, or dbmigrate run --database orders"),
+        ("plan orders --sql", "dbmigrate plan --app orders --sql, or dbmigrate plan --database orders --sql"),
+        ("all orders", "dbmigrate run --app orders, or dbmigrate run --database orders"),
+        ("check orders", "dbmigrate check --database orders"),
+        ("all --database orders", "dbmigrate run --database orders"),
+        ("--no-input all --app orders", "dbmigrate --no-input run --app orders"),
+        ("run --sql --app blog", "dbmigrate plan --sql --app blog"),
+        ("check --databse blog_db", "dbmigrate check --database blog_db"),
+    ],
+)
+def test_what_was_meant_is_a_line_to_paste(tmp_path: Path, line: str, meant: str) -> None:
+    has(dbmigrate(*line.split(), cwd=tmp_path).expect(2), f"hint: {meant}\n")
+
+
+def test_a_name_that_a_command_has_read_before_is_known_as_app_or_database(sample: Project, tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path)}
+    dbmigrate("status", cwd=sample.root, environment=home).expect(0)
+
+    app, alias, nothing, target = (
+        dbmigrate(*line.split(), cwd=sample.root, environment=home).expect(2)
+        for line in ("run shop", "run shop_db", "run", "run --to 0002_orders")
+    )
+
+    has(app, "hint: dbmigrate run --app shop\n")
+    has(alias, "hint: dbmigrate run --database shop_db\n")
+    has(nothing, "hint: dbmigrate all, or one app or database, for example: dbmigrate run --app shop\n")
+    has(target, "hint: dbmigrate run --app shop --to 0002_orders\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("make --empty", "dbmigrate make accounts --empty"),
+        ("plan --to 0002_orders", "--app shop, or leave out --to"),
+        ("plan --app shop --app blog --to 0001", "--app shop or --app blog, or leave out --to"),
+    ],
+)
+def test_a_hint_names_an_app_of_the_project(sample: Project, line: str, hint: str) -> None:
+    has(refused(sample, *line.split(), code=2), f"hint: {hint}\n")
 
 
 @pytest.mark.parametrize("command", ["all", "check", "status"])

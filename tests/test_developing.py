@@ -196,7 +196,7 @@ def test_make_without_names_writes_the_projects_own_apps_alone(installed: Projec
     ("arguments", "words"),
     [
         (("make", "blgo"), ("no app blgo", "did you mean blog?")),
-        (("make", "--empty"), ("--empty needs to know for which app", "dbmigrate make APP --empty")),
+        (("make", "--empty"), ("--empty needs the name of an app", "dbmigrate make core --empty")),
         (("squash", "blgo", "0002"), ("no app blgo", "did you mean blog?")),
         (("squash", "blog", "0009"), ("app blog has no migration 0009", "0003_two")),
         (("squash", "blog", "0003", "0001"), ("nothing to squash from 0003_two to 0001_initial",)),
@@ -246,6 +246,20 @@ def test_squash_is_refused_while_a_database_stands_between(project: Project) -> 
     assert "stands between 0001_initial and 0003_two of app blog: blog_db is at 0002_one" in outcome.stderr
     assert "hint: migrate it first: dbmigrate run --database blog_db --app blog --to 0003_two" in outcome.stderr
     assert project.content() == before
+
+
+def test_what_django_refuses_to_squash_is_told_in_its_words(migrated: Project) -> None:
+    dbmigrate("squash", "blog", "0002", "--no-input", "--squashed-name", "both", cwd=migrated.root).expect(0)
+    dbmigrate("all", cwd=migrated.root).expect(0)
+    before = migrated.content()
+
+    outcome = dbmigrate("squash", "blog", "0001_both", "0003", "--no-input", cwd=migrated.root).expect(2)
+    taken = dbmigrate("squash", "blog", "0002", "0003", "--no-input", "--squashed-name", "one", cwd=migrated.root)
+
+    assert "error: squashmigrations refuses: You cannot squash squashed migrations!" in outcome.stderr
+    assert "CommandError: You cannot squash squashed migrations!" in outcome.stderr
+    assert "(nothing was changed)\nhint: see which migrations there are: dbmigrate status" in outcome.stderr
+    assert migrated.content() == before, taken
 
 
 def test_the_migration_that_make_merges_joins_two_leaves(project: Project) -> None:

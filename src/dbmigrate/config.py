@@ -137,7 +137,7 @@ def _read_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
         key = name.removeprefix(PREFIX).lower()
         if key not in KEYS:
             names = [PREFIX + known.upper() for known in KEYS]
-            raise UsageError(f"{name} in the environment is no setting", hint=nearest(name, names, what="names"))
+            raise UsageError(f"unknown variable {name} in the environment", hint=nearest(name, names, what="variables"))
         if environ[name]:  # an empty variable is how a shell or a compose file says "not set"
             found[key] = (KEYS[key].read(environ[name], name), name)
     return found

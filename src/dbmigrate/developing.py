@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,18 +18,26 @@ from dbmigrate.errors import (
     UnreachableError,
     UsageError,
 )
+from dbmigrate.listing import listed
 from dbmigrate.models.events import CommandStarted
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import App, Change, Snapshot
 from dbmigrate.nearest import nearest
-from dbmigrate.outcome import new_migrations
+from dbmigrate.outcome import new_migrations, telling_line
+from dbmigrate.process import CHUNK_BYTES
 from dbmigrate.reviewing import Look, Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
 from dbmigrate.spelling import NO_INPUT, Option, named_make, spell, spell_makemigrations
 from dbmigrate.writing import check_written, is_as_before
 
 EVERYTHING = Selection(make_migrations=False)
+
+REFUSED = "CommandError: "
+"""What Django prints before the words of a command that does not do what it is asked for."""
+
+MOST_LINES = 100
+"""Of what a command printed: enough to find why it failed."""
 
 
 def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool) -> MakeReport:
@@ -43,6 +53,12 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
     """
     before = review_patiently(work, EVERYTHING, Look(changes="compared"))
     snapshot = before.snapshot
+    if "--empty" in words and not apps:
+        own_apps = [app.label for app in snapshot.apps if app.is_own]
+        raise UsageError(
+            f"--empty needs the name of an app; the project has: {listed(own_apps) or 'none of its own'}",
+            hint=" or ".join(f"dbmigrate make {label} --empty" for label in own_apps[:1]) or None,
+        )
     named = [_find_app(snapshot, label) for label in apps]
     for app in named:
         _check_own(app)
@@ -92,26 +108,26 @@ def _write(
     spelled = spell_makemigrations(snapshot, labels, options)
     if spelled.refusal is not None:
         raise ModelChangesError(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
-    code = _run(work, *spelled.arguments)
+    code, said = _run(work, *spelled.arguments)
     if code != 0:
-        raise _ended(work, spelled.arguments, code, snapshot, () if is_named else [change.app for change in own])
+        raise _ended(work, spelled.arguments, code, said, snapshot, () if is_named else [change.app for change in own])
 
 
 def _ended(
-    work: Work, words: Sequence[str], code: int, snapshot: Snapshot, unnamed: Sequence[str]
+    work: Work, words: Sequence[str], code: int, said: str, snapshot: Snapshot, unnamed: Sequence[str]
 ) -> StepError | ModelChangesError:
-    """Return the error for a command that failed.
+    """Return the error for a command that failed, and `said` why.
 
     `unnamed`: apps for which it was to write a migration without a name; a makemigrations of the project's own may
     insist on one, and writes nothing then.
     """
-    message = f"{words[0]} ended with exit {code}"
-    by_itself = f"see its words above; by itself it is: {' '.join(work.target.command(*words))}"
+    message = f"{words[0]} failed (exit {code}): {said}"
+    by_itself = f"see its output above; the command is: {shlex.join(work.target.command(*words))}"
     own = words[0] in snapshot.replaced_commands and "--name" in snapshot.commands[words[0]].words
     if own and unnamed and is_as_before(work, snapshot):
         return ModelChangesError(
             f"{message} (nothing was changed); it is the command of {snapshot.commands[words[0]].module}",
-            hint="see its words above; if it wants a name: " + "\n".join(named_make(label) for label in unnamed),
+            hint="see its output above; if it wants a name: " + "\n".join(named_make(label) for label in unnamed),
         )
     return StepError(f"{message}; no database was touched", hint=by_itself)
 
@@ -120,7 +136,7 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     """Squash the migrations of one app from `first` (None is the very first) to `last`.
 
     Raises:
-        UsageError: a name that is not there, or an app that is not the project's.
+        UsageError: a name that is not there, an app that is not the project's, or what Django refuses to squash.
         ModelChangesError: a folder that cannot be written.
         UnreachableError: a database cannot be asked how far it is.
         FindingsError: a database stands between the two: some of them are applied there, and some not.
@@ -141,9 +157,14 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     spelled = spell(before.snapshot, "squashmigrations", names, [Option.of(word) for word in words])
     if spelled.refusal is not None:
         raise ProjectError(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
-    code = _run(work, *spelled.arguments)
+    code, said = _run(work, *spelled.arguments)
+    if code != 0 and said.startswith(REFUSED):
+        raise UsageError(
+            f"squashmigrations refuses: {said.removeprefix(REFUSED)} (nothing was changed)",
+            hint=f"see which migrations there are: dbmigrate status --migrations --app {label}",
+        )
     if code != 0:
-        raise _ended(work, spelled.arguments, code, before.snapshot, ())
+        raise _ended(work, spelled.arguments, code, said, before.snapshot, ())
     try:
         after = review(work, EVERYTHING, Look())
     except ProjectError as error:
@@ -275,18 +296,32 @@ def _find_migration(app: App, name: str) -> str:
     return matching[0]
 
 
-def _run(work: Work, *words: str) -> int:
-    """Run a command of the project with our stdin and return its exit code; what it says goes to our stderr."""
+def _run(work: Work, *words: str) -> tuple[int, str]:
+    """Run a command of the project with our stdin; return its exit code, and of what it printed the line that says why.
+
+    What it says is progress and goes to our stderr.
+    """
     command = work.target.command(*words)
     work.tell(CommandStarted(command=command))
-    if work.forward is None:
-        return subprocess.run(
-            command, cwd=work.target.cwd, env=dict(work.environment), stdout=2, check=False
-        ).returncode
-    return _run_forwarding(command, work, work.forward)
+    code, lines = _run_forwarding(command, work, work.forward) if work.forward is not None else _attach(command, work)
+    return code, telling_line(lines)
 
 
-def _run_forwarding(command: Sequence[str], work: Work, forward: Callable[[str], None]) -> int:
+def _attach(command: Sequence[str], work: Work) -> tuple[int, list[str]]:
+    """Run a command on our terminal; return its code, and what it wrote to stderr, which is passed on at once."""
+    written = b""
+    with subprocess.Popen(
+        command, cwd=work.target.cwd, env=dict(work.environment), stdout=2, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        while part := os.read(process.stderr.fileno(), CHUNK_BYTES):
+            os.write(2, part)
+            written = (written + part)[-CHUNK_BYTES:]
+    return process.returncode, work.host.redactor.scrub(written.decode(errors="replace")).splitlines()
+
+
+def _run_forwarding(command: Sequence[str], work: Work, forward: Callable[[str], None]) -> tuple[int, Sequence[str]]:
+    lines: deque[str] = deque(maxlen=MOST_LINES)
     with subprocess.Popen(
         command,
         cwd=work.target.cwd,
@@ -299,5 +334,6 @@ def _run_forwarding(command: Sequence[str], work: Work, forward: Callable[[str],
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            forward(work.host.redactor.scrub(line.rstrip("\r\n")))
-    return process.returncode
+            lines.append(work.host.redactor.scrub(line.rstrip("\r\n")))
+            forward(lines[-1])
+    return process.returncode, [*lines]

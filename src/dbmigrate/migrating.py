@@ -53,7 +53,8 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bo
     if reviewed.plan.is_empty:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
-    check_writable(reviewed.snapshot, [step.alias for step in reviewed.plan.steps])
+    aliases = [step.alias for step in reviewed.plan.steps]
+    check_writable(reviewed.snapshot, reviewed.routing, selection, aliases)
     if not has_locks:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from dbmigrate.errors import Fact, FindingsError, ModelChangesError, ProjectError, UnreachableError, UsageError
+from dbmigrate.listing import MANY, listed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import INCURABLE, Database, Snapshot
 from dbmigrate.routing import Routing
 from dbmigrate.selecting import is_wanted
+
+FEW = 5
+"""Databases that do not answer of which each has its sentence."""
 
 
 def find_silent(snapshot: Snapshot, routing: Routing, selection: Selection) -> list[str]:
@@ -42,9 +46,14 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
             else f"start it, or correct {_setting(aliases[0])}; --wait SECONDS waits for it"
         )
         raise UnreachableError(
-            "; ".join(f"database {alias} does not answer: {silent[alias].error}" for alias in aliases)
+            listed(
+                [f"database {alias} does not answer: {silent[alias].error}" for alias in aliases],
+                most=FEW,
+                separator="; ",
+                noun="databases that do not answer",
+            )
             + " (nothing was changed)",
-            hint=f"{cure}; {_without(aliases)}",
+            hint=f"{cure}; {_without(aliases, snapshot, routing, selection)}",
         )
 
 
@@ -54,8 +63,8 @@ def _missing_folder(database: Database) -> str | None:
     return folder if database.vendor == "sqlite" and database.error == f"the folder {folder} does not exist" else None
 
 
-def check_writable(snapshot: Snapshot, aliases: Sequence[str]) -> None:
-    """Do nothing if every one of these databases takes writes, as far as it says.
+def check_writable(snapshot: Snapshot, routing: Routing, selection: Selection, aliases: Sequence[str]) -> None:
+    """Do nothing if every one of these databases takes writes, as far as it says; `selection` is what to migrate.
 
     Raises:
         UnreachableError: one does not.
@@ -65,7 +74,7 @@ def check_writable(snapshot: Snapshot, aliases: Sequence[str]) -> None:
             raise UnreachableError(
                 f"database {database.alias} takes no writes: {database.read_only} (nothing was changed)",
                 hint=f"let {_setting(database.alias)} name the primary, or make it writable; "
-                + _without([database.alias]),
+                + _without([database.alias], snapshot, routing, selection),
             )
 
 
@@ -168,9 +177,21 @@ def _setting(alias: str) -> str:
     return f'DATABASES["{alias}"]'
 
 
-def _without(aliases: Sequence[str]) -> str:
-    listed = ", ".join(f'"{alias}"' for alias in aliases)
-    return (
-        "to go without it: dbmigrate run --database ALIAS for each of the others, "
-        f"or exclude = [{listed}] under [tool.dbmigrate]"
-    )
+def _without(aliases: Sequence[str], snapshot: Snapshot, routing: Routing, selection: Selection) -> str:
+    """Return how to migrate the other databases."""
+    ways = []
+    others = [
+        database.alias
+        for database in snapshot.databases
+        if database.alias not in aliases
+        and is_wanted(database, routing, selection)
+        and routing.is_migrated(database.alias)
+    ]
+    if 0 < len(others) <= MANY:
+        words = [*(("--app", label) for label in selection.apps), *(("--database", alias) for alias in others)]
+        ways.append(f"dbmigrate run {' '.join(word for pair in words for word in pair)}")
+    if len(aliases) <= MANY:
+        quoted = ", ".join(f'"{alias}"' for alias in aliases)
+        ways.append(f"exclude = [{quoted}] under [tool.dbmigrate]")
+    it = "it" if len(aliases) == 1 else "them"
+    return f"to go without {it}: {', or '.join(ways) or 'exclude them under [tool.dbmigrate]'}"

@@ -66,7 +66,7 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection) 
         _check_app(snapshot, label)
     if (selection.to is not None or selection.fake) and len(selection.apps) != 1:
         flag = "--to" if selection.to is not None else "--fake"
-        raise UsageError(f"{flag} goes with exactly one app", hint=f"add --app APP, or leave {flag} out")
+        raise UsageError(f"{flag} requires exactly one app", hint=_app_hint(snapshot, selection, flag))
     for label in selection.apps:
         _check_pair(routing, selection, label)
     for alias in selection.databases:
@@ -75,6 +75,19 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection) 
                 f"database {alias} takes none of the apps {', '.join(selection.apps)}",
                 hint=f"leave out --database {alias}",
             )
+
+
+def _app_hint(snapshot: Snapshot, selection: Selection, flag: str) -> str:
+    """Return the options that name one app: one of those that were named, or one that has the migration."""
+    fitting = [
+        app.label
+        for app in sorted(snapshot.apps, key=lambda app: not app.is_own)
+        if selection.to is not None and any(name.startswith(selection.to) for name in app.migrations)
+    ]
+    named = selection.apps or fitting
+    if not named:
+        return f"leave out {flag}"
+    return " or ".join(f"--app {label}" for label in named[:3]) + f", or leave out {flag}"
 
 
 def check_has_apps(snapshot: Snapshot, routing: Routing, aliases: Iterable[str], *, or_open: bool) -> None:

@@ -35,7 +35,7 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 problem=f"{_names(gone)} {_be(gone)} gone from the code: "
                 "squashed away, or of an app that is not installed or has nothing there",
                 hint="harmless; Django 4.1 and newer forget them with: "
-                + snapshot.project.command_line("migrate", "APP", "--prune", f"--database={database.alias}"),
+                + _commands_to_prune(snapshot, database.alias, gone),
             )
 
 
@@ -47,6 +47,13 @@ def commands_to_undo(snapshot: Snapshot, alias: str, unknown: Sequence[Migration
         last = app.migrations[-1] if app is not None and app.migrations else "zero"
         commands.append(f"dbmigrate run --database {alias} --app {label} --to {last}")
     return tuple(commands)
+
+
+def _commands_to_prune(snapshot: Snapshot, alias: str, gone: Sequence[MigrationId]) -> str:
+    labels = dict.fromkeys(identifier.split(".", 1)[0] for identifier in gone)
+    return " && ".join(
+        snapshot.project.command_line("migrate", label, "--prune", f"--database={alias}") for label in labels
+    )
 
 
 def _finding(alias: str, identifiers: tuple[MigrationId, ...], *, level: str, problem: str, hint: str) -> Finding:

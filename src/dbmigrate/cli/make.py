@@ -7,7 +7,7 @@ import click
 from dbmigrate.cli.context import session_of
 from dbmigrate.cli.names import complete_app
 from dbmigrate.cli.options import global_options
-from dbmigrate.errors import ExitCode, UsageError
+from dbmigrate.errors import ExitCode
 
 
 @click.command("make", short_help="Run makemigrations at the terminal, so that it can ask.")
@@ -34,8 +34,6 @@ def command(
     Afterwards it says to which databases each new migration will go. Only apps of the project are written, never one
     that is installed.
     """
-    if empty and not apps:
-        raise UsageError("--empty needs to know for which app", hint="dbmigrate make APP --empty")
     session = session_of(context)
     switches = {"--empty": empty, "--merge": merge, "--update": update, "--dry-run": dry_run}
     words = [switch for switch, is_given in switches.items() if is_given]

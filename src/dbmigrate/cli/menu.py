@@ -43,7 +43,7 @@ def show_menu(context: click.Context) -> ExitCode:
             because = f"is for people, and --format {given['format']} is not"
         raise UsageError(
             f"the menu {because}",
-            hint="dbmigrate all, or dbmigrate run --database ALIAS --app LABEL; see --help",
+            hint="dbmigrate all, or one database or app: dbmigrate run --help",
         )
     from dbmigrate.menu.flow import Menu, command_line
     from dbmigrate.menu.inquirer import InquirerPrompter

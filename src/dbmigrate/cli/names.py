@@ -45,7 +45,8 @@ def remember_names(folder: Path, snapshot: Snapshot, environ: Mapping[str, str])
         pass
 
 
-def _names(context: click.Context) -> dict[str, Any]:
+def known_names(context: click.Context) -> dict[str, Any]:
+    """Return "databases" and "apps" (label -> migrations) of the project; nothing if no command has read it yet."""
     try:
         folder = find_project(Path.cwd(), read_global_options(context).get("project"))
         names: dict[str, Any] = json.loads(cache_file(folder, os.environ).read_text())
@@ -56,17 +57,17 @@ def _names(context: click.Context) -> dict[str, Any]:
 
 def complete_database(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the aliases that begin like this."""
-    return [alias for alias in _names(context)["databases"] if alias.startswith(incomplete)]
+    return [alias for alias in known_names(context)["databases"] if alias.startswith(incomplete)]
 
 
 def complete_app(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the app labels that begin like this."""
-    return [label for label in _names(context)["apps"] if label.startswith(incomplete)]
+    return [label for label in known_names(context)["apps"] if label.startswith(incomplete)]
 
 
 def complete_migration(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the migrations that begin like this, of the apps named before."""
-    apps = _names(context)["apps"]
+    apps = known_names(context)["apps"]
     named = context.params.get("apps") or [context.params.get("app")]
     names = [name for label in named for name in apps.get(label, ())]
     return [name for name in [*names, "zero"] if name.startswith(incomplete)]
@@ -74,5 +75,5 @@ def complete_migration(context: click.Context, parameter: click.Parameter, incom
 
 def complete_whole_migration(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the migrations with their apps (APP.MIGRATION) that begin like this."""
-    names = [f"{label}.{name}" for label, migrations in _names(context)["apps"].items() for name in migrations]
+    names = [f"{label}.{name}" for label, migrations in known_names(context)["apps"].items() for name in migrations]
     return [name for name in names if name.startswith(incomplete)]

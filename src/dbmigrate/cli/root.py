@@ -15,6 +15,7 @@ from dbmigrate.cli.completion import VARIABLE
 from dbmigrate.cli.context import current_session, format_of_line, session_of
 from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.help import read_help
+from dbmigrate.cli.meaning import command_of_django, meant
 from dbmigrate.cli.options import global_options
 from dbmigrate.cli.signals import Terminated, end_on_signals
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
@@ -38,18 +39,6 @@ COMMANDS = (
 )
 """In the order of the help; each is a module of this package with a `command`."""
 
-DJANGO_COMMANDS = {
-    "help": "--help, or dbmigrate COMMAND --help",
-    "makemigrations": "make APP",
-    "migrate": "all, or dbmigrate run --database ALIAS --app APP",
-    "migrate_all": "all",
-    "migrator": "menu",
-    "showmigrations": "status --migrations",
-    "sqlmigrate": "plan --sql",
-    "squashmigrations": "squash APP FROM TO",
-}
-"""What to type for commands of Django and of django-cfg."""
-
 
 class Root(click.Group):
     """Loads a subcommand when it is called, and is the only error boundary."""
@@ -58,16 +47,24 @@ class Root(click.Group):
         """Return the names of all commands."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Import the module of a command.
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a line.
 
         Raises:
             UsageError: there is none of this name.
         """
+        name = args[0]
+        if name not in COMMANDS:
+            hint = command_of_django(name, args[1:]) or nearest(name, COMMANDS, what="commands")
+            raise UsageError(f"there is no command {name}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command."""
         if cmd_name not in COMMANDS:
-            meant = DJANGO_COMMANDS.get(cmd_name)
-            hint = f"dbmigrate {meant}" if meant is not None else nearest(cmd_name, COMMANDS, what="commands")
-            raise UsageError(f"there is no command {cmd_name}", hint=hint)
+            return None
         command: click.Command = importlib.import_module(f"dbmigrate.cli.{cmd_name}").command
         return command
 
@@ -112,9 +109,10 @@ def _as_own(error: DbmigrateError | click.ClickException, arguments: Sequence[st
         return error
     message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
+    line = meant(error, arguments) if isinstance(error, click.UsageError) else None
     # Click gives no context with an option that lacks its value.
     path = context.command_path if context is not None else f"dbmigrate {_command_in(arguments) or ''}".rstrip()
-    return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"{path} --help")
+    return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=line or f"{path} --help")
 
 
 def _as_bug(error: Exception) -> DbmigrateError:

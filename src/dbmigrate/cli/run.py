@@ -8,6 +8,7 @@ import click
 
 from dbmigrate.cli.context import session_of
 from dbmigrate.cli.migrating import migrate
+from dbmigrate.cli.names import known_names
 from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options, selection_options
 from dbmigrate.errors import ExitCode, UsageError
 
@@ -48,8 +49,17 @@ def command(
 
             return show_menu(context)
         if options["to"] or options["fake"]:
-            raise UsageError("--to and --fake are about one app, and none is named", hint="add --app LABEL")
-        raise UsageError(
-            "nothing is named", hint="dbmigrate run --database ALIAS, --app LABEL or --auto; all of it: dbmigrate all"
-        )
+            raise UsageError("--to and --fake require one app, and none is named", hint=_named(context, options["to"]))
+        raise UsageError("no database and no app is named", hint=f"dbmigrate all, or {_named(context, None)}")
     return migrate(context, options, keep_going=keep_going, has_locks=not no_lock, dry_run=dry_run, junit=junit)
+
+
+def _named(context: click.Context, migration: str | None) -> str:
+    """Return a line that names an app of this project: one that has the migration, or the last one."""
+    apps = known_names(context)["apps"]
+    having = [label for label, names in apps.items() if migration and any(name.startswith(migration) for name in names)]
+    if migration and having:
+        return " or ".join(f"dbmigrate run --app {label} --to {migration}" for label in having[:3])
+    if not apps:
+        return "one database or app: dbmigrate run --help"
+    return f"one app or database, for example: dbmigrate run --app {[*apps][-1]}"

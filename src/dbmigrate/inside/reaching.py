@@ -1,6 +1,7 @@
 """The question `reach`: which databases answer, all of them asked at the same time, and why the others do not."""
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -116,17 +117,23 @@ class _Attempt:
         except (DatabaseError, ImproperlyConfigured, OSError) as error:
             self._answer = describe_failure(error)
         except Exception as error:  # an option that the driver does not know, a password that it cannot encode
-            self._answer = _unreachable("settings", "{}: {}".format(type(error).__name__, " ".join(str(error).split())))
+            self._answer = _unreachable("settings", "{}: {}".format(type(error).__name__, one_line(str(error))))
 
 
 def describe_failure(error):
     """Return state, trouble and error for what a driver raised."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(str(error)) or type(error).__name__
     if isinstance(error, ImproperlyConfigured):
         return _unreachable("driver", text)
     lower = text.lower()
     trouble = next((kind for kind, words in _WORDS if any(word in lower for word in words)), "other")
     return _unreachable(trouble, text)
+
+
+def one_line(text):
+    """Return a text of several lines as one; what a driver writes below its sentence, indented, is another sentence."""
+    joined = re.sub(r"(?<=[^\s.,:;!?])[ \t]*\n[ \t]+(?=[A-Z])", ". ", text.strip())
+    return " ".join(joined.split())
 
 
 def _unreachable(trouble, error):

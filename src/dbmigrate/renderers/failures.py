@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dbmigrate.listing import MANY, listed
 from dbmigrate.renderers import words
 
 if TYPE_CHECKING:
@@ -15,11 +16,8 @@ FAILING_BY_EXIT_CODE = ("status", "plan")
 """Answers that only show; `--exit-code` makes their command fail for what they show."""
 
 
-def failures(report: Answer, *, is_whole: bool = False) -> Iterator[str]:
-    """Give a sentence for each thing that fails the command of an answer, beside its findings.
-
-    `is_whole`: whether long lists of migrations are written out.
-    """
+def failures(report: Answer) -> Iterator[str]:
+    """Give a sentence for each thing that fails the command of an answer, in addition to its findings."""
     unreachable: Mapping[str, str | None] = {}
     pending: Mapping[str, Sequence[str]] = {}
     match report.type:
@@ -40,7 +38,16 @@ def failures(report: Answer, *, is_whole: bool = False) -> Iterator[str]:
             pass
     for alias, error in unreachable.items():
         yield f"database {alias} does not answer: {error}"
+    yield from _pending_sentences(pending)
+
+
+def _pending_sentences(pending: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Give a sentence for each database with pending migrations; of many databases those that are alike share one."""
+    groups: dict[tuple[str, ...], list[str]] = {}
     for alias, migrations in pending.items():
         if migrations:
-            listed = words.listed(migrations, is_whole=is_whole)
-            yield f"{alias}: {words.plural(len(migrations), 'migration')} pending: {listed}"
+            # Where there are few each is a group of its own.
+            groups.setdefault((*migrations, *([] if len(pending) > MANY else [alias])), []).append(alias)
+    for aliases in groups.values():
+        migrations = pending[aliases[0]]
+        yield f"{listed(aliases)}: {words.plural(len(migrations), 'migration')} pending: {listed(migrations)}"

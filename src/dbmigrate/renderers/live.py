@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.listing import MANY, listed
 from dbmigrate.models.events import (
     CommandStarted,
     DatabaseAwaited,
@@ -113,7 +114,7 @@ class RichRenderer:
             case MakeFinished() if self._verbosity > 0:
                 self._say(f"  makemigrations ended after {words.duration(event.result.seconds)}", "dim")
             case MigrationsWritten():
-                self._say(f"  Migrations written: {', '.join(event.migrations) or 'none'}")
+                self._say(f"  Migrations written: {listed(event.migrations) or 'none'}")
             case CommandStarted():
                 self._say_command(event.command)
             case StepStarted():
@@ -231,7 +232,7 @@ class RichRenderer:
     @property
     def _has_many(self) -> bool:
         """Whether a line for each database would be no reading."""
-        return len(self._board.rows) > words.MANY
+        return len(self._board.rows) > MANY
 
     def _is_last(self, event: StepFinished) -> bool:
         assert self._plan is not None

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.listing import listed
 from dbmigrate.models.events import (
     CommandStarted,
     DatabaseAwaited,
@@ -78,7 +79,7 @@ class PlainRenderer:
                 self._say(None, words.making(event.make))
                 self._say_verbose(None, "$ " + shlex.join(event.command))
             case MigrationsWritten():
-                self._say(None, f"Migrations written: {', '.join(event.migrations) or 'none'}")
+                self._say(None, f"Migrations written: {listed(event.migrations) or 'none'}")
             case CommandStarted():
                 self._say_verbose(None, "$ " + shlex.join(event.command))
             case StepStarted():

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
+from dbmigrate.listing import MANY, listed
 from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, Step
 from dbmigrate.models.result import DatabaseResult, RunResult
@@ -121,11 +122,14 @@ class Page:
 
     def _alike(self, databases: Sequence[Row], sentence: Callable[[Row], str]) -> list[list[Row]]:
         """Return the databases in groups: neighbours of one sentence where there are many, else each by itself."""
-        is_grouped = len(databases) > words.MANY and self._verbosity < 1
+        is_grouped = len(databases) > MANY and self._verbosity < 1
         return [list(group) for _, group in groupby(databases, lambda row: sentence(row) if is_grouped else row.alias)]
 
     def _line(self, text: str = "", style: str = "", *, is_copied: bool = False) -> None:
         self._sheet.line(text, style, is_copied=is_copied)
+
+    def _names(self, names: Sequence[str]) -> str:
+        return ", ".join(names) if self._verbosity > 0 else listed(names)
 
     def _title(self, text: str) -> None:
         self._line()
@@ -141,7 +145,7 @@ class Page:
                 for operation in change.operations:
                     self._line(f"  {change.app}: {operation}")
                 homes = [database.alias for database in plan.databases if change.app in database.apps]
-                self._line(f"  {change.app}: what it writes goes to {', '.join(homes) or 'no database'}")
+                self._line(f"  {change.app}: what it writes goes to {self._names(homes) or 'no database'}")
         elif plan.selection.make_migrations and plan.selection.is_everything:
             self._line("No changes detected")
         if plan.steps:
@@ -176,7 +180,7 @@ class Page:
             if not report.migrations:
                 self._line("No changes detected in the project's own apps")
         for written in report.migrations:
-            self._line(f"{written.id} goes to {', '.join(written.aliases) or 'no database'}")
+            self._line(f"{written.id} goes to {self._names(written.aliases) or 'no database'}")
         apps = dict.fromkeys(written.id.split(".", 1)[0] for written in report.migrations)
         if apps and not any(finding.stops for finding in report.findings):
             self._line(f"next: dbmigrate run {' '.join(f'--app {label}' for label in apps)}", is_copied=True)
@@ -190,7 +194,7 @@ class Page:
     def _show_step(self, number: int, step: Step, project: Project, notes: Sequence[Finding]) -> None:
         only_recorded = sum(not migration.does for migration in step.migrations)
         what = words.reason(step) or words.counts(len(step.migrations), only_recorded)
-        after = f" (after {', '.join(step.after)})" if step.after else ""
+        after = f" (after {self._names(step.after)})" if step.after else ""
         self._line(f"  {number}. {step.id}: {what}{after}", "bold")
         self._line(f"     {project.command_line(*step.arguments)}", "dim", is_copied=True)
         if step.scope is not None:
@@ -218,7 +222,7 @@ class Page:
             return
         state = "pending" if plan.constance.pending else "up to date"
         self._line()
-        self._line(f"Constance: app {plan.constance.label} on {', '.join(plan.constance.aliases)}, {state}")
+        self._line(f"Constance: app {plan.constance.label} on {self._names(plan.constance.aliases)}, {state}")
 
     def _show_sql(self, sql: Sequence[StepSql]) -> None:
         for step in sql:
@@ -296,7 +300,7 @@ class Page:
 
     def _show_lint(self, lint: LintReport) -> None:
         for entry in lint.not_linted:
-            self._line(f"not linted: {', '.join(entry.migrations)} on {entry.alias}: {entry.because}", "yellow")
+            self._line(f"not linted: {self._names(entry.migrations)} on {entry.alias}: {entry.because}", "yellow")
         if self._verbosity >= 0:
             for linted in lint.linted:
                 self._line(f"linted: {words.plural(len(linted.migrations), 'migration')} on {linted.alias}", "dim")
@@ -355,7 +359,7 @@ class Page:
         answering = [database.alias for database in report.databases if database not in report.silent]
         self._line(
             f"{len(answering)} of {words.plural(len(report.databases), 'database')} answer"
-            + (f": {', '.join(answering)}" if answering else "")
+            + (f": {self._names(answering)}" if answering else "")
         )
 
     def _show_info(self, report: InfoReport) -> None:
@@ -406,7 +410,7 @@ class Page:
         aliases = list(routes[0].answers) if routes else []
         table = Table("app", "belongs on", *aliases)
         for route in routes:
-            belongs = ", ".join(route.aliases) if route.has_migrations else "no migrations"
+            belongs = self._names(route.aliases) if route.has_migrations else "no migrations"
             answers = [route.answers[alias] + ("*" if alias in route.split else "") for alias in aliases]
             table.add_row(Cell(route.label), Cell(belongs), *[Cell(answer) for answer in answers])
         self._sheet.table(table)
@@ -416,7 +420,7 @@ class Page:
                 self._line(f"* {route.label} on {alias}: {said}", "dim")
 
     def _errors(self, report: Answer) -> None:
-        for sentence in failures(report, is_whole=self._verbosity > 0):
+        for sentence in failures(report):
             self._line(f"error: {words.printable(sentence)}", LEVEL_STYLES["error"])
 
     def _findings(self, findings: Sequence[Finding]) -> None:

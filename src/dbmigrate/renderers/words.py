@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dbmigrate.errors import ExitCode
+from dbmigrate.listing import MANY, listed
 from dbmigrate.models.events import (
     DatabaseAwaited,
     DatabaseReached,
@@ -43,11 +44,8 @@ EXIT_MEANINGS = {
     ExitCode.TERMINATED: "ended by a signal before everything was done",
 }
 
-MANY = 20
-"""Above this many databases those that are alike share a line, for people."""
-
-MOST_NAMED, FIRST_NAMED = 8, 3
-"""Names that a sentence lists; of more than that only the first, and how many there are more, unless `-v` is given."""
+FEW = 5
+"""Sentences that one line holds; of more only the first are shown."""
 
 SKIPS: dict[SkipReason, str] = {
     "open": "nobody says what belongs there",
@@ -237,13 +235,6 @@ def names(aliases: Sequence[str]) -> str:
     return f"{aliases[0]} … {aliases[-1]} ({len(aliases)} databases)"
 
 
-def listed(named: Sequence[str], *, is_whole: bool) -> str:
-    """Return the names, or (unless `is_whole`) the first of them and how many there are more."""
-    if is_whole or len(named) <= MOST_NAMED:
-        return ", ".join(named)
-    return f"{', '.join(named[:FIRST_NAMED])} and {len(named) - FIRST_NAMED} more"
-
-
 def duration(seconds: float) -> str:
     """Return "0.4 s" or "2 min 5 s"."""
     if seconds < 60:
@@ -262,7 +253,7 @@ def cost(plan: MigrationPlan, boot_seconds: float, launcher: str) -> str:
     idle = sum(not migration.does for migration in migrations)
     recorded = f"; {idle} of {plural(len(migrations), 'migration')} only recorded" if idle else ""
     unsafe = [migration.id for migration in migrations if migration.does and not migration.atomic]
-    whole = f"; not atomic, so a failure is not rolled back: {', '.join(dict.fromkeys(unsafe))}" if unsafe else ""
+    whole = f"; not atomic, so a failure is not rolled back: {listed([*dict.fromkeys(unsafe)])}" if unsafe else ""
     processes = f"{count} process{'es' if count > 1 else ''}"
     return f"Cost: {processes}, {boot}{recorded}{whole}"
 
@@ -272,8 +263,8 @@ def heading(plan: MigrationPlan) -> str:
     if plan.selection.is_everything:
         return "Migrating all databases..."
     selection = plan.selection
-    apps = f"{', '.join(selection.apps)}" if selection.apps else "all apps"
-    return f"Migrating {apps} on {', '.join(selection.databases)}..." if selection.databases else f"Migrating {apps}..."
+    apps = listed(selection.apps) if selection.apps else "all apps"
+    return f"Migrating {apps} on {listed(selection.databases)}..." if selection.databases else f"Migrating {apps}..."
 
 
 def awaited(event: DatabaseAwaited) -> str:
@@ -308,7 +299,7 @@ def lockless(event: LockMissing) -> str:
 
 def making(make: MakeMigrations) -> str:
     """Return the line above makemigrations."""
-    return f"Making migrations for {', '.join(make.apps)}..."
+    return f"Making migrations for {listed(make.apps)}..."
 
 
 def subject(step: Step) -> str:
@@ -405,7 +396,7 @@ def failure_lines(database: DatabaseResult, failure: Failure) -> list[str]:
     ended = "" if failure.exit_code is None else f" ({exit_words(failure.exit_code)} after {duration(failure.seconds)})"
     lines = [f"failed: {failure_subject(failure)}{ended}", f"command: {shlex.join(failure.command)}"]
     if database.applied:
-        lines.append(f"applied before: {', '.join(database.applied)}")
+        lines.append(f"applied before: {listed(database.applied)}")
     if failure.raised_at is not None:
         lines.append(f"raised at: {failure.raised_at}")
     if failure.rolled_back is True and failure.backwards:
@@ -447,7 +438,8 @@ def ways_on(alias: str, failure: Failure) -> list[str]:
     if all(trace.is_there is True for trace in failure.traces):
         return [f"all of it is there: record it with {record}, then run the same command again"]
     if not any(trace.is_there for trace in failure.traces) and all(trace.is_there is False for trace in failure.traces):
-        return ["nothing of it is left: mend the cause and run the same command again"]
+        first = "" if failure.kind == "interrupted" else "fix the cause, then "
+        return [f"nothing of it is left: {first}rerun the command"]
     return [
         f"either do the rest by hand and record it with {record}",
         "or undo by hand what is there; then run the same command again",
@@ -470,7 +462,7 @@ def lock_timeout_without_effect(event: DdlLockTimeoutIgnored) -> str:
 
 def stopping(event: Stopping) -> str:
     """Return what a signal does, by how many came before."""
-    running = ", ".join(event.running) or "nothing"
+    running = listed(event.running) or "nothing"
     name = signal.Signals(event.signal).name
     if event.rung == 1:
         limit = f" (for up to {event.grace:g} s)" if event.grace is not None else ""
@@ -511,19 +503,21 @@ def verdict(result: RunResult) -> str:
     for what, found in by_status.items():
         if found:
             verb = "" if what == "failed" else "was " if len(found) == 1 else "were "
-            parts.append(f"{len(found)} of {total} databases {verb}{what}: {_named(found)}")
+            parts.append(f"{len(found)} of {plural(total, 'database')} {verb}{what}: {_named(found)}")
     done = [database.alias for database in result.databases if database.status == "migrated"]
-    parts.append(f"migrated: {', '.join(done)}" if done else "no database moved" if not result.moved else "")
+    parts.append(f"migrated: {listed(done)}" if done else "no database moved" if not result.moved else "")
     return "; ".join(part for part in parts if part)
 
 
 def _named(databases: Sequence[DatabaseResult]) -> str:
-    return ", ".join(
+    named = [
         f"{database.alias} ({failure_subject(database.failure)}: {database.failure.message})"
         if database.failure is not None
         else database.alias
         for database in databases
-    )
+    ]
+    # The sentence of a failure is long.
+    return listed(named, most=FEW if any(database.failure is not None for database in databases) else MANY)
 
 
 def constance(label: str, result: RunResult) -> str:
@@ -542,6 +536,6 @@ def advice(result: RunResult) -> str:
     failures = [database.failure for database in result.databases if database.failure is not None]
     if any(failure.rolled_back is False or failure.traces for failure in failures):
         return "look at what the failed migration left, listed above, before running the same command again"
-    if failures:
-        return "mend the cause and run the same command again: it goes on where this run stopped"
-    return "run the same command again: it goes on where this run stopped"
+    if any(failure.kind != "interrupted" for failure in failures):
+        return "fix the cause, then rerun the command; it resumes where it stopped"
+    return "rerun the command; it resumes where it stopped"
