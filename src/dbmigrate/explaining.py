@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dbmigrate.errors import DbmigrateError, LockedError, ProjectError, UnreachableError, UsageError
+from dbmigrate.errors import DbmigrateError, DeclinedError, LockedError, ProjectError, UnreachableError, UsageError
 from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
 from dbmigrate.process import MORE_FILES
@@ -55,6 +55,8 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             hint="let this user write in that folder, and in a file that another user has left there; "
             "or let NAME in DATABASES be a file in another folder",
         )
+    if kind == "scratch":
+        return _explain_scratch(error, _sentence(said))
     if kind in ("router", "engine"):
         return _explain_setting(kind, error, _sentence(said), target, redactor, printed)
     python, manage = target.python, " ".join(target.manage)
@@ -104,6 +106,21 @@ def _consoles_hint(consoles: Sequence[tuple[str, str | None]]) -> str:
     return (
         f", or --manage with a script that brings its own Django, and the words before migrate if it wants any: "
         f"{', '.join(ways)}"
+    )
+
+
+def _explain_scratch(error: Mapping[str, Any], said: str) -> DeclinedError:
+    """Return the error for a scratch database that cannot be made beside one of the project's."""
+    alias, user = str(error["alias"]), str(error["user"] or "ROLE")
+    hint = {
+        "postgresql": f'give the role the right that Django\'s tests need too: ALTER ROLE "{user}" CREATEDB',
+        "mysql": "give the user the right that Django's tests need too: "
+        f"GRANT ALL PRIVILEGES ON `test\\_%`.* TO '{user}'@'localhost'",
+    }.get(str(error["vendor"]), "start such a database anew by hand, and name the others with --database")
+    return DeclinedError(
+        f"beside database {alias} no scratch database can be made: {said}; so nobody knows whether its migrations "
+        "can be applied anew (nothing was changed)",
+        hint=hint,
     )
 
 

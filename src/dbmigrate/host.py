@@ -16,11 +16,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from dbmigrate.errors import ProjectError
-from dbmigrate.models.target import Target
+from dbmigrate.models.target import Target, Twin
 from dbmigrate.process import CHUNK_BYTES, MORE_FILES, MORE_PROCESSES, start_thread
 from dbmigrate.redact import Redactor
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dbmigrate.models.findings import Subject
+    from dbmigrate.models.holdings import Holder, Holdings, Thing
     from dbmigrate.models.plan import PlannedMigration, Scope
     from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.servers import LockState, Reached
@@ -55,8 +57,8 @@ BOOT_WORDS = ("migrate",)
 class Host:
     """The booted project. Questions are asked one at a time; leaving the `with` block ends the process."""
 
-    def __init__(self, target: Target, environment: Mapping[str, str]) -> None:
-        """Start the process; it boots while the caller does something else.
+    def __init__(self, target: Target, environment: Mapping[str, str], twin: Twin | None = None) -> None:
+        """Start the process; it boots while the caller does something else. `twin`: what it is to be instead.
 
         Raises:
             ProjectError: the interpreter cannot be started.
@@ -100,7 +102,8 @@ class Host:
             self._signal(signal.SIGKILL)
             self._process.wait()
             raise ProjectError(f"dbmigrate cannot begin: {error.strerror}", hint=MORE_PROCESSES) from error
-        self._send({"manage": list(target.manage), "words": [*BOOT_WORDS, *self._settings_words()]})
+        words = [*BOOT_WORDS, *self._settings_words()]
+        self._send({"manage": list(target.manage), "words": words, "twin": None if twin is None else asdict(twin)})
 
     def __enter__(self) -> Host:
         return self
@@ -235,11 +238,35 @@ class Host:
         """Return the host a database is really on; "" for a file or a socket."""
         return str(self._ask("find_host", {"alias": alias}))
 
-    def measure(self, alias: str) -> tuple[int | None, int | None]:
-        """Return how many tables a database has, and how many rows are in them; None for what cannot be counted."""
-        answer = self._ask("measure", {"alias": alias})
+    def describe_holdings(self, alias: str, *, count: bool) -> Holdings:
+        """Return what a database holds; `count`: with the rows in its tables."""
+        from dbmigrate.models.holdings import Holdings
+
+        return Holdings.model_validate(self._ask("describe_holdings", {"alias": alias, "count": count}))
+
+    def find_holders(self, alias: str, things: Sequence[Thing]) -> tuple[Holder, ...]:
+        """Return what would stay in a database and needs one of these things, which are to be dropped."""
+        from dbmigrate.models.holdings import Holder
+
+        answers = self._ask("find_holders", {"alias": alias, "things": _dump(things)})
+        assert isinstance(answers, list)
+        return tuple(Holder.model_validate(answer) for answer in answers)
+
+    def make_scratch(self, aliases: Sequence[str], folder: Path) -> dict[str, str]:
+        """Make empty databases beside those of these aliases, of SQLite in a folder; return NAME by alias.
+
+        They are gone after `drop_scratch`, or with the process.
+
+        Raises:
+            DeclinedError: one cannot be made.
+        """
+        answer = self._ask("make_scratch", {"aliases": list(aliases), "folder": str(folder)})
         assert isinstance(answer, dict)
-        return answer["tables"], answer["rows"]
+        return answer
+
+    def drop_scratch(self) -> None:
+        """Drop the scratch databases."""
+        self._ask("drop_scratch", {})
 
     def find_hand_written(self, labels: Sequence[str]) -> tuple[tuple[Path, str], ...]:
         """Return (file, operation) in migrations of these apps that makemigrations never writes, as RunPython."""
@@ -247,13 +274,13 @@ class Host:
         assert isinstance(answers, list)
         return tuple((Path(file), str(operation)) for file, operation in answers)
 
-    def empty(self, alias: str) -> None:
-        """Drop everything in a database.
+    def empty(self, alias: str, things: Sequence[Thing], *, rehearse: bool) -> None:
+        """Drop these things of a database; `rehearse`: in a transaction that is taken back, where it has such.
 
         Raises:
             ProjectError: it cannot be done, wholly or in part; or the process does not answer.
         """
-        self._ask("empty", {"alias": alias})
+        self._ask("empty", {"alias": alias, "things": _dump(things), "rehearse": rehearse})
 
     def forget(self, labels: Sequence[str]) -> None:
         """Let the process forget the migrations of these apps, whose files are gone and may come again."""
@@ -414,3 +441,7 @@ class Host:
             os.killpg(self._process.pid, signum)
         except (ProcessLookupError, PermissionError):
             pass
+
+
+def _dump(things: Sequence[Thing]) -> list[dict[str, object]]:
+    return [thing.model_dump() for thing in things]

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from queue import SimpleQueue
 
 from dbmigrate.errors import ExitCode, Interrupted, ModelChangesError, PartialError, ProjectError, StepError
@@ -234,6 +235,7 @@ def _request(
         "parent": os.getpid(),
         "death": int(death),
         "scope": job.scope.model_dump() if isinstance(job, Step) and job.scope is not None else None,
+        "twin": asdict(work.twin) if work.twin is not None else None,
         "manage": list(work.target.manage),
         "words": list(command[1 + len(work.target.manage) :]),
     }

@@ -21,7 +21,7 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Snapshot
-from dbmigrate.models.target import Target
+from dbmigrate.models.target import Target, Twin
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import (
     check_callable,
@@ -80,6 +80,8 @@ class Work:
     """Shows what happens while a database is waited for, which any use case may have to."""
     forward: Callable[[str], None] | None = None
     """Takes each line of a command that would otherwise have our streams; None lets it have them."""
+    twin: Twin | None = None
+    """What is worked on instead of the project itself; the host is one of it, too."""
 
 
 @dataclass(frozen=True)

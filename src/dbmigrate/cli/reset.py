@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from dbmigrate.cli.options import database_option, global_options, lock_options
 from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode
 
 if TYPE_CHECKING:
+    from dbmigrate.models.holdings import Thing
     from dbmigrate.resetting import ResetPlan
 
 
@@ -28,8 +30,9 @@ def command(
     """Take the project's own migration files away, empty its databases, make migrations again and apply them.
 
     For development: refused unless DEBUG is on, the databases are on this machine, and the project's name is typed
-    (or given with --confirm). The files are moved to a dated folder; what was written in them by hand, RunPython for
-    example, is not run again. No other run migrates these databases meanwhile.
+    (or given with --confirm). First the migrations are made in a copy and applied to scratch databases; only the
+    tables that they made there are dropped, every other one stays. The files are moved to a dated folder; what was
+    written in them by hand, RunPython for example, is not run again. No other run migrates these databases meanwhile.
     """
     session = session_of(context)
     with session.open(flags_of({"skip_makemigrations": False, "lock_wait": lock_wait})) as (work, renderer):
@@ -46,17 +49,19 @@ def command(
                     renderer.show(event)
             resetting.reset(work, plan)
             try:
-                return run(work, renderer, Selection(make_migrations=True), keep_going=False, has_locks=not no_lock)
+                code = run(work, renderer, Selection(make_migrations=False), keep_going=False, has_locks=not no_lock)
             except DbmigrateError as error:
                 raise resetting.unfinished(plan, error) from error
+            if code is not ExitCode.OK:
+                click.echo(resetting.describe_stop(plan), err=True)
+            return ExitCode.PARTIAL if code is ExitCode.FAILED else code
         finally:
             work.host.unlock()
 
 
 def _show(session: Session, plan: ResetPlan) -> None:
-    sizes = [f"{alias} ({_size(*size)})" for alias, size in zip(plan.aliases, plan.sizes, strict=True)]
     place = plan.kept_in.relative_to(plan.root)
-    lines = [f"Databases that will be emptied: {', '.join(sizes)}", f"Files that will be moved to {place}:"]
+    lines = [*_list_databases(plan), f"Files that will be moved to {place}:"]
     for file in plan.files:
         kinds = [kind for written, kind in plan.hand_written if written == file]
         lines.append(f"  {file.relative_to(plan.root)}" + (f" ({', '.join(kinds)})" if kinds else ""))
@@ -70,12 +75,43 @@ def _show(session: Session, plan: ResetPlan) -> None:
         click.echo(line, err=True)
 
 
-def _size(tables: int | None, rows: int | None) -> str:
+def _list_databases(plan: ResetPlan) -> Iterator[str]:
     from dbmigrate.renderers.words import plural
 
-    if tables is None:
-        return "tables not counted"
-    return f"{plural(tables, 'table')}, {'rows not counted' if rows is None else plural(rows, 'row')}"
+    sizes = [
+        f"{one.alias} ({plural(len(one.tables), 'table')}, {_total(one.tables.values())})" for one in plan.emptyings
+    ]
+    yield f"Databases that will be emptied: {', '.join(sizes)}"
+    yield "Tables that will be dropped, and made again:"
+    for emptying in plan.emptyings:
+        tables = [f"{name} ({_rows(rows)})" for name, rows in emptying.tables.items()]
+        yield f"  {emptying.alias}: {', '.join(tables) or 'none'}"
+    if any(emptying.kept for emptying in plan.emptyings):
+        yield "Kept as they are, since no migration makes them:"
+    for emptying in plan.emptyings:
+        kept = [f"{thing.shown} ({_describe_kept(thing, emptying.kept_rows)})" for thing in emptying.kept]
+        if kept:
+            yield f"  {emptying.alias}: {', '.join(kept)}"
+    if any(emptying.lost for emptying in plan.emptyings):
+        yield "Dropped with their tables, and made again by no migration:"
+    for emptying in plan.emptyings:
+        if emptying.lost:
+            yield f"  {emptying.alias}: {', '.join(f'trigger {one.name} on {one.on}' for one in emptying.lost)}"
+
+
+def _describe_kept(thing: Thing, counted: Mapping[str, int]) -> str:
+    return _rows(counted.get(thing.shown)) if thing.kind == "TABLE" else thing.kind.lower()
+
+
+def _total(rows: Iterable[int | None]) -> str:
+    counted = [*rows]
+    return _rows(None if None in counted else sum(number for number in counted if number is not None))
+
+
+def _rows(rows: int | None) -> str:
+    from dbmigrate.renderers.words import plural
+
+    return "rows not counted" if rows is None else plural(rows, "row")
 
 
 def _agree(session: Session, name: str, confirm: str | None) -> None:

@@ -51,12 +51,17 @@ class _PatchOnImport(importlib.abc.MetaPathFinder):
         return spec
 
 
+def patch_on_import(name, patch):
+    """Arrange that `patch` is called with a module, now or when it is imported."""
+    if name in sys.modules:
+        patch(sys.modules[name])
+    else:
+        sys.meta_path.insert(0, _PatchOnImport(name, patch))
+
+
 def patch_management(patch):
     """Arrange that `patch` is called with django.core.management, now or when it is imported."""
-    if MANAGEMENT in sys.modules:
-        patch(sys.modules[MANAGEMENT])
-    else:
-        sys.meta_path.insert(0, _PatchOnImport(MANAGEMENT, patch))
+    patch_on_import(MANAGEMENT, patch)
 
 
 def run_manage(manage, words):

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from . import boot
+from . import boot, twin
 from .channel import Channel
 
 ORPHAN_SECONDS = 1.0
@@ -27,6 +27,8 @@ def main():
         channel.fail(error.kind, error.message, **error.fields)
         _leave(3)
 
+    if start["twin"] is not None:
+        twin.arrange(start["twin"])
     boot.boot_project(
         start["manage"], start["words"], take_over=lambda: _serve(channel, handover, started_at), give_up=give_up
     )
@@ -39,18 +41,21 @@ def _serve(channel, handover, started_at):
         blockers,
         emptying,
         forking,
+        holdings,
         inspection,
         language,
         locks,
         places,
         reaching,
         routes,
+        scratch,
         sql,
         traces,
         verification,
     )
 
     held = locks.Locks()
+    scratches = scratch.Scratches()
     forker = forking.Forker(channel, held, handover)
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False))
     questions = {
@@ -60,8 +65,11 @@ def _serve(channel, handover, started_at):
         "locate": places.locate,
         "sql": sql.write_sql,
         "find_host": emptying.find_host,
-        "measure": emptying.measure,
+        "describe_holdings": holdings.describe,
         "find_hand_written": emptying.find_hand_written,
+        "find_holders": holdings.find_holders,
+        "make_scratch": scratches.make,
+        "drop_scratch": scratches.drop,
         "empty": emptying.empty,
         "reach": reaching.reach,
         "trace": traces.trace,
@@ -83,6 +91,7 @@ def _serve(channel, handover, started_at):
         if request is None:
             forker.end_copies()
             held.end_orphans(ORPHAN_SECONDS)
+            scratches.drop()
             _leave(0)
         try:
             result = questions[request["question"]](**request["arguments"])

@@ -1,7 +1,8 @@
 """One step: become manage.py, or run it with one more router or marked sessions; never outlive dbmigrate.
 
 The first line of stdin is {"parent": process id of dbmigrate, "death": the signal for when it dies, "scope":
-models.plan.Scope or null, "manage": script, "words": what follows it}; afterwards stdin is empty.
+models.plan.Scope or null, "twin": models.target.Twin or null, "manage": script, "words": what follows it}; afterwards
+stdin is empty.
 """
 
 import json
@@ -9,7 +10,7 @@ import os
 import signal
 import sys
 
-from . import boot, marks
+from . import boot, marks, twin
 
 
 def main():
@@ -19,7 +20,9 @@ def main():
     os.dup2(empty, 0)
     os.close(empty)
     end_with(request["parent"], request["death"])
-    if request["scope"] is None and not marks.are_wanted():
+    if request["twin"] is not None:
+        twin.arrange(request["twin"])
+    elif request["scope"] is None and not marks.are_wanted():
         os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
     _run(request["manage"], request["words"], request["scope"])
 

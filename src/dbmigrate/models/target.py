@@ -6,6 +6,7 @@ Standard library only: the host process is started from this value before pydant
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,3 +57,17 @@ class Target:
 def project_hint(folders: tuple[str, ...]) -> str:
     """Return what to pass where these folders have a manage.py and the one that was looked at has none."""
     return "pass " + ", or ".join(f"--project {shlex.quote(folder)}" for folder in folders)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The same project on scratch databases, with copies of its migrations folders: nothing it does is to last."""
+
+    root: str
+    """The project's root, links resolved: what is written below it is written down in the journal."""
+    folder: str
+    """Where the copies are, scratch databases of SQLite, and the journal; below the root."""
+    packages: Mapping[str, str]
+    """By dotted path of a migrations package: the folder that it is imported from instead."""
+    databases: Mapping[str, str]
+    """By alias: NAME of its scratch database. The others are not connected to."""

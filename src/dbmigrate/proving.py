@@ -1,0 +1,196 @@
+"""Prove that migrations can be made and applied anew: `all`, in a twin of the project on scratch databases."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dbmigrate.errors import DbmigrateError, DeclinedError, Interrupted
+from dbmigrate.forking import choose_launcher
+from dbmigrate.host import Host
+from dbmigrate.migrating import migrate
+from dbmigrate.models.events import RunFinished
+from dbmigrate.models.holdings import Holdings
+from dbmigrate.models.result import DatabaseResult, RunResult
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.snapshot import App
+from dbmigrate.models.target import Twin
+from dbmigrate.reviewing import Work
+
+JOURNAL = "journal"
+"""As in inside/twin.py."""
+
+NOTHING_DONE = " (nothing was changed)"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the twin made."""
+
+    holdings: Mapping[str, Holdings]
+    """By alias: what its scratch database held at the end."""
+    written: Mapping[Path, bytes]
+    """Files of the apps that start anew, where they belong in the project: what makemigrations wrote."""
+
+
+def prove(
+    work: Work,
+    apps: Sequence[App],
+    moved: Collection[Path],
+    aliases: Sequence[str],
+    scratched: Sequence[str],
+    folder: Path,
+) -> Proof:
+    """Make and apply migrations anew in a twin without these files, and return what came of it; nothing of it stays.
+
+    `apps`: the project's own that have migrations. `moved`: the files that the twin does not have. `aliases`: the
+    databases that must come to their end; `scratched`: those that get a scratch database. `folder`: where the twin
+    keeps its things, below the project's root; it must not be there.
+
+    Raises:
+        DeclinedError: it cannot be done, or no scratch database can be made.
+        Interrupted: a signal came.
+    """
+    with _twin_folder(work.target.root.resolve(), folder):
+        copies = {app.label: (Path(app.migrations_folder), folder / "files" / app.label) for app in apps}
+        for source, copy in copies.values():
+            _copy_package(source.resolve(), copy, moved)
+        before = {label: _read_files(copy) for label, (_, copy) in copies.items()}
+        try:
+            twin = Twin(
+                root=str(work.target.root.resolve()),
+                folder=str(folder),
+                packages={app.migrations_module: str(copies[app.label][1]) for app in apps if app.migrations_module},
+                databases=work.host.make_scratch(scratched, folder),
+            )
+            holdings = _migrate_twin(work, twin, aliases)
+        finally:
+            work.host.drop_scratch()
+        written = {
+            source.resolve() / path: text
+            for label, (source, copy) in copies.items()
+            if any(file.parent == source.resolve() for file in moved)
+            for path, text in _read_files(copy).items()
+            if before[label].get(path) != text
+        }
+    return Proof(holdings, written)
+
+
+def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, Holdings]:
+    environment = {**work.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    with Host(work.target, environment, twin) as host:
+        try:
+            host.boot()
+            launcher = choose_launcher(host, work.settings.launcher, environment)
+            # Neither its names nor its events are anybody's, and nobody is asked anything.
+            quiet: dict[str, Any] = {"remember": lambda snapshot: None, "tell": lambda event: None, "forward": None}
+            inner = replace(work, host=host, environment=environment, launcher=launcher, twin=twin, **quiet)
+            selection = Selection(make_migrations=True)
+            for event in migrate(inner, selection, keep_going=True, has_locks=False):
+                if isinstance(event, RunFinished):
+                    _check(event.result, aliases)
+            return {alias: host.describe_holdings(alias, count=False) for alias in aliases}
+        except Interrupted:
+            raise
+        except DeclinedError as error:
+            raise error
+        except DbmigrateError as error:
+            raise DeclinedError(
+                "migrations cannot be made and applied anew, as a trial with scratch databases shows: "
+                f"{error.message.removesuffix(NOTHING_DONE)}{NOTHING_DONE}",
+                hint=error.hint,
+                detail=error.detail,
+            ) from error
+
+
+def _check(result: RunResult, aliases: Sequence[str]) -> None:
+    """Refuse where one of these databases did not come to its end."""
+    if result.signal is not None:
+        raise Interrupted("interrupted while migrations were tried on scratch databases; nothing was changed")
+    failed = [database for database in result.unfinished if database.alias in aliases]
+    told = next((database for database in failed if database.failure is not None), None)
+    if failed:
+        raise DeclinedError(
+            "migrations cannot be applied anew, as a trial with scratch databases shows: "
+            f"{', '.join(_describe(database) for database in failed)}{NOTHING_DONE}",
+            hint="remove the cause, and type the same again; what the migration printed: -v",
+            detail="\n".join(told.failure.last_lines) if told is not None and told.failure is not None else None,
+        )
+
+
+def _describe(database: DatabaseResult) -> str:
+    failure = database.failure
+    if failure is None:
+        return f"{database.alias}: not started"
+    what = f"{failure.migration} failed" if failure.migration is not None else "it failed after the last migration"
+    return f"{database.alias}: {what}: {failure.message}"
+
+
+@contextmanager
+def _twin_folder(root: Path, folder: Path) -> Iterator[None]:
+    """Keep the folder while the block runs; afterwards undo what was written below the root, and remove it."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise DeclinedError(
+            f"the folder {folder} cannot be made: {error.strerror}{NOTHING_DONE}", hint=f"make {root} writable"
+        ) from error
+    try:
+        yield
+    finally:
+        _undo(folder / JOURNAL)
+        shutil.rmtree(folder, ignore_errors=True)
+        for place in made[1:]:
+            place.rmdir()
+
+
+def _undo(journal: Path) -> None:
+    """Bring back what the journal says was there, the last change first."""
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    for line in reversed(lines):
+        entry = json.loads(line)
+        path = Path(entry["path"])
+        try:
+            if entry["was"] == "nothing":
+                _remove(path)
+            elif entry["was"] == "shorter" and path.exists():
+                os.truncate(path, min(entry["size"], path.stat().st_size))
+            elif entry["was"] == "file" and (
+                not path.exists() or path.read_bytes() != Path(entry["copy"]).read_bytes()
+            ):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(Path(entry["copy"]).read_bytes())
+        except OSError:
+            continue  # it was never made, or somebody else has taken it away
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _copy_package(source: Path, copy: Path, moved: Collection[Path]) -> None:
+    """Copy a migrations package without these files and without what Python compiled."""
+
+    def ignore(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if name == "__pycache__" or Path(folder, name) in moved]
+
+    shutil.copytree(source, copy, ignore=ignore, symlinks=True)
+
+
+def _read_files(folder: Path) -> dict[Path, bytes]:
+    """Return the content of every file below a folder, by its path from there; nothing of what Python compiled."""
+    return {
+        file.relative_to(folder): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not file.is_symlink() and "__pycache__" not in file.parts
+    }
