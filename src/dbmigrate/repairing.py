@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from dbmigrate.checks.refusing_columns import hint_for_column
 from dbmigrate.checks.unknown_migrations import commands_to_undo
 from dbmigrate.models.reports import Repair
 from dbmigrate.models.snapshot import MigrationId, Snapshot
@@ -55,13 +56,24 @@ def find_repairs(
             shell=shell,
             commands=(),
         )
-    if database.unknown:
+    ahead = [record.id for record in database.unknown]
+    for column in database.refused:
+        assert described is not None, "what was verified is in the snapshot"
         yield Repair(
             alias=database.alias,
-            about=", ".join(record.id for record in database.unknown),
+            about=f"column {column.table}.{column.column}",
+            why="let rows be inserted without it, or run the code that knows it",
+            statements=(),
+            commands=(),
+            notes=(hint_for_column(snapshot, described, column, ahead),),
+        )
+    if ahead:
+        yield Repair(
+            alias=database.alias,
+            about=", ".join(ahead),
             why="run the code that has these migrations; only with that code they can be undone",
             statements=(),
-            commands=commands_to_undo(snapshot, database.alias, [record.id for record in database.unknown]),
+            commands=commands_to_undo(snapshot, database.alias, ahead),
         )
 
 

@@ -37,7 +37,68 @@ older_site = Case(
     tables={"legacy": ("auth_user", "auth_group", "shop_item")},
 )
 
+OTHER_BRANCH = """
+    == shop/models.py
+    class Item(models.Model):{}
+        size = models.IntegerField(null=True)
+
+    == shop/migrations/0001_initial.py
+    class Migration(migrations.Migration):
+        operations = [migrations.CreateModel("Item", [ID])]
+
+    == shop/migrations/0002_size.py
+    class Migration(migrations.Migration):
+        dependencies = [("shop", "0001_initial")]
+        operations = [migrations.AddField("item", "size", models.IntegerField(null=True))]
+    """
+COLOURED = "CREATE TABLE shop_item (id integer PRIMARY KEY, colour varchar(9) {}, size integer)"
+
+other_branch = Case(
+    "a column of another branch that every row must have, applied before this branch's own migration",
+    OTHER_BRANCH.format("  # <- DBM306 shop on default"),
+    aliases=("default",),
+    recorded={"default": "shop.0001_initial shop.0002_colour shop.0002_size"},
+    tables={"default": (COLOURED.format("NOT NULL"),)},
+    finds=("DBM302 shop on default",),
+)
+
 CASES: tuple[Case, ...] = (
+    other_branch,
+    other_branch.twin(
+        "the same where the database has a default for it",
+        tables={"default": (COLOURED.format("NOT NULL DEFAULT 'red'"),)},
+        finds=("DBM302 shop on default",),
+    ),
+    other_branch.twin(
+        "a column that no record accounts for",
+        {"# <- DBM306 shop on default": ""},
+        recorded={"default": "shop.0001_initial shop.0002_size"},
+        tables={"default": (COLOURED.format(""),)},
+    ),
+    other_branch.twin(
+        "the same with an unmanaged model of that table which knows the column",
+        {
+            "size = models.IntegerField(null=True)\n\n    ==": """size = models.IntegerField(null=True)
+
+    class Coloured(models.Model):
+        colour = models.CharField(max_length=9)
+
+        class Meta:
+            managed = False
+            db_table = "shop_item"
+
+    ==""",
+            '[migrations.CreateModel("Item", [ID])]': """[
+            migrations.CreateModel("Item", [ID]),
+            migrations.CreateModel(
+                "Coloured",
+                [ID, ("colour", models.CharField(max_length=9))],
+                options={"managed": False, "db_table": "shop_item"},
+            ),
+        ]""",
+        },
+        recorded={"default": "shop.0001_initial shop.0002_size"},
+    ),
     by_exclusion,
     by_exclusion.twin(
         "the same router, which refuses the default database alone",

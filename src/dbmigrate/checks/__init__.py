@@ -15,6 +15,7 @@ from dbmigrate.checks.inconsistent_history import find_inconsistent_history
 from dbmigrate.checks.missing_tables import find_missing_tables
 from dbmigrate.checks.model_changes import find_model_changes
 from dbmigrate.checks.open_databases import find_open_databases
+from dbmigrate.checks.refusing_columns import find_refusing_columns
 from dbmigrate.checks.router_errors import find_router_errors
 from dbmigrate.checks.routing_rules import find_broken_rules, find_rules_not_followed
 from dbmigrate.checks.shared_databases import find_shared_databases
@@ -55,6 +56,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM302", find_unknown_migrations, needs_databases=True),
     Rule("DBM303", find_half_done_migrations, needs_databases=True),
     Rule("DBM304", find_dangers, needs_databases=True),
+    Rule("DBM306", find_refusing_columns, needs_databases=True),
 )
 """In the order of their ids."""
 

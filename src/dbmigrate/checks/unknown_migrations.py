@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.routing import Routing
 
 MOST_NAMED = 5
 
 
 def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
-    """Yield an error for each database that is ahead of the code, and a note for records of what is gone from it."""
+    """Yield an error for each database that other code has migrated, and a note for records of what is gone."""
     for database in snapshot.databases:
         if not routing.is_migrated(database.alias):
             continue
@@ -23,9 +23,10 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 database.alias,
                 ahead,
                 level="error",
-                problem=f"this code does not know {_names(ahead)}: the database is ahead of it",
-                hint="run the code that has them (a deploy that was rolled back leaves this behind), or with that code "
-                f"undo them: {' && '.join(commands_to_undo(snapshot, database.alias, ahead))}",
+                problem=f"this code does not know {_names(ahead)}: a newer release or another branch has applied "
+                f"{_them(ahead)}, and the database is ahead of this code",
+                hint=f"run the code that has {_them(ahead)} (a deploy that was rolled back leaves this behind), or "
+                f"undo {_them(ahead)} with that code: {' && '.join(commands_to_undo(snapshot, database.alias, ahead))}",
             )
         if gone:
             yield _finding(
@@ -34,26 +35,37 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 level="note",
                 problem=f"{_names(gone)} {_be(gone)} gone from the code: "
                 "squashed away, or of an app that is not installed or has nothing there",
-                hint="harmless; Django 4.1 and newer forget them with: "
-                + _commands_to_prune(snapshot, database.alias, gone),
+                hint=_hint_for_gone(snapshot, database, gone),
             )
+
+
+def _hint_for_gone(snapshot: Snapshot, database: Database, gone: Sequence[MigrationId]) -> str:
+    """Return what may be done about records of what is gone; none is forgotten that has left a table behind."""
+    labels = dict.fromkeys(identifier.split(".", 1)[0] for identifier in gone)
+    left = [table for label in labels for table in database.left_tables.get(label, ())]
+    if left:
+        more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+        return (
+            f"keep the records as long as what they made is there: {', '.join(left[:MOST_NAMED])}{more}; "
+            "the code that has these migrations takes it away"
+        )
+    known = [label for label in labels if (app := snapshot.app(label)) is not None and app.has_migrations]
+    if not known:
+        return "harmless: no table of them is left"
+    forget = [
+        snapshot.project.command_line("migrate", label, "--prune", f"--database={database.alias}") for label in known
+    ]
+    return f"harmless; Django 4.1 and newer forget them with: {' && '.join(forget)}"
 
 
 def commands_to_undo(snapshot: Snapshot, alias: str, unknown: Sequence[MigrationId]) -> tuple[str, ...]:
     """Return the commands that take a database back to this code; they work with the code that has the migrations."""
+    database = snapshot.database(alias)
     commands = []
     for label in dict.fromkeys(identifier.split(".", 1)[0] for identifier in unknown):
-        app = snapshot.app(label)
-        last = app.migrations[-1] if app is not None and app.migrations else "zero"
+        last = database.undo_to.get(label, "zero") if database is not None else "zero"
         commands.append(f"dbmigrate run --database {alias} --app {label} --to {last}")
     return tuple(commands)
-
-
-def _commands_to_prune(snapshot: Snapshot, alias: str, gone: Sequence[MigrationId]) -> str:
-    labels = dict.fromkeys(identifier.split(".", 1)[0] for identifier in gone)
-    return " && ".join(
-        snapshot.project.command_line("migrate", label, "--prune", f"--database={alias}") for label in labels
-    )
 
 
 def _finding(alias: str, identifiers: tuple[MigrationId, ...], *, level: str, problem: str, hint: str) -> Finding:
@@ -75,3 +87,7 @@ def _names(identifiers: tuple[MigrationId, ...]) -> str:
 
 def _be(identifiers: tuple[MigrationId, ...]) -> str:
     return "is" if len(identifiers) == 1 else "are"
+
+
+def _them(identifiers: tuple[MigrationId, ...]) -> str:
+    return "it" if len(identifiers) == 1 else "them"

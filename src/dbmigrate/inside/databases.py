@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DatabaseError
@@ -10,13 +11,15 @@ from django.db.migrations import SeparateDatabaseAndState
 from .dangers import DangerFinder
 from .effects import database_operations, strongest_answer
 from .graph import plan_all, plan_to, read_times
-from .history import find_inconsistency, find_unknown
+from .history import find_inconsistency, find_left_tables, find_unknown, find_way_back
 from .missing import find_missing_tables, fold, has_table
 from .reaching import describe_failure
 from .relations import find_planned_relations, find_present, follow_fields
 from .routes import answer_in, app_configs, is_on_alias, tables_of
 from .rundata import describe_data_operations
+from .schema import recorded_walk
 from .servers import describe_server
+from .strays import find_refusing_columns
 
 
 class DatabaseDescriber:
@@ -63,6 +66,8 @@ class DatabaseDescriber:
             "unrecorded": [],
             "unknown": [],
             "leftover": [],
+            "undo_to": {},
+            "left_tables": {},
             "inconsistent": None,
             "pending": [],
             "targeted": None,
@@ -70,6 +75,7 @@ class DatabaseDescriber:
             "existing": [],
             "tables": None,
             "missing": [],
+            "refusing": [],
             "unsynced": [],
             "present": [],
         }
@@ -118,6 +124,10 @@ class DatabaseDescriber:
             "unrecorded": sorted(_id(key) for key in applied if key not in loader.recorded),
             "unknown": sorted(_id(key) for key in unknown),
             "leftover": sorted(_id(key) for key in leftover),
+            "undo_to": find_way_back(loader, unknown),
+            "left_tables": find_left_tables(loader, {*unknown, *leftover}, tables, _model_tables())
+            if unknown or leftover
+            else {},
             "inconsistent": inconsistent,
             "pending": pending if self._idle or connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
             "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
@@ -133,6 +143,13 @@ class DatabaseDescriber:
             "missing": []
             if inconsistent is not None
             else find_missing_tables(connection, loader, tables, partial(self._belongs, connection.alias, routed)),
+            "refusing": []
+            if inconsistent is not None or state != "ok"
+            else find_refusing_columns(
+                connection,
+                partial(self._belongs, connection.alias, routed),
+                lambda: recorded_walk(connection, loader).makers,
+            ),
             "unsynced": [
                 model._meta.label_lower
                 for model in _unmigrated_models(loader, routed)
@@ -149,6 +166,14 @@ class DatabaseDescriber:
         if answer != "none":
             return answer == "yes"
         return alias == DEFAULT_DB_ALIAS or self._effects.routes.refuses(DEFAULT_DB_ALIAS, model)
+
+
+def _model_tables():
+    """Return {folded name of a table: app label} of every model of this code."""
+    return {
+        model._meta.db_table.casefold(): model._meta.app_label
+        for model in apps.get_models(include_auto_created=True, include_swapped=True)
+    }
 
 
 def _concerning(pending, routed):

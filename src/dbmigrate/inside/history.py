@@ -15,22 +15,56 @@ def find_inconsistency(connection, loader):
 
 
 def find_unknown(loader):
-    """Return (migrations newer than the code, migrations gone from the code) of those that are recorded.
+    """Return (migrations of code that is not this one, migrations gone from the code) of those that are recorded.
 
-    Newer is what was recorded after all that the code knows of that app; what was squashed away is older.
+    Of other code, a newer release or another branch, is what was recorded after a migration of its app that this code
+    knows. What was squashed away is older than all of those, or than the squashed one that stands for it.
     """
-    # Their files may go as soon as there is the one that replaces them, which is recorded with the next migrate.
-    known = {
-        *loader.disk_migrations,
-        *(key for migration in loader.disk_migrations.values() for key in migration.replaces),
-    }
-    newest = {}
+    known = _known(loader)
+    oldest, squashed = {}, {}
     for key, number in loader.recorded.items():
         if key in known:
-            newest[key[0]] = max(newest.get(key[0], 0), number)
+            oldest[key[0]] = min(oldest.get(key[0], number), number)
+            if "_squashed_" in key[1]:  # as squashmigrations names it; `replaces` goes when all databases have it
+                squashed[key[0]] = max(squashed.get(key[0], number), number)
     unknown, leftover = [], []
     for key, number in loader.recorded.items():
         if key not in known:
-            is_newer = key[0] in loader.migrated_apps and number > newest.get(key[0], 0)
-            (unknown if is_newer else leftover).append(key)
+            label = key[0]
+            is_other = label in loader.migrated_apps and number > max(oldest.get(label, 0), squashed.get(label, 0))
+            (unknown if is_other else leftover).append(key)
     return unknown, leftover
+
+
+def find_way_back(loader, unknown):
+    """Return {app label: the last migration that this code knows and that was recorded before these; or "zero"}."""
+    known = _known(loader)
+    before = {}
+    for label in {label for label, _ in unknown}:
+        first = min(loader.recorded[key] for key in unknown if key[0] == label)
+        earlier = [(number, key[1]) for key, number in loader.recorded.items() if key[0] == label and key in known]
+        before[label] = max([one for one in earlier if one[0] < first], default=(0, "zero"))[1]
+    return before
+
+
+def _known(loader):
+    # Their files may go as soon as there is the one that replaces them, which is recorded with the next migrate.
+    return {
+        *loader.disk_migrations,
+        *(key for migration in loader.disk_migrations.values() for key in migration.replaces),
+    }
+
+
+def find_left_tables(loader, records, tables, known_tables):
+    """Return {app label: tables that are still there} of the apps of records that this code does not know.
+
+    `tables`: folded names of what is there; `known_tables`: {folded name: app label} of all models of this code.
+    """
+    left = {}
+    for label in sorted({label for label, _ in records}):
+        prefix = "{}_".format(label).casefold()
+        found = sorted(name for name in tables if name.startswith(prefix) and known_tables.get(name, label) == label)
+        found = [name for name in found if name not in known_tables or label not in loader.migrated_apps]
+        if found:
+            left[label] = found
+    return left

@@ -3,7 +3,7 @@
 from .effects import database_operations
 from .graph import needing_migrations, recorded_migrations
 from .routes import app_configs, tables_of
-from .schema import SchemaWalk
+from .schema import recorded_walk
 
 
 def find_missing_tables(connection, loader, tables, belongs):
@@ -27,9 +27,7 @@ def find_missing_tables(connection, loader, tables, belongs):
     # A view of that name is there on purpose.
     names = fold(connection.introspection.table_names(include_views=True))
     recorded = recorded_migrations(loader)
-    walk = SchemaWalk(connection, loader)
-    for migration in recorded:
-        walk.apply(migration)
+    walk = recorded_walk(connection, loader)
     made = {
         (part.model, part.table.casefold()): (part, maker)
         for part, maker in walk.makers.items()

@@ -12,6 +12,8 @@ from django.db import models
 from django.db.backends.utils import truncate_name
 from django.db.migrations.state import ProjectState
 
+from .graph import recorded_migrations
+
 Part = namedtuple("Part", "kind table name columns model source")
 """Something that the catalogue should show.
 
@@ -70,6 +72,14 @@ class SchemaWalk:
         if state is None or not _has_table(state):
             return []
         return list(_Parts(self._connection, key, state).find())
+
+
+def recorded_walk(connection, loader):
+    """Return a SchemaWalk that has gone through what is recorded on the loader's database."""
+    walk = SchemaWalk(connection, loader)
+    for migration in recorded_migrations(loader):
+        walk.apply(migration)
+    return walk
 
 
 def state_columns(connection, state):

@@ -13,6 +13,7 @@ from .reaching import describe_failure, open_in_turn
 from .repairs import write_parts, write_rest
 from .routes import RouteBook
 from .schema import SchemaWalk
+from .strays import find_refusing_columns
 from .traces import Tracer, is_known_by_name, trace_from_start, unjudged
 
 ALIKE = {"index": ("index", "unique", "constraint"), "unique": ("unique", "constraint")}
@@ -43,6 +44,7 @@ def _describe(connection, reached, disk, routes, place, repair):
         "inconsistent": None,
         "migrations": [],
         "invalid_indexes": [],
+        "refusing": [],
         "unknown": [],
         "leftover": [],
     }
@@ -57,6 +59,8 @@ def _describe(connection, reached, disk, routes, place, repair):
             catalogue = Catalogue(connection) if is_there else None
             verifier = _Verifier(connection, loader, times, Effects(disk, routes), place, catalogue, repair)
             described["migrations"] = verifier.describe()
+            if is_there:
+                described["refusing"] = find_refusing_columns(connection, verifier.has_model, verifier.made)
             described["invalid_indexes"] = [
                 {"name": name, "table": table, "in_sql": in_sql}
                 for name, table, in_sql in (catalogue.invalid_indexes() if is_there else [])
@@ -90,6 +94,15 @@ class _Verifier:
         self._repair = repair
         self._walk = SchemaWalk(connection, loader)
         self._before = {}
+        self._recorded = []
+
+    def has_model(self, model):
+        """Whether the table of a model belongs here."""
+        return self._belongs((model._meta.app_label, model._meta.model_name))
+
+    def made(self):
+        """Return the parts (schema.Part) that the recorded migrations have made, once `describe` was called."""
+        return self._recorded
 
     def describe(self):
         """Return models.verification.VerifiedMigration for every migration, the recorded ones first."""
@@ -101,6 +114,7 @@ class _Verifier:
             if self._belongs(part.model):
                 made.setdefault(maker, []).append(part)
         self._before = {_place(part): part for part in self._walk.makers}
+        self._recorded = list(self._walk.makers)
         described = [self._describe_recorded(migration, made.get(_id(migration), [])) for migration in recorded]
         return described + self._describe_pending()
 

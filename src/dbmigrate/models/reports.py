@@ -230,7 +230,7 @@ class WaitReport(Value):
         return tuple(database for database in self.databases if database.state == "unreachable")
 
 
-DRIFT = {"DBM301", "DBM302"}
+DRIFT = {"DBM301", "DBM302", "DBM306"}
 """Checks that find a database and its records, or its records and the code, apart."""
 
 

@@ -222,6 +222,19 @@ class MissingTable(Value):
     """Whether it can be applied again, with what came after it in its app: they made nothing that is there."""
 
 
+class RefusingColumn(Value):
+    """A column that no model of this code knows, not null and without a default: without it no row can be inserted."""
+
+    model: str
+    """label.model whose table it is in."""
+    table: str
+    column: str
+    type: str
+    """As the server writes it."""
+    may_be_filled: bool = False
+    """Whether a trigger runs before each insert, which may fill it."""
+
+
 class PendingMigration(Value):
     """A migration that is not recorded on an alias (or is to be undone there)."""
 
@@ -286,9 +299,13 @@ class Database(Value):
     unrecorded: tuple[MigrationId, ...] = ()
     """Squashed migrations of which everything they replace is recorded, and they themselves are not yet."""
     unknown: tuple[MigrationId, ...]
-    """Recorded here after everything of their app that this code knows: the database is ahead of the code."""
+    """Recorded here after something of their app that this code knows: by a newer release, or by another branch."""
     leftover: tuple[MigrationId, ...] = ()
     """Recorded here and gone from the code: of apps that are not installed, or squashed away since."""
+    undo_to: dict[str, str] = Field(default_factory=dict)
+    """By label of an app in `unknown`: the last migration that this code knows too and that came before, or "zero"."""
+    left_tables: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By label of an app in `unknown` or `leftover`: tables of its that are there, and that no model of it has."""
     inconsistent: str | None
     """Django's words if a migration is recorded before one it depends on."""
     pending: tuple[PendingMigration, ...]
@@ -310,6 +327,8 @@ class Database(Value):
     """How many tables are there; None where that was not asked."""
     missing: tuple[MissingTable, ...] = ()
     """Tables of models that are not refused here, in the order of INSTALLED_APPS."""
+    refusing: tuple[RefusingColumn, ...] = ()
+    """Of the tables of managed models that are not refused here."""
     unsynced: tuple[str, ...] = ()
     """Models (label.model) of apps without migrations that are not refused here and have no table yet."""
     present: tuple[str, ...] = ()

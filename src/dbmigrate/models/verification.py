@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from dbmigrate.models.base import Value
-from dbmigrate.models.snapshot import MigrationId, Recorded
+from dbmigrate.models.snapshot import MigrationId, Recorded, RefusingColumn
 
 Outcome = Literal["there", "not-here", "pending", "pending-not-here", "faked", "missing", "unrecorded", "half-applied"]
 """Recorded: "there" (all that it made and that still counts is there), "not-here" (the routers put nothing of it here),
@@ -76,8 +76,10 @@ class VerifiedDatabase(Value):
     migrations: tuple[VerifiedMigration, ...]
     """The recorded ones first, in the order of their dependencies, then the others."""
     invalid_indexes: tuple[InvalidIndex, ...]
+    refusing: tuple[RefusingColumn, ...] = ()
+    """Columns that no model of this code knows and without which no row can be inserted."""
     unknown: tuple[Recorded, ...]
-    """Newer than this code."""
+    """Of a newer release, or of another branch."""
     leftover: tuple[Recorded, ...]
     """Gone from the code: harmless."""
 
@@ -87,9 +89,15 @@ class VerifiedDatabase(Value):
         return tuple(migration for migration in self.migrations if migration.outcome in DRIFT)
 
     @property
+    def refused(self) -> tuple[RefusingColumn, ...]:
+        """The columns for which inserts fail, whatever triggers do."""
+        return tuple(column for column in self.refusing if not column.may_be_filled)
+
+    @property
     def has_drift(self) -> bool:
         """Whether anything is not as it is recorded."""
-        return bool(self.drift or self.invalid_indexes or self.unknown or self.inconsistent is not None)
+        apart = self.drift or self.invalid_indexes or self.refused or self.unknown
+        return bool(apart or self.inconsistent is not None)
 
     def count(self, *outcomes: Outcome) -> int:
         """Return how many migrations are so."""

@@ -136,6 +136,7 @@ def drift(database: VerifiedDatabase) -> str:
         return "inconsistent history"
     parts = [plural(len(database.drift), "migration")] if database.drift else []
     parts += [f"{len(database.unknown)} unknown to this code"] if database.unknown else []
+    parts += [f"{plural(len(database.refused), 'column')} refusing inserts"] if database.refused else []
     invalid = len(database.invalid_indexes)
     parts += [f"{invalid} invalid index{'es' if invalid > 1 else ''}"] if invalid else []
     return ", ".join(parts) or "none"
@@ -150,6 +151,11 @@ def drift_sentences(database: VerifiedDatabase) -> list[str]:
     said += [
         f"index {index.name} of {index.table} is invalid: building it concurrently failed, and it is not used"
         for index in database.invalid_indexes
+    ]
+    said += [
+        f"column {found.table}.{found.column} is known to no model of this code, takes no NULL and has no default: "
+        f"every insert into {found.table} ({found.model}) fails"
+        for found in database.refused
     ]
     said += [
         f"{record.id}: recorded {record.at[:19]}, and unknown to this code: the code that should run here has it"
