@@ -10,7 +10,7 @@ from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
 from dbmigrate.models.selection import CheckSelection, Selection
 from dbmigrate.preflight import find_silent
-from dbmigrate.reviewing import Look, Work, review_patiently, targeted_aliases
+from dbmigrate.reviewing import Look, Work, checked_aliases, review_patiently
 
 FAILING: dict[FailOn, tuple[Level, ...]] = {
     "note": ("note", "warning", "error"),
@@ -30,15 +30,15 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
     selection = Selection(databases=wanted.databases, make_migrations=False)
     check_ids(wanted.select, "--select")
     check_lint(wanted)
-    look = Look(changes="compared", contact=not wanted.offline, named_open="looked-at")
+    look = Look(changes="compared", contact=not wanted.offline, named_open="looked-at", may_read_only=True)
     reviewed = review_patiently(work, selection, look)
-    silent = find_silent(reviewed.snapshot, reviewed.routing, selection)
+    silent = find_silent(reviewed.snapshot, reviewed.routing, selection, or_read_only=True)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())
     ids = _chosen_ids(wanted)
     not_run = {rule.id: "it has to ask the databases" for rule in RULES if rule.needs_databases and wanted.offline}
     if reviewed.snapshot.changes is None:
         not_run["DBM101"] = "the leaf migrations contradict each other (DBM102)"
-    targeted = targeted_aliases(reviewed.plan)
+    targeted = checked_aliases(reviewed.plan)
     own = (finding for finding in reviewed.findings if finding.id in ids and finding.id not in not_run)
     found = (*(finding for finding in own if _is_about(finding, wanted)), *linted)
     return CheckReport(

@@ -145,7 +145,7 @@ def _databases(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> tup
 
 def _database(database: Database, routing: Routing, plan: MigrationPlan) -> DatabaseStatus:
     kind = routing.kinds[database.alias]
-    planned = [migration for step in plan.steps if step.alias == database.alias for migration in step.migrations]
+    planned = plan.planned_on(database.alias)
     return DatabaseStatus(
         alias=database.alias,
         kind=kind.kind,
@@ -160,7 +160,7 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan) -> Data
         pending=None if database.state == "unreachable" else len(planned),
         only_recorded=sum(not migration.does for migration in planned),
         unknown=len(routing.ahead(database)),
-        missing=tuple(missing.table for missing in database.missing) if routing.is_migrated(database.alias) else (),
+        missing=tuple(missing.table for missing in database.missing) if routing.is_checked(database.alias) else (),
         last_applied=database.last_applied,
     )
 

@@ -26,7 +26,6 @@ from dbmigrate.models.result import OperationTrace, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.outcome import build_result, is_refusal, new_migrations, telling_line, with_places, with_traces
-from dbmigrate.preflight import check_writable
 from dbmigrate.process import ChildMessage, ChildRequest
 from dbmigrate.reviewing import Look, Review, Work, needs_idle, prepare, targeted_aliases
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
@@ -54,8 +53,6 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bo
     if reviewed.plan.is_empty:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
-    aliases = [step.alias for step in reviewed.plan.steps]
-    check_writable(reviewed.snapshot, reviewed.routing, selection, aliases)
     if not has_locks:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return

@@ -127,6 +127,7 @@ class _DatabasePlanner:
             because=kind.because,
             apps=tuple(self.routing.places[self.alias]),
             skip=skip,
+            out_of_reach=self._out_of_reach() if skip == "read-only" else (),
             unopposed=len(self.routing.unopposed[self.alias]) if kind.kind == "routed" else 0,
         )
 
@@ -135,7 +136,7 @@ class _DatabasePlanner:
         kind = self.routing.kinds[self.alias].kind
         if self.selection.databases and self.alias not in self.selection.databases:
             return "not-selected"
-        if kind in ("open", "replica", "same", "empty", "excluded"):
+        if kind != "default" and kind != "routed":
             return kind
         if self.selection.apps and not self._labels():
             return "not-selected"
@@ -158,6 +159,11 @@ class _DatabasePlanner:
             # One process is enough: migrate sends the signals for every app, whichever it was called for.
             steps.append(self._step(apps[0], (), "receivers", self._receivers()))
         return steps
+
+    def _out_of_reach(self) -> tuple[PlannedMigration, ...]:
+        if self.database.state == "unreachable" or not self.routing.places[self.alias]:
+            return ()
+        return tuple(migration for step in self.steps() for migration in step.migrations)
 
     def _step(
         self, app: str | None, migrations: tuple[PlannedMigration, ...], reason: StepReason, because: tuple[str, ...]
@@ -203,6 +209,8 @@ class _DatabasePlanner:
         squashed = tuple(name for name in self.database.unrecorded if app in (None, name.split(".", 1)[0]))
         if squashed:
             return "squashed", squashed
+        if self.database.read_only is not None:
+            return None, ()
         if self.selection.always:
             return "always", ()
         if replaced is not None and self._spell(app).refusal is None:
@@ -210,6 +218,8 @@ class _DatabasePlanner:
         return None, ()
 
     def _receivers(self) -> tuple[str, ...]:
+        if self.database.read_only is not None:
+            return ()  # they could write nothing
         return tuple(receiver.name for receiver in self.snapshot.receivers)
 
     def _is_whole(self) -> bool:

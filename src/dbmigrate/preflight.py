@@ -11,20 +11,42 @@ from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import INCURABLE, Database, Snapshot
-from dbmigrate.routing import Routing
+from dbmigrate.routing import DEFAULT_ALIAS, Routing
 from dbmigrate.selecting import is_wanted
 
 FEW = 5
 """Databases that do not answer of which each has its sentence."""
 
 
-def find_silent(snapshot: Snapshot, routing: Routing, selection: Selection) -> list[str]:
-    """Return the databases that do not answer and are to be migrated, or of which that cannot be known."""
+def find_silent(snapshot: Snapshot, routing: Routing, selection: Selection, *, or_read_only: bool = False) -> list[str]:
+    """Return the databases that do not answer and are to be migrated, or of which that cannot be known.
+
+    `or_read_only`: or that would only be held to what belongs there.
+    """
     return [
         database.alias
         for database in snapshot.databases
-        if database.state == "unreachable" and is_wanted(database, routing, selection)
+        if database.state == "unreachable" and is_wanted(database, routing, selection, or_read_only=or_read_only)
     ]
+
+
+def check_keeps(snapshot: Snapshot, routing: Routing, selection: Selection) -> None:
+    """Do nothing if the default database outlives a process, or nothing is to be migrated there.
+
+    Raises:
+        UsageError: what belongs there would be gone at once.
+    """
+    database = snapshot.database(DEFAULT_ALIAS)
+    is_named = bool(selection.databases or selection.apps)
+    if database is None or is_named or not routing.places[DEFAULT_ALIAS]:
+        return
+    if routing.kinds[DEFAULT_ALIAS].kind == "in-memory":
+        raise UsageError(
+            f"database {DEFAULT_ALIAS} is in memory ({database.name}): what is migrated there ends with the process "
+            "(nothing was changed)",
+            hint=f"let {_setting(DEFAULT_ALIAS)} name a file or a server, or set the variable that it is read from; "
+            + _without([DEFAULT_ALIAS], snapshot, routing, selection),
+        )
 
 
 def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) -> None:

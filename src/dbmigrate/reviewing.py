@@ -26,9 +26,11 @@ from dbmigrate.planner import build_plan
 from dbmigrate.preflight import (
     check_callable,
     check_findings,
+    check_keeps,
     check_makemigrations,
     check_reachable,
     check_reversible,
+    check_writable,
     find_silent,
 )
 from dbmigrate.process import ChildMessage, Launcher
@@ -54,6 +56,8 @@ class Look:
     contact: bool = True
     """Whether the databases are asked."""
     named_open: NamedOpen = "migrated"
+    may_read_only: bool = False
+    """Whether a database may be named that takes no writes."""
     meanwhile: Callable[[], None] = lambda: None
     """Called where there are steps, while the models are compared."""
 
@@ -111,7 +115,7 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
     check_settings(snapshot, work.settings)
     check_ids(work.settings.ignore, work.settings.origins["ignore"])
     routing = route(snapshot, work.settings, named=selection.databases if look.named_open == "migrated" else ())
-    check_selection(snapshot, routing, selection)
+    check_selection(snapshot, routing, selection, may_read_only=look.may_read_only)
     if look.named_open != "migrated":
         check_has_apps(snapshot, routing, selection.databases, or_open=look.named_open == "looked-at")
     build = partial(build_plan, routing=routing, settings=work.settings, selection=selection, cpus=work.cpus)
@@ -175,6 +179,15 @@ def targeted_aliases(plan: MigrationPlan) -> tuple[str, ...]:
     return tuple(database.alias for database in plan.databases if database.skip in (None, "nothing-pending"))
 
 
+def checked_aliases(plan: MigrationPlan) -> tuple[str, ...]:
+    """Return the databases that are held to what belongs there: also those that take no writes."""
+    return tuple(
+        database.alias
+        for database in plan.databases
+        if database.skip in (None, "nothing-pending") or (database.skip == "read-only" and database.apps)
+    )
+
+
 def prepare(work: Work, selection: Selection, look: Look) -> Review:
     """Review and refuse whatever must not be migrated.
 
@@ -186,11 +199,14 @@ def prepare(work: Work, selection: Selection, look: Look) -> Review:
         UsageError: a migration that is to be undone cannot be.
     """
     reviewed = review_patiently(work, selection, look)
+    check_keeps(reviewed.snapshot, reviewed.routing, selection)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
     check_findings(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
     check_reversible(reviewed.plan)
     own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
     check_makemigrations(reviewed.plan.make, own_apps)
+    aliases = [step.alias for step in reviewed.plan.steps]
+    check_writable(reviewed.snapshot, reviewed.routing, selection, aliases)
     check_callable(reviewed.plan)
     return reviewed
 

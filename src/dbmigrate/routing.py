@@ -31,7 +31,7 @@ class KindOf:
 
     kind: Kind
     because: str | None = None
-    """Owner of a "same", alias or words behind a "replica"; None for the other kinds."""
+    """Owner of a "same", alias or words behind a "replica", why it takes no writes; else None."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,10 @@ class Routing:
     def is_migrated(self, alias: str) -> bool:
         """Return whether `all` looks after this alias itself."""
         return self.kinds[alias].kind in ("default", "routed")
+
+    def is_checked(self, alias: str) -> bool:
+        """Return whether `check` and `verify` hold this alias to what belongs there, if only to say it."""
+        return self.is_migrated(alias) or self.kinds[alias].kind == "read-only"
 
     def _has_place_for(self, alias: str, migration: PendingMigration) -> bool:
         place = self.places[alias].get(migration.id.split(".", 1)[0])
@@ -257,12 +261,14 @@ def _own_kind(snapshot: Snapshot, settings: Settings, database: Database, places
         return KindOf("excluded")
     if database.state == "no-engine":
         return KindOf("empty")
+    if database.in_memory:
+        return KindOf("in-memory")
     if database.alias == DEFAULT_ALIAS:
-        return KindOf("default")
+        return KindOf("default", database.read_only)
     if database.mirror_of is not None:
         return KindOf("replica", f'TEST["MIRROR"] names {database.mirror_of}')
     if database.read_only is not None:
-        return KindOf("replica", database.read_only)
+        return KindOf("read-only" if database.vendor == "sqlite" else "replica", database.read_only)
     if places:
         return KindOf("routed")
     return KindOf("empty") if _refuses_everything(snapshot, database) else KindOf("open")

@@ -53,15 +53,17 @@ def _check_order(settings: Settings) -> None:
         )
 
 
-def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection) -> None:
+def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection, *, may_read_only: bool) -> None:
     """Do nothing if every name exists and fits together.
+
+    `may_read_only`: whether a database may be named that takes no writes.
 
     Raises:
         UsageError: a database or an app that is not there, a pair the routers refuse, a replica, `--to` or `--fake`
             with more or less than one app.
     """
     for alias in selection.databases:
-        _check_alias(snapshot, routing, alias)
+        _check_alias(snapshot, routing, alias, may_read_only=may_read_only)
     for label in selection.apps:
         _check_app(snapshot, label)
     if (selection.to is not None or selection.fake) and len(selection.apps) != 1:
@@ -102,7 +104,8 @@ def check_has_apps(snapshot: Snapshot, routing: Routing, aliases: Iterable[str],
         database = snapshot.database(alias)
         is_silent = database is not None and database.state == "unreachable"
         is_open = routing.kinds[alias].kind == "open"
-        if not routing.is_migrated(alias) and not (is_open and (or_open or is_silent)):
+        is_reader = routing.kinds[alias].kind == "read-only" and bool(routing.places[alias])
+        if not routing.is_migrated(alias) and not is_reader and not (is_open and (or_open or is_silent)):
             raise UsageError(
                 f"nothing belongs on database {alias}, so it is left alone",
                 hint="see what the routers say: dbmigrate info --routes"
@@ -126,24 +129,39 @@ def check_target(snapshot: Snapshot, selection: Selection, aliases: Iterable[str
             )
 
 
-def is_wanted(database: Database, routing: Routing, selection: Selection) -> bool:
-    """Return whether a database is to be migrated; one that does not answer counts by what the routers say."""
-    if routing.kinds[database.alias].kind not in ("default", "routed", "open"):
+def is_wanted(database: Database, routing: Routing, selection: Selection, *, or_read_only: bool = False) -> bool:
+    """Return whether a database is to be migrated; one that does not answer counts by what the routers say.
+
+    `or_read_only`: or only held to what belongs there, because it takes no writes.
+    """
+    kind = routing.kinds[database.alias].kind
+    if kind not in ("default", "routed", "open") and not (kind == "read-only" and or_read_only):
         return False
     if selection.databases and database.alias not in selection.databases:
         return False
     return not selection.apps or any(label in routing.places[database.alias] for label in selection.apps)
 
 
-def _check_alias(snapshot: Snapshot, routing: Routing, alias: str) -> None:
+def _check_alias(snapshot: Snapshot, routing: Routing, alias: str, *, may_read_only: bool) -> None:
     aliases = [database.alias for database in snapshot.databases]
-    if alias not in aliases:
+    database = snapshot.database(alias)
+    if database is None:
         raise UsageError(f"there is no database {alias} in DATABASES", hint=nearest(alias, aliases, what="databases"))
     kind = routing.kinds[alias]
     if kind.kind == "replica":
         raise UsageError(
             f"database {alias} is a replica ({kind.because}) and is not migrated",
             hint="migrate the database it replicates; the replica follows by itself",
+        )
+    if kind.kind == "in-memory":
+        raise UsageError(
+            f"database {alias} is in memory ({database.name}): what is migrated there ends with the process",
+            hint=f'leave out --database {alias}, or let DATABASES["{alias}"] name a file or a server',
+        )
+    if kind.kind == "read-only" and not may_read_only:
+        raise UsageError(
+            f"database {alias} takes no writes: {kind.because}",
+            hint=f"make it writable, or leave out --database {alias}; what is pending there: dbmigrate status",
         )
     if kind.kind == "excluded":
         raise UsageError(
@@ -170,6 +188,11 @@ def _check_app(snapshot: Snapshot, label: str) -> None:
 
 def _check_pair(routing: Routing, selection: Selection, label: str) -> None:
     homes = routing.aliases_of(label)
+    if homes and all(routing.kinds[alias].kind == "in-memory" for alias in homes):
+        raise UsageError(
+            f"app {label} belongs on {', '.join(homes)} alone, which is in memory and keeps nothing",
+            hint=f"let a router send {label} to a database that is a file or on a server, or leave out --app {label}",
+        )
     if selection.databases and not set(homes) & set(selection.databases):
         named = ", ".join(selection.databases)
         where = f"it belongs on {', '.join(homes)}" if homes else "it belongs on no database"

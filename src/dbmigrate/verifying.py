@@ -26,14 +26,15 @@ def verify(work: Work, named: Sequence[str] = (), *, repair: bool, judged: Seque
         UsageError: a named database is not there, or not looked after; or there is no such migration.
     """
     selection = Selection(databases=tuple(named), make_migrations=False)
-    reviewed = review_patiently(work, selection, Look(named_open="refused"))
+    reviewed = review_patiently(work, selection, Look(named_open="refused", may_read_only=True))
     _check_judged(reviewed.snapshot, judged)
     routing = reviewed.routing
     aliases = [
         database.alias
         for database in reviewed.snapshot.databases
         # One that was named and is not migrated does not answer, and that is said.
-        if is_wanted(database, routing, selection) and (routing.is_migrated(database.alias) or database.alias in named)
+        if is_wanted(database, routing, selection, or_read_only=True)
+        and (_is_held_to_something(routing, database.alias) or database.alias in named)
     ]
     databases = work.host.verify({alias: _places(routing, alias) for alias in aliases}, repair=repair)
     return VerifyReport(
@@ -60,6 +61,10 @@ def _repairs(
 ) -> Iterator[Repair]:
     shell = work.target.command("dbshell", "--database", database.alias)
     return find_repairs(snapshot, database, shell, judged)
+
+
+def _is_held_to_something(routing: Routing, alias: str) -> bool:
+    return routing.is_migrated(alias) or (routing.is_checked(alias) and bool(routing.places[alias]))
 
 
 def _places(routing: Routing, alias: str) -> dict[str, list[str] | None]:

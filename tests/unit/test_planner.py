@@ -294,7 +294,9 @@ def test_rules_beside_a_router_change_nothing() -> None:
     ("more", "reason"),
     [
         ({"mirror_of": "default"}, "replica"),
-        ({"read_only": "it is a standby"}, "replica"),
+        ({"read_only": "it is a standby", "vendor": "postgresql"}, "replica"),
+        ({"read_only": "it is opened with mode=ro"}, "read-only"),
+        ({"in_memory": True}, "in-memory"),
         ({"state": "no-engine"}, "empty"),
     ],
 )

@@ -16,7 +16,7 @@ WORDS = re.compile(r"Migration (?P<later>\S+) is applied before its dependency (
 def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each database, with Django's words."""
     for database in snapshot.databases:
-        if database.inconsistent is None or not routing.is_migrated(database.alias):
+        if database.inconsistent is None or not routing.is_checked(database.alias):
             continue
         match = WORDS.match(database.inconsistent)
         later, earlier = match.group("later", "earlier") if match else ("APP.MIGRATION", "APP.MIGRATION")

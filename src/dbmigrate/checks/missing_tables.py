@@ -12,7 +12,7 @@ from dbmigrate.routing import Routing
 def find_missing_tables(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each table: Django will never make it, because it believes that it has."""
     for database in snapshot.databases:
-        if not routing.is_migrated(database.alias):
+        if not routing.is_checked(database.alias):
             continue
         for missing in database.missing:
             yield _describe(database.alias, missing)

@@ -14,7 +14,7 @@ MOST_NAMED = 5
 def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield an error for each database that other code has migrated, and a note for records of what is gone."""
     for database in snapshot.databases:
-        if not routing.is_migrated(database.alias):
+        if not routing.is_checked(database.alias):
             continue
         ahead = routing.ahead(database)
         gone = tuple(sorted({*database.unknown, *database.leftover} - {*ahead}))

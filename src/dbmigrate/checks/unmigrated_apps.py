@@ -36,6 +36,7 @@ def _missing(snapshot: Snapshot, routing: Routing, app: App) -> list[str]:
     return [
         f"{tables[name]} on {database.alias}"
         for database in snapshot.databases
+        if not database.in_memory
         for name in database.unsynced
         if name in tables
         and routing.takes(database.alias, name, database.routes[app.label].answer_for(name.split(".", 1)[1]))

@@ -18,7 +18,7 @@ from .relations import find_planned_relations, find_present, follow_fields
 from .routes import answer_in, app_configs, is_on_alias, tables_of
 from .rundata import describe_data_operations
 from .schema import recorded_walk
-from .servers import describe_server
+from .servers import describe_server, is_in_memory, why_no_writes
 from .strays import find_refusing_columns
 
 
@@ -59,7 +59,8 @@ class DatabaseDescriber:
             "routes": routed,
             "server": "",
             "identity": None,
-            "read_only": None,
+            "read_only": why_no_writes(connection),
+            "in_memory": is_in_memory(connection),
             "applied": 0,
             "last_applied": None,
             "records": None,

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from .servers import sqlite_file
+from .servers import must_be_there, sqlite_file
 
 ANSWER_SECONDS = 15.0
 """A server that accepts a connection and says nothing is given up; not every driver has a limit of its own."""
@@ -148,6 +148,8 @@ def _find_state(connection):
         folder = os.path.dirname(file)
         if not os.path.isdir(folder):
             raise OSError("the folder {} does not exist".format(folder))
+        if must_be_there(connection):
+            raise OSError("the file {} does not exist, and with mode=rw nobody makes it".format(file))
         return "absent"
     connection.ensure_connection()
     return "ok"

@@ -40,20 +40,53 @@ def describe_server(connection, state):
 
 def sqlite_file(connection):
     """Return the absolute path of an SQLite database, or None if it is another engine or in memory."""
-    if connection.vendor != "sqlite":
+    if connection.vendor != "sqlite" or is_in_memory(connection):
         return None
+    name, _ = _split_sqlite_name(connection)
+    return os.path.abspath(name)
+
+
+def is_in_memory(connection):
+    """Return whether this is an SQLite database that lives as long as a process."""
+    if connection.vendor != "sqlite":
+        return False
+    name, options = _split_sqlite_name(connection)
+    # https://sqlite.org/inmemorydb.html; the VFS "memdb" shares one within a process.
+    return name in ("", ":memory:") or options.get("mode") == "memory" or options.get("vfs") == "memdb"
+
+
+def why_no_writes(connection):
+    """Return why an SQLite file takes no writes, as its name and its rights tell; None for other engines."""
+    file = sqlite_file(connection)
+    if file is None:
+        return None
+    _, options = _split_sqlite_name(connection)
+    if options.get("mode") == "ro":
+        return "it is opened with mode=ro"
+    if options.get("immutable", "0").lower() in ("1", "yes", "true", "on"):
+        return "it is opened with immutable=1"
+    if os.path.exists(file) and not os.access(file, os.W_OK):
+        return "this user cannot write the file"
+    return None
+
+
+def must_be_there(connection):
+    """Return whether connecting to an SQLite file that is not there would fail, although it may be written."""
+    return _split_sqlite_name(connection)[1].get("mode") == "rw"
+
+
+def _split_sqlite_name(connection):
+    """Return path and parameters of NAME, which may be a URI: Django lets every SQLite database be one."""
     name = str(connection.settings_dict["NAME"])
-    if name.startswith("file:"):
-        parts = urllib.parse.urlsplit(name)
-        if "mode=memory" in parts.query or ":memory:" in parts.path:
-            return None
-        name = urllib.parse.unquote(parts.path)
-    return None if name == ":memory:" or not name else os.path.abspath(name)
+    if not name.startswith("file:"):
+        return name, {}
+    parts = urllib.parse.urlsplit(name)
+    return urllib.parse.unquote(parts.path), dict(urllib.parse.parse_qsl(parts.query))
 
 
 def _describe_sqlite(connection, state):
     file = sqlite_file(connection)
-    read_only = None
+    read_only = why_no_writes(connection) or _why_no_journal(connection, file, state)
     if state == "ok":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA query_only")
@@ -68,6 +101,19 @@ def _describe_sqlite(connection, state):
         identity = "sqlite:{}".format(os.path.realpath(file))
     version = ".".join(str(part) for part in connection.Database.sqlite_version_info)
     return {"server": "SQLite {}".format(version), "identity": identity, "read_only": read_only, "clue": None}
+
+
+def _why_no_journal(connection, file, state):
+    """Return why SQLite cannot make the files that it needs beside a database; None if it can, or needs none."""
+    folder = None if file is None else os.path.dirname(os.path.realpath(file))
+    if folder is None or not os.path.isdir(folder) or os.access(folder, os.W_OK):
+        return None
+    if state == "ok":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA journal_mode")
+            if cursor.fetchone()[0] in ("memory", "off"):
+                return None
+    return "this user cannot write in its folder"
 
 
 def _describe_postgresql(connection, cursor):

@@ -151,7 +151,8 @@ def describe(database: DatabaseStatus) -> str:
     if database.state == "unreachable":
         return f"{database.kind}, does not answer: {database.error}"
     if database.kind not in ("default", "routed"):
-        return f"{database.kind} ({database.because})" if database.because else database.kind
+        lacks = f", {database.pending} pending" if database.pending else ""
+        return (f"{database.kind} ({database.because})" if database.because else database.kind) + lacks
     pending = "nothing pending" if not database.pending else f"{database.pending} pending"
     return f"{database.kind}, {pending}"
 

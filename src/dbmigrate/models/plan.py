@@ -9,9 +9,19 @@ from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Change, MigrationId
 
-Kind = Literal["default", "routed", "open", "replica", "same", "empty", "excluded"]
+Kind = Literal["default", "routed", "open", "replica", "read-only", "in-memory", "same", "empty", "excluded"]
 
-SkipReason = Literal["open", "replica", "same", "empty", "excluded", "nothing-pending", "not-selected"]
+SkipReason = Literal[
+    "open",
+    "replica",
+    "read-only",
+    "in-memory",
+    "same",
+    "empty",
+    "excluded",
+    "nothing-pending",
+    "not-selected",
+]
 
 StepReason = Literal["pending", "squashed", "receivers", "replaced-command", "always"]
 
@@ -77,11 +87,13 @@ class PlannedDatabase(Value):
     alias: str
     kind: Kind
     because: str | None
-    """A fact for the kind: the owner of a "same", the words of a "replica"."""
+    """A fact for the kind: the owner of a "same", why a "replica" or "read-only" one takes no writes."""
     apps: tuple[str, ...]
     """Labels of the apps that belong there."""
     skip: SkipReason | None
     """Why no step runs there; None if one does."""
+    out_of_reach: tuple[PlannedMigration, ...] = ()
+    """What is pending on a "read-only" database, which nobody can apply there."""
     unopposed: int
     """Models that nobody has an opinion about here, and that are therefore left out."""
 
@@ -129,8 +141,13 @@ class MigrationPlan(Value):
     constance: ConstanceCover | None
 
     def pending_on(self, alias: str) -> tuple[MigrationId, ...]:
-        """Return the migrations that it applies or undoes on one alias, in their order."""
-        return tuple(migration.id for step in self.steps if step.alias == alias for migration in step.migrations)
+        """Return the migrations that it applies or undoes on one alias, or that are out of reach, in their order."""
+        return tuple(migration.id for migration in self.planned_on(alias))
+
+    def planned_on(self, alias: str) -> tuple[PlannedMigration, ...]:
+        """Return what `pending_on` names, and what is out of reach there."""
+        out_of_reach = [one for database in self.databases if database.alias == alias for one in database.out_of_reach]
+        return tuple(one for step in self.steps if step.alias == alias for one in step.migrations) + tuple(out_of_reach)
 
     @property
     def is_empty(self) -> bool:

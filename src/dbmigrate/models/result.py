@@ -84,6 +84,10 @@ class DatabaseResult(Value):
     """For "skipped" and "unchanged"."""
     owner: str | None
     """For a "same": the alias that looks after this database."""
+    because: str | None = None
+    """For a "read-only" one: why it takes no writes."""
+    out_of_reach: tuple[MigrationId, ...] = ()
+    """For a "read-only" one: what is pending there."""
     applied: tuple[MigrationId, ...]
     """Recorded by this run, in plan order, as the database says afterwards."""
     undone: tuple[MigrationId, ...]

@@ -288,7 +288,9 @@ class Database(Value):
     identity: str | None
     """Equal for two aliases of one physical database and schema; None where it could not be asked."""
     read_only: str | None
-    """Why the server takes no writes, for example "it is a standby"; None if it does."""
+    """Why it takes no writes, for example "the server is a standby"; None if it does."""
+    in_memory: bool = False
+    """Whether it is an SQLite database that lives as long as a process."""
     transactional_ddl: bool
     """Whether a failed atomic migration is rolled back (source: features.can_rollback_ddl)."""
     applied: int

@@ -171,7 +171,7 @@ class Page:
         self._show_constance(plan)
         if plan.is_empty:
             self._line()
-            self._line(words.nothing_pending(is_everything=plan.selection.is_everything), "green")
+            self._line(words.nothing_pending(plan.databases, is_everything=plan.selection.is_everything), "green")
 
     def _show_made(self, report: MakeReport) -> None:
         self._findings(report.findings)

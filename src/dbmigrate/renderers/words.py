@@ -50,6 +50,8 @@ FEW = 5
 SKIPS: dict[SkipReason, str] = {
     "open": "nobody says what belongs there",
     "replica": "a replica",
+    "read-only": "read-only",
+    "in-memory": "in memory, so it keeps nothing",
     "same": "the same database as",
     "empty": "nothing belongs there",
     "excluded": "excluded by the configuration",
@@ -332,18 +334,22 @@ def counts(applied: int, only_recorded: int) -> str:
     return f"{plural(applied, 'migration')}{recorded}"
 
 
-def skip_sentence(alias_is_owned_by: str | None, skip: SkipReason, because: str | None = None) -> str:
-    """Return why a database is not migrated."""
+def skip_sentence(
+    alias_is_owned_by: str | None, skip: SkipReason, because: str | None = None, out_of_reach: int = 0
+) -> str:
+    """Return why a database is not migrated, and how many migrations it therefore lacks."""
     if skip == "same" and alias_is_owned_by is not None:
         return f"{SKIPS[skip]} {alias_is_owned_by}, which looks after it"
-    return f"{SKIPS[skip]} ({because})" if because else SKIPS[skip]
+    lacks = f"; {plural(out_of_reach, 'migration')} pending there" if out_of_reach else ""
+    return (f"{SKIPS[skip]} ({because})" if because else SKIPS[skip]) + lacks
 
 
 def planned_skip(database: PlannedDatabase) -> str:
     """Return why the plan has no step for a database."""
     assert database.skip is not None
     owner = database.because if database.kind == "same" else None
-    return skip_sentence(owner, database.skip, database.because if database.kind == "replica" else None)
+    because = database.because if database.kind in ("replica", "read-only") else None
+    return skip_sentence(owner, database.skip, because, len(database.out_of_reach))
 
 
 def database_sentence(database: DatabaseResult) -> str:
@@ -355,7 +361,7 @@ def database_sentence(database: DatabaseResult) -> str:
             return SKIPS["nothing-pending"] if database.skip else "nothing was pending"
         case "skipped":
             assert database.skip is not None
-            return skip_sentence(database.owner, database.skip)
+            return skip_sentence(database.owner, database.skip, database.because, len(database.out_of_reach))
         case "failed":
             assert database.failure is not None
             return f"{failure_subject(database.failure)}{_moved(database)}"
@@ -483,9 +489,21 @@ def exit_words(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit {code}"
 
 
-def nothing_pending(*, is_everything: bool) -> str:
+def nothing_pending(databases: Sequence[PlannedDatabase | DatabaseResult], *, is_everything: bool) -> str:
     """Return the last sentence where there was nothing to do; `is_everything`: no database and no app was named."""
+    lacking = _lacking(databases)
+    if lacking:
+        return f"Nothing pending that could be applied: {lacking}"
     return f"Nothing pending: {'every database' if is_everything else 'what was selected'} is up to date"
+
+
+def _lacking(databases: Sequence[PlannedDatabase | DatabaseResult]) -> str:
+    """Return which databases take no writes and lack migrations; "" if none does."""
+    return "; ".join(
+        f"{database.alias} is read-only and lacks {plural(len(database.out_of_reach), 'migration')}"
+        for database in databases
+        if database.out_of_reach
+    )
 
 
 def longest(seconds: float, count: int) -> str:
@@ -497,8 +515,9 @@ def verdict(result: RunResult) -> str:
     """Return the last sentence of a run."""
     if not result.unfinished:
         if not result.moved:
-            return nothing_pending(is_everything=result.is_everything)
-        return "All migrations completed successfully"
+            return nothing_pending(result.databases, is_everything=result.is_everything)
+        lacking = _lacking(result.databases)
+        return "All migrations completed successfully" + (f"; {lacking}" if lacking else "")
     by_status = {
         "failed": [database for database in result.unfinished if database.status == "failed"],
         "interrupted": [database for database in result.unfinished if database.status == "interrupted"],

@@ -1,0 +1,212 @@
+"""Databases that keep nothing (SQLite in memory) and SQLite files that take no writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import dbmigrate
+from support.projects import Project, applied, make_read_only, simple_app, write_project
+
+READ_ONLY = "blog_db is read-only and lacks 1 migration"
+
+
+def two(root: Path, alias: str = "blog_db", name: str | None = None, settings: str = "") -> Project:
+    """Write a project with an app on each of two files; `name` is NAME of this alias, with {BASE} in it."""
+    project = write_project(
+        root,
+        {"core": simple_app(), "blog": simple_app()},
+        aliases=("default", "blog_db"),
+        rules={"blog": "blog_db"},
+        settings=settings,
+    )
+    if name is not None:
+        project.append("site_settings.py", f'DATABASES[{alias!r}]["NAME"] = f{name!r}')
+    return project
+
+
+def statuses(project: Project) -> Mapping[str, Any]:
+    """Return (kind, pending) of each database."""
+    document = dbmigrate("status", "--format", "json", cwd=project.root).expect(0).json
+    return {one["alias"]: (one["kind"], one["pending"]) for one in document["result"]["databases"]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ":memory:",
+        "file:shared?mode=memory&cache=shared",
+        pytest.param("file::memory:?cache=shared", marks=pytest.mark.soak),
+        pytest.param("file:/shared?vfs=memdb", marks=pytest.mark.soak),
+    ],
+)
+def test_a_database_in_memory_is_skipped_and_counted_nowhere(tmp_path: Path, name: str) -> None:
+    project = two(tmp_path, name=name)
+
+    first = dbmigrate("all", cwd=project.root).expect(0)
+    again = dbmigrate("all", cwd=project.root).expect(0)
+    named = dbmigrate("run", "--database", "blog_db", cwd=project.root).expect(2)
+    app = dbmigrate("run", "--app", "blog", cwd=project.root).expect(2)
+
+    assert "blog_db   skipped   in memory, so it keeps nothing" in first.stdout
+    assert "Nothing pending" in again.stdout
+    assert f"database blog_db is in memory ({name})" in named.stderr
+    assert "app blog belongs on blog_db alone, which is in memory" in app.stderr
+    assert statuses(project) == {"default": ("default", 0), "blog_db": ("in-memory", 0)}
+    dbmigrate("status", "--exit-code", cwd=project.root).expect(0)
+    dbmigrate("check", "--pending", cwd=project.root).expect(0)
+    dbmigrate("verify", cwd=project.root).expect(0)
+
+
+def test_a_default_database_in_memory_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
+    project = two(tmp_path, "default", ":memory:")
+    before = project.content()
+
+    refused = [dbmigrate(*words, cwd=project.root).expect(2) for words in (["all"], ["plan"], ["run", "--auto"])]
+    assert project.content() == before
+    assert statuses(project) == {"default": ("in-memory", 0), "blog_db": ("routed", 1)}
+    dbmigrate("run", "--database", "blog_db", cwd=project.root).expect(0)
+    project.write("pyproject.toml", '[tool.dbmigrate]\nexclude = ["default"]\n')
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    for outcome in refused:
+        assert (
+            "database default is in memory (:memory:): what is migrated there ends with the process" in outcome.stderr
+        )
+        assert 'exclude = ["default"] under [tool.dbmigrate]' in outcome.stderr
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+
+
+def _read_only(way: str, root: Path, request: pytest.FixtureRequest) -> tuple[Project, str]:
+    """Write a project whose second database, an empty file, takes no writes in this way, and return the reason."""
+    modes = {"mode=ro": "it is opened with mode=ro", "immutable=1": "it is opened with immutable=1"}
+    if way in modes:
+        project = two(root, name=f"file:{{BASE}}/blog.sqlite3?{way}")
+    elif way == "query_only":
+        project = two(root)
+        project.append("site_settings.py", QUERY_ONLY)
+    else:
+        project = two(root, name="{BASE}/kept/blog.sqlite3")
+    file = root / "kept/blog.sqlite3" if way in ("file", "folder") else project.database("blog_db")
+    file.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE theirs (id integer)")
+    if way in ("file", "folder"):
+        make_read_only(file if way == "file" else file.parent, request)
+    reasons = {
+        **modes,
+        "query_only": "PRAGMA query_only is on",
+        "file": "this user cannot write the file",
+        "folder": "this user cannot write in its folder",
+    }
+    return project, reasons[way]
+
+
+QUERY_ONLY = """
+from django.db.backends.signals import connection_created
+
+def forbid(connection, **_):
+    if connection.alias == "blog_db":
+        connection.cursor().execute("PRAGMA query_only = 1")
+
+connection_created.connect(forbid)
+"""
+
+
+@pytest.mark.parametrize("way", ["mode=ro", "file", "folder", "immutable=1", "query_only"])
+def test_an_sqlite_file_that_takes_no_writes_is_skipped_and_what_is_pending_there_is_said(
+    tmp_path: Path, way: str, request: pytest.FixtureRequest
+) -> None:
+    project, reason = _read_only(way, tmp_path, request)
+
+    planned = dbmigrate("plan", cwd=project.root).expect(0)
+    first = dbmigrate("all", cwd=project.root).expect(0)
+    again = dbmigrate("all", cwd=project.root).expect(0)
+    named = dbmigrate("run", "--database", "blog_db", cwd=project.root).expect(2)
+
+    assert f"blog_db: read-only ({reason}); 1 migration pending there" in planned.stdout
+    assert f"skipped   read-only ({reason}); 1 migration pending there" in first.stdout
+    assert f"All migrations completed successfully; {READ_ONLY}" in first.stdout
+    assert f"Nothing pending that could be applied: {READ_ONLY}" in again.stdout
+    assert f"database blog_db takes no writes: {reason}" in named.stderr
+    assert statuses(project) == {"default": ("default", 0), "blog_db": ("read-only", 1)}
+    assert "blog_db: 1 migration pending" in dbmigrate("check", "--pending", cwd=project.root).expect(10).stdout
+    verified = dbmigrate("verify", "--database", "blog_db", cwd=project.root).expect(10)
+    assert "blog_db: 1 migration pending: blog.0001_initial" in verified.stdout
+
+
+def test_a_read_only_file_that_is_complete_is_verified_and_a_missing_table_is_found(tmp_path: Path) -> None:
+    project = two(tmp_path)
+    dbmigrate("all", cwd=project.root).expect(0)
+    project.append("site_settings.py", 'DATABASES["blog_db"]["NAME"] = f"file:{BASE}/blog.sqlite3?mode=ro"')
+    complete = [
+        dbmigrate(*words, cwd=project.root).expect(0) for words in (["all"], ["verify"], ["check", "--pending"])
+    ]
+    with closing(sqlite3.connect(project.database("blog_db"))) as connection:
+        connection.execute("DROP TABLE blog_item")
+
+    checked = dbmigrate("check", cwd=project.root).expect(12)
+
+    assert "Nothing pending: every database is up to date" in complete[0].stdout
+    assert "DBM301" in checked.stdout
+    dbmigrate("verify", cwd=project.root).expect(12)
+
+
+def test_a_default_file_that_takes_no_writes_is_refused_while_something_is_pending_there(tmp_path: Path) -> None:
+    receivers = """
+    from django.db.models.signals import post_migrate
+
+    def tell(**_):
+        pass
+
+    post_migrate.connect(tell)
+    """
+    project = two(tmp_path, settings=receivers)
+    dbmigrate("all", cwd=project.root).expect(0)
+    project.append("site_settings.py", 'DATABASES["default"]["NAME"] = f"file:{BASE}/default.sqlite3?mode=ro"')
+    complete = dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection, connection:
+        connection.execute("DELETE FROM django_migrations WHERE app = 'core'")
+
+    refused = [dbmigrate(command, cwd=project.root).expect(21) for command in ("all", "plan")]
+
+    assert "default   unchanged  nothing pending" in complete.stdout
+    for outcome in refused:
+        assert "database default takes no writes: it is opened with mode=ro (nothing was changed)" in outcome.stderr
+    assert statuses(project) == {"default": ("default", 1), "blog_db": ("routed", 0)}
+
+
+def test_a_file_that_is_opened_for_reading_a_second_time_is_the_same_database(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app()}, aliases=("default", "reader"), rules={})
+    project.append("site_settings.py", 'DATABASES["reader"]["NAME"] = f"file:{BASE}/default.sqlite3?mode=ro"')
+
+    before = statuses(project)
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    assert before == {"default": ("default", 1), "reader": ("same", 0)}
+    assert statuses(project) == {"default": ("default", 0), "reader": ("same", 0)}
+
+
+def test_a_file_that_has_to_be_there_and_is_not(tmp_path: Path) -> None:
+    project = two(tmp_path, name="file:{BASE}/blog.sqlite3?mode=rw")
+
+    outcome = dbmigrate("all", cwd=project.root).expect(21)
+
+    assert f"{project.database('blog_db')} does not exist, and with mode=rw nobody makes it" in outcome.stderr
+    assert not project.database("default").exists()
+
+
+def test_a_journal_in_memory_needs_no_folder(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    project, _ = _read_only("folder", tmp_path, request)
+    project.append("site_settings.py", QUERY_ONLY.replace("query_only = 1", "journal_mode = memory"))
+
+    assert statuses(project)["blog_db"] == ("routed", 1)
+    refused = dbmigrate("all", cwd=project.root).expect(21)
+    dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
+
+    assert "blog.sqlite3.dbmigrate-lock" in refused.stderr
+    assert [file.name for file in (tmp_path / "kept").iterdir()] == ["blog.sqlite3"]
