@@ -48,7 +48,7 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
         findings=tuple(_with_level(finding, wanted.fail_on) for finding in found),
         not_run=tuple(NotRun(id=one, because=not_run[one]) for one in ids if one in not_run),
         not_checked=tuple(
-            NotChecked(alias=database.alias, error=database.error or database.state)
+            NotChecked(alias=database.alias, error=database.error or database.state, trouble=database.trouble)
             for database in reviewed.snapshot.databases
             if database.alias in silent
         ),

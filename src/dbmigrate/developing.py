@@ -22,7 +22,7 @@ from dbmigrate.listing import listed
 from dbmigrate.models.events import CommandStarted
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import App, Change, Snapshot
+from dbmigrate.models.snapshot import App, Change, Snapshot, describe_silence
 from dbmigrate.nearest import nearest
 from dbmigrate.outcome import new_migrations, telling_line
 from dbmigrate.process import CHUNK_BYTES
@@ -193,8 +193,8 @@ def _check_no_database_between(before: Review, app: App, span: Sequence[str]) ->
             continue
         if database.state == "unreachable":
             raise UnreachableError(
-                f"database {database.alias} does not answer, so how far {app.label} is there cannot be known: "
-                f"{database.error}",
+                f"{describe_silence(database.alias, database.trouble, database.error)}; "
+                f"so how far {app.label} is there cannot be known",
                 hint="start it, or exclude it under [tool.dbmigrate]",
             )
         applied = {record.id for record in database.records or ()}

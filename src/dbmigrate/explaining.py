@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dbmigrate.errors import DbmigrateError, DeclinedError, LockedError, ProjectError, UnreachableError, UsageError
+from dbmigrate.models.snapshot import describe_silence
 from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
 from dbmigrate.process import MORE_FILES
@@ -54,6 +55,11 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             f"beside an SQLite database no file can be written, which it needs too: {said} (nothing was changed)",
             hint="let this user write in that folder, and in a file that another user has left there; "
             "or let NAME in DATABASES be a file in another folder",
+        )
+    if kind == "database":
+        return UnreachableError(
+            describe_silence(str(error["alias"]), error["trouble"], said),
+            hint="see which databases can be looked at: dbmigrate status",
         )
     if kind == "scratch":
         return _explain_scratch(error, _sentence(said))

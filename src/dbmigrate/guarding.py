@@ -13,6 +13,7 @@ from dbmigrate.checks import run_checks
 from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
+from dbmigrate.models.snapshot import describe_silence
 from dbmigrate.preflight import check_reachable, stopped_by
 from dbmigrate.reviewing import Look, Review, Work, review_patiently
 from dbmigrate.routing import route
@@ -82,7 +83,7 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
     assert database is not None
     if database.state == "unreachable":
         raise UnreachableError(
-            f"database {alias} does not answer: {database.error} (nothing was changed)",
+            f"{describe_silence(alias, database.trouble, database.error)} (nothing was changed)",
             hint="start it, or name the others with --database",
         )
     host = work.host.find_host(alias)

@@ -9,7 +9,15 @@ from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from queue import SimpleQueue
 
-from dbmigrate.errors import ExitCode, Interrupted, ModelChangesError, PartialError, ProjectError, StepError
+from dbmigrate.errors import (
+    ExitCode,
+    Interrupted,
+    ModelChangesError,
+    PartialError,
+    ProjectError,
+    StepError,
+    UnreachableError,
+)
 from dbmigrate.host import ENTRY
 from dbmigrate.models.events import (
     Event,
@@ -197,7 +205,7 @@ def _trace(
         return ()
     try:
         return work.host.trace(alias, migration)
-    except ProjectError:
+    except (ProjectError, UnreachableError):
         return ()
 
 

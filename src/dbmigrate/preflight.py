@@ -10,7 +10,7 @@ from dbmigrate.listing import MANY, listed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import INCURABLE, Database, Snapshot
+from dbmigrate.models.snapshot import INCURABLE, Database, Snapshot, describe_silence
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
 from dbmigrate.selecting import is_wanted
 
@@ -63,13 +63,13 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
         cure = (
             f"mkdir -p {folder}, or correct {_setting(aliases[0])}"
             if folder is not None
-            else f"correct {_setting(incurable[0])}, no waiting cures it"
+            else f"correct {_to_correct(silent[incurable[0]])}, no waiting cures it"
             if incurable
             else f"start it, or correct {_setting(aliases[0])}; --wait SECONDS waits for it"
         )
         raise UnreachableError(
             listed(
-                [f"database {alias} does not answer: {silent[alias].error}" for alias in aliases],
+                [describe_silence(alias, silent[alias].trouble, silent[alias].error) for alias in aliases],
                 most=FEW,
                 separator="; ",
                 noun="databases that do not answer",
@@ -77,6 +77,10 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
             + " (nothing was changed)",
             hint=f"{cure}; {_without(aliases, snapshot, routing, selection)}",
         )
+
+
+def _to_correct(database: Database) -> str:
+    return f"the backend {database.engine}" if database.trouble == "backend" else _setting(database.alias)
 
 
 def _missing_folder(database: Database) -> str | None:

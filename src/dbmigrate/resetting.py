@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbmigrate.dropping import Emptying, check_holders, plan_emptyings
-from dbmigrate.errors import DbmigrateError, DeclinedError, Interrupted, PartialError, ProjectError, StepError
+from dbmigrate.errors import (
+    DbmigrateError,
+    DeclinedError,
+    Interrupted,
+    PartialError,
+    ProjectError,
+    StepError,
+    UnreachableError,
+)
 from dbmigrate.guarding import find_belongings
 from dbmigrate.models.events import Event
 from dbmigrate.proving import prove
@@ -197,7 +205,7 @@ def _count_gone(work: Work, emptying: Emptying) -> int:
     """Return how many tables were dropped after all: not every server takes that back."""
     try:
         there = work.host.describe_holdings(emptying.alias, count=False).things
-    except ProjectError:
+    except (ProjectError, UnreachableError):
         return 0
     return sum(thing.kind == "TABLE" and thing not in there for thing in emptying.dropped)
 

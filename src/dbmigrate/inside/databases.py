@@ -3,9 +3,7 @@
 from functools import partial
 
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS
-from django.db import Error as DatabaseError
 from django.db.migrations import SeparateDatabaseAndState
 
 from .dangers import DangerFinder
@@ -13,7 +11,7 @@ from .effects import database_operations, strongest_answer
 from .graph import plan_all, plan_to, read_times
 from .history import find_inconsistency, find_left_tables, find_unknown, find_way_back
 from .missing import find_missing_tables, fold, has_table
-from .reaching import describe_failure
+from .reaching import explain_failure
 from .relations import find_planned_relations, find_present, follow_fields
 from .routes import answer_in, app_configs, is_on_alias, tables_of
 from .rundata import describe_data_operations
@@ -55,7 +53,7 @@ class DatabaseDescriber:
             "host": str(configured.get("HOST") or ""),
             "port": str(configured.get("PORT") or ""),
             "mirror_of": (configured.get("TEST") or {}).get("MIRROR"),
-            "transactional_ddl": bool(getattr(connection.features, "can_rollback_ddl", False)),
+            "transactional_ddl": _can_roll_back(connection),
             "routes": routed,
             "server": "",
             "identity": None,
@@ -88,8 +86,11 @@ class DatabaseDescriber:
             if state != "unasked":
                 description.update(describe_server(connection, state))
             description.update(self._describe_contents(connection, state, routed))
-        except (DatabaseError, ImproperlyConfigured, OSError) as error:
-            description.update(describe_failure(error))
+        except Exception as error:
+            failure = explain_failure(error, connection)
+            if failure is None:
+                raise
+            description.update(failure)
         finally:
             connection.close()
         return description
@@ -175,6 +176,16 @@ def _model_tables():
         model._meta.db_table.casefold(): model._meta.app_label
         for model in apps.get_models(include_auto_created=True, include_swapped=True)
     }
+
+
+def _can_roll_back(connection):
+    """Return whether a failed migration is rolled back; a backend that raises for the question says no."""
+    try:
+        return bool(connection.features.can_rollback_ddl)
+    except Exception as error:
+        if explain_failure(error, connection) is None:
+            raise
+        return False
 
 
 def _concerning(pending, routed):

@@ -98,7 +98,8 @@ def _serve(channel, handover, started_at):
         except boot.BootError as error:
             channel.fail(error.kind, error.message, **error.fields)
         except Exception as error:
-            described = boot.describe(error)
+            alias = request["arguments"].get("alias")
+            described = (alias and reaching.find_fault(alias, error)) or boot.describe(error)
             channel.fail(described.kind, described.message, **described.fields)
         else:
             if isinstance(result, forking.Copy):

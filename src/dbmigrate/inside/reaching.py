@@ -4,12 +4,14 @@ import os
 import re
 import threading
 import time
+import traceback
 from collections import deque
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.db import connections
 
+from .boot import BootError
 from .servers import must_be_there, sqlite_file
 
 ANSWER_SECONDS = 15.0
@@ -118,6 +120,34 @@ class _Attempt:
             self._answer = describe_failure(error)
         except Exception as error:  # an option that the driver does not know, a password that it cannot encode
             self._answer = _unreachable("settings", "{}: {}".format(type(error).__name__, one_line(str(error))))
+
+
+def explain_failure(error, connection):
+    """Return state, trouble and error for what was raised in a look at a database; None if it is not the database's.
+
+    A backend or a driver may raise anything: what came through their code says nothing of the project.
+    """
+    if isinstance(error, (DatabaseError, ImproperlyConfigured, OSError)):
+        return describe_failure(error)
+    if _is_of_backend(error, connection):
+        return _unreachable("backend", "{}: {}".format(type(error).__name__, one_line(str(error))).rstrip(": "))
+    return None
+
+
+def find_fault(alias, error):
+    """Return a BootError for what a question about one database raised; None if it is not the database's fault."""
+    failure = explain_failure(error, connections[alias])
+    if failure is None:
+        return None
+    return BootError("database", failure["error"], alias=alias, trouble=failure["trouble"])
+
+
+def _is_of_backend(error, connection):
+    parts = ("introspection", "features", "ops", "creation", "client")
+    classes = [type(connection), *(type(getattr(connection, part, None)) for part in parts)]
+    modules = {cls.__module__ for cls in classes}
+    names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(name in modules or name.startswith("django.db.backends.") for name in names)
 
 
 def describe_failure(error):

@@ -1,7 +1,5 @@
 """The question `verify`: what is recorded, what belongs here, and what the catalogue really holds, side by side."""
 
-from django.core.exceptions import ImproperlyConfigured
-from django.db import Error as DatabaseError
 from django.db import connections
 
 from .catalogue import Catalogue
@@ -9,7 +7,7 @@ from .effects import Effects
 from .graph import Disk, needing_migrations, plan_all, read_times, recorded_migrations
 from .history import find_inconsistency, find_unknown
 from .judging import is_shown, name_operation
-from .reaching import describe_failure, open_in_turn
+from .reaching import explain_failure, open_in_turn
 from .repairs import write_parts, write_rest
 from .routes import RouteBook
 from .schema import SchemaWalk
@@ -41,6 +39,7 @@ def _describe(connection, reached, disk, routes, place, repair):
     described = {
         "alias": connection.alias,
         "error": reached["error"],
+        "trouble": reached["trouble"],
         "inconsistent": None,
         "migrations": [],
         "invalid_indexes": [],
@@ -70,8 +69,11 @@ def _describe(connection, reached, disk, routes, place, repair):
         ahead = {key for key in there.intersection(unknown) if key[0] in place}
         described["unknown"] = [_record(key, times) for key in sorted(ahead)]
         described["leftover"] = [_record(key, times) for key in sorted(there - ahead)]
-    except (DatabaseError, ImproperlyConfigured, OSError) as error:
-        described.update({"error": describe_failure(error)["error"]})
+    except Exception as error:
+        failure = explain_failure(error, connection)
+        if failure is None:
+            raise
+        described.update(migrations=[], error=failure["error"], trouble=failure["trouble"])
     finally:
         connection.close()
     return described

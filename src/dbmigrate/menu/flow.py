@@ -149,7 +149,8 @@ def _undoes(report: StatusReport, words: Sequence[str]) -> bool:
 def describe(database: DatabaseStatus) -> str:
     """Return kind, state and what is pending, as it stands beside an alias."""
     if database.state == "unreachable":
-        return f"{database.kind}, does not answer: {database.error}"
+        verb = "could not be looked at" if database.trouble == "backend" else "does not answer"
+        return f"{database.kind}, {verb}: {database.error}"
     if database.kind not in ("default", "routed"):
         lacks = f", {database.pending} pending" if database.pending else ""
         return (f"{database.kind} ({database.because})" if database.because else database.kind) + lacks

@@ -246,6 +246,7 @@ class NotChecked(Value):
 
     alias: str
     error: str
+    trouble: Trouble | None = None
 
 
 class Linted(Value):

@@ -27,12 +27,18 @@ Trouble = Literal[
     "role",
     "driver",
     "settings",
+    "backend",
     "other",
 ]
 """What keeps a database from answering."""
 
-INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver", "settings"})
+INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver", "settings", "backend"})
 """What no waiting cures."""
+
+
+def describe_silence(alias: str, trouble: Trouble | None, error: str | None) -> str:
+    """Return the sentence that a database does not answer, or that its backend raised an error for a question."""
+    return f"database {alias} {'could not be looked at' if trouble == 'backend' else 'does not answer'}: {error}"
 
 
 DatabaseState = Literal["ok", "absent", "unreachable", "no-engine", "unasked"]

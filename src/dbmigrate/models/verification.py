@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from dbmigrate.models.base import Value
-from dbmigrate.models.snapshot import MigrationId, Recorded, RefusingColumn
+from dbmigrate.models.snapshot import MigrationId, Recorded, RefusingColumn, Trouble
 
 Outcome = Literal["there", "not-here", "pending", "pending-not-here", "faked", "missing", "unrecorded", "half-applied"]
 """Recorded: "there" (all that it made and that still counts is there), "not-here" (the routers put nothing of it here),
@@ -71,6 +71,7 @@ class VerifiedDatabase(Value):
     alias: str
     error: str | None
     """Why it could not be looked at, in the driver's words."""
+    trouble: Trouble | None = None
     inconsistent: str | None
     """Django's words if a migration is recorded before one it depends on; then nothing else is looked at."""
     migrations: tuple[VerifiedMigration, ...]

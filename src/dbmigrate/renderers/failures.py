@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dbmigrate.listing import MANY, listed
+from dbmigrate.models.snapshot import describe_silence
 from dbmigrate.renderers import words
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
-    from dbmigrate.models.reports import Answer
+    from dbmigrate.models.reports import Answer, NotChecked
+    from dbmigrate.models.verification import VerifiedDatabase
 
 FAILING_BY_EXIT_CODE = ("status", "plan")
 """Answers that only show; `--exit-code` makes their command fail for what they show."""
@@ -18,14 +20,14 @@ FAILING_BY_EXIT_CODE = ("status", "plan")
 
 def failures(report: Answer) -> Iterator[str]:
     """Give a sentence for each thing that fails the command of an answer, in addition to its findings."""
-    unreachable: Mapping[str, str | None] = {}
+    unreachable: Sequence[NotChecked | VerifiedDatabase] = ()
     pending: Mapping[str, Sequence[str]] = {}
     match report.type:
         case "check":
-            unreachable = {database.alias: database.error for database in report.not_checked}
+            unreachable = report.not_checked
             pending = report.pending or {}
         case "verify":
-            unreachable = {database.alias: database.error for database in report.databases if database.error}
+            unreachable = [database for database in report.databases if database.error]
             pending = report.pending
             for database in report.databases:
                 for sentence in words.drift_sentences(database):
@@ -36,8 +38,8 @@ def failures(report: Answer) -> Iterator[str]:
                 yield f"database {silent.alias}: {words.TROUBLES[silent.trouble]}: {silent.error}"
         case _:
             pass
-    for alias, error in unreachable.items():
-        yield f"database {alias} does not answer: {error}"
+    for silence in unreachable:
+        yield describe_silence(silence.alias, silence.trouble, silence.error)
     yield from _pending_sentences(pending)
 
 

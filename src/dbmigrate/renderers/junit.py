@@ -17,7 +17,7 @@ from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.reports import Answer, CheckReport, VerifyReport
 from dbmigrate.models.result import DatabaseResult, RunReport
-from dbmigrate.models.snapshot import MigrationId
+from dbmigrate.models.snapshot import MigrationId, describe_silence
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
 from dbmigrate.renderers.places import Places
@@ -163,7 +163,7 @@ def _check_cases(report: CheckReport) -> Iterator[Case]:
     for not_run in report.not_run:
         yield Case(not_run.id, "check", "skipped", message=not_run.because)
     for database in report.not_checked:
-        message = f"database {database.alias} does not answer: {database.error}"
+        message = describe_silence(database.alias, database.trouble, database.error)
         yield Case(f"database {database.alias}", "check", "error", "unreachable", message, message)
     for alias, migrations in (report.pending or {}).items():
         message = f"{words.plural(len(migrations), 'migration')} pending" if migrations else ""
@@ -199,7 +199,7 @@ def _finding_cases(name: str, found: Sequence[Finding], failing: set[Finding]) -
 
 def _verified_case(database: VerifiedDatabase, pending: Sequence[MigrationId]) -> Case:
     if database.error is not None:
-        message = f"database {database.alias} does not answer: {database.error}"
+        message = describe_silence(database.alias, database.trouble, database.error)
         return Case(database.alias, "verify", "error", "unreachable", message, message)
     drift = words.drift_sentences(database)
     if drift:

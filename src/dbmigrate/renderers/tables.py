@@ -13,7 +13,7 @@ from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, Step
 from dbmigrate.models.result import DatabaseResult, RunResult
 from dbmigrate.models.result import DatabaseStatus as RunStatus
-from dbmigrate.models.snapshot import Project, Recorded
+from dbmigrate.models.snapshot import Project, Recorded, describe_silence
 from dbmigrate.renderers import words
 from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.fitting import has_command
@@ -262,7 +262,8 @@ class Page:
         for database in report.databases:
             if database.error is not None:
                 # Not in the table: a driver's sentence would take the room of all other columns.
-                self._line(f"database {database.alias} does not answer: {words.printable(database.error)}", "red")
+                error = words.printable(database.error)
+                self._line(describe_silence(database.alias, database.trouble, error), "red")
         if notes and is_brief:
             self._line(f"{words.plural(len(notes), 'note')}, which dbmigrate check shows", "dim")
         if report.migrations is not None:

@@ -71,6 +71,7 @@ TROUBLES: dict[Trouble, str] = {
     "role": "the server knows no such user",
     "driver": "its driver cannot be loaded",
     "settings": "its driver does not take these settings",
+    "backend": "its backend raised an error",
     "other": "it does not answer",
 }
 
@@ -232,6 +233,8 @@ def server(database: DatabaseStatus) -> str:
 
 def silence(database: DatabaseStatus) -> str:
     """Return in a few words that a database does not answer, and why."""
+    if database.trouble == "backend":
+        return f"not looked at: {TROUBLES[database.trouble]}"
     why = TROUBLES[database.trouble] if database.trouble not in (None, "other") else ""
     return f"{database.state}: {why}" if why else database.state
 
