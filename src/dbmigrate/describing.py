@@ -204,6 +204,8 @@ def _routed_apps(snapshot: Snapshot, routing: Routing) -> list[RoutedApp]:
     return [
         RoutedApp(
             label=app.label,
+            is_own=app.is_own,
+            why=app.why,
             has_migrations=app.has_migrations,
             aliases=routing.aliases_of(app.label),
             answers={database.alias: database.routes[app.label].answer for database in snapshot.databases},

@@ -239,7 +239,7 @@ def _is_own(snapshot: Snapshot, label: str) -> bool:
 def _check_own(app: App) -> None:
     if not app.is_own:
         raise UsageError(
-            f"app {app.label} is installed and not the project's to write: its migrations are in "
+            f"app {app.label} is installed and not the project's to write ({app.why}): its migrations are in "
             f"{app.migrations_folder} (nothing was changed)",
             hint=f"look for a release of {app.label} that has the migration, or set MIGRATION_MODULES in the settings "
             "to a package of the project",

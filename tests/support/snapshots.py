@@ -60,6 +60,7 @@ def app(
         label=label,
         name=label,
         is_own=is_own,
+        why="below the project's root" if is_own else "installed in /srv/site-packages",
         migrations_folder=f"/srv/{label}/migrations",
         migrations_module=f"{label}.migrations",
         has_migrations=has_migrations,

@@ -1,8 +1,5 @@
 """The installed apps, and what of the project bears on migrating: rules, receivers, constance."""
 
-import os
-import sysconfig
-
 from django.apps import apps
 from django.conf import settings
 from django.db import router
@@ -10,6 +7,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models import signals
 
 from .graph import migrations_folder
+from .ownership import Ownership
 from .routes import app_configs, tables_of
 
 RULE_SETTINGS = ("DATABASE_ROUTING_RULES", "DATABASE_APPS_MAPPING")
@@ -18,13 +16,14 @@ RULE_SETTINGS = ("DATABASE_ROUTING_RULES", "DATABASE_APPS_MAPPING")
 def describe_apps(root, disk, effects):
     """Return the installed apps (models.snapshot.App) in the order of INSTALLED_APPS."""
     names = disk.names_by_app()
-    installed = _installed_folders()
-    root = os.path.realpath(root)
+    ownership = Ownership(root)
+    judged = {config.label: ownership.judge(migrations_folder(config)) for config in app_configs()}
     return [
         {
             "label": config.label,
             "name": config.name,
-            "is_own": is_own(migrations_folder(config), root, installed),
+            "is_own": judged[config.label][0],
+            "why": judged[config.label][1],
             "migrations_folder": migrations_folder(config),
             "migrations_module": MigrationLoader.migrations_module(config.label)[0],
             "has_migrations": config.label in disk.loader.migrated_apps,
@@ -45,26 +44,6 @@ def describe_apps(root, disk, effects):
         }
         for config in app_configs()
     ]
-
-
-def _installed_folders():
-    return {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")}
-
-
-def is_own(folder, root, installed):
-    """Whether a folder is the project's: below its root, and in no folder that packages are installed into."""
-    folder = os.path.realpath(folder)
-    parts = folder.split(os.sep)
-    return (
-        _is_below(folder, root)
-        and "site-packages" not in parts
-        and "dist-packages" not in parts
-        and not any(_is_below(folder, place) for place in installed)
-    )
-
-
-def _is_below(folder, place):
-    return folder == place or folder.startswith(place.rstrip(os.sep) + os.sep)
 
 
 def read_rules():

@@ -111,6 +111,10 @@ class RoutedApp(Value):
     """One app, and what the routers say of it on every alias."""
 
     label: str
+    is_own: bool
+    """Whether makemigrations may write for it."""
+    why: str
+    """Why it counts as the project's own, or as third-party."""
     has_migrations: bool
     aliases: tuple[str, ...]
     """Aliases it belongs on."""

@@ -63,7 +63,9 @@ class App(Value):
     name: str
     """Dotted path of its package."""
     is_own: bool
-    """Whether its migrations lie in the project's tree (source: path below the root, not in site-packages)."""
+    """Whether its migrations are the project's to write: they lie where no packages are installed."""
+    why: str
+    """Why it counts as own, or as third-party: what is known of the folder of its migrations."""
     migrations_folder: str
     """Absolute path of the folder its migrations are in, or would be made in."""
     migrations_module: str | None

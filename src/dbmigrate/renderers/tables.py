@@ -384,6 +384,8 @@ class Page:
             self._line(f"  {rule.source}: {rule.app} -> {rule.alias}")
         self._title("Apps")
         self._routes(report.routes)
+        self._title("Whose the apps are")
+        self._owners(report.routes)
         for receiver in report.receivers:
             self._line(f"{receiver.signal} receiver: {receiver.name}")
         for command, module in report.replaced_commands.items():
@@ -406,6 +408,13 @@ class Page:
             value = _value(row)
             is_told = value is not None or row.origin != "default"
             self._line(f"  {row.key}{': not set' if value is None else f' = {value}'}" + f"  ({row.origin})" * is_told)
+
+    def _owners(self, routes: Sequence[RoutedApp]) -> None:
+        grouped: dict[tuple[bool, str], list[str]] = {}
+        for route in routes:
+            grouped.setdefault((route.is_own, route.why), []).append(route.label)
+        for (is_own, why), labels in sorted(grouped.items(), key=lambda entry: not entry[0][0]):
+            self._line(f"  {'own' if is_own else 'third-party'}, {why}: {', '.join(labels)}")
 
     def _routes(self, routes: Sequence[RoutedApp]) -> None:
         aliases = list(routes[0].answers) if routes else []
