@@ -160,7 +160,9 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan) -> Data
         pending=None if database.state == "unreachable" else len(planned),
         only_recorded=sum(not migration.does for migration in planned),
         unknown=len(routing.ahead(database)),
-        missing=tuple(missing.table for missing in database.missing) if routing.is_checked(database.alias) else (),
+        missing=tuple(missing.table for missing in database.missing if missing.is_recorded)
+        if routing.is_checked(database.alias)
+        else (),
         last_applied=database.last_applied,
     )
 

@@ -1,4 +1,4 @@
-"""DBM301: recorded as applied, and the table is not there."""
+"""DBM301: recorded as applied, and the table is not there; or nothing is going to make it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,37 @@ def find_missing_tables(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
 
 
 def _describe(alias: str, missing: MissingTable) -> Finding:
+    return _describe_taken_over(alias, missing) if missing.is_taken_over else _describe_lost(alias, missing)
+
+
+def _describe_taken_over(alias: str, missing: MissingTable) -> Finding:
+    by = missing.migration or "a migration that is not written yet"
+    make = (
+        f"dbmigrate verify --repair --database {alias} prints how to make it"
+        if missing.is_recorded
+        else "let the table be made before it, by hand or by RunSQL, or by migrations.SeparateDatabaseAndState with "
+        "migrations.CreateModel among its database_operations"
+    )
+    return Finding(
+        id="DBM301",
+        level="error",
+        stops=False,
+        message=(
+            f"{missing.model} becomes managed by {by}, and its table {missing.table} is not on {alias}: Django makes "
+            "none when managed changes, so nothing will make it"
+        ),
+        hint=f"if the table belongs there, {make}; {_or_refuse(alias, missing)}",
+        aliases=(alias,),
+        apps=(missing.model.split(".", 1)[0],),
+        subject=("migration", missing.migration) if missing.migration else ("model", missing.model),
+    )
+
+
+def _or_refuse(alias: str, missing: MissingTable) -> str:
+    return f"if it does not, let a router's allow_migrate say False for {missing.model} on {alias}"
+
+
+def _describe_lost(alias: str, missing: MissingTable) -> Finding:
     label = missing.migration.split(".", 1)[0]
     run = f"dbmigrate run --database {alias} --app {label}"
     again = (
@@ -35,10 +66,7 @@ def _describe(alias: str, missing: MissingTable) -> Finding:
             f"{missing.migration} is recorded on {alias} and its table {missing.table} ({missing.model}) is not there: "
             "it was faked, dropped by hand, or the route changed after it was applied"
         ),
-        hint=(
-            f"if the table belongs there, {again}; "
-            f"if it does not, let a router's allow_migrate say False for {missing.model} on {alias}"
-        ),
+        hint=f"if the table belongs there, {again}; {_or_refuse(alias, missing)}",
         aliases=(alias,),
         apps=(missing.model.split(".", 1)[0],),
         subject=("migration", missing.migration),

@@ -13,7 +13,7 @@ from dbmigrate.routing import Routing
 def find_refusing_columns(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield an error for each column; a warning where a trigger runs before each insert and may fill it."""
     for database in snapshot.databases:
-        if routing.is_migrated(database.alias):
+        if routing.is_checked(database.alias):
             for column in database.refusing:
                 yield _describe(snapshot, routing, database, column)
 

@@ -10,7 +10,7 @@ from .dangers import DangerFinder
 from .effects import database_operations, strongest_answer
 from .graph import plan_all, plan_to, read_times
 from .history import find_inconsistency, find_left_tables, find_unknown, find_way_back
-from .missing import find_missing_tables, fold, has_table
+from .missing import find_missing_tables, find_unmade_tables, fold, has_table
 from .reaching import explain_failure
 from .relations import find_planned_relations, find_present, follow_fields
 from .routes import answer_in, app_configs, is_on_alias, tables_of
@@ -142,9 +142,7 @@ class DatabaseDescriber:
             ],
             "tables": len(tables) if state == "ok" else None,
             # Records without those they depend on make no history that could be gone through.
-            "missing": []
-            if inconsistent is not None
-            else find_missing_tables(connection, loader, tables, partial(self._belongs, connection.alias, routed)),
+            "missing": [] if inconsistent is not None else self._find_missing(connection, loader, tables, routed),
             "refusing": []
             if inconsistent is not None or state != "ok"
             else find_refusing_columns(
@@ -159,6 +157,13 @@ class DatabaseDescriber:
             ],
             "present": find_present(routed, tables - foreign),
         }
+
+    def _find_missing(self, connection, loader, tables, routed):
+        belongs = partial(self._belongs, connection.alias, routed)
+        return [
+            *find_missing_tables(connection, loader, tables, belongs),
+            *find_unmade_tables(connection, loader, tables, belongs, self._effects),
+        ]
 
     def _belongs(self, alias, routed, model):
         """Whether a model class has its table on this alias, for all that is not decided by the table itself."""

@@ -29,25 +29,41 @@ class Effects:
         self._operations = {}
         self._answers = {}
         self._known = {}
+        self._taken_over = {}
         self._stubs = {}
         for label, names in disk.names_by_app().items():
             for name in names:
                 for operation in all_operations(disk.loader.disk_migrations[label, name].operations):
-                    self._remember(label, operation)
+                    self._remember(label, name, operation)
 
-    def _remember(self, label, operation):
+    def _remember(self, label, name, operation):
         if isinstance(operation, migrations.CreateModel):
+            self._taken_over.pop((label, operation.name_lower), None)
             self._known[label, operation.name_lower] = (operation.name, dict(operation.options))
         elif isinstance(operation, migrations.RenameModel):
             _, options = self._known.get((label, operation.old_name_lower), (None, {}))
+            if (label, operation.old_name_lower) in self._taken_over:
+                self._taken_over[label, operation.new_name_lower] = self._taken_over[label, operation.old_name_lower]
             self._known[label, operation.new_name_lower] = (operation.new_name, options)
         elif isinstance(operation, migrations.AlterModelTable):
             self._options(label, operation.name_lower)["db_table"] = operation.table
         elif isinstance(operation, migrations.AlterModelOptions):
-            self._options(label, operation.name_lower)["managed"] = operation.options.get("managed", True)
+            options, is_managed = self._options(label, operation.name_lower), operation.options.get("managed", True)
+            if is_managed and options.get("managed") is False:
+                self._taken_over[label, operation.name_lower] = name
+            options["managed"] = is_managed
 
     def _options(self, label, name):
         return self._known.get((label, name), (name, {}))[1]
+
+    def taken_over_by(self, label, name):
+        """Return the name of the migration by which a model became managed, of which Django makes no table.
+
+        "" if that is not written yet; None if the model, by its lower-case name, was managed from the first.
+        """
+        if self._options(label, name).get("managed") is False and self.is_made_by_migrate(label, name):
+            return ""
+        return self._taken_over.get((label, name))
 
     def reaching(self, connection, migration):
         """Return a Reaching for each operation of a migration that the routers do not refuse on this database."""

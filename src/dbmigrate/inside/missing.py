@@ -2,6 +2,7 @@
 
 from .effects import database_operations
 from .graph import needing_migrations, recorded_migrations
+from .judging import is_shown, sql_lines
 from .routes import app_configs, tables_of
 from .schema import recorded_walk
 
@@ -36,7 +37,7 @@ def find_missing_tables(connection, loader, tables, belongs):
     lost = [(model, *made[_key(model)]) for model in suspects if _key(model) in made]
     gone = [part for _, part, _ in lost]
     found = []
-    for model, _, maker in lost:
+    for model, part, maker in lost:
         label, name = maker.split(".", 1)
         made_by = loader.graph.nodes[label, name]
         since = recorded[recorded.index(made_by) :]
@@ -46,7 +47,9 @@ def find_missing_tables(connection, loader, tables, belongs):
                 "table": model._meta.db_table,
                 "migration": maker,
                 "before": _before(loader, label, name),
-                "is_redoable": not needing_migrations(loader, made_by)
+                "is_taken_over": part in walk.taken_over,
+                "is_redoable": part not in walk.taken_over
+                and not needing_migrations(loader, made_by)
                 and all(
                     _is_about(operation, label, gone)
                     for migration in since
@@ -56,6 +59,59 @@ def find_missing_tables(connection, loader, tables, belongs):
             }
         )
     return found
+
+
+def find_unmade_tables(connection, loader, tables, belongs, effects):
+    """Return models.snapshot.MissingTable for the models that become managed here and have no table yet.
+
+    Django makes none for them (AlterModelOptions.database_forwards does nothing), and believes that it is there.
+    """
+    taken_over = [
+        (model, effects.taken_over_by(model._meta.app_label, model._meta.model_name))
+        for config in app_configs()
+        if config.label in loader.migrated_apps
+        for model in tables_of(config)
+        if belongs(model) and not has_table(model._meta.db_table, tables)
+    ]
+    unmade = [
+        (model, name)
+        for model, name in taken_over
+        if name is not None
+        and (model._meta.app_label, name) not in loader.applied_migrations
+        and not _may_be_made(connection, loader, effects, model)
+    ]
+    names = fold(connection.introspection.table_names(include_views=True)) if unmade and tables else set()
+    return [
+        {
+            "model": model._meta.label_lower,
+            "table": model._meta.db_table,
+            "migration": "{}.{}".format(model._meta.app_label, name) if name else "",
+            "is_recorded": False,
+            "is_taken_over": True,
+            "is_redoable": False,
+        }
+        for model, name in unmade
+        if not has_table(model._meta.db_table, names)
+    ]
+
+
+def _may_be_made(connection, loader, effects, model):
+    """Whether a pending migration of the model's app does something that no state shows, and that may make its table.
+
+    Of SQL it is known: then it names the table.
+    """
+    pending = (
+        loader.graph.nodes[key]
+        for key in loader.graph.nodes
+        if key[0] == model._meta.app_label and key not in loader.applied_migrations
+    )
+    return any(
+        model._meta.db_table.casefold() in " ".join(sql_lines(found.operation)).casefold()
+        if sql_lines(found.operation)
+        else "." in found.number or not is_shown(found.operation)
+        for migration in pending
+        for found in effects.reaching(connection, migration)
+    )
 
 
 def _key(model):

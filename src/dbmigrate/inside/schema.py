@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connection as default_connection
 from django.db import models
 from django.db.backends.utils import truncate_name
+from django.db.migrations import AlterModelOptions
 from django.db.migrations.state import ProjectState
 
 from .graph import recorded_migrations
@@ -32,6 +33,8 @@ class SchemaWalk:
         self.state = ProjectState(real_apps=loader.unmigrated_apps)
         self.makers = {}
         """{Part: id of the migration that made it}."""
+        self.taken_over = set()
+        """The parts of `makers` that no migration has made: of models that were unmanaged before."""
         self._parts = {}
 
     def copy(self):
@@ -39,6 +42,7 @@ class SchemaWalk:
         other = copy.copy(self)
         other.state = self.state.clone()
         other.makers = dict(self.makers)
+        other.taken_over = set(self.taken_over)
         other._parts = dict(self._parts)
         return other
 
@@ -62,6 +66,8 @@ class SchemaWalk:
         for part in after:
             if part not in before:
                 self.makers[part] = renamed.get(_inside(part), "{}.{}".format(label, migration.name))
+                if isinstance(operation, AlterModelOptions):
+                    self.taken_over.add(part)
         for part in before:
             if part not in after:
                 del self.makers[part]

@@ -217,13 +217,16 @@ class Danger(Value):
 
 
 class MissingTable(Value):
-    """A table that the recorded migrations made and that is not there."""
+    """A table that is not there, although the recorded migrations made it; or that no migration is going to make."""
 
     model: str
     """label.model."""
     table: str
     migration: MigrationId
-    """The migration that makes it."""
+    """The migration that makes it, or by which its model has become managed; "" if that is not written yet."""
+    is_recorded: bool = True
+    is_taken_over: bool = False
+    """Whether its model was unmanaged before: Django makes no table when that changes."""
     before: str = "zero"
     """Name of the one before it in its app."""
     is_redoable: bool = True

@@ -1,0 +1,111 @@
+"""Models that become managed: Django makes no table for them, and expects the one that others have made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.cli import dbmigrate
+from support.projects import Project, migration, write_project
+from support.sites import ENGINES, Site
+
+ID = '("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"))'
+MODEL = """\
+from django.db import models
+
+
+class Customer(models.Model):
+    number = models.IntegerField(db_index=True)
+
+    class Meta:
+        managed = {}
+        db_table = "customers"
+"""
+FIRST = migration(
+    f'migrations.CreateModel("Customer", [{ID}, ("number", models.IntegerField(db_index=True))], '
+    'options={"managed": False, "db_table": "customers"})'
+)
+TAKE_OVER = migration('migrations.AlterModelOptions("customer", {"managed": True})', after=(("core", "0001_initial"),))
+TABLE = "CREATE TABLE customers (id integer PRIMARY KEY, number integer NOT NULL)"
+MAKES = migration(f"migrations.RunSQL({TABLE!r})", after=(("core", "0001_initial"),))
+
+UNMANAGED = {"models.py": MODEL.format("False"), "migrations/0001_initial.py": FIRST}
+
+
+def take_over(project: Project) -> None:
+    project.write("core/models.py", MODEL.format("True"))
+    project.write("core/migrations/0002_take_over.py", TAKE_OVER)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_table_that_is_there_is_taken_over_by_a_record_alone(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine, UNMANAGED)
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    here.query(TABLE)
+    take_over(here.project)
+
+    checked = dbmigrate("check", cwd=here.project.root).expect(0)
+    before = dbmigrate("verify", cwd=here.project.root).expect(10)
+    plan = dbmigrate("plan", cwd=here.project.root).expect(0)
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    after = dbmigrate("verify", cwd=here.project.root).expect(0)
+
+    assert "DBM301" not in checked.stdout
+    assert "not recorded" not in before.stdout
+    assert "only recorded" in plan.stdout
+    assert "everything that is recorded is there" in after.stdout
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_table_that_nothing_will_make_is_named_before_and_after(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine, UNMANAGED)
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    take_over(here.project)
+
+    before = dbmigrate("check", cwd=here.project.root).expect(12).stdout
+    pending = dbmigrate("verify", cwd=here.project.root).expect(10).stdout
+    dbmigrate("run", "--app", "core", cwd=here.project.root)
+    after = dbmigrate("check", cwd=here.project.root).expect(12).stdout
+    repairs = (
+        dbmigrate("verify", "--repair", "--format", "json", cwd=here.project.root).expect(12).json["result"]["repairs"]
+    )
+    for repair in repairs:
+        for statement in repair["statements"]:
+            if statement not in ("BEGIN;", "COMMIT;"):
+                here.query(statement)
+
+    says = "core.customer becomes managed by core.0002_take_over, and its table customers is not on default"
+    assert says in before
+    assert "so nothing will make it" in before
+    assert "among its database_operations" in before
+    assert "drift" not in pending.splitlines()[-1]
+    assert says in after
+    assert "--fake" not in after
+    assert [repair["commands"] for repair in repairs] == [[]]
+    dbmigrate("verify", cwd=here.project.root).expect(0)
+
+
+def test_what_makemigrations_has_still_to_write_is_named_too(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "site", {"core": UNMANAGED})
+    dbmigrate("all", cwd=project.root).expect(0)
+    project.write("core/models.py", MODEL.format("True"))
+
+    checked = dbmigrate("check", "--select", "DBM301", cwd=project.root).expect(12).stdout
+
+    assert "core.customer becomes managed by a migration that is not written yet" in checked
+
+
+@pytest.mark.parametrize("made", ["by_sql_before", "from_the_first"])
+def test_a_table_that_a_pending_migration_makes_is_not_missed(made: str, tmp_path: Path) -> None:
+    files = {**UNMANAGED, "models.py": MODEL.format("True")}
+    if made == "by_sql_before":
+        later = TAKE_OVER.replace("0001_initial", "0002_table")
+        files.update({"migrations/0002_table.py": MAKES, "migrations/0003_take_over.py": later})
+    else:
+        files["migrations/0001_initial.py"] = FIRST.replace('"managed": False', '"managed": True')
+    project = write_project(tmp_path / "site", {"core": files})
+
+    dbmigrate("check", cwd=project.root).expect(0)
+    dbmigrate("all", cwd=project.root).expect(0)
+    dbmigrate("verify", cwd=project.root).expect(0)
