@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -139,6 +140,40 @@ def test_a_role_that_may_not_create(site: Callable[..., Site]) -> None:
 
     assert "permission denied for schema public" in outcome.stderr
     assert here.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+        pytest.param("mariadb", marks=[pytest.mark.mariadb, pytest.mark.soak]),
+    ],
+)
+def test_a_role_that_may_not_create_while_that_of_another_alias_may(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine)
+    role = f"serving_{here.entry['NAME']}"[-32:]
+    if engine == "postgresql":
+        here.query(f"CREATE ROLE {role} LOGIN")
+    else:
+        here.query(f"CREATE USER {role}@'%' IDENTIFIED BY 'for-tests'")
+        here.query(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {here.entry['NAME']}.* TO {role}@'%'")
+    here.project.append(
+        "site_settings.py",
+        f"""
+        DATABASES["migrator"] = dict(DATABASES["default"])
+        DATABASES["default"]["USER"] = {role!r}
+        """,
+    )
+
+    refused = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(30)
+    hint = next(line for line in refused.stderr.splitlines() if line.startswith("hint: "))
+    lines = re.findall(r'exclude = \[.*?\]|databases\.\S+ = "\w+"', hint)
+    here.project.write("pyproject.toml", "\n".join(["[tool.dbmigrate]", *lines, ""]))
+    done = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+
+    assert lines == ['exclude = ["default"]', 'databases.migrator.open = "migrate"']
+    assert "default   skipped   excluded by the configuration" in done.stdout
+    assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
 def test_a_database_that_another_process_has_locked(site: Callable[..., Site]) -> None:

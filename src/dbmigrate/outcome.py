@@ -91,6 +91,7 @@ def _untouched(planned: PlannedDatabase) -> DatabaseResult:
         status="unchanged" if planned.skip == "nothing-pending" else "skipped",
         skip=planned.skip,
         owner=planned.because if planned.kind == "same" else None,
+        may_stand_in=planned.may_stand_in,
         because=planned.because if planned.skip == "read-only" else None,
         out_of_reach=tuple(migration.id for migration in planned.out_of_reach),
         applied=(),

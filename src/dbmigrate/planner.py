@@ -127,6 +127,7 @@ class _DatabasePlanner:
             because=kind.because,
             apps=tuple(self.routing.places[self.alias]),
             skip=skip,
+            may_stand_in=kind.kind == "same" and self._takes_anything(),
             out_of_reach=self._out_of_reach() if skip == "read-only" else (),
             unopposed=len(self.routing.unopposed[self.alias]) if kind.kind == "routed" else 0,
         )
@@ -159,6 +160,9 @@ class _DatabasePlanner:
             # One process is enough: migrate sends the signals for every app, whichever it was called for.
             steps.append(self._step(apps[0], (), "receivers", self._receivers()))
         return steps
+
+    def _takes_anything(self) -> bool:
+        return bool(self.routing.places[self.alias] or self.routing.unopposed[self.alias])
 
     def _out_of_reach(self) -> tuple[PlannedMigration, ...]:
         if self.database.state == "unreachable" or not self.routing.places[self.alias]:

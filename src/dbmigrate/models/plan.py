@@ -94,6 +94,8 @@ class PlannedDatabase(Value):
     """Why no step runs there; None if one does."""
     out_of_reach: tuple[PlannedMigration, ...] = ()
     """What is pending on a "read-only" database, which nobody can apply there."""
+    may_stand_in: bool = False
+    """Of a "same": whether it would take its owner's place if that one was excluded and this one not left open."""
     unopposed: int
     """Models that nobody has an opinion about here, and that are therefore left out."""
 

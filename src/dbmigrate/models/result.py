@@ -84,6 +84,8 @@ class DatabaseResult(Value):
     """For "skipped" and "unchanged"."""
     owner: str | None
     """For a "same": the alias that looks after this database."""
+    may_stand_in: bool = False
+    """For a "same": whether it would be migrated in its owner's place if the configuration said so."""
     because: str | None = None
     """For a "read-only" one: why it takes no writes."""
     out_of_reach: tuple[MigrationId, ...] = ()

@@ -75,6 +75,9 @@ TROUBLES: dict[Trouble, str] = {
     "other": "it does not answer",
 }
 
+# PostgreSQL ("permission denied for schema public", "must be owner of table"), MySQL (errors 1142 and 1044).
+_LACKS_RIGHTS = re.compile(r"permission denied|must be owner of|command denied to user|access denied for user", re.I)
+
 # CSI and OSC sequences, then every other control character but the tab.
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -564,6 +567,24 @@ def advice(result: RunResult) -> str:
     failures = [database.failure for database in result.databases if database.failure is not None]
     if any(failure.rolled_back is False or failure.traces for failure in failures):
         return "look at what the failed migration left, listed above, before running the same command again"
+    stand_in = next(filter(None, (_stand_in(database, result) for database in result.databases)), None)
+    if stand_in is not None:
+        return stand_in
     if any(failure.kind != "interrupted" for failure in failures):
         return "fix the cause, then rerun the command; it resumes where it stopped"
     return "rerun the command; it resumes where it stopped"
+
+
+def _stand_in(database: DatabaseResult, result: RunResult) -> str | None:
+    """Return which other alias of a database may do what the role of this one was refused, and how to let it."""
+    failure = database.failure
+    if failure is None or not _LACKS_RIGHTS.search("\n".join([failure.message, *failure.last_lines])):
+        return None
+    others = [other.alias for other in result.databases if other.owner == database.alias and other.may_stand_in]
+    if not others:
+        return None
+    return (
+        f"the user of {database.alias} lacks a right; {others[0]} is the same database, and if its user has it, "
+        f'add two lines under [tool.dbmigrate]: exclude = ["{database.alias}"] and '
+        f'databases.{others[0]}.open = "migrate"'
+    )
