@@ -86,7 +86,7 @@ def test_what_cannot_be_judged_is_named_in_its_place_and_nothing_is_recorded(
     assert lines[sql + 3].startswith("ALTER TABLE")
     assert " b" in lines[sql + 3].replace('"', " ").replace("`", " ")
     assert "--fake" not in printed
-    assert "dbmigrate verify --repair --judged core.0002_more" in printed
+    assert "dbmigrate verify --repair --database default --judged core.0002_more" in printed
     assert "$ dbmigrate run --database default --app core --to 0002_more --fake" in judged
 
 
@@ -190,6 +190,24 @@ def test_what_wrote_into_a_column_that_is_gone_is_named_with_it(tmp_path: Path) 
     printed = repair(project).stdout
 
     assert "what RunSQL of core.0002_more wrote there does not come back with it" in printed
+
+
+def test_a_migration_that_was_half_undone_is_made_whole_again_and_its_rows_are_spoken_of(tmp_path: Path) -> None:
+    head = HEAD + "\n\ndef write(apps, schema_editor):\n    pass\n"
+    operations = (add("a"), "migrations.RunPython(write, fill)", add("b"))
+    more = migration(*operations, after=(("core", "0001_initial"),), head=head, atomic=False)
+    app = {**simple_app(), "models.py": model("Item", *FIELDS), "migrations/0002_more.py": more}
+    project = write_project(tmp_path / "site", {"core": app})
+    dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
+
+    failed = dbmigrate("run", "--app", "core", "--to", "0001_initial", cwd=project.root).expect(30).stderr
+    printed = repair(project).stdout
+
+    assert "core.0002_more may be half undone" in failed
+    assert "dbmigrate verify --repair --database default" in failed
+    assert "what RunPython write of core.0002_more wrote there does not come back with it" in printed
+    assert 'ADD COLUMN "b"' in printed
+    assert "--fake" not in printed
 
 
 def test_a_column_that_is_still_to_be_dropped_or_renamed_is_not_made_again(tmp_path: Path) -> None:

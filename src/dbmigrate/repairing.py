@@ -130,7 +130,7 @@ def _notes_on(alias: str, migration: VerifiedMigration, other: VerifiedMigration
         yield f"if it has not run, apply it: {_run(alias, label)} --to {name}"
     else:
         yield "look at the rows, and run by hand, in this order, what has not run"
-    yield f"when all of it has run: dbmigrate verify --repair --judged {other.id}"
+    yield f"when all of it has run: dbmigrate verify --repair --database {alias} --judged {other.id}"
 
 
 def _notes_on_rows(migration: VerifiedMigration) -> tuple[str, ...]:

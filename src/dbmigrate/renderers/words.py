@@ -422,7 +422,12 @@ def failure_lines(database: DatabaseResult, failure: Failure) -> list[str]:
     elif failure.rolled_back is True and not failure.traces:
         lines.append(f"the database rolled {failure.migration} back: nothing of it is left")
     if failure.rolled_back is False:
-        lines.append(f"{failure.migration} may be half done: this migration is not rolled back")
+        half = "half undone" if failure.backwards else "half done"
+        lines.append(f"{failure.migration} may be {half}: this migration is not rolled back")
+        if failure.backwards:
+            lines.append(
+                f"what is missing of it, and how to make it: dbmigrate verify --repair --database {database.alias}"
+            )
     if failure.traces:
         lines += trace_lines(failure)
         lines += [f"  {way}" for way in ways_on(database.alias, failure)]
