@@ -330,7 +330,10 @@ def test_an_app_split_model_by_model_has_each_table_once(tmp_path: Path) -> None
     }
 
 
-def test_keep_going_leaves_out_only_what_needs_the_failed_database(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("flags", "environment"), [(("--keep-going",), {}), ((), {"DBMIGRATE_KEEP_GOING": "1"})])
+def test_keep_going_leaves_out_only_what_needs_the_failed_database(
+    tmp_path: Path, flags: tuple[str, ...], environment: dict[str, str]
+) -> None:
     broken = {
         "models.py": model(),
         "migrations/0001_initial.py": migration("migrations.RunPython(fail)", head=failing()),
@@ -344,7 +347,8 @@ def test_keep_going_leaves_out_only_what_needs_the_failed_database(tmp_path: Pat
         rules={"blog": "blog_db", "shop": "shop_db", "news": "news_db"},
     )
 
-    outcome = dbmigrate("all", "--keep-going", "--skip-makemigrations", "--format", "json", cwd=project.root).expect(31)
+    words = ("all", "--skip-makemigrations", "--format", "json", *flags)
+    outcome = dbmigrate(*words, cwd=project.root, environment=environment).expect(31)
 
     assert statuses(outcome) == {
         "default": "migrated",

@@ -70,6 +70,36 @@ def test_a_project_folder_that_does_not_exist(tmp_path: Path) -> None:
     has(refused(Project(tmp_path), "all", "--project", "nowhere", code=3), "nowhere is not a folder")
 
 
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        ("status", "no manage.py in ", "to do without: pass --settings config.settings.local or --settings config.set"),
+        (
+            "status --settings config.settings",
+            "",
+            "config.settings is a package; pass one of its modules: --settings c",
+        ),
+        ("status --settings config.settings.prodution", "No module named", "did you mean config.settings.production?"),
+        ("status --settings settings.production", "No module named", "did you mean config.settings.production"),
+    ],
+)
+def test_the_modules_of_a_package_of_settings_are_suggested(tmp_path: Path, words: str, error: str, hint: str) -> None:
+    project = write_project(tmp_path / "site", {"core": simple_app()})
+    (project.root / "manage.py").unlink()
+    settings = (project.root / "site_settings.py").read_text()
+    (project.root / "site_settings.py").unlink()
+    for name, text in (("__init__", ""), ("base", settings)):
+        project.write(f"config/settings/{name}.py", text)
+    for name in ("local", "production"):
+        project.write(f"config/settings/{name}.py", "from .base import *\n")
+    project.write("config/__init__.py", "")
+
+    outcome = refused(project, *words.split(), code=3)
+
+    has(outcome, error, hint)
+    dbmigrate("status", "--settings", "config.settings.production", cwd=project.root).expect(0)
+
+
 def test_a_settings_module_that_does_not_exist(sample: Project) -> None:
     outcome = refused(sample, "all", "--settings", "myproj.nope", code=3)
 

@@ -108,7 +108,7 @@ def test_a_failure_is_told_with_its_traceback(tmp_path: Path, launcher: str) -> 
 
     outcome = run(project, launcher).expect(30)
 
-    assert "[default]   RuntimeError: boom\nerror: 1 of 1 databases failed: " in outcome.stderr
+    assert "[default]   RuntimeError: boom\nerror: 1 of 1 database failed: " in outcome.stderr
     assert "[default] failed: core.0001_initial (exit 1 after" in outcome.stderr
 
 

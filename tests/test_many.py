@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from support.cli import EXECUTABLE, clean_environment, dbmigrate
 from support.postgresql import PostgresqlServer
-from support.projects import applied, create, everywhere, migration, numbered, simple_app
+from support.projects import applied, create, everywhere, failing, migration, numbered, simple_app
 from support.terminal import Terminal
 
 
@@ -55,6 +56,25 @@ def test_many_databases_on_a_terminal_are_groups_not_lines(tmp_path: Path) -> No
     assert not any("Migrating database" in line for line in screen)
     assert code == 0
     assert any(line.startswith("default … db24 (25 databases)") for line in (row.strip() for row in terminal.screen()))
+
+
+def test_many_databases_in_a_log_are_counted_and_shortened_in_sentences(tmp_path: Path) -> None:
+    project = everywhere(tmp_path / "site", numbered(25))
+
+    checked = dbmigrate("check", "--pending", cwd=project.root).expect(10)
+    done = dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
+    written = dbmigrate("make", "core", "--empty", "--name", "more", cwd=project.root).expect(0)
+    project.write(
+        "core/migrations/0002_more.py",
+        migration("migrations.RunPython(fail)", after=(("core", "0001_initial"),), head=failing()),
+    )
+    failed = dbmigrate("all", "--skip-makemigrations", "--keep-going", cwd=project.root).expect(30)
+
+    assert "error: default, db1, db2 and 22 more: 1 migration pending: core.0001_initial" in checked.stdout
+    completed = [line for line in done.stderr.splitlines() if "Migrations completed for" in line]
+    assert [line.partition(" (")[2] for line in completed] == [f"{n} of 25 databases)" for n in range(1, 26)]
+    assert "core.0002_more goes to default, db1, db2 and 22 more\n" in written.stdout
+    assert re.search(r"^error: 25 of 25 databases failed: .* and 22 more; no database moved$", failed.stderr, re.M)
 
 
 @pytest.mark.postgresql

@@ -281,10 +281,10 @@ WALK = """\
   Apps: core, blog
 ? What would you like to do? Show database status
 site_settings, Django VERSION, Python VERSION
- database kind server applied pending drift last applied
+ database kind server applied pending last applied
  ─
- default default SERVER 0 2 (1 only recorded) none
- blog_db routed SERVER 0 1 none
+ default default SERVER 0 2 (1 only recorded)
+ blog_db routed SERVER 0 1
 $ dbmigrate status
 ? What would you like to do? Check for problems
 site_settings, Django VERSION, Python VERSION

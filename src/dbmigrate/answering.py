@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from dbmigrate.describing import describe_info, describe_model, describe_routes, describe_status, describe_wait
+from dbmigrate.describing import (
+    describe_info,
+    describe_model,
+    describe_routes,
+    describe_status,
+    describe_wait,
+    only_about,
+)
 from dbmigrate.errors import UsageError
 from dbmigrate.forking import describe_launcher
 from dbmigrate.models.plan import Step
@@ -22,6 +30,7 @@ from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.target import Choice
 from dbmigrate.nearest import nearest
 from dbmigrate.reviewing import Look, Review, Work, prepare, review, review_patiently
+from dbmigrate.selecting import check_names
 
 
 def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
@@ -52,11 +61,22 @@ def read_sql(work: Work, step: Step) -> tuple[MigrationSql, ...]:
     )
 
 
-def status(work: Work, *, migrations: bool) -> StatusReport:
-    """Answer how every database stands; one that does not answer is part of the answer."""
-    selection = Selection(make_migrations=False)
-    reviewed = review_patiently(work, selection, Look(records=migrations), all_of_them=True)
-    return describe_status(reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, migrations=migrations)
+def status(work: Work, databases: Sequence[str] = (), apps: Sequence[str] = (), *, migrations: bool) -> StatusReport:
+    """Answer how every database stands, or those that are named, with all apps or those that are named.
+
+    One that does not answer is part of the answer.
+
+    Raises:
+        UsageError: a database or an app that is not there.
+    """
+    reviewed = review_patiently(
+        work, Selection(make_migrations=False), Look(records=migrations or bool(apps)), all_of_them=True
+    )
+    check_names(reviewed.snapshot, databases, apps)
+    report = describe_status(
+        reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, apps=apps, migrations=migrations
+    )
+    return only_about(report, databases, apps)
 
 
 def wait(work: Work, selection: Selection) -> WaitReport:

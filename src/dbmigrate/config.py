@@ -228,6 +228,7 @@ KEYS: Mapping[str, Key] = {
     "order": Key(_names, "`[]`", "databases that follow one another in this order"),
     "ignore": Key(_ids, "`[]`", 'checks to leave out, for example `["DBM206"]`; what stops a run still stops it'),
     "skip_makemigrations": Key(_truth, "`false`", "write no migrations"),
+    "keep_going": Key(_truth, "`false`", "after a failure go on with databases that do not need the failed one"),
     "wait": Key(_seconds, "`0`", "seconds to wait for databases that do not answer"),
     "lock_wait": Key(_seconds, "`60`", "seconds to wait while another run migrates the same database"),
     "grace": Key(_seconds, "as long as they need", "seconds that running migrations get after SIGTERM or SIGHUP"),

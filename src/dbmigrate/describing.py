@@ -23,7 +23,7 @@ from dbmigrate.models.reports import (
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Answer as RouterAnswer
-from dbmigrate.models.snapshot import Database, ModelAnswers, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, ModelAnswers, Snapshot
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.redact import Redactor
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
@@ -31,17 +31,47 @@ from dbmigrate.selecting import is_wanted
 
 
 def describe_status(
-    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, findings: Sequence[Finding], *, migrations: bool
+    snapshot: Snapshot,
+    routing: Routing,
+    plan: MigrationPlan,
+    findings: Sequence[Finding],
+    *,
+    apps: Sequence[str] = (),
+    migrations: bool,
 ) -> StatusReport:
     """Return every database as it is; `plan` is what `all` would do, so that both count the same.
 
-    `migrations`: whether to list every migration, for which the snapshot must have been taken with its records.
+    `apps`: only these are counted, if any are named. `migrations`: whether to list every migration. For both the
+    snapshot must have been taken with its records.
     """
     return StatusReport(
         project=snapshot.project,
-        databases=_databases(snapshot, routing, plan),
+        databases=_databases(snapshot, routing, plan, apps),
         findings=tuple(findings),
         migrations=_migrations(snapshot, routing) if migrations else None,
+    )
+
+
+def only_about(report: StatusReport, databases: Sequence[str], apps: Sequence[str]) -> StatusReport:
+    """Return the part of an answer that is about these databases and apps; all of it where none are named."""
+
+    def is_about(finding: Finding) -> bool:
+        is_here = not (databases and finding.aliases) or bool({*databases} & {*finding.aliases})
+        return is_here and (not (apps and finding.apps) or bool({*apps} & {*finding.apps}))
+
+    migrations = report.migrations
+    return report.model_copy(
+        update={
+            "databases": tuple(
+                database
+                for database in report.databases
+                if (database.alias in databases if databases else not apps or database.apps or database.applied)
+            ),
+            "findings": tuple(finding for finding in report.findings if is_about(finding)),
+            "migrations": migrations
+            if migrations is None
+            else tuple(row for row in migrations if not apps or row.app in apps),
+        }
     )
 
 
@@ -139,31 +169,39 @@ def _found(key: str, snapshot: Snapshot) -> str:
     return snapshot.project.settings_module if key == "settings" else ""
 
 
-def _databases(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> tuple[DatabaseStatus, ...]:
-    return tuple(_database(database, routing, plan) for database in snapshot.databases)
+def _databases(
+    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, apps: Sequence[str] = ()
+) -> tuple[DatabaseStatus, ...]:
+    return tuple(_database(database, routing, plan, apps) for database in snapshot.databases)
 
 
-def _database(database: Database, routing: Routing, plan: MigrationPlan) -> DatabaseStatus:
+def _database(database: Database, routing: Routing, plan: MigrationPlan, apps: Sequence[str]) -> DatabaseStatus:
+    """Return how a database stands; `apps`: only these count, if any are named."""
+
+    def counts(identifier: MigrationId) -> bool:
+        return not apps or identifier.split(".", 1)[0] in apps
+
     kind = routing.kinds[database.alias]
-    planned = plan.planned_on(database.alias)
+    planned = [migration for migration in plan.planned_on(database.alias) if counts(migration.id)]
+    records = [record for record in database.records or () if counts(record.id)]
+    missing = database.missing if routing.is_checked(database.alias) else ()
     return DatabaseStatus(
         alias=database.alias,
         kind=kind.kind,
         because=kind.because,
+        stands_for={"same": kind.because, "replica": database.mirror_of}.get(kind.kind),
         state=database.state,
         trouble=database.trouble,
         error=database.error,
         server=database.server,
         name=database.name,
-        apps=tuple(routing.places[database.alias]),
-        applied=database.applied,
+        apps=tuple(label for label in routing.places[database.alias] if not apps or label in apps),
+        applied=len(records) if apps else database.applied,
         pending=None if database.state == "unreachable" else len(planned),
         only_recorded=sum(not migration.does for migration in planned),
-        unknown=len(routing.ahead(database)),
-        missing=tuple(missing.table for missing in database.missing if missing.is_recorded)
-        if routing.is_checked(database.alias)
-        else (),
-        last_applied=database.last_applied,
+        unknown=sum(counts(identifier) for identifier in routing.ahead(database)),
+        missing=tuple(table.table for table in missing if table.is_recorded and counts(table.model)),
+        last_applied=max(records, key=lambda record: record.at, default=None) if apps else database.last_applied,
     )
 
 

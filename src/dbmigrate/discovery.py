@@ -14,6 +14,7 @@ from pathlib import Path
 from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Choice, Target, project_hint
+from dbmigrate.settings_modules import settings_hint
 
 MANAGE = "manage.py"
 ENVIRONMENT_FOLDERS = (".venv", "venv", "env")
@@ -209,8 +210,9 @@ def _choose_manage(
     where = f"no {MANAGE} in {folder}" + (" or above it" if folder == cwd else "")
     if below:
         raise ProjectError(f"{where}, but in {', '.join(below)}", hint=project_hint(below))
+    meant = settings_hint(folder) or "pass --settings"
     raise ProjectError(
-        where, hint="change into the project, pass --project DIR or --manage SCRIPT, or pass --settings to do without"
+        where, hint=f"change into the project, pass --project DIR or --manage SCRIPT, or, to do without: {meant}"
     )
 
 

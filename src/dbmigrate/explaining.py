@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dbmigrate.errors import DbmigrateError, DeclinedError, LockedError, ProjectError, UnreachableError, UsageError
@@ -13,6 +14,7 @@ from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
 from dbmigrate.process import MORE_FILES
 from dbmigrate.redact import Redactor
+from dbmigrate.settings_modules import settings_hint
 
 MOST_OF_A_SENTENCE = 400
 """Characters of an exception that are shown without `-v`."""
@@ -208,13 +210,17 @@ def _project_hint(said: str, target: Target, *, is_path_safe: bool) -> str:
             f"unset it, or let {target.called} put its folder there"
         )
     chosen = target.choices["settings"]
+    folder = Path(target.choices["project"].value)
+    meant = settings_hint(folder, chosen.value)
     if "DJANGO_SETTINGS_MODULE" in said or "settings are not configured" in said:
-        return "pass --settings, set DJANGO_SETTINGS_MODULE, or set settings under [tool.dbmigrate]"
+        return meant or "pass --settings, set DJANGO_SETTINGS_MODULE, or set settings under [tool.dbmigrate]"
     if target.below and said.startswith("ModuleNotFoundError"):
         return f"there is no manage.py in {target.cwd}, but in {', '.join(target.below)}: {project_hint(target.below)}"
-    if target.settings and said.startswith("ModuleNotFoundError") and f"'{target.settings.split('.')[0]}" in said:
-        return (
-            f"the settings module {target.settings} (from {chosen.reason}) must be importable in {target.root}; "
-            "pass --settings or --project"
+    missing = re.search(r"^ModuleNotFoundError: No module named '([\w.]+)'", said)
+    if missing is not None and f"{chosen.value}.".startswith(f"{missing[1]}."):
+        return f"the settings module {chosen.value} (from {chosen.reason}) must be importable in {target.root}; " + (
+            meant or "pass --settings or --project"
         )
+    if said.startswith("ImproperlyConfigured") and meant is not None and "is a package" in meant:
+        return meant
     return f"see it by itself with: {' '.join(target.command('check'))} (the whole traceback: -v)"

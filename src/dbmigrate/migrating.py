@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from queue import SimpleQueue
 
@@ -29,7 +29,7 @@ from dbmigrate.models.events import (
     StepSkipped,
     Stopping,
 )
-from dbmigrate.models.plan import MakeMigrations, Step
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.result import OperationTrace, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
@@ -43,11 +43,19 @@ from dbmigrate.waiting import take_locks
 from dbmigrate.writing import check_written, is_as_before
 
 
-def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bool = True) -> Iterator[Event]:
+def migrate(
+    work: Work,
+    selection: Selection,
+    *,
+    keep_going: bool,
+    has_locks: bool = True,
+    agree: Callable[[MigrationPlan], None] = lambda plan: None,
+) -> Iterator[Event]:
     """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
 
     PlanReady comes first, once nothing stands against it and every lock is held, and RunFinished last. Only what
-    waits for a lock comes before. `has_locks`: whether to keep other runs away.
+    waits for a lock comes before. `has_locks`: whether to keep other runs away. `agree` is called with a plan
+    before it is run, before the locks too, and raises what ends the run.
 
     Raises:
         DbmigrateError: before any database was touched: the preflight refuses, another run does not end, or
@@ -61,6 +69,7 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bo
     if reviewed.plan.is_empty:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
+    agree(reviewed.plan)
     if not has_locks:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
@@ -75,6 +84,7 @@ def migrate(work: Work, selection: Selection, *, keep_going: bool, has_locks: bo
         )
         # Whatever was true before the locks were held may have been done by another run meanwhile.
         reviewed = prepare(work, selection, look)
+        agree(reviewed.plan)
         yield from _migrate(work, selection, reviewed, locks.environment, keep_going=keep_going, started_at=started_at)
     finally:
         work.host.unlock()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal
 
@@ -36,6 +37,7 @@ from dbmigrate.preflight import (
 from dbmigrate.process import ChildMessage, Launcher
 from dbmigrate.routing import Routing, route
 from dbmigrate.selecting import check_has_apps, check_selection, check_settings, check_target
+from dbmigrate.settings_modules import settings_hint
 from dbmigrate.waiting import wait_for_databases
 
 NamedOpen = Literal["migrated", "looked-at", "refused"]
@@ -112,7 +114,8 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
         idle=needs_idle(work.settings, selection),
     )
     work.remember(snapshot)
-    check_settings(snapshot, work.settings)
+    folder = Path(work.target.choices["project"].value)
+    check_settings(snapshot, work.settings, lambda named: settings_hint(folder, named))
     check_ids(work.settings.ignore, work.settings.origins["ignore"])
     routing = route(snapshot, work.settings, named=selection.databases if look.named_open == "migrated" else ())
     check_selection(snapshot, routing, selection, may_read_only=look.may_read_only)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
-import re
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -12,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Literal
 
+from dbmigrate.frames import FRAME, is_foreign_frame
 from dbmigrate.models.events import (
     Event,
     MakeFinished,
@@ -39,17 +38,6 @@ MAKE = "makemigrations"
 # The first signal sends nothing: what runs may finish. SIGINT before SIGTERM: psycopg cancels the statement on the
 # server, where SIGTERM would leave the session working with its locks.
 LADDER = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
-
-_FRAME = re.compile(r' +File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)$')
-_FOREIGN = (
-    "site-packages",
-    "dist-packages",
-    "<",
-    f"{os.sep}lib{os.sep}python",
-    f"dbmigrate{os.sep}inside",
-    "manage.py",
-)
-"""In paths of frames that are not what a person has written: packages, the standard library, ours, manage.py."""
 
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 """What the system says where it has no file, no process or no memory for one more child: until one has ended."""
@@ -196,8 +184,8 @@ class _Tail:
             line = [""]
             self._lines.append(line)
         line[0] = text
-        frame = _FRAME.match(text)
-        if frame is not None and not any(word in frame["file"] for word in _FOREIGN):
+        frame = FRAME.match(text)
+        if frame is not None and not is_foreign_frame(text):
             self.raised_at = f"{frame['file']}:{frame['line']} in {frame['name']}"
         if not output.is_complete:
             self._unfinished[output.stream] = line

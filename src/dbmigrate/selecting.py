@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.selection import Selection
@@ -12,8 +12,10 @@ from dbmigrate.nearest import nearest
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
 
 
-def check_settings(snapshot: Snapshot, settings: Settings) -> None:
+def check_settings(snapshot: Snapshot, settings: Settings, meant: Callable[[str], str | None]) -> None:
     """Do nothing if every alias in the configuration exists, and the project has a database at all.
+
+    `meant` takes the settings module and returns a hint with those that may be meant.
 
     Raises:
         UsageError: an alias does not, with the place it stands in.
@@ -22,7 +24,7 @@ def check_settings(snapshot: Snapshot, settings: Settings) -> None:
     if all(database.engine in ("", "django.db.backends.dummy") for database in snapshot.databases):
         raise ProjectError(
             f"the settings {snapshot.project.settings_module} have no DATABASES",
-            hint="pass --settings with the module that has them",
+            hint=meant(snapshot.project.settings_module) or "pass --settings with the module that has them",
         )
     aliases = [database.alias for database in snapshot.databases]
     for key, named in (
@@ -92,6 +94,18 @@ def _app_hint(snapshot: Snapshot, selection: Selection, flag: str) -> str:
     return " or ".join(f"--app {label}" for label in named[:3]) + f", or leave out {flag}"
 
 
+def check_names(snapshot: Snapshot, databases: Iterable[str], apps: Iterable[str]) -> None:
+    """Do nothing if there are databases and apps of these names.
+
+    Raises:
+        UsageError: there is none of a name, with the nearest ones.
+    """
+    for alias in databases:
+        _check_alias_is_there(snapshot, alias)
+    for label in apps:
+        _check_app(snapshot, label)
+
+
 def check_has_apps(snapshot: Snapshot, routing: Routing, aliases: Iterable[str], *, or_open: bool) -> None:
     """Do nothing if something belongs on each of these databases, or (`or_open`) if nobody has decided that.
 
@@ -142,11 +156,16 @@ def is_wanted(database: Database, routing: Routing, selection: Selection, *, or_
     return not selection.apps or any(label in routing.places[database.alias] for label in selection.apps)
 
 
-def _check_alias(snapshot: Snapshot, routing: Routing, alias: str, *, may_read_only: bool) -> None:
-    aliases = [database.alias for database in snapshot.databases]
+def _check_alias_is_there(snapshot: Snapshot, alias: str) -> Database:
     database = snapshot.database(alias)
     if database is None:
+        aliases = [database.alias for database in snapshot.databases]
         raise UsageError(f"there is no database {alias} in DATABASES", hint=nearest(alias, aliases, what="databases"))
+    return database
+
+
+def _check_alias(snapshot: Snapshot, routing: Routing, alias: str, *, may_read_only: bool) -> None:
+    database = _check_alias_is_there(snapshot, alias)
     kind = routing.kinds[alias]
     if kind.kind == "replica":
         raise UsageError(

@@ -17,12 +17,10 @@ from dbmigrate.errors import ExitCode
 @junit_option
 @global_options
 @click.pass_context
-def command(
-    context: click.Context, /, *, keep_going: bool, no_lock: bool, dry_run: bool, junit: str | None, **options: Any
-) -> ExitCode:
+def command(context: click.Context, /, *, no_lock: bool, dry_run: bool, junit: str | None, **options: Any) -> ExitCode:
     """Write missing migrations of the project's own apps, then migrate every database.
 
     The default database comes first and whole; then each app where the routers put it, several databases at a time.
     Nothing is touched unless every database answers and no check stops it. Running it again goes on where it stopped.
     """
-    return migrate(context, options, keep_going=keep_going, has_locks=not no_lock, dry_run=dry_run, junit=junit)
+    return migrate(context, options, has_locks=not no_lock, dry_run=dry_run, junit=junit)

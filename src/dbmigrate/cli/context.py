@@ -28,6 +28,7 @@ from dbmigrate.models.target import Target
 
 if TYPE_CHECKING:
     from dbmigrate.host import Host
+    from dbmigrate.menu.prompter import Prompter
     from dbmigrate.models.events import Event
     from dbmigrate.models.reports import Answer
     from dbmigrate.renderers.base import Renderer
@@ -174,6 +175,16 @@ class Session:
                 renderer,
             )
 
+    def prompter(self) -> Prompter:
+        """Return what asks at this terminal."""
+        from dbmigrate.menu.inquirer import InquirerPrompter
+
+        return InquirerPrompter(
+            has_unicode=(self.out.encoding or "").lower().startswith("utf"),
+            has_color=self.has_color,
+            is_dumb=self.environ.get("TERM") in ("dumb", "unknown"),
+        )
+
     def renderer(self, wanted: str) -> _Guarded:
         """Return the renderer for a format; "auto" looks at the streams."""
         chosen = self._format() if wanted == "auto" else wanted
@@ -200,8 +211,8 @@ class Session:
             from dbmigrate.renderers.plain import PlainRenderer
             from dbmigrate.renderers.sheet import PlainSheet
 
-            page = Page(PlainSheet(self.out), verbosity=self.verbosity)
-            return PlainRenderer(page, self.err, verbosity=self.verbosity, now=lambda: datetime.now(timezone.utc))
+            page = Page(PlainSheet(self.out), verbosity=self.verbosity, now=_now)
+            return PlainRenderer(page, self.err, verbosity=self.verbosity, now=_now)
         from rich.console import Console
 
         from dbmigrate.renderers.live import RichRenderer
@@ -213,7 +224,7 @@ class Session:
             verbatim |= {"no_color": True, "color_system": None}
         elif self.options.get("color") == "always":
             verbatim |= {"force_terminal": True}
-        page = Page(TerminalSheet(Console(file=self.out, **verbatim)), verbosity=self.verbosity)
+        page = Page(TerminalSheet(Console(file=self.out, **verbatim)), verbosity=self.verbosity, now=_now)
         return RichRenderer(page, Console(file=self.err, **verbatim), verbosity=self.verbosity, clock=time.monotonic)
 
     def _build_github(self) -> GithubRenderer:
@@ -225,10 +236,10 @@ class Session:
         from dbmigrate.renderers.tables import Page
 
         text = StringIO()
-        page = Page(PlainSheet(text), verbosity=self.verbosity)
+        page = Page(PlainSheet(text), verbosity=self.verbosity, now=_now)
         summary = self.environ.get("GITHUB_STEP_SUMMARY")
         return GithubRenderer(
-            PlainRenderer(page, text, verbosity=self.verbosity, now=lambda: datetime.now(timezone.utc)),
+            PlainRenderer(page, text, verbosity=self.verbosity, now=_now),
             text,
             self.out,
             command=self.command,
@@ -254,6 +265,10 @@ class Session:
         """Whether colour is wanted, where the stream can have it."""
         wanted = self.options.get("color") or "auto"
         return wanted == "always" or (wanted == "auto" and not self.environ.get("NO_COLOR"))
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def _is_file(stream: TextIO) -> bool:

@@ -46,18 +46,13 @@ def show_menu(context: click.Context) -> ExitCode:
             hint="dbmigrate all, or one database or app: dbmigrate run --help",
         )
     from dbmigrate.menu.flow import Menu, command_line
-    from dbmigrate.menu.inquirer import InquirerPrompter
 
     options = read_global_options(context)
     session = session_of(context)
     outside = _CommandLine(context.find_root(), options, has_color=session.has_color)
     global_words = [f"--{name}={options[name]}" for name in REPEATED if options.get(name)]
     menu = Menu(
-        InquirerPrompter(
-            has_unicode=outside.has_unicode,
-            has_color=session.has_color,
-            is_dumb=session.environ.get("TERM") in ("dumb", "unknown"),
-        ),
+        session.prompter(),
         outside,
         lambda words: command_line(global_words, words),
     )

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from dbmigrate.cli.consent import Consent
 from dbmigrate.cli.context import session_of
 from dbmigrate.config import Flag
 from dbmigrate.errors import ExitCode
 
 if TYPE_CHECKING:
+    from dbmigrate.models.plan import MigrationPlan
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
     from dbmigrate.renderers.base import Renderer
     from dbmigrate.reviewing import Work
 
-SETTINGS = ("jobs", "skip_makemigrations", "lock_wait", "grace", "ddl_lock_timeout", "ddl_retries")
+SETTINGS = ("jobs", "skip_makemigrations", "keep_going", "lock_wait", "grace", "ddl_lock_timeout", "ddl_retries")
 """Options that are configuration keys too; the others are part of the selection and named like its fields."""
 
 
@@ -50,7 +52,6 @@ def migrate(
     context: click.Context,
     options: Mapping[str, Any],
     *,
-    keep_going: bool,
     has_locks: bool = True,
     dry_run: bool,
     junit: str | None = None,
@@ -61,17 +62,32 @@ def migrate(
     session = session_of(context)
     with session.open(flags_of(options), junit, _load) as (work, renderer):
         selection = _select(options, work.settings)
-        return run(work, renderer, selection, keep_going=keep_going, has_locks=has_locks)
+        return run(
+            work,
+            renderer,
+            selection,
+            keep_going=work.settings.keep_going,
+            has_locks=has_locks,
+            agree=Consent(session).ask,
+        )
 
 
-def run(work: Work, renderer: Renderer, selection: Selection, *, keep_going: bool, has_locks: bool) -> ExitCode:
+def run(
+    work: Work,
+    renderer: Renderer,
+    selection: Selection,
+    *,
+    keep_going: bool,
+    has_locks: bool,
+    agree: Callable[[MigrationPlan], None] = lambda plan: None,
+) -> ExitCode:
     """Migrate what is selected in an open project, show it, answer, and return the code."""
     from dbmigrate import migrating
     from dbmigrate.models.events import PlanReady, RunFinished
     from dbmigrate.models.result import RunReport
 
     plan = result = None
-    for event in migrating.migrate(work, selection, keep_going=keep_going, has_locks=has_locks):
+    for event in migrating.migrate(work, selection, keep_going=keep_going, has_locks=has_locks, agree=agree):
         if isinstance(event, PlanReady):
             plan = event.plan
         if isinstance(event, RunFinished):

@@ -58,19 +58,17 @@ def database_option(help_text: str = "Only this database; repeatable.") -> Calla
     )
 
 
+def app_option(help_text: str = "Only this app; repeatable.") -> Callable[[Decorated], Decorated]:
+    """Return the option that names apps; its parameter is `apps`."""
+    return click.option("--app", "apps", multiple=True, metavar="LABEL", help=help_text, shell_complete=complete_app)
+
+
 def selection_options(command: Decorated) -> Decorated:
     """Add what names databases, apps and a migration."""
     for option in reversed(
         (
             database_option(),
-            click.option(
-                "--app",
-                "apps",
-                multiple=True,
-                metavar="LABEL",
-                help="Only this app; repeatable.",
-                shell_complete=complete_app,
-            ),
+            app_option(),
             click.option(
                 "--to",
                 metavar="MIGRATION",
@@ -130,6 +128,7 @@ def run_options(command: Decorated) -> Decorated:
             click.option(
                 "--keep-going",
                 is_flag=True,
+                default=None,
                 help="After a failure go on with databases that do not need the failed one.",
             ),
             lock_options,

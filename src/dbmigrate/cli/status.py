@@ -5,16 +5,20 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.context import session_of
-from dbmigrate.cli.options import exit_code_option, global_options
+from dbmigrate.cli.options import app_option, database_option, exit_code_option, global_options
 from dbmigrate.errors import ExitCode
 
 
 @click.command("status", short_help="Show every database: reachable, applied, pending.")
+@database_option("Only this database; repeatable.")
+@app_option("Only migrations of this app are counted; repeatable.")
 @click.option("--migrations", is_flag=True, help="Also show every migration, the databases side by side.")
 @exit_code_option
 @global_options
 @click.pass_context
-def command(context: click.Context, *, migrations: bool, exit_code: bool) -> ExitCode:
+def command(
+    context: click.Context, *, databases: tuple[str, ...], apps: tuple[str, ...], migrations: bool, exit_code: bool
+) -> ExitCode:
     """Show every database: kind, server, applied and pending migrations. Nothing is written anywhere.
 
     With --exit-code it ends with 21 if a database does not answer, and with 10 if migrations are pending.
@@ -23,7 +27,7 @@ def command(context: click.Context, *, migrations: bool, exit_code: bool) -> Exi
     with session.open({}) as (work, renderer):
         from dbmigrate import answering
 
-        report = answering.status(work, migrations=migrations)
+        report = answering.status(work, databases, apps, migrations=migrations)
         code = ExitCode.OK
         if exit_code and any(database.state == "unreachable" for database in report.databases):
             code = ExitCode.UNREACHABLE

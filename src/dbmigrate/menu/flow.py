@@ -153,7 +153,8 @@ def describe(database: DatabaseStatus) -> str:
         return f"{database.kind}, {verb}: {database.error}"
     if database.kind not in ("default", "routed"):
         lacks = f", {database.pending} pending" if database.pending else ""
-        return (f"{database.kind} ({database.because})" if database.because else database.kind) + lacks
+        is_told = database.because is not None and database.stands_for is None
+        return (f"{database.kind} ({database.because})" if is_told else database.kind_in_short) + lacks
     pending = "nothing pending" if not database.pending else f"{database.pending} pending"
     return f"{database.kind}, {pending}"
 

@@ -56,6 +56,8 @@ class DatabaseStatus(Value):
     kind: Kind
     because: str | None
     """Owner of a "same", reason of a "replica"."""
+    stands_for: str | None = None
+    """The alias that a "same" is, or that a "replica" follows as the settings say."""
     state: DatabaseState
     trouble: Trouble | None = None
     """Why it does not answer; None if it does."""
@@ -75,6 +77,13 @@ class DatabaseStatus(Value):
     missing: tuple[str, ...] = ()
     """Tables that recorded migrations made and that are not there."""
     last_applied: Recorded | None
+
+    @property
+    def kind_in_short(self) -> str:
+        """The kind as people read it: "routed", "replica of default"."""
+        if self.stands_for is None:
+            return self.kind
+        return f"{self.kind} {'as' if self.kind == 'same' else 'of'} {self.stands_for}"
 
 
 class MigrationStatus(Value):

@@ -43,6 +43,8 @@ class Settings:
     ignore: tuple[str, ...] = ()
     """Ids of checks whose findings are left out; what stops a run is not left out there."""
     skip_makemigrations: bool = False
+    keep_going: bool = False
+    """Whether a failure leaves databases going on that do not need the failed one."""
     wait: float = 0.0
     """Seconds to wait for databases that do not answer."""
     lock_wait: float = 60.0

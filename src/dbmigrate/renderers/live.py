@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -63,6 +62,8 @@ SYMBOLS = {
     "failed": ("✘", "x"),
     "not-run": ("-", "-"),
 }
+BARS = (("━", "─"), ("#", "-"))
+"""What is done and what is left, where the terminal has Unicode and where it has not."""
 STATES: Mapping[State, str] = {
     "waiting": "waiting",
     "running": "running",
@@ -164,7 +165,7 @@ class RichRenderer:
         # The migration in flight comes last, so that nothing moves when its length changes, and it alone gives way.
         most = ALIAS_WIDTHS[is_narrow]
         for index, column in enumerate(zip(*rows, strict=True)):
-            widest = max(BAR_WIDTH if isinstance(cell, ProgressBar) else cell.cell_len for cell in column)
+            widest = max(cell.cell_len for cell in column)
             if index == 1:
                 grid.add_column(no_wrap=True, overflow="ellipsis", min_width=min(widest, most), max_width=most)
             elif index < len(rows[0]) - 1:
@@ -185,15 +186,21 @@ class RichRenderer:
             parts.append(Text(f"{symbol} {words.plural(count, 'database')} {STATES[state]}", style=STYLES[state]))
         return Text("   ").join(parts)
 
-    def _cells(self, row: Row, now: float, *, is_narrow: bool) -> Iterator[Text | ProgressBar]:
+    def _cells(self, row: Row, now: float, *, is_narrow: bool) -> Iterator[Text]:
         elapsed = row.elapsed(now)
         yield Text(SYMBOLS[row.state][0 if self._has_unicode else 1], style=STYLES[row.state])
         yield Text(row.alias)
         if not is_narrow:
-            yield ProgressBar(total=max(row.total, 1), completed=row.done if row.total else 0, width=BAR_WIDTH)
+            yield self._bar(row)
         yield Text(f"{row.done}/{row.total}" if row.total else "")
         yield Text(words.duration(elapsed) if elapsed is not None else "", style="dim")
         yield Text(row.current, style="dim")
+
+    def _bar(self, row: Row) -> Text:
+        """Return a bar that can be read without colour."""
+        done, left = BARS[0 if self._has_unicode else 1]
+        filled = BAR_WIDTH * min(row.done, row.total) // row.total if row.total else 0
+        return Text.assemble((done * filled, STYLES[row.state]), (left * (BAR_WIDTH - filled), "dim"))
 
     def _begin(self, plan: MigrationPlan) -> None:
         is_second = self._plan is not None
@@ -244,7 +251,7 @@ class RichRenderer:
             self._page.show_result(result)
         for database in result.databases:
             if database.failure is not None:
-                for line in words.failure_lines(database, database.failure):
+                for line in words.failure_lines(database, database.failure, is_brief=self._verbosity < 1):
                     self._print(f"{database.alias}  {line}")
         if result.unfinished:
             # Last, so that it is what stands above the shell's prompt.

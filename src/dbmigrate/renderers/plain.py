@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from dbmigrate.errors import DbmigrateError, ExitCode
-from dbmigrate.listing import listed
+from dbmigrate.listing import MANY, listed
 from dbmigrate.models.events import (
     CommandStarted,
     DatabaseAwaited,
@@ -54,6 +54,7 @@ class PlainRenderer:
         self._now = now
         self._plan: MigrationPlan | None = None
         self._started: set[str] = set()
+        self._completed = 0
         self._fails_by_exit_code = False
 
     def show(self, event: Event) -> None:
@@ -148,7 +149,10 @@ class PlainRenderer:
             ended = "could not be started" if result.exit_code is None else words.exit_words(result.exit_code)
             self._warn(f"{result.id}: {ended} after {words.duration(result.seconds)}")
         elif result.id == [step.id for step in self._plan.steps if step.alias == result.alias][-1]:
-            self._say(result.alias, f"Migrations completed for {result.alias}")
+            self._completed += 1
+            count = len({step.alias for step in self._plan.steps})
+            progress = f" ({self._completed} of {count} databases)" if count > MANY else ""
+            self._say(result.alias, f"Migrations completed for {result.alias}{progress}")
 
     def _show_result(self, result: RunResult) -> None:
         if self._verbosity >= NORMAL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, TextIO
 
 
@@ -11,19 +12,41 @@ class Cell(NamedTuple):
 
     text: str
     style: str = ""
+    short: str | None = None
+    """What stands for the text where there is little room."""
 
 
 class Table:
     """Rows below headings."""
 
-    def __init__(self, *headings: str) -> None:
-        """Begin without a row."""
+    def __init__(self, *headings: str, spare: Sequence[str] = ()) -> None:
+        """Begin without a row; `spare` are the headings of columns that a narrow terminal leaves out, first to last."""
         self.headings = headings
+        self.spare = spare
         self.rows: list[tuple[Cell, ...]] = []
 
     def add_row(self, *cells: Cell) -> None:
         """Add a row with a cell for each heading."""
         self.rows.append(cells)
+
+    def narrower(self) -> Iterator[Table]:
+        """Give the table as it is, then with what is short, then with fewer and fewer columns."""
+        yield self
+        if not self.spare:
+            return
+        for count in range(len(self.spare) + 1):
+            kept = [heading for heading in self.headings if heading not in self.spare[:count]]
+            table = Table(*kept)
+            for row in self.rows:
+                cells = zip(self.headings, row, strict=True)
+                table.add_row(
+                    *(
+                        Cell(cell.text if cell.short is None else cell.short, cell.style)
+                        for heading, cell in cells
+                        if heading in kept
+                    )
+                )
+            yield table
 
 
 class Sheet(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
@@ -66,8 +67,9 @@ Row = TypeVar("Row", PlannedDatabase, DatabaseResult)
 class Page:
     """Where answers are written."""
 
-    def __init__(self, sheet: Sheet, *, verbosity: int) -> None:
-        """Write on this sheet."""
+    def __init__(self, sheet: Sheet, *, verbosity: int, now: Callable[[], datetime]) -> None:
+        """Write on this sheet; `now` gives aware UTC times."""
+        self._now = now
         self._sheet = sheet
         self._verbosity = verbosity
 
@@ -246,19 +248,7 @@ class Page:
         self._findings(
             [finding for finding in report.findings if finding not in notes] if is_brief else report.findings
         )
-        table = Table("database", "kind", "server", "applied", "pending", "drift", "last applied")
-        for database in report.databases:
-            is_up = database.state in ("ok", "absent")
-            table.add_row(
-                Cell(database.alias),
-                Cell(_kind(database)),
-                Cell(words.server(database)) if is_up else Cell(words.silence(database), "red"),
-                Cell(str(database.applied) if is_up else "?"),
-                Cell(_pending(database), style="yellow" if database.pending else ""),
-                Cell(_drift(database) if is_up else "?", style="red" if database.missing or database.unknown else ""),
-                Cell(self._last_applied(database.last_applied)),
-            )
-        self._sheet.table(table)
+        self._sheet.table(self._status_table(report))
         for database in report.databases:
             if database.error is not None:
                 # Not in the table: a driver's sentence would take the room of all other columns.
@@ -269,11 +259,37 @@ class Page:
         if report.migrations is not None:
             self._show_migrations(report, report.migrations)
 
-    def _last_applied(self, last: Recorded | None) -> str:
+    def _status_table(self, report: StatusReport) -> Table:
+        """Return a line for each database."""
+        has_problems = any(database.missing or database.unknown for database in report.databases)
+        headings = ["database", "kind", "server", "applied", "pending", *["problems"] * has_problems, "last applied"]
+        table = Table(*headings, spare=("server", "applied", "last applied", "kind"))
+        for database in report.databases:
+            is_up = database.state in ("ok", "absent")
+            silence = Cell(words.silence(database), "red", short=database.state)
+            cells = {
+                "database": Cell(database.alias, "" if is_up else "red"),
+                "kind": Cell(_kind(database), short=database.kind_in_short),
+                "server": Cell(words.server(database), short=words.short_server(database)) if is_up else silence,
+                "applied": Cell(str(database.applied) if is_up else "?"),
+                "pending": Cell(
+                    _pending(database),
+                    style="yellow" if database.pending else "" if is_up else "red",
+                    short=database.state if database.pending is None else str(database.pending),
+                ),
+                "problems": Cell(_problems(database) if is_up else "?", style="red"),
+                "last applied": self._last_applied(database.last_applied),
+            }
+            table.add_row(*(cells[heading] for heading in headings))
+        return table
+
+    def _last_applied(self, last: Recorded | None) -> Cell:
         if last is None:
-            return ""
-        # On a terminal one column less wide is worth a line more; a log has a record on one line.
-        return f"{last.id}{chr(10) if self._sheet.has_width else ' '}{last.at[:19]}"
+            return Cell("")
+        if not self._sheet.has_width:
+            return Cell(f"{last.id} {last.at[:19]}")
+        ago = words.ago(last.at, self._now())
+        return Cell(f"{last.id}, {ago}", short=ago)
 
     def _show_migrations(self, report: StatusReport, migrations: Sequence[MigrationStatus]) -> None:
         aliases = [database.alias for database in report.databases]
@@ -466,7 +482,9 @@ def _cell(row: MigrationStatus, alias: str, *, is_silent: bool) -> str:
 
 
 def _kind(database: DatabaseStatus) -> str:
-    return f"{database.kind} ({database.because})" if database.because else database.kind
+    if database.because is None or database.stands_for is not None:
+        return database.kind_in_short
+    return f"{database.kind} ({database.because})"
 
 
 def _pending(database: DatabaseStatus) -> str:
@@ -478,7 +496,7 @@ def _pending(database: DatabaseStatus) -> str:
     return text
 
 
-def _drift(database: DatabaseStatus) -> str:
+def _problems(database: DatabaseStatus) -> str:
     parts = [f"{words.plural(len(database.missing), 'table')} missing"] if database.missing else []
     parts += [f"{database.unknown} unknown to this code"] if database.unknown else []
     return ", ".join(parts) or "none"

@@ -32,18 +32,17 @@ class TerminalSheet:
 
     def table(self, table: Table) -> None:
         """Draw a table with a line below its headings; or, where words of it would be broken, its rows as lists."""
-        drawn = RichTable(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
-        for heading in table.headings:
-            drawn.add_column(Text(heading, style="bold"), overflow="fold")
-        for row in table.rows:
-            drawn.add_row(*(Text(cell.text, style=cell.style, overflow="fold") for cell in row))
         unlimited = self._console.options.update(max_width=UNLIMITED)
-        least, most = Measurement.get(self._console, unlimited, drawn)
+        for narrower in table.narrower():
+            drawn = _drawn(narrower)
+            least, most = Measurement.get(self._console, unlimited, drawn)
+            if most <= self._console.width:
+                self._console.print(drawn)
+                return
         if least > self._console.width:
-            self._list(table)
+            self._list(narrower)
             return
-        if most > self._console.width:
-            _spread(table, drawn, self._console.width - least)
+        _spread(narrower, drawn, self._console.width - least)
         self._console.print(drawn)
 
     def _list(self, table: Table) -> None:
@@ -66,14 +65,26 @@ class TerminalSheet:
         self._console.print(colored, soft_wrap=True)
 
 
+def _drawn(table: Table) -> RichTable:
+    drawn = RichTable(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    for heading in table.headings:
+        drawn.add_column(Text(heading, style="bold"), overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(Text(cell.text, style=cell.style, overflow="fold") for cell in row))
+    return drawn
+
+
 def _spread(table: Table, drawn: RichTable, spare: int) -> None:
-    """Give each column the room of its longest word, and what is left to the first that need more.
+    """Give each column the room of its longest word, and what is left first to those that need the least more.
 
     rich makes the widest ones narrower and breaks their words, although others could give way between theirs.
     """
+    widths = []
     for number, column in enumerate(drawn.columns):
         texts = [table.headings[number], *(row[number].text for row in table.rows)]
         word = max(cell_len(word) for text in texts for word in text.split() or [""])
         line = max(cell_len(line) for text in texts for line in text.splitlines() or [""])
+        widths.append((column, word, line))
+    for column, word, line in sorted(widths, key=lambda widths: widths[2] - widths[1]):
         column.width = word + min(spare, line - word)
         spare -= column.width - word

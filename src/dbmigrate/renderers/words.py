@@ -7,9 +7,11 @@ import shlex
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dbmigrate.errors import ExitCode
+from dbmigrate.frames import is_foreign_frame, is_frame
 from dbmigrate.listing import MANY, listed
 from dbmigrate.models.events import (
     DatabaseAwaited,
@@ -46,6 +48,9 @@ EXIT_MEANINGS = {
 
 FEW = 5
 """Sentences that one line holds; of more only the first are shown."""
+
+MOST_FRAMES, MOST_BRIEF_LINES = 3, 6
+"""Of a failed step on a terminal: frames of the project's own code, and lines of what it said."""
 
 SKIPS: dict[SkipReason, str] = {
     "open": "nobody says what belongs there",
@@ -234,6 +239,26 @@ def server(database: DatabaseStatus) -> str:
     return f"{database.server}, no file yet" if database.state == "absent" else database.server or database.state
 
 
+def short_server(database: DatabaseStatus) -> str:
+    """Return the product and its release without the last part: "PostgreSQL 17", "SQLite 3.40"."""
+    if database.state != "ok":
+        return "no file yet" if database.state == "absent" else database.state
+    product, _, version = server(database).rpartition(" ")
+    return f"{product} {version.rpartition('.')[0] or version}".strip()
+
+
+def ago(at: str, now: datetime) -> str:
+    """Return "2 h ago" for a time in ISO 8601, or its date where it is long ago; local times cannot be compared."""
+    then = datetime.fromisoformat(at)
+    if then.tzinfo is None:
+        return f"{then:%Y-%m-%d %H:%M}"
+    seconds = (now - then).total_seconds()
+    for limit, unit, size in ((60, "s", 1), (3600, "min", 60), (48 * 3600, "h", 3600), (60 * 86400, "d", 86400)):
+        if 0 <= seconds < limit:
+            return f"{int(seconds // size)} {unit} ago"
+    return f"{then:%Y-%m-%d}"
+
+
 def silence(database: DatabaseStatus) -> str:
     """Return in a few words that a database does not answer, and why."""
     if database.trouble == "backend":
@@ -409,8 +434,8 @@ def failure_subject(failure: Failure) -> str:
             return failure.migration if failure.migration is not None else "migrate failed"
 
 
-def failure_lines(database: DatabaseResult, failure: Failure) -> list[str]:
-    """Return everything known about a failed step; its last lines come last."""
+def failure_lines(database: DatabaseResult, failure: Failure, *, is_brief: bool = False) -> list[str]:
+    """Return everything known about a failed step; its last lines come last, `is_brief`: only those that say why."""
     ended = "" if failure.exit_code is None else f" ({exit_words(failure.exit_code)} after {duration(failure.seconds)})"
     lines = [f"failed: {failure_subject(failure)}{ended}", f"command: {shlex.join(failure.command)}"]
     if database.applied:
@@ -432,9 +457,25 @@ def failure_lines(database: DatabaseResult, failure: Failure) -> list[str]:
         lines += trace_lines(failure)
         lines += [f"  {way}" for way in ways_on(database.alias, failure)]
     if failure.last_lines and failure.kind != "interrupted":
-        lines.append("its last lines:")
-        lines += [f"  {line}" for line in failure.last_lines]
+        shown = brief(failure.last_lines) if is_brief else failure.last_lines
+        is_whole = len(shown) == len(failure.last_lines)
+        lines.append("its last lines:" if is_whole else "from its last lines (-v shows all of them):")
+        lines += [f"  {line}" for line in shown]
     return lines
+
+
+def brief(last_lines: Sequence[str]) -> list[str]:
+    """Return the last frames of the project's own code and the exception; without a traceback the last lines."""
+    frames = [number for number, line in enumerate(last_lines) if is_frame(line)]
+    if not frames:
+        return [*last_lines[-MOST_BRIEF_LINES:]]
+    own = [number for number in frames if not is_foreign_frame(last_lines[number])][-MOST_FRAMES:] or frames[-1:]
+    shown = [line for number in own for line in last_lines[number : number + 2]]
+    end = next(
+        (number for number in range(frames[-1] + 1, len(last_lines)) if not last_lines[number].startswith(" ")),
+        len(last_lines),
+    )
+    return [*shown, *last_lines[end:][:MOST_BRIEF_LINES]]
 
 
 def trace_lines(failure: Failure) -> list[str]:

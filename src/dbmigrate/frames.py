@@ -1,0 +1,29 @@
+"""The frames of a traceback that a child printed: which of them are the project's own."""
+
+from __future__ import annotations
+
+import os
+import re
+
+FRAME = re.compile(r' +File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)$')
+
+_FOREIGN = (
+    "site-packages",
+    "dist-packages",
+    "<",
+    f"{os.sep}lib{os.sep}python",
+    f"dbmigrate{os.sep}inside",
+    "manage.py",
+)
+"""In paths of frames that are not what a person has written: packages, the standard library, ours, manage.py."""
+
+
+def is_frame(line: str) -> bool:
+    """Return whether a line of a traceback names a frame."""
+    return FRAME.match(line) is not None
+
+
+def is_foreign_frame(line: str) -> bool:
+    """Return whether the frame that a line names is not of the project's own code."""
+    frame = FRAME.match(line)
+    return frame is None or any(word in frame["file"] for word in _FOREIGN)
