@@ -15,7 +15,7 @@ from dbmigrate.describing import (
 )
 from dbmigrate.errors import UsageError
 from dbmigrate.forking import describe_launcher
-from dbmigrate.models.plan import Step
+from dbmigrate.models.plan import MakeMigrations, Step
 from dbmigrate.models.reports import (
     ExplainReport,
     InfoReport,
@@ -39,7 +39,8 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
     statements = None
     if sql:
         statements = tuple(
-            StepSql(step=step.id, alias=step.alias, migrations=read_sql(work, step)) for step in reviewed.plan.steps
+            StepSql(step=step.id, alias=step.alias, migrations=read_sql(work, step, reviewed.plan.make))
+            for step in reviewed.plan.steps
         )
     return PlanReport(
         project=reviewed.snapshot.project,
@@ -51,10 +52,14 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
     )
 
 
-def read_sql(work: Work, step: Step) -> tuple[MigrationSql, ...]:
-    """Return the statements of a step's migrations, in their order; none for those that are only recorded."""
+def read_sql(work: Work, step: Step, make: MakeMigrations | None) -> tuple[MigrationSql, ...]:
+    """Return the statements of a step's migrations, in their order; none for those that are only recorded.
+
+    `make`: what writes those of them first that are not written yet.
+    """
     does = [migration for migration in step.migrations if migration.does]
-    read = {written.id: written for written in work.host.sql(step.alias, does, step.scope)} if does else {}
+    foreseen = make.apps if make is not None else ()
+    read = {found.id: found for found in work.host.sql(step.alias, does, step.scope, foreseen)} if does else {}
     return tuple(
         read.get(migration.id) or MigrationSql(id=migration.id, statements=(), problem=None)
         for migration in step.migrations
@@ -90,7 +95,9 @@ def info(work: Work) -> InfoReport:
     """Answer what the project is, how it was found, and what belongs where."""
     reviewed = review_patiently(work, Selection(make_migrations=False), Look(), all_of_them=True)
     launcher = _launcher(work, reviewed, is_needed=True)
-    return describe_info(reviewed.snapshot, reviewed.routing, reviewed.plan, work.settings, work.target, launcher)
+    return describe_info(
+        reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, work.settings, work.target, launcher
+    )
 
 
 def _launcher(work: Work, reviewed: Review, *, is_needed: bool) -> Choice:

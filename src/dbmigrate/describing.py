@@ -88,7 +88,13 @@ def describe_wait(snapshot: Snapshot, routing: Routing, selection: Selection, *,
 
 
 def describe_info(
-    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, settings: Settings, target: Target, launcher: Choice
+    snapshot: Snapshot,
+    routing: Routing,
+    plan: MigrationPlan,
+    findings: Sequence[Finding],
+    settings: Settings,
+    target: Target,
+    launcher: Choice,
 ) -> InfoReport:
     """Return the project, how it was found, how dbmigrate is configured, and what belongs where."""
     return InfoReport(
@@ -107,6 +113,7 @@ def describe_info(
         receivers=snapshot.receivers,
         replaced_commands=snapshot.replaced_commands,
         constance=snapshot.constance.label if snapshot.constance is not None else None,
+        findings=tuple(finding for finding in findings if finding.id == "DBM101"),
     )
 
 

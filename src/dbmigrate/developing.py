@@ -29,6 +29,7 @@ from dbmigrate.process import CHUNK_BYTES
 from dbmigrate.reviewing import Look, Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
 from dbmigrate.spelling import NO_INPUT, Option, named_make, spell, spell_makemigrations
+from dbmigrate.starting import describe_unstarted, find_startable
 from dbmigrate.writing import check_written, is_as_before
 
 EVERYTHING = Selection(make_migrations=False)
@@ -51,7 +52,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
         ModelChangesError: a question without a terminal, or a folder that cannot be written.
         StepError: makemigrations failed.
     """
-    before = review_patiently(work, EVERYTHING, Look(changes="compared"))
+    before = review_patiently(work, EVERYTHING, Look(changes="compared", starts=True))
     snapshot = before.snapshot
     if "--empty" in words and not apps:
         own_apps = [app.label for app in snapshot.apps if app.is_own]
@@ -62,6 +63,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
     named = [_find_app(snapshot, label) for label in apps]
     for app in named:
         _check_own(app)
+        _check_package(snapshot, app)
     # With --merge Django joins leaf migrations and looks at no model.
     is_merge = "--merge" in words
     changes = [change for change in snapshot.changes or () if not is_merge and (not apps or change.app in apps)]
@@ -72,7 +74,9 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
     if "--dry-run" not in words:
         for app in _written(snapshot, named, own, words):
             _check_writable(app)
-    labels = [*apps] if apps or not foreign else [change.app for change in own]
+    # Without names Django leaves an app alone that has no migrations package, whatever depends on it.
+    startable = find_startable(snapshot)
+    labels = [*apps] if apps or not (foreign or startable) else [change.app for change in own]
     if labels or not foreign:
         _write(work, snapshot, labels, own, words, can_ask=can_ask)
     work.host.forget([change.app for change in own])  # it may amend a file that was read before (--update)
@@ -234,6 +238,14 @@ def _written(
 def _is_own(snapshot: Snapshot, label: str) -> bool:
     app = snapshot.app(label)
     return app is not None and app.is_own
+
+
+def _check_package(snapshot: Snapshot, app: App) -> None:
+    """Refuse to write over migrations that Django does not see: it would begin with 0001_initial."""
+    for unstarted in snapshot.unstarted:
+        if unstarted.app == app.label and unstarted.why == "no-init":
+            message, hint = describe_unstarted(snapshot, unstarted)
+            raise ModelChangesError(f"{message} (nothing was changed)", hint=hint)
 
 
 def _check_own(app: App) -> None:

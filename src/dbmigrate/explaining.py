@@ -67,6 +67,8 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         return _explain_scratch(error, _sentence(said))
     if kind in ("router", "engine"):
         return _explain_setting(kind, error, _sentence(said), target, redactor, printed)
+    if kind == "migrations":
+        return _explain_migrations(error, _sentence(said), target, redactor, printed)
     python, manage = target.python, " ".join(target.manage)
     because = target.choices["python"].reason
     place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
@@ -163,6 +165,35 @@ def _explain_setting(
         f"the ENGINE of database {alias}, {engine}, cannot be loaded: {said}{place}",
         hint=_engine_hint(alias, engine, said, target, is_wrong=error["is_wrong"]),
         detail=detail,
+    )
+
+
+def _explain_migrations(
+    error: Mapping[str, Any], said: str, target: Target, redactor: Redactor, printed: str
+) -> ProjectError:
+    """Return the error for migrations that Django cannot load."""
+    detail = _detail(error, redactor, printed)
+    if error["missing"] is None:
+        place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
+        return ProjectError(
+            f"the migrations could not be loaded: {said}{place}",
+            hint=f"see it by itself with: {' '.join(target.command('showmigrations'))} (the whole traceback: -v)",
+            detail=detail,
+        )
+    label, name = str(error["missing"]).split(".", 1)
+    file = f" ({error['written_in']})" if error["written_in"] else ""
+    names = [str(found) for found in error["names"]]
+    if not error["is_installed"]:
+        hint = f"add the app with the label {label} to INSTALLED_APPS, or take the dependency out"
+    elif names:
+        hint = f"correct the dependency, or restore {name}; {nearest(name, names, what=f'migrations of {label}')}"
+    else:
+        hint = (
+            f"restore the migrations of {label} (git log --diff-filter=D --name-only tells when they were deleted); "
+            f'or write ("{label}", "__first__") for the dependency, then: dbmigrate make {label}'
+        )
+    return ProjectError(
+        f"migration {error['needed_by']} depends on {label}.{name}, which is not there{file}", hint=hint, detail=detail
     )
 
 

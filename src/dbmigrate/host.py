@@ -137,13 +137,15 @@ class Host:
         records: bool = False,
         contact: bool = True,
         idle: bool = False,
+        foreseen: Sequence[str] = (),
     ) -> Snapshot:
         """Look at the project and at every database.
 
         `changes`: begin to compare the models with the migrations, for `find_changes`. `target`: app label and
         migration name, prefix or "zero", for which every database says what it takes to get there. `records`: list what
         is applied. `contact`: ask the databases; without, each is described as if it were empty. `idle`: describe
-        also what is pending on a database and does nothing there (Database.pending).
+        also what is pending on a database and does nothing there (Database.pending). `foreseen`: apps whose changes
+        are described as if makemigrations had written them; there must be nothing that it would have to ask.
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
@@ -159,6 +161,7 @@ class Host:
             "contact": contact,
             "idle": idle,
             "may_copy": self.may_copy,
+            "foreseen": list(foreseen),
         }
         answer = self._ask("inspect", arguments)
         assert isinstance(answer, dict)
@@ -166,15 +169,16 @@ class Host:
         answer["databases"] = [self._without_secrets(database) for database in answer["databases"]]
         return Snapshot.model_validate(answer)
 
-    def find_changes(self) -> tuple[Change, ...] | None:
+    def find_changes(self, started: Sequence[str] = ()) -> tuple[Change, ...] | None:
         """Return the apps whose models are not what the migrations of the last `inspect` describe.
 
-        None where leaf migrations contradict each other. It takes longer than the look at the databases does, which
-        goes on at the same time; so it is asked for by itself.
+        `started`: apps without migrations that makemigrations is called for by name. None where leaf migrations
+        contradict each other. It takes longer than the look at the databases does, which goes on at the same time; so
+        it is asked for by itself.
         """
         from dbmigrate.models.snapshot import Change
 
-        answers = self._ask("find_changes", {})
+        answers = self._ask("find_changes", {"started": list(started)})
         assert answers is None or isinstance(answers, list)
         return None if answers is None else tuple(Change.model_validate(answer) for answer in answers)
 
@@ -186,14 +190,20 @@ class Host:
         assert isinstance(answers, list)
         return tuple(None if answer is None else (answer[0], answer[1]) for answer in answers)
 
-    def sql(self, alias: str, migrations: Sequence[PlannedMigration], scope: Scope | None) -> tuple[MigrationSql, ...]:
-        """Return the statements of these migrations on one alias, in their order; nothing is run."""
+    def sql(
+        self, alias: str, migrations: Sequence[PlannedMigration], scope: Scope | None, foreseen: Sequence[str] = ()
+    ) -> tuple[MigrationSql, ...]:
+        """Return the statements of these migrations on one alias, in their order; nothing is run.
+
+        `foreseen`: apps of which some are not written yet (`inspect`).
+        """
         from dbmigrate.models.sql import MigrationSql
 
         arguments = {
             "alias": alias,
             "migrations": [{"id": planned.id, "backwards": planned.backwards} for planned in migrations],
             "scope": scope.model_dump() if scope is not None else None,
+            "foreseen": list(foreseen),
         }
         answers = self._ask("sql", arguments)
         assert isinstance(answers, list)

@@ -34,8 +34,9 @@ from dbmigrate.models.result import OperationTrace, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.outcome import build_result, is_refusal, new_migrations, telling_line, with_places, with_traces
+from dbmigrate.preflight import losses_not_foreseen
 from dbmigrate.process import ChildMessage, ChildRequest
-from dbmigrate.reviewing import Look, Review, Work, needs_idle, prepare, targeted_aliases
+from dbmigrate.reviewing import Look, Review, Work, find_losses, needs_idle, prepare, targeted_aliases
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
 from dbmigrate.spelling import make_hint
 from dbmigrate.traffic import Traffic
@@ -50,27 +51,28 @@ def migrate(
     keep_going: bool,
     has_locks: bool = True,
     agree: Callable[[MigrationPlan], None] = lambda plan: None,
+    is_asked: bool = False,
 ) -> Iterator[Event]:
     """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
 
     PlanReady comes first, once nothing stands against it and every lock is held, and RunFinished last. Only what
     waits for a lock comes before. `has_locks`: whether to keep other runs away. `agree` is called with a plan
-    before it is run, before the locks too, and raises what ends the run.
+    before it is run, before the locks too, and raises what ends the run; `is_asked`: whether it asks a person, who has
+    to know of all that is to be written before the locks.
 
     Raises:
-        DbmigrateError: before any database was touched: the preflight refuses, another run does not end, or
-            makemigrations failed.
+        DbmigrateError: before any database was touched: the preflight refuses, somebody declines, another run does not
+            end, or makemigrations failed.
         PartialError: the databases could not be asked afterwards.
     """
     started_at = work.clock()
     look = Look(changes="compared", meanwhile=work.launcher.warm_up)
     # Under the locks it is all asked again, and until then the models can be compared beside.
-    reviewed = prepare(work, selection, Look(changes="compared-if-idle") if has_locks else look)
-    if reviewed.plan.is_empty:
-        yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
-        return
-    agree(reviewed.plan)
-    if not has_locks:
+    is_compared_later = has_locks and not is_asked
+    reviewed = prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
+    if not reviewed.plan.is_empty:
+        agree(reviewed.plan)
+    if reviewed.plan.is_empty or not has_locks:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
     try:
@@ -129,14 +131,15 @@ def _migrate(
     with work.listen(outbox):
         written: tuple[str, ...] = ()
         if reviewed.plan.make is not None:
-            before, make_migrations = reviewed.snapshot, reviewed.plan.make
+            before, make_migrations = reviewed, reviewed.plan.make
             ended = yield from _write_migrations(make_migrations, workshop)
             if ended.status != "ok":
-                raise _make_failed(work, before, make_migrations, ended)
+                raise _make_failed(work, before.snapshot, make_migrations, ended)
             work.host.forget(make_migrations.apps)  # a command of the project's may amend a file that was read before
             reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
-            written = new_migrations(before, reviewed.snapshot)
-            check_written(work, before, make_migrations.changes, written, way_on="--skip-makemigrations")
+            written = new_migrations(before.snapshot, reviewed.snapshot)
+            check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
+            _check_losses(before.plan, reviewed, written)
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)
         yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
@@ -157,6 +160,17 @@ def _migrate(
         }
         result = with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
         yield RunFinished(result=with_places(result, lambda migration: _place(work, migration)))
+
+
+def _check_losses(before: MigrationPlan, reviewed: Review, written: Collection[MigrationId]) -> None:
+    """Do nothing if what was written destroys no more than what was foreseen.
+
+    Raises:
+        ModelChangesError: it does; a makemigrations of the project's own may write anything.
+    """
+    losses = find_losses(reviewed.snapshot, reviewed.routing, reviewed.plan, written)
+    if losses and not before.losses and not before.selection.allow_data_loss:
+        raise losses_not_foreseen(losses)
 
 
 def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Generator[Event, None, StepResult]:

@@ -72,7 +72,7 @@ def _default_jobs(databases: Sequence[Database], cpus: int) -> int:
 
 def _plan_makemigrations(snapshot: Snapshot, selection: Selection) -> MakeMigrations | None:
     """Return the makemigrations process: only for the project's own apps, and only if something would be written."""
-    if not selection.make_migrations or not selection.is_everything:
+    if not selection.writes_migrations:
         return None
     own = {app.label for app in snapshot.apps if app.is_own}
     changes = tuple(change for change in snapshot.changes or () if change.app in own)
@@ -269,6 +269,7 @@ class _DatabasePlanner:
                 id=migration.id,
                 does=self.routing.does(self.alias, migration),
                 atomic=migration.atomic,
+                is_written=migration.is_written,
                 backwards=migration.backwards,
                 irreversible=migration.irreversible,
             )

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from dbmigrate.errors import Fact, FindingsError, ModelChangesError, ProjectError, UnreachableError, UsageError
+from dbmigrate.errors import (
+    DeclinedError,
+    Fact,
+    FindingsError,
+    ModelChangesError,
+    ProjectError,
+    UnreachableError,
+    UsageError,
+)
 from dbmigrate.listing import MANY, listed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
@@ -13,6 +21,7 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import INCURABLE, Database, Snapshot, describe_silence
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
 from dbmigrate.selecting import is_wanted
+from dbmigrate.starting import describe_unstarted, find_stuck
 
 FEW = 5
 """Databases that do not answer of which each has its sentence."""
@@ -171,32 +180,86 @@ def check_callable(plan: MigrationPlan) -> None:
         )
 
 
-def check_makemigrations(make: MakeMigrations | None, own_apps: Sequence[str]) -> None:
+def check_started(snapshot: Snapshot, plan: MigrationPlan) -> None:
+    """Do nothing if no migration of the plan depends on an app that has none and gets none.
+
+    Raises:
+        ModelChangesError: one does, or Django would not even read the migrations.
+    """
+    planned = {migration.id for step in plan.steps for migration in step.migrations if migration.does}
+    for unstarted in find_stuck(snapshot):
+        is_synced = plan.selection.run_syncdb and not unstarted.stops_django
+        if unstarted.stops_django or (planned.intersection(unstarted.needed_by) and not is_synced):
+            message, hint = describe_unstarted(snapshot, unstarted)
+            raise ModelChangesError(f"{message} (nothing was changed)", hint=hint)
+
+
+def check_makemigrations(snapshot: Snapshot, make: MakeMigrations | None) -> None:
     """Do nothing if makemigrations can write everything without a person.
 
     Raises:
         ModelChangesError: it would ask, or write where it cannot or must not.
     """
-    for change in make.changes if make is not None else ():
+    refusal = find_refusal(snapshot, make) if make is not None else None
+    if refusal is not None:
+        raise refusal
+
+
+def find_refusal(snapshot: Snapshot, make: MakeMigrations) -> ModelChangesError | None:
+    """Return why makemigrations cannot write everything without a person, or None if it can."""
+    own_apps = [app.label for app in snapshot.apps if app.is_own]
+    for change in make.changes:
+        is_stuck = any(unstarted.app == change.app for unstarted in find_stuck(snapshot))
+        without = "" if is_stuck else ", or pass --skip-makemigrations"
         if change.question is not None:
-            raise ModelChangesError(
+            return ModelChangesError(
                 f"makemigrations would have to ask about app {change.app}: {change.question} (nothing was changed)",
                 hint=f"dbmigrate make {change.app}",
             )
         if not change.is_writable:
-            raise ModelChangesError(
+            return ModelChangesError(
                 f"the models of app {change.app} changed ({'; '.join(change.operations)}) "
                 "and its migrations folder cannot be written (nothing was changed)",
-                hint=f"write the migration where the source is (dbmigrate make {change.app}) and deploy it, "
-                "or pass --skip-makemigrations",
+                hint=f"write the migration where the source is (dbmigrate make {change.app}) and deploy it{without}",
             )
         foreign = [label for label in change.carries if label not in own_apps]
         if foreign:
-            raise ModelChangesError(
+            return ModelChangesError(
                 f"a migration for app {change.app} would bring one for {', '.join(foreign)}, "
                 "which is installed and not the project's to write (nothing was changed)",
-                hint=f"look for a release of {foreign[0]} that has the migration, or pass --skip-makemigrations",
+                hint=f"look for a release of {foreign[0]} that has the migration{without}",
             )
+    return None
+
+
+def losses_refused(losses: Sequence[Finding]) -> ModelChangesError:
+    """Return the error for data that would be lost, where nobody can be asked."""
+    return ModelChangesError(
+        describe_losses(losses, "nothing was changed"), hint=f"{_made(losses)}; or pass --allow-data-loss"
+    )
+
+
+def losses_declined(losses: Sequence[Finding]) -> DeclinedError:
+    """Return the error for data that somebody does not want to lose."""
+    return DeclinedError("nothing was written and nothing was applied", hint=_made(losses))
+
+
+def losses_not_foreseen(losses: Sequence[Finding]) -> ModelChangesError:
+    """Return the error for a makemigrations of the project's own that wrote what it was not expected to."""
+    return ModelChangesError(
+        describe_losses(losses, "it is written now, and nothing was applied"),
+        hint="look at what it wrote; if that is right, run the same command again",
+    )
+
+
+def describe_losses(losses: Sequence[Finding], state: str) -> str:
+    """Return what is lost, a line for each operation below one that says so and what was done so far."""
+    return "\n".join([f"the models changed so that data is lost ({state}):", *(f"  {loss.message}" for loss in losses)])
+
+
+def _made(losses: Sequence[Finding]) -> str:
+    labels = " ".join(dict.fromkeys(label for loss in losses for label in loss.apps))
+    return f"dbmigrate make {labels}, look at what it wrote, then run the same command again"
 
 
 def _setting(alias: str) -> str:

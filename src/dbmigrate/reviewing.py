@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Literal
 
 from dbmigrate.checks import check_ids, run_checks
+from dbmigrate.checks.dangers import find_dangers
 from dbmigrate.host import Host
 from dbmigrate.models.events import (
     DatabaseReached,
@@ -21,7 +22,7 @@ from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.target import Target, Twin
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import (
@@ -31,13 +32,16 @@ from dbmigrate.preflight import (
     check_makemigrations,
     check_reachable,
     check_reversible,
+    check_started,
     check_writable,
+    find_refusal,
     find_silent,
 )
 from dbmigrate.process import ChildMessage, Launcher
 from dbmigrate.routing import Routing, route
 from dbmigrate.selecting import check_has_apps, check_selection, check_settings, check_target
 from dbmigrate.settings_modules import settings_hint
+from dbmigrate.starting import find_startable
 from dbmigrate.waiting import wait_for_databases
 
 NamedOpen = Literal["migrated", "looked-at", "refused"]
@@ -60,6 +64,9 @@ class Look:
     named_open: NamedOpen = "migrated"
     may_read_only: bool = False
     """Whether a database may be named that takes no writes."""
+    starts: bool = False
+    """Whether the models of an app without migrations are compared where others depend on it, also if no migrations
+    are made for the selection."""
     meanwhile: Callable[[], None] = lambda: None
     """Called where there are steps, while the models are compared."""
 
@@ -106,29 +113,33 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
     Findings that the configuration ignores are left out, but for those that stop a run.
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
-    snapshot = work.host.inspect(
+    inspect = partial(
+        work.host.inspect,
         changes=look.changes != "left-out",
         target=target,
         records=look.records,
         contact=look.contact,
         idle=needs_idle(work.settings, selection),
     )
+    snapshot = inspect()
     work.remember(snapshot)
     folder = Path(work.target.choices["project"].value)
     check_settings(snapshot, work.settings, lambda named: settings_hint(folder, named))
     check_ids(work.settings.ignore, work.settings.origins["ignore"])
-    routing = route(snapshot, work.settings, named=selection.databases if look.named_open == "migrated" else ())
+    named = selection.databases if look.named_open == "migrated" else ()
+    routing = route(snapshot, work.settings, named=named)
     check_selection(snapshot, routing, selection, may_read_only=look.may_read_only)
     if look.named_open != "migrated":
         check_has_apps(snapshot, routing, selection.databases, or_open=look.named_open == "looked-at")
-    build = partial(build_plan, routing=routing, settings=work.settings, selection=selection, cpus=work.cpus)
-    plan = build(snapshot)
-    if look.changes == "compared" or (look.changes == "compared-if-idle" and not plan.steps):
-        # Nothing is refused yet, and whatever of the project runs now might make an SQLite file.
-        if plan.steps and not any(database.state == "absent" for database in snapshot.databases):
-            look.meanwhile()
-        snapshot = snapshot.model_copy(update={"changes": work.host.find_changes()})
-        plan = build(snapshot)
+    build = partial(build_plan, settings=work.settings, selection=selection, cpus=work.cpus)
+    snapshot = _with_changes(work, snapshot, build(snapshot, routing), selection, look)
+    plan = build(snapshot, routing)
+    if plan.make is not None and find_refusal(snapshot, plan.make) is None:
+        # What will be written is planned as if it were: the graph, the routers and the dangers know no difference.
+        changes = snapshot.changes
+        snapshot = inspect(foreseen=plan.make.apps).model_copy(update={"changes": changes})
+        routing = route(snapshot, work.settings, named=named)
+        plan = build(snapshot, routing)
     check_target(snapshot, selection, targeted_aliases(plan))
     written = plan.make.apps if plan.make is not None else ()
     findings = tuple(
@@ -139,7 +150,34 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
         and (finding.stops or finding.id not in work.settings.ignore)
     )
     findings = locate_findings(work, findings)
-    return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings}))
+    losses = find_losses(snapshot, routing, plan, plan.unwritten)
+    return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings, "losses": losses}))
+
+
+def _with_changes(work: Work, snapshot: Snapshot, plan: MigrationPlan, selection: Selection, look: Look) -> Snapshot:
+    """Return the snapshot with what the models lack migrations for, where that is asked for."""
+    startable: tuple[str, ...] = ()
+    if selection.writes_migrations or look.starts:
+        startable = find_startable(snapshot, has_syncdb=selection.run_syncdb)
+    if look.changes == "left-out" or (look.changes == "compared-if-idle" and plan.steps and not startable):
+        return snapshot
+    # Nothing is refused yet, and whatever of the project runs now might make an SQLite file.
+    if plan.steps and not any(database.state == "absent" for database in snapshot.databases):
+        look.meanwhile()
+    return snapshot.model_copy(update={"changes": work.host.find_changes(startable)})
+
+
+def find_losses(
+    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, identifiers: Collection[MigrationId]
+) -> tuple[Finding, ...]:
+    """Return what destroys data of these migrations where the plan applies them, whatever the configuration ignores."""
+    return tuple(
+        finding
+        for finding in find_dangers(snapshot, routing)
+        if finding.destroys
+        for alias in finding.aliases
+        if {*finding.migrations} & {*identifiers} & {*plan.pending_on(alias)}
+    )
 
 
 def needs_idle(settings: Settings, selection: Selection) -> bool:
@@ -206,8 +244,8 @@ def prepare(work: Work, selection: Selection, look: Look) -> Review:
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
     check_findings(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
     check_reversible(reviewed.plan)
-    own_apps = [app.label for app in reviewed.snapshot.apps if app.is_own]
-    check_makemigrations(reviewed.plan.make, own_apps)
+    check_makemigrations(reviewed.snapshot, reviewed.plan.make)
+    check_started(reviewed.snapshot, reviewed.plan)
     aliases = [step.alias for step in reviewed.plan.steps]
     check_writable(reviewed.snapshot, reviewed.routing, selection, aliases)
     check_callable(reviewed.plan)

@@ -44,6 +44,7 @@ def verify(work: Work, named: Sequence[str] = (), *, repair: bool, judged: Seque
         repairs=tuple(fix for database in databases for fix in _repairs(work, reviewed.snapshot, database, judged))
         if repair
         else None,
+        findings=tuple(finding for finding in reviewed.findings if finding.id == "DBM101"),
     )
 
 

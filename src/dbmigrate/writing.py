@@ -25,7 +25,7 @@ def check_written(
     if not silent:
         return
     work.host.inspect(changes=True)
-    still = {change.app for change in work.host.find_changes() or ()}
+    still = {change.app for change in work.host.find_changes([change.app for change in silent]) or ()}
     left = [change for change in silent if change.app in still]
     if left:
         described = "; ".join(f"{change.app} ({', '.join(change.operations)})" for change in left)

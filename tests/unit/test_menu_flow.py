@@ -41,6 +41,9 @@ class Outside:
         self.ran.append(list(words))
         return self._planned if words[0] == "plan" else ExitCode.OK
 
+    def plan(self, words: Sequence[str]) -> bool:
+        return self.run(["plan", "--exit-code", *words]) is not ExitCode.OK
+
     def say(self, text: str, *, is_heading: bool = False) -> None:
         self.said.append(text)
 

@@ -45,7 +45,10 @@ def find_cross_database_relations(snapshot: Snapshot, routing: Routing) -> Itera
             for planned in migration.relations if routing.does(database.alias, migration) else ():
                 if _is_apart(snapshot, routing, database.alias, planned):
                     cross = crosses.setdefault((planned.model, planned.field), _Cross(planned.to))
-                    cross.makers.setdefault(migration.id, planned)
+                    if migration.is_written:
+                        cross.makers.setdefault(migration.id, planned)
+                    else:
+                        cross.unwritten = migration.id
                     if database.alias not in cross.aliases:
                         cross.aliases.append(database.alias)
     for (model, name), cross in crosses.items():

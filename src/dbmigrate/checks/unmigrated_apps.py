@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from dbmigrate.checks.installed import is_installed
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import App, Snapshot
+from dbmigrate.models.snapshot import App, Snapshot, Unstarted
 from dbmigrate.routing import Routing
+from dbmigrate.starting import depending, describe_unstarted
 
 
 def find_unmigrated_apps(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
@@ -18,13 +19,17 @@ def find_unmigrated_apps(snapshot: Snapshot, routing: Routing) -> Iterator[Findi
         if app.has_migrations or not app.models or app.label in begun:
             continue
         missing = _missing(snapshot, routing, app)
+        unstarted = next((entry for entry in snapshot.unstarted if entry.app == app.label), None)
+        if unstarted is not None and unstarted.stops_django:
+            continue  # DBM101 says so
+        needed = f"; {depending(unstarted)}" if unstarted is not None and unstarted.needed_by else ""
         tables = f"; missing: {', '.join(missing)}" if missing else ""
         yield Finding(
             id="DBM104",
             level="error" if missing else "warning",
             stops=False,
-            message=f"app {app.label} has models and no migrations, so migrate makes no tables for it{tables}",
-            hint=_hint(snapshot, app),
+            message=f"app {app.label} has models and no migrations, so migrate makes no tables for it{tables}{needed}",
+            hint=_hint(snapshot, app, unstarted),
             apps=(app.label,),
             subject=("model", f"{app.label}.{app.models[0].name}"),
         )
@@ -43,7 +48,9 @@ def _missing(snapshot: Snapshot, routing: Routing, app: App) -> list[str]:
     ]
 
 
-def _hint(snapshot: Snapshot, app: App) -> str:
+def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None) -> str:
+    if unstarted is not None and unstarted.why == "no-init":
+        return describe_unstarted(snapshot, unstarted)[1]
     if is_installed(snapshot, app.label):
         return (
             f"{app.label} is installed, not the project's to write: --run-syncdb for tables without migrations, "

@@ -23,4 +23,4 @@ def command(context: click.Context, /, *, no_lock: bool, dry_run: bool, junit: s
     The default database comes first and whole; then each app where the routers put it, several databases at a time.
     Nothing is touched unless every database answers and no check stops it. Running it again goes on where it stopped.
     """
-    return migrate(context, options, has_locks=not no_lock, dry_run=dry_run, junit=junit)
+    return migrate(context, options, has_locks=not no_lock, may_ask=True, dry_run=dry_run, junit=junit)

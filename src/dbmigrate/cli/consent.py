@@ -12,24 +12,37 @@ if TYPE_CHECKING:
 
 
 class Consent:
-    """Asks whether migrations may be undone: once for each set of them."""
+    """Asks whether migrations may be undone, and whether data may be lost: once for each set of them."""
 
-    def __init__(self, session: Session) -> None:
-        """Ask at the terminal of this session, if there is one."""
+    def __init__(self, session: Session, *, may_ask: bool) -> None:
+        """Ask at the terminal of this session, if there is one; `may_ask`: whether the command asks at all."""
         self._session = session
-        self._agreed: frozenset[tuple[str, str]] = frozenset()
+        self._may_ask = may_ask
+        self._undone: frozenset[tuple[str, str]] = frozenset()
+        self._lost: frozenset[tuple[str, ...]] = frozenset()
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is somebody who can be asked."""
+        return self._may_ask and self._session.has_menu
 
     def ask(self, plan: MigrationPlan) -> None:
-        """Do nothing if a person agrees, or nobody can be asked, or the plan undoes nothing; the menu has asked.
+        """Do nothing if a person agrees, or there is nothing to agree to.
 
         Raises:
             DeclinedError: the answer is no.
+            ModelChangesError: data would be lost, and nobody can be asked.
         """
+        self._ask_to_undo(plan)
+        self._ask_to_lose(plan)
+
+    def _ask_to_undo(self, plan: MigrationPlan) -> None:
+        """Ask where there is a terminal; the menu has asked."""
         undone = {
             (step.alias, migration.id) for step in plan.steps for migration in step.migrations if migration.backwards
         }
         session = self._session
-        if undone <= self._agreed or plan.selection.fake or not session.has_menu or session.is_menu:
+        if undone <= self._undone or plan.selection.fake or not self.can_ask or session.is_menu:
             return
         from dbmigrate.listing import listed
         from dbmigrate.renderers.words import plural
@@ -41,4 +54,21 @@ class Consent:
         session.err.flush()
         if not session.prompter().confirm("Undo them?", is_yes=False):
             raise DeclinedError("declined; nothing was changed", hint="answer y, or pass --no-input")
-        self._agreed = frozenset(undone)
+        self._undone = frozenset(undone)
+
+    def _ask_to_lose(self, plan: MigrationPlan) -> None:
+        """Ask, also from the menu: what it shows before is a plan like any other."""
+        losses = [loss for loss in plan.losses if (*loss.aliases, *loss.subject) not in self._lost]
+        if not losses or plan.selection.allow_data_loss:
+            return
+        from dbmigrate.preflight import describe_losses, losses_declined, losses_refused
+        from dbmigrate.renderers.words import printable_lines
+
+        if not self.can_ask:
+            raise losses_refused(losses)
+        session = self._session
+        session.err.write(f"{printable_lines(describe_losses(losses, 'nothing was changed yet'))}\n")
+        session.err.flush()
+        if not session.prompter().confirm("Write and apply it?", is_yes=False):
+            raise losses_declined(losses)
+        self._lost |= {(*loss.aliases, *loss.subject) for loss in losses}

@@ -73,6 +73,7 @@ class _CommandLine:
         self._options = options
         self._console = Console(markup=False, emoji=False, highlight=False, no_color=not has_color)
         self._keeper = KeptHost(self.say)
+        self._is_refused = False
         root.obj = self._keeper
         self.has_unicode = self._console.encoding.lower().startswith("utf")
 
@@ -101,6 +102,12 @@ class _CommandLine:
         except (DbmigrateError, KeyboardInterrupt) as error:
             return self._refuse(error)
 
+    def plan(self, words: Sequence[str]) -> bool:
+        """Show the plan; a refusal is shown too, and may have the code that stands for missing migrations."""
+        self._is_refused = False
+        code = self.run(["plan", "--exit-code", *words])
+        return code in (ExitCode.PENDING, ExitCode.MODEL_CHANGES) and not self._is_refused
+
     def say(self, text: str, *, is_heading: bool = False) -> None:
         """Print a line."""
         from dbmigrate.renderers.fitting import hang
@@ -118,6 +125,7 @@ class _CommandLine:
         self._keeper.close()
 
     def _refuse(self, error: DbmigrateError | KeyboardInterrupt) -> ExitCode:
+        self._is_refused = True
         known = error if isinstance(error, DbmigrateError) else Interrupted("interrupted; nothing was migrated")
         session = current_session(self._options, None)
         session.renderer(self._options.get("format") or "auto").refuse(known)

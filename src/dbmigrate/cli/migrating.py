@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -13,7 +13,6 @@ from dbmigrate.config import Flag
 from dbmigrate.errors import ExitCode
 
 if TYPE_CHECKING:
-    from dbmigrate.models.plan import MigrationPlan
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
     from dbmigrate.renderers.base import Renderer
@@ -53,10 +52,11 @@ def migrate(
     options: Mapping[str, Any],
     *,
     has_locks: bool = True,
+    may_ask: bool,
     dry_run: bool,
     junit: str | None = None,
 ) -> ExitCode:
-    """Migrate what the command's options ask for; `dry_run` shows the plan instead."""
+    """Migrate what the command's options ask for; `dry_run` shows the plan instead, `may_ask` lets it ask a person."""
     if dry_run:
         return show_plan(context, options, junit=junit)
     session = session_of(context)
@@ -68,7 +68,7 @@ def migrate(
             selection,
             keep_going=work.settings.keep_going,
             has_locks=has_locks,
-            agree=Consent(session).ask,
+            consent=Consent(session, may_ask=may_ask),
         )
 
 
@@ -79,7 +79,7 @@ def run(
     *,
     keep_going: bool,
     has_locks: bool,
-    agree: Callable[[MigrationPlan], None] = lambda plan: None,
+    consent: Consent | None = None,
 ) -> ExitCode:
     """Migrate what is selected in an open project, show it, answer, and return the code."""
     from dbmigrate import migrating
@@ -87,7 +87,11 @@ def run(
     from dbmigrate.models.result import RunReport
 
     plan = result = None
-    for event in migrating.migrate(work, selection, keep_going=keep_going, has_locks=has_locks, agree=agree):
+    agree = consent.ask if consent is not None else lambda plan: None
+    is_asked = consent is not None and consent.can_ask
+    for event in migrating.migrate(
+        work, selection, keep_going=keep_going, has_locks=has_locks, agree=agree, is_asked=is_asked
+    ):
         if isinstance(event, PlanReady):
             plan = event.plan
         if isinstance(event, RunFinished):

@@ -89,6 +89,11 @@ def migrate_options(command: Decorated) -> Decorated:
             click.option(
                 "--skip-makemigrations", is_flag=True, default=None, help="Write no migrations, whatever has changed."
             ),
+            click.option(
+                "--allow-data-loss",
+                is_flag=True,
+                help="Apply newly written migrations also where they drop columns or tables.",
+            ),
             click.option("--fake-initial", is_flag=True, help="Passed on to migrate."),
             click.option("--run-syncdb", is_flag=True, help="Passed on: make tables of apps without migrations."),
             click.option("--always", is_flag=True, help="Run migrate also where nothing is pending."),

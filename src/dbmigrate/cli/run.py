@@ -50,7 +50,7 @@ def command(
         if options["to"] or options["fake"]:
             raise UsageError("--to and --fake require one app, and none is named", hint=_named(context, options["to"]))
         raise UsageError("no database and no app is named", hint=f"dbmigrate all, or {_named(context, None)}")
-    return migrate(context, options, has_locks=not no_lock, dry_run=dry_run, junit=junit)
+    return migrate(context, options, has_locks=not no_lock, may_ask=not auto, dry_run=dry_run, junit=junit)
 
 
 def _named(context: click.Context, migration: str | None) -> str:

@@ -6,7 +6,7 @@ from django.db import router
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import signals
 
-from .graph import migrations_folder
+from .folders import migrations_folder
 from .ownership import Ownership
 from .routes import app_configs, tables_of
 
@@ -27,7 +27,7 @@ def describe_apps(root, disk, effects):
             "migrations_folder": migrations_folder(config),
             "migrations_module": MigrationLoader.migrations_module(config.label)[0],
             "has_migrations": config.label in disk.loader.migrated_apps,
-            "migrations": names.get(config.label, []),
+            "migrations": [name for name in names.get(config.label, []) if (config.label, name) not in disk.unwritten],
             "models": [
                 {
                     "name": model._meta.model_name,

@@ -3,12 +3,14 @@
 import os
 
 from django.apps import apps
+from django.conf import settings
+from django.db.migrations import swappable_dependency
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ProjectState
 
 from .commands import load_command
-from .graph import migrations_folder
+from .folders import migrations_folder
 from .relations import constrained_fields
 
 
@@ -19,8 +21,8 @@ class _Questioner(MigrationQuestioner):
     field renamed?" with no, and so drops a column: here each of them is a question.
     """
 
-    def __init__(self):
-        super().__init__(specified_apps=set(), dry_run=True)
+    def __init__(self, specified_apps):
+        super().__init__(specified_apps=set(specified_apps), dry_run=True)
         self.asked = []  # (lower-case model name, question)
 
     def ask_not_null_addition(self, field_name, model_name):
@@ -77,17 +79,18 @@ class _Questioner(MigrationQuestioner):
         self.asked.append((model_name.lower(), question))
 
 
-def find_changes(disk):
-    """Return the apps whose models their migrations do not describe (models.snapshot.Change), sorted by label."""
-    questioner = _Questioner()
-    detector_class = getattr(load_command("makemigrations"), "autodetector", MigrationAutodetector)
-    detector = detector_class(disk.project_state(), ProjectState.from_apps(apps), questioner)
-    changes = detector.changes(graph=disk.loader.graph)
+def find_changes(disk, started=()):
+    """Return the apps whose models their migrations do not describe (models.snapshot.Change), sorted by label.
+
+    `started`: apps without migrations for which makemigrations is called by name, or it would leave them alone.
+    """
+    questioner = _Questioner(started)
+    changes = _detect(disk, questioner, convert_apps=set(started) or None)
     before = disk.project_state() if changes else None  # a detector may change what it is given
     names = {label: set(_touched(changes[label])) for label in changes}
     found = []
     for label in sorted(changes):
-        if label not in disk.loader.migrated_apps:
+        if label not in disk.loader.migrated_apps and label not in started:
             continue  # an app without a migrations package stays as it is (DBM104)
         config = apps.get_app_config(label)
         touched = [name for name in _touched(changes[label]) if name in config.models]
@@ -101,11 +104,40 @@ def find_changes(disk):
                 "constraints": _constraints(before, changes[label]),
                 "model": "{}.{}".format(label, touched[0]) if touched else None,
                 "question": questions[0] if questions else None,
-                "is_writable": os.access(migrations_folder(config), os.W_OK),
+                "is_writable": _is_writable(migrations_folder(config)),
                 "carries": _carries(changes, label),
             }
         )
     return found
+
+
+def foresee(disk, labels):
+    """Return the disk as it will be once makemigrations was called with these labels and had nothing to ask."""
+    changes = _detect(disk, _Questioner(labels), trim_to_apps=set(labels), convert_apps=set(labels))
+    unwritten = {}
+    for migrations in changes.values():
+        for migration in migrations:
+            migration.dependencies = [_resolve(*dependency) for dependency in migration.dependencies]
+            unwritten[migration.app_label, migration.name] = migration
+    return disk.foreseeing(unwritten)
+
+
+def _detect(disk, questioner, **options):
+    """Return {app label: migrations that makemigrations would write}."""
+    detector_class = getattr(load_command("makemigrations"), "autodetector", MigrationAutodetector)
+    detector = detector_class(disk.project_state(), ProjectState.from_apps(apps), questioner)
+    return detector.changes(graph=disk.loader.graph, **options)
+
+
+def _resolve(label, name):
+    """Return a dependency as it is read from a file: there the model that a setting names has become its app."""
+    return swappable_dependency(getattr(settings, name)) if label == "__setting__" else (label, name)
+
+
+def _is_writable(folder):
+    while not os.path.exists(folder):  # makemigrations makes the missing ones
+        folder = os.path.dirname(folder)
+    return os.access(folder, os.W_OK)
 
 
 def _carries(changes, label):

@@ -113,7 +113,7 @@ class DatabaseDescriber:
         applied = [key for key in loader.applied_migrations if key in loader.disk_migrations]
         recorded = [(at, key) for key, at in times.items() if key in loader.disk_migrations]
         unknown, leftover = find_unknown(loader)
-        describer = _MigrationDescriber(connection, loader, self._effects, tables, foreign)
+        describer = _MigrationDescriber(connection, loader, self._effects, tables, foreign, self._disk.unwritten)
         # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
         only_what_stays = connection.vendor == "sqlite" or state == "unasked"
         pending = describer.describe(plan_all(loader), only_what_stays=only_what_stays)
@@ -218,12 +218,13 @@ def _foreign_tables(connection):
 class _MigrationDescriber:
     """Describes what is pending on one database (models.snapshot.PendingMigration)."""
 
-    def __init__(self, connection, loader, effects, tables, foreign):
+    def __init__(self, connection, loader, effects, tables, foreign, unwritten):
         self._connection = connection
         self._loader = loader
         self._effects = effects
         self._tables = tables
         self._foreign = foreign
+        self._unwritten = unwritten
 
     def describe(self, plan, only_what_stays):
         """Return the migrations of a plan, [(migration, backwards)], in its order."""
@@ -258,6 +259,7 @@ class _MigrationDescriber:
             ],
             "after": [_id(parent) for parent in self._loader.parents_of(key)],
             "atomic": bool(migration.atomic),
+            "is_written": key not in self._unwritten,
             "backwards": backwards,
             "irreversible": _find_irreversible(migration) if backwards else None,
             "operations": len(reaching),

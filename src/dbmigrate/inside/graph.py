@@ -1,6 +1,7 @@
 """Migrations as Django's loader sees them, read from disk once for all databases."""
 
 import os
+import re
 import sys
 
 from django.apps import apps
@@ -10,6 +11,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from .boot import BootError
+from .folders import forget_namespaces, list_files, migrations_folder
 
 
 def read_records(connection):
@@ -41,7 +43,8 @@ class _SharedLoader(MigrationLoader):
     def __init__(self, connection, disk):
         self._disk = disk
         self._parents = {}
-        super().__init__(connection)
+        # As makemigrations does; that `migrate` would give up here is said by `Disk.unstarted`.
+        super().__init__(connection, ignore_no_migrations=True)
 
     def load_disk(self):
         self.disk_migrations = self._disk.loader.disk_migrations
@@ -81,14 +84,44 @@ class _SharedLoader(MigrationLoader):
         )
 
 
+class _ForeseeingLoader(MigrationLoader):
+    """A loader that knows of migrations which are not written yet, beside those that another has read from disk."""
+
+    def __init__(self, loader, unwritten):
+        self._loader = loader
+        self._unwritten = unwritten
+        super().__init__(None, ignore_no_migrations=True)
+
+    def load_disk(self):
+        labels = {label for label, _ in self._unwritten}
+        self.disk_migrations = {**self._loader.disk_migrations, **self._unwritten}
+        self.migrated_apps = self._loader.migrated_apps | labels
+        self.unmigrated_apps = self._loader.unmigrated_apps - labels
+
+
 class Disk:
     """The migrations on disk, and their graph where nothing is applied."""
 
     def __init__(self):
         """Import every migration of every app."""
-        before = _list_files()
+        before = list_files()
+        forget_namespaces()
         # As makemigrations does: an app whose MIGRATION_MODULES entry is not there yet has no migrations.
-        self.loader = MigrationLoader(None, ignore_no_migrations=True)
+        self._take(MigrationLoader(None, ignore_no_migrations=True), {})
+        files = list_files()
+        self._files = files if files == before else None
+
+    def foreseeing(self, unwritten):
+        """Return the same with migrations that are not written yet: {(app label, name): migration}."""
+        disk = object.__new__(Disk)
+        disk._take(_ForeseeingLoader(self.loader, unwritten), unwritten)
+        disk._files = self._files
+        return disk
+
+    def _take(self, loader, unwritten):
+        self.loader = loader
+        self.unwritten = frozenset(unwritten)
+        """(app label, name) of migrations that are in the graph and in no file."""
         self.squashing = frozenset(
             key
             for squashed, migration in self.loader.replacements.items()
@@ -97,12 +130,43 @@ class Disk:
         self.graphs = {}
         """By what is applied of `squashing`: a loader that has built its graph."""
         self._names = None
-        files = _list_files()
-        self._files = files if files == before else None
 
     def is_current(self):
         """Whether the migrations folders are known to have the same files; a module that is imported stays as it is."""
-        return self._files is not None and self._files == _list_files()
+        return self._files is not None and self._files == list_files()
+
+    def unstarted(self):
+        """Return the apps without migrations that `migrate` cannot do without (models.snapshot.Unstarted).
+
+        `migrate` reads no migration at all while MIGRATION_MODULES names a module that is not there, or while the
+        migrations package of an app is empty which a migration of another names by `__first__`, as every
+        `swappable_dependency` does (MigrationLoader.load_disk and check_key, the same from Django 3.2 to 6.0).
+        """
+        started = {label for label, _ in self.loader.disk_migrations}
+        needed = {}
+        for key, migration in sorted(self.loader.disk_migrations.items()):
+            for label, name in (*migration.dependencies, *migration.run_before):
+                if name in ("__first__", "__latest__") and label not in started:
+                    needed.setdefault(label, []).append("{}.{}".format(*key))
+        labels = [config.label for config in apps.get_app_configs() if config.label not in started]
+        whys = [(label, self._why_unstarted(label)) for label in labels]
+        return [
+            {"app": label, "why": why, "needed_by": needed.get(label, [])}
+            for label, why in whys
+            if why in ("no-module", "no-init") or (why is not None and label in needed)
+        ]
+
+    def _why_unstarted(self, label):
+        name, is_explicit = MigrationLoader.migrations_module(label)
+        if label in self.loader.migrated_apps:
+            return "empty"
+        if name is None:
+            return None  # switched off by the project
+        if is_explicit and name not in sys.modules:
+            return "no-module"
+        folder = migrations_folder(apps.get_app_config(label))
+        files = os.listdir(folder) if os.path.isdir(folder) else []
+        return "no-init" if any(re.match(r"\d+\w*\.py$", file) for file in files) else "no-package"
 
     def conflicts(self):
         """Return {app label: sorted leaf migrations} for each app with more than one."""
@@ -149,31 +213,6 @@ class Disk:
     def for_connection(self, connection):
         """Return a loader that knows what is applied on this connection; None stands for an empty database."""
         return _SharedLoader(connection, self)
-
-
-def _list_files():
-    """Return {migrations folder: names in it, None where there is none}; None if a folder is not known yet."""
-    files = {}
-    for config in apps.get_app_configs():
-        name, is_explicit = MigrationLoader.migrations_module(config.label)
-        if is_explicit and name is not None and name not in sys.modules:
-            return None  # of MIGRATION_MODULES, and may be anywhere
-        for folder in _migrations_folders(config):
-            try:
-                files[folder] = frozenset(os.listdir(folder)) - {"__pycache__"}
-            except OSError:
-                files[folder] = None
-    return files
-
-
-def migrations_folder(config):
-    """Return the folder an app's migrations are in, or would be made in."""
-    return _migrations_folders(config)[0]
-
-
-def _migrations_folders(config):
-    module = sys.modules.get(MigrationLoader.migrations_module(config.label)[0] or "")
-    return list(getattr(module, "__path__", ())) or [os.path.join(config.path, "migrations")]
 
 
 def recorded_migrations(loader):

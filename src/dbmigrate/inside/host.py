@@ -49,7 +49,6 @@ def _serve(channel, handover, started_at):
         reaching,
         routes,
         scratch,
-        sql,
         traces,
         verification,
     )
@@ -63,7 +62,7 @@ def _serve(channel, handover, started_at):
         "find_changes": inspector.find_changes,
         "forget": inspector.forget,
         "locate": places.locate,
-        "sql": sql.write_sql,
+        "sql": inspector.write_sql,
         "find_host": emptying.find_host,
         "describe_holdings": holdings.describe,
         "find_hand_written": emptying.find_hand_written,

@@ -19,7 +19,7 @@ from .applications import (
     unfollowed_rules,
 )
 from .aside import Aside
-from .changes import find_changes
+from .changes import find_changes, foresee
 from .commands import describe_commands, find_replaced_commands
 from .databases import DatabaseDescriber
 from .effects import Effects
@@ -29,6 +29,7 @@ from .reaching import open_in_turn
 from .relations import find_relations
 from .routes import RouteBook, describe_routers
 from .sameness import settle_identities
+from .sql import write_sql
 
 UNASKED = {"state": "unasked", "trouble": None, "error": None}
 
@@ -42,9 +43,10 @@ class Inspector:
         self._disk = None
         self._before = {}
         self._comparison = None
-        self._changes = None
+        self._changes = {}
+        self._foreseen = {}
 
-    def inspect(self, root, changes, target, records, contact, idle, may_copy):
+    def inspect(self, root, changes, target, records, contact, idle, may_copy, foreseen):
         """Look at the project and at every database; nothing is written anywhere.
 
         `changes`: whether `find_changes` may be asked next, so that the work for it can begin. `target`: [app label,
@@ -52,23 +54,28 @@ class Inspector:
         to list what is applied. `contact`: whether to ask the databases; without, each is described as if it were
         empty. `idle`: whether to describe also what is pending and does nothing on a database, of an app that has
         nothing there, and that nothing else there depends on. `may_copy`: whether there is a CPU for a copy of this
-        process.
+        process. `foreseen`: apps whose changes are described as if makemigrations had written them.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
         if self._disk is None or not self._disk.is_current():
             self._read_disk()
         if changes and self._comparison is None:
             self._comparison = Aside(self._compare, is_copied=may_copy and self._why_not_copy() is None)
-        return self._look(root, target, records, contact, idle)
+        return self._look(self._disk_with(foreseen), root, target, records, contact, idle)
 
-    def find_changes(self):
+    def find_changes(self, started):
         """Return how the models differ from the migrations of the last look (changes.find_changes).
 
         None where leaf migrations contradict each other, and so describe no models.
         """
-        if self._changes is None:
-            self._changes = (self._comparison.answer(),)
-        return self._changes[0]
+        key = tuple(started)
+        if key not in self._changes:
+            self._changes[key] = self._compare(key) if started else self._comparison.answer()
+        return self._changes[key]
+
+    def write_sql(self, alias, migrations, scope, foreseen):
+        """Return the statements of migrations of the last look (sql.write_sql)."""
+        return write_sql(self._disk_with(foreseen), alias, migrations, scope)
 
     def forget(self, labels):
         """Know no migration of these apps any more: files of the same names will hold other ones."""
@@ -81,23 +88,30 @@ class Inspector:
     def _read_disk(self):
         if self._comparison is not None:
             self._comparison.give_up()
-        self._disk, self._before, self._comparison, self._changes = Disk(), {}, None, None
+        self._disk, self._before, self._comparison, self._changes, self._foreseen = Disk(), {}, None, {}, {}
 
-    def _compare(self):
+    def _disk_with(self, foreseen):
+        """Return the migrations on disk, and those that makemigrations would write for some apps."""
+        key = tuple(foreseen)
+        if key and key not in self._foreseen:
+            self._foreseen[key] = foresee(self._disk, key)
+        return self._foreseen[key] if key else self._disk
+
+    def _compare(self, started=()):
         try:
-            return find_changes(self._disk)
+            return find_changes(self._disk, started)
         except Exception:
             if self._disk.conflicts():
                 return None
             raise
 
-    def _look(self, root, target, records, contact, idle):
-        disk = self._disk
+    def _look(self, disk, root, target, records, contact, idle):
+        before = self._before if disk is self._disk else {}
         routes = RouteBook()
         effects = Effects(disk, routes)
         rules = read_rules()
         homes = unfollowed_rules(rules)
-        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, target, records, idle, self._before)
+        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, target, records, idle, before)
         try:
             reached = open_in_turn(list(connections)) if contact else ((alias, UNASKED) for alias in connections)
             databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
@@ -118,6 +132,7 @@ class Inspector:
             "router_errors": routes.errors,
             "rules": rules,
             "conflicts": disk.conflicts(),
+            "unstarted": disk.unstarted(),
             "receivers": find_receivers(),
             "replaced_commands": find_replaced_commands(),
             "commands": describe_commands(),

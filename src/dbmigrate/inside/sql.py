@@ -5,19 +5,18 @@ import os
 
 from django.db import connections
 
-from .graph import Disk
 from .scope import scoped
 from .servers import sqlite_file
 
 
-def write_sql(alias, migrations, scope):
+def write_sql(disk, alias, migrations, scope):
     """Return [{id, statements, problem, deferred}] for [{id, backwards}] in the order given.
 
     The state before each migration is the one after the migrations before it, but the database is as it is now: where
     an operation has to look something up that an earlier pending migration makes, `problem` says so.
     """
     with _connection_without_file(alias) as connection, scoped(scope):
-        loader = Disk().for_connection(connection)
+        loader = disk.for_connection(connection)
         return [_collect(connection, loader, planned) for planned in migrations]
 
 

@@ -1,4 +1,4 @@
-"""Which entry of DATABASES or DATABASE_ROUTERS an exception is about: Django names neither setting nor alias.
+"""What an exception is about: an entry of DATABASES or DATABASE_ROUTERS, which Django does not name, or migrations.
 
 Nothing of the project is imported or run for it: what it runs has just failed.
 """
@@ -12,8 +12,11 @@ from importlib.machinery import PathFinder
 METHODS = ("allow_migrate", "allow_relation", "db_for_read", "db_for_write")
 
 
+MIGRATIONS = ("django.db.migrations.loader", "django.db.migrations.graph")
+
+
 def find_wrong_entry(error):
-    """Return (kind, fields) for what Django raised while it loaded a router or a backend, or None.
+    """Return (kind, fields) for what Django raised while it loaded a router, a backend or the migrations, or None.
 
     The innermost frame counts: a router may open a connection while it is made. `is_wrong`: whether the entry itself is
     wrong, and not what is run when it is loaded.
@@ -21,6 +24,8 @@ def find_wrong_entry(error):
     found = None
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in frames:
+        if frame.f_globals.get("__name__") in MIGRATIONS:
+            found = "migrations", _describe_missing_migration(error, frame.f_locals.get("self"))
         if frame.f_globals.get("__name__") != "django.db.utils":
             continue
         # ConnectionRouter.routers and ConnectionHandler.create_connection, the same from Django 3.2 to 6.0.
@@ -30,6 +35,28 @@ def find_wrong_entry(error):
         elif name == "create_connection" and "db" in local:
             found = "engine", _describe_engine(str(local.get("alias")), str(local["db"].get("ENGINE")), error)
     return found
+
+
+def _describe_missing_migration(error, loader):
+    """Return which migration is not there and what depends on it; nothing of other errors."""
+    node, origin = getattr(error, "node", None), getattr(error, "origin", None)
+    if node is None or origin is None:
+        return {"missing": None}
+    label, name = node
+    app = _app_config(label)
+    return {
+        "missing": "{}.{}".format(label, name),
+        "needed_by": str(origin),
+        "written_in": getattr(sys.modules.get(type(origin).__module__), "__file__", None),
+        "is_installed": app is not None,
+        "names": sorted(key[1] for key in getattr(loader, "disk_migrations", {}) if key[0] == label),
+    }
+
+
+def _app_config(label):
+    from django.apps import apps
+
+    return next((config for config in apps.get_app_configs() if config.label == label), None)
 
 
 def _describe_router(entry, error, innermost):

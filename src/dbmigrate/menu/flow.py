@@ -37,6 +37,9 @@ class Outside(Protocol):
     def run(self, words: Sequence[str]) -> ExitCode:
         """Run `dbmigrate WORDS` with the global options of this session; an error is shown and is its code."""
 
+    def plan(self, words: Sequence[str]) -> bool:
+        """Show what `all` or `run` with these words would do; return whether that is anything, and not refused."""
+
     def say(self, text: str, *, is_heading: bool = False) -> None:
         """Show a line."""
 
@@ -76,6 +79,9 @@ class Menu:
         for database in report.databases:
             self._outside.say(f"    {database.alias:{width}}  {describe(database)}")
         self._outside.say(f"  Apps: {', '.join(apps_of(report))}")
+        for finding in report.findings:
+            if finding.id == "DBM101":  # an app without which Django migrates nothing at all
+                self._outside.say(f"  ! {finding.message}: {finding.hint}")
         return report
 
     def _migrate(self, entry: str, report: StatusReport | None) -> bool:
@@ -83,10 +89,7 @@ class Menu:
         words = self._words(entry, report)
         if words is None:
             return False
-        selected = words[1:]
-        # `plan --exit-code` is 0 where there is nothing to do, and otherwise 10 or 11, or the reason against it.
-        planned = self._outside.run(["plan", "--exit-code", *selected])
-        if planned not in (ExitCode.PENDING, ExitCode.MODEL_CHANGES):
+        if not self._outside.plan(words[1:]):
             self._outside.say(f"$ {self._command_line(words)}")
             return False
         is_undoing = report is not None and _undoes(report, words)

@@ -44,6 +44,8 @@ class PlannedMigration(Value):
     """Whether it does something there; otherwise it is only recorded (routers refuse all of its operations)."""
     atomic: bool = True
     """Whether it runs in a transaction, on databases that can do that for schema changes."""
+    is_written: bool = True
+    """Whether it is in a file; otherwise makemigrations writes it first, under this name."""
     backwards: bool = False
     irreversible: str | None = None
     """If it is to be undone and cannot be: the operation that stands in the way."""
@@ -132,7 +134,8 @@ class MigrationPlan(Value):
 
     selection: Selection
     make: MakeMigrations | None
-    """None if there is nothing to write or it was not asked for. The migrations it writes are not in `steps` yet."""
+    """None if there is nothing to write or it was not asked for. What it writes is in `steps`, marked as not written,
+    but for what makemigrations would have to ask about first."""
     databases: tuple[PlannedDatabase, ...]
     """In the order of DATABASES."""
     steps: tuple[Step, ...]
@@ -141,6 +144,8 @@ class MigrationPlan(Value):
     """How many databases may be migrated at the same time."""
     findings: tuple[Finding, ...]
     constance: ConstanceCover | None
+    losses: tuple[Finding, ...] = ()
+    """What destroys data in migrations that are not written yet: a run asks first, or refuses."""
 
     def pending_on(self, alias: str) -> tuple[MigrationId, ...]:
         """Return the migrations that it applies or undoes on one alias, or that are out of reach, in their order."""
@@ -150,6 +155,13 @@ class MigrationPlan(Value):
         """Return what `pending_on` names, and what is out of reach there."""
         out_of_reach = [one for database in self.databases if database.alias == alias for one in database.out_of_reach]
         return tuple(one for step in self.steps if step.alias == alias for one in step.migrations) + tuple(out_of_reach)
+
+    @property
+    def unwritten(self) -> frozenset[MigrationId]:
+        """Migrations of its steps that makemigrations writes first."""
+        return frozenset(
+            migration.id for step in self.steps for migration in step.migrations if not migration.is_written
+        )
 
     @property
     def is_empty(self) -> bool:

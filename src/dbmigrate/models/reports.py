@@ -151,6 +151,8 @@ class InfoReport(Value):
     replaced_commands: dict[str, str]
     constance: str | None
     """App label of django-constance, where it keeps its values in a database."""
+    findings: tuple[Finding, ...] = ()
+    """Apps without migrations that Django cannot do without (DBM101)."""
 
 
 class WrittenMigration(Value):
@@ -350,6 +352,8 @@ class VerifyReport(Value):
     """By alias: what `all` would apply there."""
     repairs: tuple[Repair, ...] | None
     """None if they were not asked for."""
+    findings: tuple[Finding, ...] = ()
+    """Apps without migrations that Django cannot do without (DBM101)."""
 
     @property
     def exit_code(self) -> ExitCode:

@@ -22,8 +22,15 @@ class Selection(Value):
     run_syncdb: bool = False
     make_migrations: bool = True
     """Write missing migrations first."""
+    allow_data_loss: bool = False
+    """Apply also what destroys data and was not written before this run."""
     always: bool = False
     """Run every step, also where nothing is pending."""
+
+    @property
+    def writes_migrations(self) -> bool:
+        """Whether missing migrations are written: never if something was named."""
+        return self.make_migrations and self.is_everything
 
     @property
     def is_everything(self) -> bool:

@@ -259,6 +259,8 @@ class PendingMigration(Value):
     after: tuple[MigrationId, ...] = ()
     """Its direct dependencies, recorded or not."""
     atomic: bool = True
+    is_written: bool = True
+    """Whether it is in a file; otherwise makemigrations would write it."""
     backwards: bool = False
     operations: int = 1
     """How many of its operations reach this database."""
@@ -366,6 +368,22 @@ class Change(Value):
     """Other apps that makemigrations would write for as well if only this app was named."""
 
 
+class Unstarted(Value):
+    """An app without migrations that other apps' migrations depend on, or whose package for them is not there."""
+
+    app: str
+    why: Literal["empty", "no-module", "no-package", "no-init"]
+    """"empty": its migrations package; "no-module": MIGRATION_MODULES names one that is not there; "no-package": it has
+    none; "no-init": its migrations folder has migrations and no __init__.py, so Python takes it for no package."""
+    needed_by: tuple[MigrationId, ...]
+    """Migrations that name it in their dependencies."""
+
+    @property
+    def stops_django(self) -> bool:
+        """Whether `migrate` reads no migration of any app as long as this is so."""
+        return self.why in ("empty", "no-module")
+
+
 class Receiver(Value):
     """A pre_migrate or post_migrate receiver that is not Django's own."""
 
@@ -432,6 +450,8 @@ class Snapshot(Value):
     rules: tuple[Rule, ...]
     conflicts: dict[str, tuple[str, ...]]
     """Leaf migrations of each app that has more than one."""
+    unstarted: tuple[Unstarted, ...] = ()
+    """In the order of INSTALLED_APPS."""
     changes: tuple[Change, ...] | None = None
     """Apps whose models changed; None if it was not asked, or leaf migrations contradict each other (`conflicts`)."""
     receivers: tuple[Receiver, ...]

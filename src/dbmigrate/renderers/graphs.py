@@ -53,9 +53,11 @@ def _label(plan: MigrationPlan, alias: str, line_break: str) -> str:
     if not plan.steps:
         return _idle_label(plan, alias, line_break)
     steps = [step for step in plan.steps if step.alias == alias]
-    count = sum(len(step.migrations) for step in steps)
+    migrations = [migration for step in steps for migration in step.migrations]
+    unwritten = sum(not migration.is_written for migration in migrations)
     apps = ", ".join(step.app for step in steps if step.app is not None) or "all apps"
-    return line_break.join((alias, apps, f"{count} pending"))
+    not_written = f", {unwritten} not written yet" if unwritten else ""
+    return line_break.join((alias, apps, f"{len(migrations)} pending{not_written}"))
 
 
 def _idle_label(plan: MigrationPlan, alias: str, line_break: str) -> str:

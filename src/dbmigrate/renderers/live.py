@@ -210,7 +210,7 @@ class RichRenderer:
             for finding in words.warnings(plan):
                 self._labelled("warning", finding.sentence, "yellow")
                 self._labelled("   hint", finding.hint, "cyan")
-            if plan.selection.make_migrations and plan.selection.is_everything and plan.make is None:
+            if plan.selection.writes_migrations and plan.make is None:
                 self._say("No changes detected")
         if plan.steps and self._live is None and self._verbosity >= 0:
             self._live = Live(

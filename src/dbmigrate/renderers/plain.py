@@ -138,7 +138,7 @@ class PlainRenderer:
         self._say(None, words.heading(plan))
         for finding in words.warnings(plan):
             self._warn(finding.sentence, finding.hint)
-        if plan.selection.make_migrations and plan.selection.is_everything and plan.make is None:
+        if plan.selection.writes_migrations and plan.make is None:
             self._say(None, "No changes detected")
 
     def _show_finished(self, event: StepFinished) -> None:

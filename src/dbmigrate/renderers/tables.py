@@ -148,7 +148,7 @@ class Page:
                     self._line(f"  {change.app}: {operation}")
                 homes = [database.alias for database in plan.databases if change.app in database.apps]
                 self._line(f"  {change.app}: what it writes goes to {self._names(homes) or 'no database'}")
-        elif plan.selection.make_migrations and plan.selection.is_everything:
+        elif plan.selection.writes_migrations:
             self._line("No changes detected")
         if plan.steps:
             at_once = f", up to {plan.jobs} databases at once" if plan.jobs > 1 else ""
@@ -157,6 +157,9 @@ class Page:
             self._show_step(
                 number, step, report.project, [finding for finding in plan.findings if finding.level == "note"]
             )
+        if plan.losses:
+            self._line()
+            self._line(words.guard(plan), "yellow")
         if not plan.is_empty:
             self._line()
             self._line(words.cost(plan, report.boot_seconds, report.launcher), "dim")
@@ -205,10 +208,12 @@ class Page:
         if is_short:
             apps = Counter(migration.id.split(".", 1)[0] for migration in step.migrations)
             self._line("     " + ", ".join(f"{label} {count}" for label, count in apps.items()) + "  (-v lists them)")
+            unwritten = [migration.id for migration in step.migrations if not migration.is_written]
+            if unwritten:
+                self._line(f"     not written yet: {', '.join(unwritten)}")
         for migration in step.migrations:
             if not is_short:
-                note = " (undone)" if migration.backwards else "" if migration.does else " (only recorded)"
-                self._line(f"     {migration.id}{note}", "" if migration.does else "dim")
+                self._line(f"     {migration.id}{words.note(migration)}", "" if migration.does else "dim")
             for finding in notes:
                 if step.alias in finding.aliases and migration.id in finding.migrations:
                     self._line(f"       ! {finding.sentence}", LEVEL_STYLES["warning" if finding.destroys else "note"])
@@ -339,6 +344,7 @@ class Page:
                     Cell(drift, style="red" if database.error or database.has_drift else "green"),
                 )
             self._sheet.table(table)
+        self._findings(report.findings)
         self._errors(report)
         if self._verbosity > 0:
             for database in report.databases:
@@ -408,6 +414,7 @@ class Page:
             self._line(f"{command} is replaced by {module}")
         if report.constance is not None:
             self._line(f"constance keeps its values in a database: app {report.constance}")
+        self._findings(report.findings)
 
     def _show_explained(self, report: ExplainReport) -> None:
         self._line(f"{report.model} (table {report.table}): where does it belong?", "bold")

@@ -24,7 +24,7 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.findings import Finding, Level
-from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, SkipReason, Step
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, PlannedMigration, SkipReason, Step
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 from dbmigrate.models.snapshot import Trouble
 
@@ -344,6 +344,24 @@ def making(make: MakeMigrations) -> str:
 def subject(step: Step) -> str:
     """Return the line above one step."""
     return f"Migrating app: {step.app}" if step.app is not None else "Migrating all apps..."
+
+
+def guard(plan: MigrationPlan) -> str:
+    """Return what becomes of what destroys data and is not written yet."""
+    if plan.selection.allow_data_loss:
+        return "What is not written yet destroys data; with --allow-data-loss it is written and applied unasked"
+    labels = " ".join(dict.fromkeys(label for loss in plan.losses for label in loss.apps))
+    return (
+        "What is not written yet destroys data, so dbmigrate all asks first, and without a terminal it refuses: "
+        f"dbmigrate make {labels}, look at what it wrote, then run again; or pass --allow-data-loss"
+    )
+
+
+def note(migration: PlannedMigration) -> str:
+    """Return what is unusual about a planned migration, in brackets; "" where nothing is."""
+    notes = ["undone"] if migration.backwards else [] if migration.does else ["only recorded"]
+    notes += [] if migration.is_written else ["not written yet"]
+    return f" ({', '.join(notes)})" if notes else ""
 
 
 def reason(step: Step) -> str | None:
