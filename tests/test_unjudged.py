@@ -106,6 +106,10 @@ UNJUDGED = {
         'migrations.AlterField("item", "name", models.CharField(max_length=30))',
         ["Alter field name on item"],
     ),
+    "column_that_is_altered": (
+        'migrations.AlterField("item", "name", models.CharField(max_length=20, null=True))',
+        ["Alter field name on item"],
+    ),
     "nothing": ("migrations.RunPython(migrations.RunPython.noop)", []),
     "nothing_in_sql": ("migrations.RunSQL(migrations.RunSQL.noop)", []),
     "only_the_model": ('migrations.AlterModelOptions("item", {"ordering": ["name"]})', []),
@@ -138,6 +142,19 @@ def test_only_what_the_catalogue_cannot_show_is_left_to_a_person(tmp_path: Path)
     assert {case: bool(one["commands"]) for case, one in repairs.items()} == {
         case: not unjudged for case, (_, unjudged) in UNJUDGED.items()
     }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_column_that_is_seen_to_be_altered_needs_no_judgement(engine: str, site: Callable[..., Site]) -> None:
+    files = half_applied('migrations.AlterField("item", "name", models.CharField(max_length=30, null=True))')
+    here = site(engine, {**files, "models.py": files["models.py"].replace("max_length=20", "max_length=30, null=True")})
+    dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+    here.query("DELETE FROM django_migrations WHERE name = '0002_more'")
+
+    printed = repair(here.project).stdout
+
+    assert "nothing shows" not in printed
+    assert "$ dbmigrate run --database default --app core --to 0002_more --fake" in printed
 
 
 def test_all_of_it_is_there_and_what_it_wrote_nobody_knows(tmp_path: Path) -> None:

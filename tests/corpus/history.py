@@ -363,6 +363,27 @@ CASES = (
         finds=("DBM302 blog on default (note)",),
     ),
     Case(
+        "what was squashed away in the middle of a history, with its rows still there",
+        """
+    == blog/models.py
+    class Post(models.Model):
+        text = models.TextField()
+
+    == blog/migrations/0001_initial.py
+    class Migration(migrations.Migration):
+        operations = [migrations.CreateModel("Post", [ID])]
+
+    == blog/migrations/0002_squashed_0003_text.py
+    class Migration(migrations.Migration):
+        dependencies = [("blog", "0001_initial")]
+        operations = [migrations.AddField("post", "text", models.TextField(default=""), preserve_default=False)]
+    """,
+        aliases=ONE,
+        recorded={"default": "blog.0001_initial blog.0002_a blog.0003_text blog.0002_squashed_0003_text"},
+        tables={"default": ("CREATE TABLE blog_post (id integer PRIMARY KEY, text text NOT NULL)",)},
+        finds=("DBM302 blog on default (note)",),
+    ),
+    Case(
         "what was squashed away and pruned",
         SQUASHED.replace('        replaces = [("blog", "0001_initial"), ("blog", "0002_text")]\n', ""),
         aliases=ONE,

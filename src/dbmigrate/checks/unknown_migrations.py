@@ -43,6 +43,7 @@ def _hint_for_gone(snapshot: Snapshot, database: Database, gone: Sequence[Migrat
     """Return what may be done about records of what is gone; none is forgotten that has left a table behind."""
     labels = dict.fromkeys(identifier.split(".", 1)[0] for identifier in gone)
     left = [table for label in labels for table in database.left_tables.get(label, ())]
+    left += [f"{one.table}.{one.column}" for one in database.refusing if one.model.split(".", 1)[0] in labels]
     if left:
         more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
         return (

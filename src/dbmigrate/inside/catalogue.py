@@ -33,7 +33,11 @@ class Catalogue:
 
     def columns(self, table):
         """Return the folded names of the columns of a table that is there."""
-        return self._columns_of(table)
+        return set(self._columns_of(table))
+
+    def row(self, table, column):
+        """Return what Django's introspection says of a column (FieldInfo); None if it is not there."""
+        return self._columns_of(table).get(column.casefold()) if self.has_table(table) else None
 
     def has_name(self, table, name):
         """Whether the table is there and has an index or a constraint of this name."""
@@ -96,7 +100,7 @@ class Catalogue:
         if name not in self._columns:
             with self._connection.cursor() as cursor:
                 rows = self._connection.introspection.get_table_description(cursor, name)
-            self._columns[name] = {row.name.casefold() for row in rows}
+            self._columns[name] = {row.name.casefold(): row for row in rows}
         return self._columns[name]
 
     def _constraints_of(self, table):

@@ -1,5 +1,7 @@
 """Whether the catalogue can say of an operation of a migration that it has run; where it cannot, a person has to."""
 
+from collections import namedtuple
+
 from django.db import migrations, models
 
 from .schema import column_type
@@ -26,6 +28,9 @@ SHOWN = (
 ATTRIBUTES = ("to", "to_field", "db_collation", "db_comment", "db_default", "db_tablespace", "expression", "db_persist")
 """Arguments of fields that a column shows and its type does not (django/db/models/fields/__init__.py)."""
 
+_Column = namedtuple("_Column", "kind null rest")
+"""What a field makes of its column: its type, whether it takes NULL, and everything else."""
+
 
 def is_shown(operation):
     """Whether a look at tables, columns, indexes and constraints tells if an operation has run.
@@ -46,13 +51,28 @@ def alters_column(operation, before, after, connection):
     return _column(before, connection) != _column(after, connection)
 
 
+def shows_alteration(before, after, connection, row):
+    """Whether a column is as AlterField makes it, which is known where no more than NULL or a length changes.
+
+    `row`: what Django's introspection says of the column (django/db/backends/base/introspection.py, FieldInfo).
+    """
+    if connection.vendor == "oracle":  # takes an empty text for NULL
+        return False
+    old, new = _column(before, connection), _column(after, connection)
+    is_of_other_length = before.max_length != after.max_length and bool(before.max_length and after.max_length)
+    if old.rest != new.rest or not (old.kind == new.kind or is_of_other_length):
+        return False
+    is_as_long = not is_of_other_length or after.max_length in (row.display_size, row.internal_size)
+    return is_as_long and bool(row.null_ok) == after.null
+
+
 def _column(field, connection):
     arguments = field.deconstruct()[3]
     kind = column_type(field, connection)
     described = {name: repr(arguments[name]).casefold() for name in ATTRIBUTES if name in arguments}
     # A field of the project's own, which only with its model can tell its type, may change it by any argument.
     unknown = repr(field.deconstruct()[1:]) if not kind and not field.is_relation else ""
-    return kind, field.get_internal_type(), field.null, field.primary_key, described, unknown
+    return _Column(kind, field.null, (field.get_internal_type(), field.primary_key, described, unknown))
 
 
 def name_operation(operation):

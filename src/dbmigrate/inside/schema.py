@@ -73,6 +73,11 @@ class SchemaWalk:
                 del self.makers[part]
         return [part for part in after if part not in before], [part for part in before if part not in after]
 
+    def column_of(self, key, name):
+        """Return (table, column) of a field, by its model's key and its name; None if it has no column."""
+        found = (part for part in self._parts.get(key, ()) if part.kind == "column" and part.source == ("field", name))
+        return next(((part.table, part.name) for part in found), None)
+
     def _parts_of(self, key):
         state = self.state.models.get(key)
         if state is None or not _has_table(state):

@@ -7,7 +7,7 @@ from django.db import connections, migrations
 from .catalogue import Catalogue
 from .effects import Effects, numbered_operations
 from .graph import Disk
-from .judging import alters_column, is_shown, name_operation
+from .judging import alters_column, is_shown, name_operation, shows_alteration
 from .routes import RouteBook
 from .schema import SchemaWalk
 
@@ -95,12 +95,21 @@ class Tracer:
             )
             if is_shown(operation) and not added and not removed and not is_altered:
                 continue  # it does nothing to a database
-            is_there = None if is_altered or not is_shown(operation) else self._is_there(added, removed)
-            missing = [part for part in added[1:] if not self._shows(part)] if is_there and added else []
+            is_known = is_shown(operation) and not (is_altered and not self._is_altered(walk, key, operation, field))
+            is_there = self._is_there(added, removed) if is_known else None
             text = name_operation(operation)
+            missing = [part for part in added[1:] if not self._shows(part)] if is_there and added else []
             yield Trace(number, operation, model, text, is_there, added, removed, missing, before, after)
 
+    def _is_altered(self, walk, key, operation, before):
+        """Whether the column is seen to be as AlterField makes it."""
+        place = walk.column_of(key, operation.name)
+        row = self._catalogue.row(*place) if place is not None and self._catalogue is not None else None
+        return row is not None and shows_alteration(before, _field(walk, key, operation), self._connection, row)
+
     def _is_there(self, added, removed):
+        if not added and not removed:
+            return True  # what it changes of a column was looked at
         known = self._known
         if known.intersection(added) or (removed and not known.intersection(removed)):
             # A column that is taken away and made again, or made and taken away: what is there may be either.
