@@ -52,7 +52,7 @@ def test_a_failed_undo_says_that_the_migration_is_still_applied(tmp_path: Path) 
 def test_to_without_an_app_says_what_is_missing(sample: Project) -> None:
     outcome = dbmigrate("run", "--to", "0001", cwd=sample.root).expect(2)
 
-    assert "--to and --fake are about one app, and none is named" in outcome.stderr
+    assert "--to and --fake require one app, and none is named" in outcome.stderr
 
 
 def test_a_replica_does_not_stand_in_the_way_of_reset(tmp_path: Path) -> None:

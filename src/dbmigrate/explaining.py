@@ -14,6 +14,7 @@ from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
 from dbmigrate.process import MORE_FILES
 from dbmigrate.redact import Redactor
+from dbmigrate.sentences import one_line
 from dbmigrate.settings_modules import settings_hint
 
 MOST_OF_A_SENTENCE = 400
@@ -230,7 +231,7 @@ def _sentence(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if not lines:
         return "it did not say why"
-    whole = lines[-1] if said.startswith("  File") or lines[0].startswith("File ") else " ".join(lines)
+    whole = lines[-1] if said.startswith("  File") or lines[0].startswith("File ") else one_line(said)
     return whole if len(whole) <= MOST_OF_A_SENTENCE else whole[:MOST_OF_A_SENTENCE] + "…"
 
 

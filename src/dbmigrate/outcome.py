@@ -17,6 +17,7 @@ from dbmigrate.models.result import (
     StepResult,
 )
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+from dbmigrate.sentences import one_line
 
 MOST_OF_A_MESSAGE = 400
 """Characters of what an exception says; all of it is in the last lines."""
@@ -255,7 +256,7 @@ def _exception(lines: Sequence[str]) -> str | None:
         return None
     # Below the last frame come its source and its marks, indented, then the exception, perhaps with several lines.
     below = dropwhile(lambda line: not line or line.startswith(" "), lines[frames[-1] + 1 :])
-    return _shortened(" ".join(line.strip() for line in below if line.strip(" ^"))) or None
+    return _shortened(one_line("\n".join(line for line in below if line.strip(" ^")))) or None
 
 
 def _shortened(text: str) -> str:

@@ -12,6 +12,8 @@ import runpy
 import sys
 import traceback
 
+from .sentences import one_line
+
 OLDEST_DJANGO = (3, 2)
 MANAGEMENT = "django.core.management"
 
@@ -235,9 +237,9 @@ def _can_import_django():
 
 
 def _sentence(error):
-    lines = [line.strip() for line in traceback.format_exception_only(type(error), error)]
+    lines = traceback.format_exception_only(type(error), error)
     # The lines of a SyntaxError are its place and its source; those of another are one text.
-    return lines[-1] if isinstance(error, SyntaxError) else " ".join(" ".join(lines).split())
+    return lines[-1].strip() if isinstance(error, SyntaxError) else one_line("".join(lines))
 
 
 def _place(error):

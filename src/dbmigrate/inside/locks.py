@@ -20,6 +20,7 @@ from django.db import connections
 
 from .boot import BootError
 from .marks import VARIABLE, find_marked
+from .sentences import one_line
 from .servers import describe_server, find_home, find_mysql_database, sqlite_file
 
 try:
@@ -251,7 +252,7 @@ class _ConnectionLock:
 
     def _refuse(self, error):
         self._connection.close()
-        raise BootError("no-lock", "{}: {}".format(self.alias, " ".join(str(error).split())), alias=self.alias)
+        raise BootError("no-lock", "{}: {}".format(self.alias, one_line(str(error))), alias=self.alias)
 
 
 class _PostgresqlLock(_ConnectionLock):

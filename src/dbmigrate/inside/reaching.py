@@ -1,7 +1,6 @@
 """The question `reach`: which databases answer, all of them asked at the same time, and why the others do not."""
 
 import os
-import re
 import threading
 import time
 import traceback
@@ -12,6 +11,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from .boot import BootError
+from .sentences import one_line
 from .servers import must_be_there, sqlite_file
 
 ANSWER_SECONDS = 15.0
@@ -158,12 +158,6 @@ def describe_failure(error):
     lower = text.lower()
     trouble = next((kind for kind, words in _WORDS if any(word in lower for word in words)), "other")
     return _unreachable(trouble, text)
-
-
-def one_line(text):
-    """Return a text of several lines as one; what a driver writes below its sentence, indented, is another sentence."""
-    joined = re.sub(r"(?<=[^\s.,:;!?])[ \t]*\n[ \t]+(?=[A-Z])", ". ", text.strip())
-    return " ".join(joined.split())
 
 
 def _unreachable(trouble, error):

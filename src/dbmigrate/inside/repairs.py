@@ -6,6 +6,7 @@ from django.db import migrations
 
 from .judging import sql_lines
 from .schema import state_columns
+from .sentences import one_line
 from .traces import unjudged
 
 
@@ -103,7 +104,7 @@ def _cannot(name, why):
 
 
 def _words(error):
-    return " ".join(str(error).split())
+    return one_line(str(error))
 
 
 def _makes_what_is_there(catalogue, part, statement):

@@ -7,6 +7,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from .boot import BootError
+from .sentences import one_line
 from .servers import sqlite_file
 from .twin import lead_to
 
@@ -52,7 +53,7 @@ class Scratches:
                 names[alias] = by_database[key]
             except (DatabaseError, OSError, NotImplementedError) as error:
                 self.drop()
-                said = " ".join(str(error).split())
+                said = one_line(str(error))
                 raise BootError(
                     "scratch", said, alias=alias, vendor=connection.vendor, user=connection.settings_dict.get("USER")
                 ) from error

@@ -9,6 +9,8 @@ import sys
 import traceback
 from importlib.machinery import PathFinder
 
+from .sentences import one_line
+
 METHODS = ("allow_migrate", "allow_relation", "db_for_read", "db_for_write")
 
 
@@ -81,7 +83,7 @@ def _describe_engine(alias, engine, error):
     # load_backend raises its own error for every ImportError while a backend is imported that is not one of Django's.
     cause = error.__cause__ if isinstance(error.__cause__, ImportError) else None
     is_wrong = _is_missing(cause or error, engine + ".base")
-    because = None if cause is None else "{}: {}".format(type(cause).__name__, " ".join(str(cause).split()))
+    because = None if cause is None else "{}: {}".format(type(cause).__name__, one_line(str(cause)))
     return {"alias": alias, "engine": engine, "is_wrong": is_wrong, "because": because}
 
 
