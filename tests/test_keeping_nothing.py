@@ -153,6 +153,7 @@ def test_a_read_only_file_that_is_complete_is_verified_and_a_missing_table_is_fo
 
     assert "Nothing pending: every database is up to date" in complete[0].stdout
     assert "DBM301" in checked.stdout
+    assert "hint: blog_db takes no writes (it is opened with mode=ro); once it does, if the table" in checked.stdout
     dbmigrate("verify", cwd=project.root).expect(12)
 
 

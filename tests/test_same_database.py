@@ -170,7 +170,13 @@ def test_a_schema_that_also_looks_into_that_of_default_shares_its_records(
 @pytest.mark.postgresql
 @pytest.mark.pgbouncer
 @pytest.mark.parametrize(
-    ("mode", "size"), [("transaction", 20), ("transaction", 1), ("session", 20), ("statement", 20)]
+    ("mode", "size"),
+    [
+        ("transaction", 1),
+        pytest.param("transaction", 20, marks=pytest.mark.soak),
+        pytest.param("session", 20, marks=pytest.mark.soak),
+        pytest.param("statement", 20, marks=pytest.mark.soak),
+    ],
 )
 def test_one_database_directly_and_through_a_pooler(
     tmp_path: Path, postgresql: PostgresqlServer, mode: str, size: int
@@ -213,8 +219,8 @@ def test_one_database_by_its_socket_by_pghost_and_by_a_service(tmp_path: Path, p
     "refused",
     [
         "EXECUTE ON FUNCTION pg_try_advisory_xact_lock(int, int)",
-        "EXECUTE ON FUNCTION pg_control_system()",
-        "ALL ON pg_locks",
+        pytest.param("EXECUTE ON FUNCTION pg_control_system()", marks=pytest.mark.soak),
+        pytest.param("ALL ON pg_locks", marks=pytest.mark.soak),
     ],
 )
 def test_where_the_server_refuses_the_proof_what_it_says_counts(

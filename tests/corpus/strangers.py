@@ -62,7 +62,30 @@ other_branch = Case(
     finds=("DBM302 shop on default",),
 )
 
+MEMORY = 'DATABASES["default"]["NAME"] = ":memory:"'
+
+in_memory = Case(
+    "an app on a database in memory",
+    ITEM.format("blog"),
+    rules={"blog": "blog_db"},
+    settings='DATABASES["blog_db"]["NAME"] = ":memory:"',
+)
+
+read_only = Case(
+    "a file that is opened for reading and lacks a table that is recorded there",
+    ITEM.format("blog").replace(
+        "class Migration(migrations.Migration):", "class Migration(migrations.Migration):  # <- DBM301 blog on blog_db"
+    ),
+    rules={"blog": "blog_db"},
+    settings='DATABASES["blog_db"]["NAME"] = f"file:{BASE}/blog.sqlite3?mode=ro"',
+    recorded={"blog_db": "blog.0001_initial"},
+)
+
 CASES: tuple[Case, ...] = (
+    in_memory,
+    in_memory.twin("the only database in memory", aliases=("default",), rules={}, settings=MEMORY),
+    read_only,
+    read_only.twin("a file that is opened for reading and has its table", tables={"blog_db": ("blog_item",)}),
     other_branch,
     other_branch.twin(
         "the same where the database has a default for it",

@@ -15,7 +15,11 @@ def find_missing_tables(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
         if not routing.is_checked(database.alias):
             continue
         for missing in database.missing:
-            yield _describe(database.alias, missing)
+            finding = _describe(database.alias, missing)
+            if database.read_only is not None:
+                writable = f"{database.alias} takes no writes ({database.read_only}); once it does, "
+                finding = finding.model_copy(update={"hint": writable + finding.hint})
+            yield finding
 
 
 def _describe(alias: str, missing: MissingTable) -> Finding:
