@@ -129,6 +129,18 @@ def test_another_script_with_words_before_djangos_own(project: Project) -> None:
     assert_migrated(project, "--manage", "tools/kiosk.py manage")
 
 
+@pytest.mark.parametrize("launcher", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
+def test_a_package_that_is_run_as_a_module(project: Project, launcher: str) -> None:
+    project.write("kiosk/__init__.py", "")
+    project.write("kiosk/__main__.py", (project.root / "manage.py").read_text())
+    (project.root / "manage.py").unlink()
+
+    planned = dbmigrate("plan", "--manage", "-m kiosk", cwd=project.root).expect(0)
+    assert_migrated(project, "--manage", "-m kiosk", "--launcher", launcher)
+
+    assert "python -m kiosk migrate --database=default --no-input" in planned.stdout
+
+
 def test_a_script_of_the_interpreters_bin(project: Project, tmp_path: Path) -> None:
     bin_folder = tmp_path / "venv" / "bin"
     bin_folder.mkdir(parents=True)

@@ -68,7 +68,7 @@ def find_target(
             "python": python,
             "settings": settings_choice,
         },
-        below=_find_below(folder, cwd) if manage[0] == "-m" else (),
+        below=_find_below(folder, cwd) if manage == ("-m", "django") else (),
     )
 
 
@@ -193,6 +193,8 @@ def _choose_manage(
     if settings.manage is not None:
         origin = settings.origins["manage"]
         words = shlex.split(settings.manage)
+        if words[:1] == ["-m"] and len(words) > 1:
+            return tuple(words), Choice(f"python {settings.manage}", origin)
         tried = [place / words[0] for place in (folder, cwd, config_folder, python.parent) if place is not None]
         script = next((path for path in tried if path.is_file()), None)
         if script is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dbmigrate.errors import DeclinedError
 from dbmigrate.models.holdings import Holder, Holdings, Thing
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import Project, Snapshot
 from dbmigrate.reviewing import Work
 
 RECORDS = "django_migrations"
@@ -51,7 +51,7 @@ def plan_emptyings(work: Work, snapshot: Snapshot, made: Mapping[str, Holdings])
         again = {thing.key for thing in made[alias].things if thing.schema_name not in others}
         dropped = tuple(thing for thing in holdings.things if thing.key in again)
         tables = [thing for thing in dropped if thing.kind == "TABLE" and thing.name != RECORDS]
-        check_holders(alias, work.host.find_holders(alias, dropped) if tables else ())
+        check_holders(snapshot.project, alias, work.host.find_holders(alias, dropped) if tables else ())
         _check_made_here(snapshot, alias, tables)
         kept = tuple(thing for thing in holdings.things if thing not in dropped)
         gone = {(thing.schema_name, thing.name) for thing in tables}
@@ -70,7 +70,7 @@ def plan_emptyings(work: Work, snapshot: Snapshot, made: Mapping[str, Holdings])
     return tuple(emptyings)
 
 
-def check_holders(alias: str, holders: Sequence[Holder]) -> None:
+def check_holders(project: Project, alias: str, holders: Sequence[Holder]) -> None:
     """Do nothing if nothing that stays needs what is dropped.
 
     Raises:
@@ -88,7 +88,8 @@ def check_holders(alias: str, holders: Sequence[Holder]) -> None:
         raise DeclinedError(
             f"on database {alias} something that no migration makes needs tables that would be dropped: {listed} "
             "(nothing was changed)",
-            hint=f"drop {drop} by hand, and make it again afterwards: manage.py dbshell --database {alias}",
+            hint=f"drop {drop} by hand, and make it again afterwards: "
+            + project.command_line("dbshell", "--database", alias),
         )
 
 

@@ -122,7 +122,9 @@ def lock(work: Work, plan: ResetPlan, databases: Sequence[str]) -> Generator[Eve
                 f"tables of database {emptying.alias} have gone since the list was shown (nothing was changed)",
                 hint="look at the list again: dbmigrate reset",
             )
-        check_holders(emptying.alias, work.host.find_holders(emptying.alias, emptying.dropped))
+        check_holders(
+            again.reviewed.snapshot.project, emptying.alias, work.host.find_holders(emptying.alias, emptying.dropped)
+        )
 
 
 def reset(work: Work, plan: ResetPlan) -> None:
