@@ -637,6 +637,8 @@ def test_a_command_of_django_is_answered_with_ours(sample: Project, word: str, h
         ("--no-input all --app orders", "dbmigrate --no-input run --app orders"),
         ("run --sql --app blog", "dbmigrate plan --sql --app blog"),
         ("check --databse blog_db", "dbmigrate check --database blog_db"),
+        ("info --database blog_db", "dbmigrate status --database blog_db"),
+        ("make --app blog", "dbmigrate make blog"),
     ],
 )
 def test_what_was_meant_is_a_line_to_paste(tmp_path: Path, line: str, meant: str) -> None:

@@ -12,8 +12,14 @@ import click
 
 from dbmigrate.cli.names import known_names
 
-WITH_OPTIONS = ("run", "plan", "status", "check", "verify", "make")
-"""Commands that may have an option that another has not, the likeliest first."""
+ALONE = ("reset", "completion", "menu")
+"""Commands that no other can stand for."""
+
+LOOKING = ("status", "plan", "check", "verify")
+"""Commands that may have an option that another command that only looks has not, the likeliest first."""
+
+DOING = ("run", "make", "plan", "status", "check", "verify")
+"""The same for a command that does something."""
 
 _EXTRA = re.compile(r"unexpected extra arguments? \((.*)\)")
 
@@ -46,7 +52,7 @@ def command_of_django(name: str, rest: Sequence[str]) -> str | None:
 def meant(error: click.UsageError, arguments: Sequence[str]) -> str | None:
     """Return the command line that names a database or an app, or takes an option, where this one cannot."""
     context = error.ctx
-    if context is None or context.info_name is None:
+    if context is None or context.info_name is None or context.info_name in ALONE:
         return None
     if isinstance(error, click.NoSuchOption):
         return _with_another_command(context, error.option_name, arguments)
@@ -57,7 +63,10 @@ def meant(error: click.UsageError, arguments: Sequence[str]) -> str | None:
 def _with_another_command(context: click.Context, option: str, arguments: Sequence[str]) -> str | None:
     """Return the line with the option as it is spelled, or of another command that has it."""
     assert context.info_name is not None
-    for name in WITH_OPTIONS:
+    takes_names = any(parameter.name in ("app", "apps") for parameter in context.command.params)
+    if option == "--app" and takes_names:
+        return shlex.join(["dbmigrate", *_replaced(arguments, option, [])])
+    for name in LOOKING if context.info_name in (*LOOKING, "info", "wait") else DOING:
         if name != context.info_name and option in _options(name):
             return shlex.join(["dbmigrate", *_replaced(arguments, context.info_name, [name])])
     close = get_close_matches(option, _options(context.info_name), n=1, cutoff=0.7)
