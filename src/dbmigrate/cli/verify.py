@@ -28,7 +28,7 @@ def command(
 ) -> ExitCode:
     """Hold what every database has recorded against its tables, columns, indexes and constraints. Nothing is written.
 
-    Ends with 12 when they are apart, 21 when a database could not be looked at, 10 when migrations are pending.
+    Ends with 12 when they differ, 21 when a database could not be looked at, 10 when migrations are pending.
     """
     if judged and not repair:
         raise UsageError("--judged requires --repair", hint="it says what --repair need not ask a person any more")

@@ -37,7 +37,7 @@ EXIT_MEANINGS = {
     ExitCode.OK: "done",
     ExitCode.PENDING: "migrations are not applied",
     ExitCode.MODEL_CHANGES: "migrations are missing",
-    ExitCode.DRIFT: "a database and its records, or its records and this code, are apart",
+    ExitCode.DRIFT: "a database and its records differ, or its records and this code",
     ExitCode.FINDINGS: "something would go wrong",
     ExitCode.UNREACHABLE: "a database could not be asked",
     ExitCode.FAILED: "a step failed, no database moved",
@@ -140,7 +140,7 @@ def part(found: Part) -> str:
 
 
 def drift(database: VerifiedDatabase) -> str:
-    """Return what is apart on one database in a few words."""
+    """Return what differs on one database in a few words."""
     if database.error is not None:
         return "not checked"
     if database.inconsistent is not None:
