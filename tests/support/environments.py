@@ -40,6 +40,7 @@ RECIPES = {
         ("3.13", "3.12", "3.11", "3.10"),
         ("Django==5.2.*", "django-configurations", "dynaconf", "python-dotenv", "dj-database-url"),
     ),
+    "pool": Recipe(("3.13", "3.12", "3.11", "3.10"), ("Django==5.2.*", "psycopg[binary,pool]")),
     "no-django": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12", "3.13"), ()),
 }
 

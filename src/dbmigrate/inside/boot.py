@@ -85,7 +85,7 @@ def _set_first_path(folder):
 
 
 def boot_project(manage, words, *, take_over, give_up):
-    """Boot the project and call `take_over()` in the place of the command, inside the call that manage.py made.
+    """Boot the project and call `take_over(Opened)` in the place of the command, inside the call that manage.py made.
 
     `take_over` returns only in a copy of this process, with the words of the command that is run there. Django's own
     `execute` goes on with them, then manage.py behind it, and then the copy ends as a process of its own.
@@ -100,12 +100,12 @@ def boot_project(manage, words, *, take_over, give_up):
         nonlocal calls
         if calls is None:
             try:
-                _setup_django(utility.argv)
+                opened = _setup_django(utility.argv)
             except BootError as error:
                 give_up(error)
             except BaseException as error:
                 give_up(describe(error))
-            calls = _Calls(words, take_over())
+            calls = _Calls(words, take_over(opened))
             # A second one would configure the logging anew, which turns off the loggers that were made meanwhile.
             replace_next_setup(lambda setup: None)
         calls.put_words(utility)
@@ -189,7 +189,10 @@ def _forbid_exec():
 
 
 def _setup_django(argv):
-    """Do what ManagementUtility.execute does before it looks for the command (django/core/management/__init__.py)."""
+    """Do what ManagementUtility.execute does before it looks for the command (django/core/management/__init__.py).
+
+    Returns what knows the connections that were opened meanwhile.
+    """
     import django
 
     if django.VERSION[:2] < OLDEST_DJANGO:
@@ -206,7 +209,11 @@ def _setup_django(argv):
     except CommandError:
         pass
     getattr(settings, "INSTALLED_APPS")  # noqa: B009 - loads the settings module, as Django does at this point
+    from .opened import Opened
+
+    opened = Opened()
     django.setup()
+    return opened
 
 
 def describe(error):

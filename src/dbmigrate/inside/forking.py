@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import socket
-import stat
 import sys
 import threading
 import time
@@ -21,6 +20,8 @@ import time
 from django.conf import settings
 from django.db import connections
 
+from .opened import find_descriptors
+from .reaching import find_silent
 from .servers import sqlite_file
 from .step import arrange_in_copy, end, end_with, runs
 
@@ -47,15 +48,17 @@ class Copy:
 
 
 class Forker:
-    """Forks steps; `channel` and `locks` are what a copy must let go."""
+    """Forks steps; `channel` and `locks` are what a copy must let go, `opened` what it must not have."""
 
-    def __init__(self, channel, locks, handover):
+    def __init__(self, channel, locks, opened, handover):
         """Receive descriptors on `handover`, the number of a socket that dbmigrate shares; None if there is none."""
         self._channel = channel
         self._locks = locks
+        self._opened = opened
         self._copies = []
         self._handover = None if handover is None else socket.socket(fileno=handover)
         self._is_warm = False
+        self._links = set(find_descriptors().values())
         self._helpers = _find_children()  # a manage.py may end them behind its command: the first copy for all others
 
     def why_not_fork(self, warm_up):
@@ -69,7 +72,11 @@ class Forker:
     def _reason(self):
         if not sys.platform.startswith("linux"):
             return "only Linux tells a child that its parent has died"
+        # What the project has opened while it was imported too; Django opens it again.
+        self._opened.close(self._locks.connections())
         threads = count_threads()
+        if threads > 1 and find_silent():
+            return "the server of database {} has not answered yet".format(", ".join(find_silent()))
         if threads > 1:
             return "the project runs {} threads, of which a copy would have only one".format(threads)
         helpers = sorted(name for pid, name in self._helpers.items() if _find_children().get(pid) == name)
@@ -77,7 +84,6 @@ class Forker:
             return "the project has started a process of its own ({}), which a copy might end".format(
                 ", ".join(helpers)
             )
-        connections.close_all()  # what the project has opened while it was imported; Django opens it again
         return self._shared_connection()
 
     def fork(self, step, variables):
@@ -131,14 +137,12 @@ class Forker:
             if connections.databases[alias]["ENGINE"].endswith(SQLITE_ENGINES):
                 file = sqlite_file(connections[alias])
                 databases.update({} if file is None else {os.path.realpath(file): alias})
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                status, target = os.fstat(int(name)), os.readlink("/proc/self/fd/" + name)
-            except OSError:
-                continue  # the one that listed them
-            peer = _find_peer(int(name)) if stat.S_ISSOCK(status.st_mode) and int(name) not in own else None
-            if peer is not None:
+        for number, target in find_descriptors().items():
+            peer = _find_peer(number) if target.startswith("socket:") and number not in own else None
+            if peer is not None and target in self._links:
                 return "the project has opened a connection to {}, which every copy would use".format(peer)
+            if peer is not None:
+                return "a look at the databases leaves a connection to {} open, which every copy would use".format(peer)
             if target in databases:
                 return "the project has opened the file of database {}, which SQLite forbids a copy to use".format(
                     databases[target]
@@ -246,5 +250,16 @@ def _become(step, variables, out, err, parent):
     gc.set_threshold(max(YOUNG_OBJECTS, gc.get_threshold()[0]))
     random.seed()
     os.environ.update(variables)
+    _forget_types()
     arrange_in_copy(step["scope"])
     return Copy(step["words"])
+
+
+def _forget_types():
+    """Have PostgreSQL's types asked for anew: we have looked before a migration of this run may have made one.
+
+    Receivers of django.contrib.postgres remember for each alias whether they were there (signals.py, lru_cache).
+    """
+    for function in vars(sys.modules.get("django.contrib.postgres.signals", object)).values():
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()

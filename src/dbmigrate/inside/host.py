@@ -30,11 +30,14 @@ def main():
     if start["twin"] is not None:
         twin.arrange(start["twin"])
     boot.boot_project(
-        start["manage"], start["words"], take_over=lambda: _serve(channel, handover, started_at), give_up=give_up
+        start["manage"],
+        start["words"],
+        take_over=lambda opened: _serve(channel, handover, started_at, opened),
+        give_up=give_up,
     )
 
 
-def _serve(channel, handover, started_at):
+def _serve(channel, handover, started_at, opened):
     """Answer questions to their end; it returns in a copy of this process alone, with the words of its command."""
     # Imported here: they import Django, which only the booted project is sure to have on its path.
     from . import (
@@ -55,7 +58,7 @@ def _serve(channel, handover, started_at):
 
     held = locks.Locks()
     scratches = scratch.Scratches()
-    forker = forking.Forker(channel, held, handover)
+    forker = forking.Forker(channel, held, opened, handover)
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False))
     questions = {
         "inspect": inspector.inspect,
@@ -93,7 +96,10 @@ def _serve(channel, handover, started_at):
             scratches.drop()
             _leave(0)
         try:
-            result = questions[request["question"]](**request["arguments"])
+            try:
+                result = questions[request["question"]](**request["arguments"])
+            finally:
+                opened.close(held.connections())
         except boot.BootError as error:
             channel.fail(error.kind, error.message, **error.fields)
         except Exception as error:
@@ -102,6 +108,7 @@ def _serve(channel, handover, started_at):
             channel.fail(described.kind, described.message, **described.fields)
         else:
             if isinstance(result, forking.Copy):
+                opened.stop()
                 return result.words
             channel.reply(result)
 

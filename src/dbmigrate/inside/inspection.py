@@ -112,12 +112,9 @@ class Inspector:
         rules = read_rules()
         homes = unfollowed_rules(rules)
         describer = DatabaseDescriber(disk, effects, Makers(disk), homes, target, records, idle, before)
-        try:
-            reached = open_in_turn(list(connections)) if contact else ((alias, UNASKED) for alias in connections)
-            databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
-            settle_identities(databases)
-        finally:
-            connections.close_all()
+        reached = open_in_turn(list(connections)) if contact else ((alias, UNASKED) for alias in connections)
+        databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
+        settle_identities(databases)
         return {
             "project": {
                 "settings_module": settings.SETTINGS_MODULE if hasattr(settings, "SETTINGS_MODULE") else "",

@@ -10,7 +10,6 @@ import hashlib
 import os
 import secrets
 import socket
-import stat
 import sys
 import time
 import urllib.parse
@@ -20,6 +19,7 @@ from django.db import connections
 
 from .boot import BootError
 from .marks import VARIABLE, find_marked
+from .opened import find_descriptors, standing_for_its_alias
 from .sentences import one_line
 from .servers import describe_server, find_home, find_mysql_database, sqlite_file
 
@@ -98,6 +98,10 @@ class Locks:
         """Return every lock, held or tried for."""
         return list(self._locks.values())
 
+    def connections(self):
+        """Return the connections that locks are held on, or tried for."""
+        return [lock.connection for lock in self._locks.values() if lock.connection is not None]
+
     def let_go(self):
         """Take the connections away from the drivers of a copy of this process, and keep them open all the same.
 
@@ -149,6 +153,7 @@ class _FileLock:
     """A lock file beside the database."""
 
     environment = {}
+    connection = None
     descriptors = ()  # a copy of this process keeps the file: the lock ends with the last of both
 
     def __init__(self, connection, _url, _mark):
@@ -231,27 +236,33 @@ class _ConnectionLock:
     def __init__(self, connection, url, mark):
         self.alias = connection.alias
         self.environment = {}
-        self.descriptors = ()
+        self._sockets = set()
         self._mark = mark
-        self._connection = _own_connection(connection, url)
+        self.connection = _own_connection(connection, url)
+
+    @property
+    def descriptors(self):
+        """Those of its connection; what receivers have opened with it is closed by now."""
+        return [number for number, _ in self._sockets & _sockets()]
 
     def find_identity(self):
         before = _sockets()
         try:
-            self._connect()
-            self.descriptors = _sockets() - before
-            return describe_server(self._connection, "ok")["identity"]
+            with standing_for_its_alias(self.connection):
+                self._connect()
+            self._sockets = _sockets() - before
+            return describe_server(self.connection, "ok")["identity"]
         except DatabaseError as error:
             self._refuse(error)
 
     def _connect(self):
-        self._connection.ensure_connection()
+        self.connection.ensure_connection()
 
     def close(self, is_held):
-        self._connection.close()
+        self.connection.close()
 
     def _refuse(self, error):
-        self._connection.close()
+        self.connection.close()
         raise BootError("no-lock", "{}: {}".format(self.alias, one_line(str(error))), alias=self.alias)
 
 
@@ -267,20 +278,20 @@ class _PostgresqlLock(_ConnectionLock):
         options = " ".join(part for part in (before, CHECK_OPTION) if part)
         os.environ["PGOPTIONS"] = options
         try:
-            self._connection.ensure_connection()
-            with self._connection.cursor() as cursor:
+            self.connection.ensure_connection()
+            with self.connection.cursor() as cursor:
                 # Settings with OPTIONS["options"] of their own replace PGOPTIONS.
                 cursor.execute("SELECT current_setting('client_connection_check_interval', true)")
                 if cursor.fetchone()[0] == "1s":
                     self.environment = {"PGOPTIONS": options}
         except DatabaseError:
-            self._connection.close()  # an older server, or a pooler that takes no options
+            self.connection.close()  # an older server, or a pooler that takes no options
         finally:
             if before is None:
                 del os.environ["PGOPTIONS"]
             else:
                 os.environ["PGOPTIONS"] = before
-        self._connection.ensure_connection()
+        self.connection.ensure_connection()
 
     def take(self):
         """Take the locks of the schemas in which django_migrations is or may be made: two runs have one in common.
@@ -288,7 +299,7 @@ class _PostgresqlLock(_ConnectionLock):
         A schema that an alias shares with another one of this run is locked by that one.
         """
         try:
-            with self._connection.cursor() as cursor:
+            with self.connection.cursor() as cursor:
                 home, later = find_home(cursor)
                 cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
                 cursor.execute(
@@ -353,7 +364,7 @@ class _MysqlLock(_ConnectionLock):
 
     def take(self):
         try:
-            with self._connection.cursor() as cursor:
+            with self.connection.cursor() as cursor:
                 name = "{}:{}".format(NAME, find_mysql_database(cursor))
                 if len(name) > 64:
                     name = "{}:{}".format(NAME, hashlib.sha256(name.encode()).hexdigest()[:48])
@@ -376,7 +387,7 @@ class _MysqlLock(_ConnectionLock):
     def end_orphans(self, mark):
         """End the sessions of steps: no step is left, but MySQL goes on with a statement whose client is gone."""
         try:
-            with self._connection.cursor() as cursor:
+            with self.connection.cursor() as cursor:
                 for number in find_marked(cursor, mark):
                     self._end(cursor, number)
         except DatabaseError:
@@ -390,17 +401,8 @@ class _MysqlLock(_ConnectionLock):
 
 
 def _sockets():
-    """Return the descriptors of this process that are sockets: not every driver tells which is its own."""
-    if not os.path.isdir("/proc/self/fd"):
-        return set()
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                found.add(int(name))
-        except OSError:
-            pass  # the one that listed them
-    return found
+    """Return {(descriptor, what it is)} of the sockets of this process: not every driver tells which is its own."""
+    return {(number, link) for number, link in find_descriptors().items() if link.startswith("socket:")}
 
 
 def _own_connection(connection, url):

@@ -11,6 +11,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from .boot import BootError
+from .opened import standing_for_its_alias
 from .sentences import one_line
 from .servers import must_be_there, sqlite_file
 
@@ -19,6 +20,9 @@ ANSWER_SECONDS = 15.0
 
 MOST_OPEN = 16
 """Connections that are open at the same time while databases are looked at."""
+
+THREADS = "dbmigrate "
+"""What the names of our threads begin with, before that of a database."""
 
 # The words are those of libpq, the PostgreSQL server and the MySQL drivers; the first that fits counts.
 _WORDS = (
@@ -56,11 +60,8 @@ _WORDS = (
 
 
 def reach(aliases, seconds):
-    """Return {alias: {"state", "trouble", "error"}} for these aliases; connections that were opened are closed."""
-    try:
-        return open_connections(aliases, min(seconds, ANSWER_SECONDS))
-    finally:
-        connections.close_all()
+    """Return {alias: {"state", "trouble", "error"}} for these aliases."""
+    return open_connections(aliases, min(seconds, ANSWER_SECONDS))
 
 
 def open_connections(aliases, seconds=ANSWER_SECONDS):
@@ -71,6 +72,12 @@ def open_connections(aliases, seconds=ANSWER_SECONDS):
     attempts = [_Attempt(alias) for alias in aliases]
     deadline = time.monotonic() + seconds
     return {attempt.alias: attempt.finish(deadline, seconds) for attempt in attempts}
+
+
+def find_silent():
+    """Return the aliases that a thread of ours still waits for: their servers have said nothing in time."""
+    names = {thread.name for thread in threading.enumerate()}
+    return sorted(name[len(THREADS) :] for name in names if name.startswith(THREADS))
 
 
 def open_in_turn(aliases):
@@ -99,7 +106,7 @@ class _Attempt:
             self._thread = None
             return
         self._connection.inc_thread_sharing()
-        self._thread = threading.Thread(target=self._open, daemon=True)
+        self._thread = threading.Thread(target=self._open_in_thread, name=THREADS + alias, daemon=True)
         self._thread.start()
 
     def finish(self, deadline, seconds):
@@ -112,6 +119,13 @@ class _Attempt:
                 return _unreachable("silent", said)
             self._connection.dec_thread_sharing()
         return self._answer
+
+    def _open_in_thread(self):
+        try:
+            with standing_for_its_alias(self._connection):
+                self._open()
+        finally:
+            connections.close_all()  # of this thread: what receivers have opened beside it
 
     def _open(self):
         try:

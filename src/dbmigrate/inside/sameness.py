@@ -11,7 +11,7 @@ from functools import partial
 
 from django.db import connections
 
-from .reaching import open_connections
+from .reaching import THREADS, open_connections
 
 PROOF_SECONDS = 2.0
 """Behind a pooler whose only connection holds the lock, the other alias would wait for it."""
@@ -123,7 +123,7 @@ class _Trial:
                 answers.append((None, _UnprovedError(str(error))))
 
         connection.inc_thread_sharing()
-        thread = threading.Thread(target=ask, daemon=True)
+        thread = threading.Thread(target=ask, name=THREADS + connection.alias, daemon=True)
         thread.start()
         thread.join(PROOF_SECONDS)
         if thread.is_alive():

@@ -26,13 +26,10 @@ def verify(places, repair):
     """
     disk = Disk()
     routes = RouteBook()
-    try:
-        return [
-            _describe(connections[alias], reached, disk, routes, places[alias], repair)
-            for alias, reached in open_in_turn(list(places))
-        ]
-    finally:
-        connections.close_all()
+    return [
+        _describe(connections[alias], reached, disk, routes, places[alias], repair)
+        for alias, reached in open_in_turn(list(places))
+    ]
 
 
 def _describe(connection, reached, disk, routes, place, repair):
