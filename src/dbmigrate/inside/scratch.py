@@ -7,6 +7,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from .boot import BootError
+from .opened import standing_for_its_alias
 from .sentences import one_line
 from .servers import sqlite_file
 from .twin import lead_to
@@ -133,11 +134,11 @@ def _furnish(connection, name):
             # Lists (search_path) are written as they are kept, every other value as a text.
             in_sql = value if key.endswith(("_path", "_libraries")) else "'{}'".format(value.replace("'", "''"))
             _try(cursor, "ALTER DATABASE {} SET {} TO {}".format(quote(name), key, in_sql))
-    scratch = connection.copy(alias="{} (scratch)".format(connection.alias))
+    scratch = connection.copy()
     scratch.settings_dict["OPTIONS"].pop("pool", None)
     lead_to(scratch, name)
     try:
-        with scratch.cursor() as cursor:
+        with standing_for_its_alias(scratch), scratch.cursor() as cursor:
             for schema in schemas:
                 _try(cursor, "CREATE SCHEMA IF NOT EXISTS {}".format(quote(schema)))
             for extension, schema in extensions:
