@@ -233,6 +233,24 @@ def test_several_of_them_that_need_each_other(tmp_path: Path) -> None:
     manage("makemigrations", "--check", "--dry-run", cwd=project.root)
 
 
+def test_migrations_that_would_need_each_other_are_not_written(tmp_path: Path) -> None:
+    project = write_site(tmp_path / "site")
+    project.write(
+        "accounts/models.py",
+        "from django.contrib.auth.models import AbstractUser\nfrom django.db import models\n\n\n"
+        "class User(AbstractUser):\n"
+        '    pinned = models.ForeignKey("blog.Post", null=True, on_delete=models.CASCADE, related_name="+")\n',
+    )
+    before = project.content()
+
+    refused = dbmigrate("all", cwd=project.root).expect(11)
+
+    assert "accounts that Django cannot load, because these need each other" in refused.stderr
+    assert "accounts.0001_initial" in refused.stderr
+    assert "hint: write them in two steps" in refused.stderr
+    assert project.content() == before
+
+
 @pytest.mark.parametrize("name", ["__first__", "__latest__"])
 def test_a_migration_may_name_the_first_or_the_last_one_of_an_app(tmp_path: Path, name: str) -> None:
     project = write_project(

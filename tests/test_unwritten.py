@@ -121,6 +121,21 @@ def test_what_a_failure_would_leave_half_done_is_said_of_what_is_not_written(sit
     assert "DBM303: a failure of core.0002_item_more_item_note on default would leave it half done" in shown
 
 
+def test_the_table_behind_a_many_to_many_field_is_named(tmp_path: Path) -> None:
+    project = write_shop(tmp_path / "site")
+    project.append("blog/models.py", 'class List(models.Model):\n    items = models.ManyToManyField("blog.Item")\n')
+    dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        connection.execute("INSERT INTO blog_list_items (list_id, item_id) VALUES (1, 1)")
+        connection.commit()
+    text = (project.root / "blog/models.py").read_text()
+    (project.root / "blog/models.py").write_text(text.replace('items = models.ManyToManyField("blog.Item")', "pass"))
+
+    refused = dbmigrate("all", cwd=project.root).expect(11)
+
+    assert "drops a table (blog_list_items, about 1 rows): Remove field items from list" in refused.stderr
+
+
 LOSSES: dict[str, tuple[Callable[[Project], object], str]] = {
     "field": (
         lambda project: project.write("core/models.py", model("Item", "other = models.IntegerField(null=True)")),

@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dbmigrate.errors import DbmigrateError, DeclinedError, LockedError, ProjectError, UnreachableError, UsageError
+from dbmigrate.errors import (
+    DbmigrateError,
+    DeclinedError,
+    LockedError,
+    ModelChangesError,
+    ProjectError,
+    UnreachableError,
+    UsageError,
+)
 from dbmigrate.models.snapshot import describe_silence
 from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
@@ -68,6 +76,14 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         return _explain_scratch(error, _sentence(said))
     if kind in ("router", "engine"):
         return _explain_setting(kind, error, _sentence(said), target, redactor, printed)
+    if kind == "circular":
+        apps = " and ".join(error["apps"])
+        return ModelChangesError(
+            f"makemigrations would write migrations for {apps} that Django cannot load, because these need each other: "
+            f"{said} (nothing was changed)",
+            hint="write them in two steps: take the foreign key out of the new model, dbmigrate make "
+            f"{' '.join(error['apps'])}, put it back, and the same again",
+        )
     if kind == "migrations":
         return _explain_migrations(error, _sentence(said), target, redactor, printed)
     python, manage = target.python, " ".join(target.manage)

@@ -6,7 +6,7 @@ from django.db import Error as DatabaseError
 from django.db import migrations
 
 from .rundata import destroys, read_work
-from .schema import column_type
+from .schema import automatic_table, column_type
 
 BUILDING = (
     migrations.AddIndex,
@@ -47,12 +47,16 @@ class DangerFinder:
             for kind in self._kinds(operation, label, model, lambda number=number: state_before(number)):
                 if kind in ("rewrites", "locks") and (self._count(table) or 0) < WORTH_NAMING:
                     continue
+                gone = table
+                if kind == "drops-table" and isinstance(operation, migrations.RemoveField):
+                    field = dict(state_before(number).models[label, model].fields)[operation.name]
+                    gone = automatic_table(field, table, operation.name)
                 found.append(
                     {
                         "kind": kind,
                         "text": operation.describe(),
-                        "table": table,
-                        "rows": self._count(table),
+                        "table": gone,
+                        "rows": self._count(gone),
                         "operation": number,
                     }
                 )

@@ -9,6 +9,7 @@ import urllib.parse
 from django import get_version
 from django.conf import settings
 from django.db import connections
+from django.db.migrations.exceptions import CircularDependencyError
 from django.db.migrations.loader import MigrationLoader
 
 from .applications import (
@@ -19,6 +20,7 @@ from .applications import (
     unfollowed_rules,
 )
 from .aside import Aside
+from .boot import BootError
 from .changes import find_changes, foresee
 from .commands import describe_commands, find_replaced_commands
 from .databases import DatabaseDescriber
@@ -94,7 +96,10 @@ class Inspector:
         """Return the migrations on disk, and those that makemigrations would write for some apps."""
         key = tuple(foreseen)
         if key and key not in self._foreseen:
-            self._foreseen[key] = foresee(self._disk, key)
+            try:
+                self._foreseen[key] = foresee(self._disk, key)
+            except CircularDependencyError as error:
+                raise BootError("circular", str(error), apps=list(key)) from error
         return self._foreseen[key] if key else self._disk
 
     def _compare(self, started=()):

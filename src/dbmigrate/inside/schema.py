@@ -116,6 +116,11 @@ def _inside(part):
     return part.kind, part.name, part.columns
 
 
+def automatic_table(field, table, name):
+    """Return the table behind a ManyToManyField of this name without a model of its own; `table` is its model's."""
+    return field.db_table or _shorten("{}_{}".format(table.strip('"'), name))
+
+
 def _shorten(name):
     """Return the name of a table that Django made up.
 
@@ -179,8 +184,7 @@ class _Parts:
         source = ("field", name)
         if isinstance(field, models.ManyToManyField):
             if not field.remote_field.through:
-                table = field.db_table or _shorten("{}_{}".format(self.table.strip('"'), name))
-                yield Part("table", table, "", (), self._key, source)
+                yield Part("table", automatic_table(field, self.table, name), "", (), self._key, source)
             return
         column = self._column(name)
         if column is None:
