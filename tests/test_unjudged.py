@@ -280,3 +280,23 @@ def test_a_name_that_is_no_migration_and_a_judgement_without_repair_are_refused(
 
     assert "did you mean core.0001_initial" in unknown
     assert "--judged requires --repair" in alone
+
+
+def test_records_that_are_lost_are_written_again_without_making_what_was_dropped_since(tmp_path: Path) -> None:
+    contrib = ("django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions")
+    project = write_project(tmp_path / "site", {"core": simple_app()}, contrib=contrib)
+    dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        connection.execute("DELETE FROM django_migrations")
+        connection.commit()
+
+    result = dbmigrate("verify", "--repair", "--format", "json", cwd=project.root).expect(12).json["result"]
+
+    assert [statement for one in result["repairs"] for statement in one["statements"]] == []
+    assert [one["about"] for one in result["repairs"] if one["unjudged"]] == []
+    commands = [command for one in result["repairs"] for command in one["commands"]]
+    assert not any("contenttypes --to 0001_initial" in command for command in commands)  # 0002 brings it
+    for command in commands:
+        dbmigrate(*command.split()[1:], cwd=project.root)
+    dbmigrate("all", cwd=project.root).expect(0)
+    dbmigrate("verify", cwd=project.root).expect(0)

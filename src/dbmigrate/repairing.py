@@ -89,8 +89,11 @@ def _finish(
     label, name = migration.id.split(".", 1)
     record = f"{_run(database.alias, label)} --to {name} --fake"
     rest = "make the rest of it" if statements else "it is all there"
+    later = _recorded_with(database, migration, judged)
     if waiting:
         why = f"{rest}; what cannot be judged comes before its record"
+    elif later is not None:
+        why = f"{rest}; it is recorded together with {later}"
     else:
         why = f"{rest}, then record it" if statements else f"{rest}: record it"
     return Repair(
@@ -99,7 +102,7 @@ def _finish(
         why=why,
         statements=statements,
         shell=shell if statements else (),
-        commands=() if waiting else (record,),
+        commands=() if waiting or later is not None else (record,),
         notes=tuple(note for other in waiting for note in _notes_on(database.alias, migration, other)),
         unjudged=() if migration.id in judged else migration.unjudged,
     )
@@ -116,6 +119,21 @@ def _waiting_for(
         and other.id not in judged
         and (other.unjudged or other.outcome == "pending")
     ]
+
+
+def _recorded_with(
+    database: VerifiedDatabase, migration: VerifiedMigration, judged: Collection[MigrationId]
+) -> MigrationId | None:
+    """Return the last migration of the app whose record brings that of this one; None if there is none.
+
+    Django ends each time with what its post_migrate handlers expect of a database that stands just there.
+    """
+    label = migration.id.split(".", 1)[0]
+    for later in reversed(database.drift):
+        is_of_app = later.id.startswith(f"{label}.") and migration.id in later.needs
+        if is_of_app and later.outcome == "unrecorded" and not _waiting_for(database, later, judged):
+            return later.id
+    return None
 
 
 def _notes_on(alias: str, migration: VerifiedMigration, other: VerifiedMigration) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from collections import namedtuple
 
-from django.db import connections, migrations
+from django.db import connections
+from django.db.migrations import AlterField, RemoveField, SeparateDatabaseAndState
 
 from .catalogue import Catalogue
 from .effects import Effects, numbered_operations
@@ -68,7 +69,7 @@ class Tracer:
         self._known |= self._new  # what earlier ones have made; the operations of one may contradict each other
         self._new = set()
         for index, operation in enumerate(migration.operations):
-            if not isinstance(operation, migrations.SeparateDatabaseAndState):
+            if not isinstance(operation, SeparateDatabaseAndState):
                 numbered = [(str(index), operation)] if list(numbered_operations([operation])) else []
                 yield from self._trace(self._walk, migration, operation, numbered)
                 continue
@@ -122,7 +123,18 @@ class Tracer:
 
 def unjudged(traces):
     """Return those of which a person has to say whether they have run: the catalogue cannot."""
-    return [traced for traced in traces if traced.is_there is None or _may_be_another(traced)]
+    gone = {_field_of(one.operation) for one in traces if one.is_there and isinstance(one.operation, RemoveField)}
+    return [
+        traced
+        for traced in traces
+        if (traced.is_there is None or _may_be_another(traced))
+        # What has been dropped since need not have been altered.
+        and not (isinstance(traced.operation, AlterField) and _field_of(traced.operation) in gone)
+    ]
+
+
+def _field_of(operation):
+    return operation.model_name_lower, operation.name
 
 
 def _may_be_another(traced):
@@ -137,7 +149,7 @@ def is_known_by_name(part):
 
 def _field(walk, key, operation):
     """Return the field that an operation alters, as the state has it now; None for other operations."""
-    if not isinstance(operation, migrations.AlterField):
+    if not isinstance(operation, AlterField):
         return None
     model = walk.state.models.get(key)
     return model.fields.get(operation.name) if model is not None else None

@@ -94,6 +94,7 @@ class _Verifier:
         self._walk = SchemaWalk(connection, loader)
         self._before = {}
         self._recorded = []
+        self._begun = {}
 
     def has_model(self, model):
         """Whether the table of a model belongs here."""
@@ -134,7 +135,7 @@ class _Verifier:
                 for found in self._effects.reaching(self._connection, migration)
                 if not is_shown(found.operation)
             ]
-        row = self._row(migration, outcome, [], missing, unjudged)
+        row = self._row(migration, outcome, missing, unjudged)
         if self._repair and outcome in ("faked", "missing"):
             row["statements"] = write_parts(self._connection, self._catalogue, self._walk.state, _named(missing))
         return row
@@ -142,7 +143,12 @@ class _Verifier:
     def _describe_pending(self):
         """Return a description of every migration that is not recorded."""
         tracer = Tracer(self._connection, self._effects, self._walk, self._catalogue)
-        rows = [self._describe_unrecorded(migration, tracer) for migration, _ in plan_all(self._loader)]
+        found = []
+        for migration, _ in plan_all(self._loader):
+            traces = [traced for traced in tracer.follow(migration) if self._is_about_here(migration, traced)]
+            found.append((migration, traces, self._compare(migration, traces)))
+        # Only now is it known what a later one takes away again.
+        rows = [self._describe_unrecorded(*one) for one in found]
         told = {row["id"] for row in rows if row["outcome"] in ("unrecorded", "half-applied")}
         for row in rows:
             if row["id"] in told:
@@ -153,27 +159,44 @@ class _Verifier:
                 row["unjudged"] = []  # it is merely pending
         return rows
 
-    def _describe_unrecorded(self, migration, tracer):
-        traces = [traced for traced in tracer.follow(migration) if self._is_about_here(migration, traced)]
-        there, missing, gone = [], [], []
+    def _compare(self, migration, traces):
+        """Return (parts that are there, parts to make, parts that are gone, parts to drop) of one that is not recorded.
+
+        What should be gone and what is there are asked when the walk stands behind this migration.
+        """
+        there, to_make, removed = [], [], []
         for traced in traces:
             if "." in traced.number or getattr(traced.operation, "state_operations", None):
                 continue  # what its state says may be there already, and on purpose
             for part in traced.added:
                 if self._belongs(part.model) and not self._is_explained(part):
-                    (there if self._is_there(part) else missing).append(part)
-            gone += [part for part in traced.removed if is_known_by_name(part) and self._belongs(part.model)]
-        # What it makes and takes away again need not be there, and what it takes away and makes again must be.
-        missing = [part for part in missing if part in self._walk.makers]
-        for part in gone:
-            # What a table that is not there lacks says nothing, nor what no recorded migration has made.
+                    (there if self._is_there(part) else to_make).append(part)
+            removed += [part for part in traced.removed if is_known_by_name(part) and self._belongs(part.model)]
+        if there:
+            self._begun.update((part, _id(migration)) for part in (*there, *to_make))
+        gone, to_drop = [], []
+        for part in removed:
+            # What a table that is not there lacks says nothing, nor what no migration has made that has begun.
             is_back = part in self._walk.makers
-            if _place(part) in self._before and not is_back and self._has_table(part.table):
-                (missing if self._is_there(part) else there).append(part)
-        outcome = "pending" if not there else "half-applied" if missing else "unrecorded"
-        if outcome == "pending" and not self._reaches(migration):
-            outcome = "pending-not-here"
-        row = self._row(migration, outcome, there, missing if there else [], [one.text for one in unjudged(traces)])
+            is_made = _place(part) in self._before or self._begun.get(part, _id(migration)) != _id(migration)
+            if is_made and not is_back and self._has_table(part.table):
+                (to_drop if self._is_there(part) else gone).append(part)
+        return there, to_make, gone, to_drop
+
+    def _describe_unrecorded(self, migration, traces, compared):
+        there, to_make, gone, to_drop = compared
+        # What is made and taken away again, by this migration or a later one, need not be there.
+        to_make = [part for part in to_make if part in self._walk.makers]
+        if there or gone:
+            outcome = "half-applied" if to_make or to_drop else "unrecorded"
+        else:
+            outcome = "pending" if self._reaches(migration) else "pending-not-here"
+        row = self._row(migration, outcome, to_make, [one.text for one in unjudged(traces)])
+        row["there"] = [self._describe_part(part) for part in there]
+        row["there"] += [self._describe_part(part, is_taken_away=True) for part in gone]
+        row["missing"] += [self._describe_part(part, is_taken_away=True) for part in _named(to_drop)]
+        if outcome not in ("half-applied", "unrecorded"):
+            row["missing"] = []  # it is merely pending
         if self._repair and outcome == "half-applied":
             row["statements"] = self._write_rest(row["id"])
         return row
@@ -196,13 +219,13 @@ class _Verifier:
         plan = self._loader.graph.forwards_plan(tuple(identifier.split(".", 1)))[:-1]
         return ["{}.{}".format(*key) for key in plan if key not in self._loader.applied_migrations]
 
-    def _row(self, migration, outcome, there, missing, unjudged):
+    def _row(self, migration, outcome, missing, unjudged):
         at = self._times.get((migration.app_label, migration.name))
         return {
             "id": _id(migration),
             "outcome": outcome,
             "recorded_at": at and at.isoformat(),
-            "there": [self._describe_part(part) for part in there] if outcome in ("half-applied", "unrecorded") else [],
+            "there": [],
             "missing": [self._describe_part(part) for part in _named(missing)],
             "needed_by": needing_migrations(self._loader, migration) if outcome == "faked" else [],
             "needs": [],
@@ -210,13 +233,13 @@ class _Verifier:
             "statements": [],
         }
 
-    def _describe_part(self, part):
+    def _describe_part(self, part, *, is_taken_away=False):
         return {
             "kind": part.kind,
             "table": part.table,
             "name": part.name or ", ".join(part.columns),
             "is_view": part.kind == "table" and self._catalogue is not None and self._catalogue.has_view(part.table),
-            "is_taken_away": part not in self._walk.makers,
+            "is_taken_away": is_taken_away,
         }
 
     def _belongs(self, key):
