@@ -18,7 +18,14 @@ from support.sites import Site, copy_site, write_site
 
 REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
 SERVICES = ("postgresql", "mariadb", "pgbouncer")
-LONGEST = ("test_chaos", "test_docs", "test_foreign_projects", "test_server_states", "test_verify")
+LONGEST = (
+    "test_chaos",
+    "test_docs",
+    "test_foreign_packages",
+    "test_foreign_projects",
+    "test_server_states",
+    "test_verify",
+)
 """Files with tests that take more than a few seconds."""
 SERVERS_FOLDER = "TESTS_SERVERS_FOLDER"
 """Set by the process that starts the workers: they share the servers in it, and it stops them at the end.

@@ -41,6 +41,14 @@ RECIPES = {
         ("Django==5.2.*", "django-configurations", "dynaconf", "python-dotenv", "dj-database-url"),
     ),
     "pool": Recipe(("3.13", "3.12", "3.11", "3.10"), ("Django==5.2.*", "psycopg[binary,pool]")),
+    "tenants": Recipe(("3.13", "3.12", "3.11", "3.10"), ("Django==5.2.*", "django-tenants", "psycopg[binary]")),
+    "replicas": Recipe(
+        ("3.13", "3.12", "3.11", "3.10"),
+        ("Django==5.2.*", "django-multidb-router", "django-replicated", "psycopg[binary]"),
+    ),
+    "gevent": Recipe(
+        ("3.13", "3.12", "3.11", "3.10"), ("Django==5.2.*", "gevent", "psycogreen", "psycopg2-binary", "django-axes")
+    ),
     "no-django": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12", "3.13"), ()),
 }
 
