@@ -181,6 +181,25 @@ def test_a_default_file_that_takes_no_writes_is_refused_while_something_is_pendi
     assert statuses(project) == {"default": ("default", 1), "blog_db": ("routed", 0)}
 
 
+def test_reset_refuses_a_default_file_that_takes_no_writes_and_leaves_one_beside_it(tmp_path: Path) -> None:
+    project = two(tmp_path, settings="DEBUG = True\n")
+    dbmigrate("all", cwd=project.root).expect(0)
+    read_only = 'DATABASES["{0}"]["NAME"] = f"file:{{BASE}}/{1}.sqlite3?mode=ro"'
+    project.append("site_settings.py", read_only.format("default", "default"))
+    before = project.content()
+
+    refused = dbmigrate("reset", "--confirm", "site_settings", cwd=project.root).expect(21)
+    unchanged = project.content()
+    project.append("site_settings.py", 'DATABASES["default"]["NAME"] = BASE / "default.sqlite3"')
+    project.append("site_settings.py", read_only.format("blog_db", "blog"))
+    done = dbmigrate("reset", "--confirm", "site_settings", cwd=project.root).expect(0)
+
+    assert unchanged == before
+    assert "database default takes no writes: it is opened with mode=ro (nothing was changed)" in refused.stderr
+    assert "Databases that will be emptied: default (" in done.stderr
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+
+
 def test_a_file_that_is_opened_for_reading_a_second_time_is_the_same_database(tmp_path: Path) -> None:
     project = write_project(tmp_path, {"core": simple_app()}, aliases=("default", "reader"), rules={})
     project.append("site_settings.py", 'DATABASES["reader"]["NAME"] = f"file:{BASE}/default.sqlite3?mode=ro"')

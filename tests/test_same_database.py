@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cli import dbmigrate
-from support.mariadb import DRIVER, MariadbServer
+from support.mariadb import DRIVER, MariadbServer, container_copy_of, find_server, join_server, stop_server
 from support.pgbouncer import pgbouncer
 from support.postgresql import PostgresqlServer, copy_of, standby_of
 from support.projects import Project, everywhere, simple_app, write_project
@@ -293,3 +294,32 @@ def test_other_spellings_of_one_mariadb_server(tmp_path: Path, mariadb: MariadbS
     project.write("routers.py", "class Router:\n    def allow_migrate(self, db, label, **hints): return True\n")
 
     assert kinds(project) == {"default": "default", "named": "same", "socket": "same", "other": "routed"}
+
+
+@pytest.mark.soak
+@pytest.mark.mariadb
+@pytest.mark.skipif(
+    os.getuid() != 0 or shutil.which("unshare") is None or find_server() is None,
+    reason="needs a mount namespace and mariadbd",
+)
+def test_a_copy_of_a_mariadb_server_that_says_the_same_of_itself_is_another_database(tmp_path: Path) -> None:
+    folder = tmp_path / "mariadb"
+    server = join_server(folder)
+    entry = server.create_database()
+    try:
+        with container_copy_of(folder, tmp_path / "copy") as host:
+            project = write_project(
+                tmp_path / "site",
+                APPS,
+                aliases={"default": entry, "blog_db": {**entry, "HOST": host}},
+                rules=ROUTED,
+                settings=DRIVER,
+            )
+
+            dbmigrate("all", cwd=project.root).expect(0)
+            found = kinds(project)
+
+        assert server.tables(entry) == {"django_migrations", "core_item"}
+        assert found == {"default": "default", "blog_db": "routed"}
+    finally:
+        stop_server(folder)

@@ -86,6 +86,11 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
             f"{describe_silence(alias, database.trouble, database.error)} (nothing was changed)",
             hint="start it, or name the others with --database",
         )
+    if database.read_only is not None:
+        raise UnreachableError(
+            f"database {alias} takes no writes: {database.read_only} (nothing was changed)",
+            hint="make it writable, or name the others with --database",
+        )
     host = work.host.find_host(alias)
     if host not in (*LOCAL_NAMES, socket.gethostname()) and not host.startswith("/"):
         raise DeclinedError(

@@ -118,14 +118,48 @@ def join_server(folder: Path) -> MariadbServer:
 
 def kill_and_restart(folder: Path) -> None:
     """Kill the server of this folder, as a crash would, if nobody has, and start it again on the same port."""
-    pid = int((folder / "server.pid").read_text())
+    _end(int((folder / "server.pid").read_text()))
+    _launch(folder, int((folder / "port").read_text()))
+
+
+def _end(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + START_SECONDS
     while is_alive(pid):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    _launch(folder, int((folder / "port").read_text()))
+
+
+@contextmanager
+def container_copy_of(folder: Path, copy: Path) -> Iterator[str]:
+    """Run a copy of the server of this folder and yield its address; not of a shared one.
+
+    It says of itself what the other one says: host name, port and data folder, as containers of one image do.
+    """
+    port = int((folder / "port").read_text())
+    _end(int((folder / "server.pid").read_text()))
+    shutil.copytree(folder / "data", copy)
+    _launch(folder, port)
+    # Only this process sees the copy where the data folder is.
+    script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    server, pid_file, log = find_server(), folder / "copy.pid", folder / "copy.log"
+    assert server is not None
+    words = [server, *_OPTIONS, f"--datadir={folder / 'data'}", f"--socket={folder / 'copy'}", f"--port={port}"]
+    words += ["--bind-address=127.0.0.2", f"--pid-file={pid_file}"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", script, "start", str(copy), str(folder / "data"), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        _wait_until_it_answers(port, log, "127.0.0.2")
+        yield "127.0.0.2"
+    finally:
+        process.kill()
+        process.wait(timeout=30)
 
 
 def stop_server(folder: Path) -> None:
@@ -185,11 +219,11 @@ def _launch(folder: Path, port: int) -> None:
     _wait_until_it_answers(port, log)
 
 
-def _wait_until_it_answers(port: int, log: Path) -> None:
+def _wait_until_it_answers(port: int, log: Path, host: str = "127.0.0.1") -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            pymysql.connect(host="127.0.0.1", port=port, user=USER, password=PASSWORD).close()
+            pymysql.connect(host=host, port=port, user=USER, password=PASSWORD).close()
             return
         except pymysql.Error:
             assert time.monotonic() < deadline, log.read_text()[:4000]
