@@ -59,7 +59,7 @@ def test_make_says_where_each_new_migration_goes_and_status_shows_it(project: Pr
 
     outcome = dbmigrate("make", "blog", "--name", "less", cwd=project.root).expect(0)
 
-    assert outcome.stdout == "blog.0004_less goes to blog_db\nnext: dbmigrate run --app blog\n"
+    assert outcome.stdout == "blog.0004_less goes to blog_db\nnext: dbmigrate all\n"
     assert "Migrations for 'blog':" in outcome.stderr
     rows = dbmigrate("status", "--migrations", cwd=project.root).expect(0).stdout
     assert re.search(r"^blog\.0004_less +\[ \] *$", rows, re.M), rows

@@ -55,6 +55,7 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
         pending={alias: reviewed.plan.pending_on(alias) for alias in targeted} if wanted.pending else None,
         fail_on=wanted.fail_on,
         lint=report,
+        limits=reviewed.plan.limits,
     )
 
 

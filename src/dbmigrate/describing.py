@@ -22,8 +22,8 @@ from dbmigrate.models.reports import (
 )
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import UNKNOWN_STATES, Database, MigrationId, ModelAnswers, Snapshot
 from dbmigrate.models.snapshot import Answer as RouterAnswer
-from dbmigrate.models.snapshot import Database, MigrationId, ModelAnswers, Snapshot
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.redact import Redactor
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
@@ -49,6 +49,7 @@ def describe_status(
         databases=_databases(snapshot, routing, plan, apps),
         findings=tuple(findings),
         migrations=_migrations(snapshot, routing) if migrations else None,
+        limits=plan.limits,
     )
 
 
@@ -204,7 +205,8 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan, apps: S
         name=database.name,
         apps=tuple(label for label in routing.places[database.alias] if not apps or label in apps),
         applied=len(records) if apps else database.applied,
-        pending=None if database.state == "unreachable" else len(planned),
+        is_skipped=not routing.is_migrated(database.alias) and database.alias not in routing.undecided,
+        pending=None if database.state in UNKNOWN_STATES else len(planned),
         only_recorded=sum(not migration.does for migration in planned),
         unknown=sum(counts(identifier) for identifier in routing.ahead(database)),
         missing=tuple(table.table for table in missing if table.is_recorded and counts(table.model)),

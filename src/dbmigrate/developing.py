@@ -22,9 +22,10 @@ from dbmigrate.listing import listed
 from dbmigrate.models.events import CommandStarted
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import App, Change, Snapshot, describe_silence
+from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Change, Snapshot, describe_silence
 from dbmigrate.nearest import nearest
 from dbmigrate.outcome import new_migrations, telling_line
+from dbmigrate.planner import build_plan
 from dbmigrate.process import CHUNK_BYTES
 from dbmigrate.reviewing import Look, Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
@@ -94,7 +95,27 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
             finding for finding in after.findings if finding.id == "DBM201" and {*finding.apps} & written_apps
         ),
         foreign=foreign,
+        limits=after.plan.limits,
+        next_words=_next_words(
+            work, after, tuple(dict.fromkeys(identifier.split(".", 1)[0] for identifier in written))
+        ),
     )
+
+
+def _next_words(work: Work, after: Review, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the command that applies what was written: for these apps alone if it leaves nothing pending anywhere.
+
+    A database that is migrated whole records the migrations of every app, also of those that have no table there.
+    """
+    if not labels:
+        return ()
+    selection = Selection(apps=labels, make_migrations=False)
+    narrow = build_plan(after.snapshot, after.routing, settings=work.settings, selection=selection, cpus=work.cpus)
+    is_enough = all(
+        {*after.plan.pending_on(database.alias)} <= {*narrow.pending_on(database.alias)}
+        for database in after.snapshot.databases
+    )
+    return ("run", *(word for label in labels for word in ("--app", label))) if is_enough else ("all",)
 
 
 def _write(
@@ -195,7 +216,7 @@ def _check_no_database_between(before: Review, app: App, span: Sequence[str]) ->
     for database in before.snapshot.databases:
         if not _concerns(before.routing, database.alias, app):
             continue
-        if database.state == "unreachable":
+        if database.state in UNKNOWN_STATES:
             raise UnreachableError(
                 f"{describe_silence(database.alias, database.trouble, database.error)}; "
                 f"so how far {app.label} is there cannot be known",

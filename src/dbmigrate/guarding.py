@@ -13,7 +13,7 @@ from dbmigrate.checks import run_checks
 from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import describe_silence
+from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_silence
 from dbmigrate.preflight import check_reachable, stopped_by
 from dbmigrate.reviewing import Look, Review, Work, review_patiently
 from dbmigrate.routing import route
@@ -81,7 +81,7 @@ def _own_labels(reviewed: Review) -> list[str]:
 def _check_near(work: Work, reviewed: Review, alias: str) -> None:
     database = reviewed.snapshot.database(alias)
     assert database is not None
-    if database.state == "unreachable":
+    if database.state in UNKNOWN_STATES:
         raise UnreachableError(
             f"{describe_silence(alias, database.trouble, database.error)} (nothing was changed)",
             hint="start it, or name the others with --database",

@@ -153,7 +153,13 @@ def _migrate(
             yield event
         after = _verify(work, selection, results) if results else reviewed.snapshot
         result = build_result(
-            reviewed.plan, results, after, written=written, signal=stopped_by, seconds=work.clock() - started_at
+            reviewed.plan,
+            results,
+            reviewed.snapshot,
+            after,
+            written=written,
+            signal=stopped_by,
+            seconds=work.clock() - started_at,
         )
         backwards = {
             migration.id for step in reviewed.plan.steps for migration in step.migrations if migration.backwards

@@ -14,9 +14,10 @@ from dbmigrate.models.result import (
     FailureKind,
     OperationTrace,
     RunResult,
+    SchemaChange,
     StepResult,
 )
-from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, SchemaCount, Snapshot
 from dbmigrate.sentences import one_line
 
 MOST_OF_A_MESSAGE = 400
@@ -26,6 +27,7 @@ MOST_OF_A_MESSAGE = 400
 def build_result(
     plan: MigrationPlan,
     results: Sequence[StepResult],
+    before: Snapshot,
     after: Snapshot,
     *,
     written: Sequence[MigrationId],
@@ -39,7 +41,7 @@ def build_result(
         steps = [step for step in plan.steps if step.alias == planned.alias]
         database = after.database(planned.alias)
         if steps and database is not None:
-            databases.append(_Judge(plan, planned, steps, by_step, database).judge())
+            databases.append(_Judge(plan, planned, steps, by_step, before.database(planned.alias), database).judge())
         else:
             databases.append(_untouched(planned))
     result = RunResult(
@@ -49,6 +51,7 @@ def build_result(
         signal=signal,
         seconds=seconds,
         is_everything=plan.selection.is_everything,
+        limits=plan.limits,
     )
     return result.model_copy(update={"constance": _constance(plan, result)})
 
@@ -120,6 +123,8 @@ class _Judge:
     planned: PlannedDatabase
     steps: Sequence[Step]
     results: Mapping[str, StepResult]
+    before: Database | None
+    """As it was before the run."""
     database: Database
     """As it is after the run."""
 
@@ -129,9 +134,10 @@ class _Judge:
         done = [migration for migration in migrations if self._is_done(migration)]
         own = [self.results[step.id] for step in self.steps if step.id in self.results]
         failure = self._failure()
+        schemas = self._changed_schemas()
         return DatabaseResult(
             alias=self.planned.alias,
-            status=self._status(own, failure, is_moved=bool(done)),
+            status=self._status(own, failure, is_moved=bool(done or schemas)),
             skip=None,
             owner=None,
             applied=tuple(migration.id for migration in done if not migration.backwards),
@@ -142,6 +148,8 @@ class _Judge:
             failure=failure,
             fake=self.plan.selection.fake,
             waited_for=self._waited_for(own),
+            schemas=schemas or (),
+            counted=None if schemas is None else len(self.database.census or ()),
         )
 
     def _is_done(self, migration: PlannedMigration) -> bool:
@@ -155,7 +163,24 @@ class _Judge:
             return "failed"
         if any(result.status == "not-run" for result in own) or len(own) < len(self.steps):
             return "not-run"
-        return "migrated" if is_moved else "unchanged"
+        if is_moved:
+            return "migrated"
+        is_uncounted = self._changed_schemas() is None and any(step.reason == "replaced-command" for step in self.steps)
+        return "ran" if is_uncounted else "unchanged"
+
+    def _changed_schemas(self) -> tuple[SchemaChange, ...] | None:
+        """Return what is not as it was in other schemas than the alias's own; None where that was not counted."""
+        if self.before is None or self.before.census is None or self.database.census is None:
+            return None
+        nothing = SchemaCount(tables=0, records=0)
+        changes = []
+        for schema in sorted({*self.before.census, *self.database.census} - {self.database.schema_name}):
+            was, now = self.before.census.get(schema, nothing), self.database.census.get(schema, nothing)
+            if was != now:
+                changes.append(
+                    SchemaChange(schema_name=schema, tables=now.tables - was.tables, records=now.records - was.records)
+                )
+        return tuple(changes)
 
     def _waited_for(self, own: Sequence[StepResult]) -> str | None:
         """Return the database whose failure kept a step of this one from starting."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dbmigrate.limits import find_limits
 from dbmigrate.models.plan import (
     ConstanceCover,
     MakeMigrations,
@@ -59,6 +60,7 @@ def build_plan(
         steps=steps,
         jobs=max(1, min(settings.jobs or _default_jobs(busy, cpus), len(busy))),
         findings=(),
+        limits=find_limits(snapshot, routing),
         constance=_plan_constance(snapshot, routing, steps, list(steps_by_alias)),
     )
 

@@ -18,7 +18,7 @@ from dbmigrate.listing import MANY, listed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import INCURABLE, Database, Snapshot, describe_silence
+from dbmigrate.models.snapshot import INCURABLE, UNKNOWN_STATES, Database, Snapshot, describe_silence
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
 from dbmigrate.selecting import is_wanted
 from dbmigrate.starting import describe_unstarted, find_stuck
@@ -35,7 +35,7 @@ def find_silent(snapshot: Snapshot, routing: Routing, selection: Selection, *, o
     return [
         database.alias
         for database in snapshot.databases
-        if database.state == "unreachable" and is_wanted(database, routing, selection, or_read_only=or_read_only)
+        if database.state in UNKNOWN_STATES and is_wanted(database, routing, selection, or_read_only=or_read_only)
     ]
 
 
@@ -67,15 +67,6 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
     aliases = find_silent(snapshot, routing, selection)
     if aliases:
         silent = {database.alias: database for database in snapshot.databases if database.alias in aliases}
-        incurable = [alias for alias in aliases if silent[alias].trouble in INCURABLE]
-        folder = _missing_folder(silent[aliases[0]])
-        cure = (
-            f"mkdir -p {folder}, or correct {_setting(aliases[0])}"
-            if folder is not None
-            else f"correct {_to_correct(silent[incurable[0]])}, no waiting cures it"
-            if incurable
-            else f"start it, or correct {_setting(aliases[0])}; --wait SECONDS waits for it"
-        )
         raise UnreachableError(
             listed(
                 [describe_silence(alias, silent[alias].trouble, silent[alias].error) for alias in aliases],
@@ -84,8 +75,23 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
                 noun="databases that do not answer",
             )
             + " (nothing was changed)",
-            hint=f"{cure}; {_without(aliases, snapshot, routing, selection)}",
+            hint=f"{_cure(list(silent.values()))}; {_without(aliases, snapshot, routing, selection)}",
         )
+
+
+def _cure(silent: Sequence[Database]) -> str:
+    """Return what to do about databases that do not answer, or cannot be read."""
+    folder = _missing_folder(silent[0])
+    if folder is not None:
+        return f"mkdir -p {folder}, or correct {_setting(silent[0].alias)}"
+    incurable = next((database for database in silent if database.trouble in INCURABLE), None)
+    if incurable is None:
+        return f"start it, or correct {_setting(silent[0].alias)}; --wait SECONDS waits for it"
+    if incurable.state == "unreadable":
+        return (
+            f"GRANT SELECT ON django_migrations to the user of {_setting(incurable.alias)}, or name another user there"
+        )
+    return f"correct {_to_correct(incurable)}, no waiting cures it"
 
 
 def _to_correct(database: Database) -> str:

@@ -130,7 +130,7 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
     routing = route(snapshot, work.settings, named=named)
     check_selection(snapshot, routing, selection, may_read_only=look.may_read_only)
     if look.named_open != "migrated":
-        check_has_apps(snapshot, routing, selection.databases, or_open=look.named_open == "looked-at")
+        check_has_apps(routing, selection.databases, or_open=look.named_open == "looked-at")
     build = partial(build_plan, settings=work.settings, selection=selection, cpus=work.cpus)
     snapshot = _with_changes(work, snapshot, build(snapshot, routing), selection, look)
     plan = build(snapshot, routing)

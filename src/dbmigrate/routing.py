@@ -45,6 +45,8 @@ class Routing:
     unopposed: Mapping[str, tuple[str, ...]]
     """By alias: models (label.model) nobody has an opinion about, and that do not belong there."""
     kinds: Mapping[str, KindOf]
+    undecided: frozenset[str]
+    """Aliases that are "open" as far as is known: they do not answer, and what a run made may be there."""
     by_rules: bool
     """Whether the routing rules are the truth because no router has an allow_migrate."""
     split: tuple[tuple[str, ...], ...]
@@ -84,7 +86,7 @@ class Routing:
 
     def is_checked(self, alias: str) -> bool:
         """Return whether `check` and `verify` hold this alias to what belongs there, if only to say it."""
-        return self.is_migrated(alias) or self.kinds[alias].kind == "read-only"
+        return self.is_migrated(alias) or (self.kinds[alias].kind == "read-only" and bool(self.places[alias]))
 
     def _has_place_for(self, alias: str, migration: PendingMigration) -> bool:
         place = self.places[alias].get(migration.id.split(".", 1)[0])
@@ -124,6 +126,13 @@ def route(snapshot: Snapshot, settings: Settings, *, named: Collection[str] = ()
             for database in snapshot.databases
         },
         kinds=kinds,
+        undecided=frozenset(
+            database.alias
+            for database in snapshot.databases
+            if database.state == "unreachable"
+            and kinds[database.alias].kind == "open"
+            and _is_spoken_of(snapshot, database)
+        ),
         by_rules=by_rules,
         split=split,
     )

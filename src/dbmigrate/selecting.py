@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from dbmigrate.errors import ProjectError, UsageError
+from dbmigrate.limits import find_limits
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, Snapshot
@@ -72,7 +73,7 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection, 
         flag = "--to" if selection.to is not None else "--fake"
         raise UsageError(f"{flag} requires exactly one app", hint=_app_hint(snapshot, selection, flag))
     for label in selection.apps:
-        _check_pair(routing, selection, label)
+        _check_pair(snapshot, routing, selection, label)
     for alias in selection.databases:
         if selection.apps and not any(label in routing.places[alias] for label in selection.apps):
             raise UsageError(
@@ -106,7 +107,7 @@ def check_names(snapshot: Snapshot, databases: Iterable[str], apps: Iterable[str
         _check_app(snapshot, label)
 
 
-def check_has_apps(snapshot: Snapshot, routing: Routing, aliases: Iterable[str], *, or_open: bool) -> None:
+def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_open: bool) -> None:
     """Do nothing if something belongs on each of these databases, or (`or_open`) if nobody has decided that.
 
     One that does not answer may have tables of what nobody has an opinion about, which then belongs there.
@@ -115,11 +116,13 @@ def check_has_apps(snapshot: Snapshot, routing: Routing, aliases: Iterable[str],
         UsageError: nothing belongs on one of them, so that it is left alone.
     """
     for alias in aliases:
-        database = snapshot.database(alias)
-        is_silent = database is not None and database.state == "unreachable"
         is_open = routing.kinds[alias].kind == "open"
         is_reader = routing.kinds[alias].kind == "read-only" and bool(routing.places[alias])
-        if not routing.is_migrated(alias) and not is_reader and not (is_open and (or_open or is_silent)):
+        if (
+            not routing.is_migrated(alias)
+            and not is_reader
+            and not (is_open and (or_open or alias in routing.undecided))
+        ):
             raise UsageError(
                 f"nothing belongs on database {alias}, so it is left alone",
                 hint="see what the routers say: dbmigrate info --routes"
@@ -148,8 +151,9 @@ def is_wanted(database: Database, routing: Routing, selection: Selection, *, or_
 
     `or_read_only`: or only held to what belongs there, because it takes no writes.
     """
-    kind = routing.kinds[database.alias].kind
-    if kind not in ("default", "routed", "open") and not (kind == "read-only" and or_read_only):
+    alias = database.alias
+    is_reader = or_read_only and routing.kinds[alias].kind == "read-only"
+    if not (routing.is_migrated(alias) or is_reader or alias in routing.undecided):
         return False
     if selection.databases and database.alias not in selection.databases:
         return False
@@ -205,12 +209,19 @@ def _check_app(snapshot: Snapshot, label: str) -> None:
         raise UsageError(f"app {label} has no migrations", hint=f"make them with: dbmigrate make {label}")
 
 
-def _check_pair(routing: Routing, selection: Selection, label: str) -> None:
+def _check_pair(snapshot: Snapshot, routing: Routing, selection: Selection, label: str) -> None:
     homes = routing.aliases_of(label)
     if homes and all(routing.kinds[alias].kind == "in-memory" for alias in homes):
         raise UsageError(
             f"app {label} belongs on {', '.join(homes)} alone, which is in memory and keeps nothing",
             hint=f"let a router send {label} to a database that is a file or on a server, or leave out --app {label}",
+        )
+    limits = find_limits(snapshot, routing)
+    if not homes and limits:
+        raise UsageError(
+            f"app {label} belongs on no database that was looked at ({'; '.join(limits)})",
+            hint="dbmigrate all runs the project's migrate for everything; where databases are added at run time, "
+            "use the project's own command",
         )
     if selection.databases and not set(homes) & set(selection.databases):
         named = ", ".join(selection.databases)

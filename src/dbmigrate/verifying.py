@@ -34,12 +34,13 @@ def verify(work: Work, named: Sequence[str] = (), *, repair: bool, judged: Seque
         for database in reviewed.snapshot.databases
         # One that was named and is not migrated does not answer, and that is said.
         if is_wanted(database, routing, selection, or_read_only=True)
-        and (_is_held_to_something(routing, database.alias) or database.alias in named)
+        and (routing.is_checked(database.alias) or database.alias in named)
     ]
     databases = work.host.verify({alias: _places(routing, alias) for alias in aliases}, repair=repair)
     return VerifyReport(
         project=reviewed.snapshot.project,
         databases=databases,
+        limits=reviewed.plan.limits,
         pending={alias: reviewed.plan.pending_on(alias) for alias in aliases},
         repairs=tuple(fix for database in databases for fix in _repairs(work, reviewed.snapshot, database, judged))
         if repair
@@ -62,10 +63,6 @@ def _repairs(
 ) -> Iterator[Repair]:
     shell = work.target.command("dbshell", "--database", database.alias)
     return find_repairs(snapshot, database, shell, judged)
-
-
-def _is_held_to_something(routing: Routing, alias: str) -> bool:
-    return routing.is_migrated(alias) or (routing.is_checked(alias) and bool(routing.places[alias]))
 
 
 def _places(routing: Routing, alias: str) -> dict[str, list[str] | None]:

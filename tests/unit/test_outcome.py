@@ -37,7 +37,7 @@ def not_run(step: str, because: str) -> StepResult:
 
 
 def result(*results: StepResult, after: tuple[Database, ...], signal: int | None = None) -> RunResult:
-    return build_result(plan_of(BEFORE), results, snapshot(*after), written=(), signal=signal, seconds=2.0)
+    return build_result(plan_of(BEFORE), results, BEFORE, snapshot(*after), written=(), signal=signal, seconds=2.0)
 
 
 def statuses(run: RunResult) -> dict[str, str]:
@@ -69,7 +69,7 @@ def test_whether_the_failed_migration_was_rolled_back(transactional: bool, atomi
     after = snapshot(default(pending(CORE, atomic=atomic), transactional_ddl=transactional))
     plan = plan_of(before)
 
-    run = build_result(plan, [failed("default", in_flight=CORE)], after, written=(), signal=None, seconds=1.0)
+    run = build_result(plan, [failed("default", in_flight=CORE)], before, after, written=(), signal=None, seconds=1.0)
 
     failure = run.databases[0].failure
     assert failure is not None

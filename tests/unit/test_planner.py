@@ -21,6 +21,7 @@ from support.snapshots import (
 from dbmigrate.models.plan import MigrationPlan, Scope
 from dbmigrate.models.settings import DatabaseSettings
 from dbmigrate.models.snapshot import AppRoute, Change, Receiver
+from dbmigrate.routing import route
 
 CORE, BLOG, SHOP = "core.0001_initial", "blog.0001_initial", "shop.0001_initial"
 
@@ -194,6 +195,18 @@ def test_silence_means_yes_on_every_alias_where_the_default_database_is_refused(
 
     assert steps(plan) == {"default": [CORE, f"~{BLOG}"], "eu:blog": [BLOG], "us:blog": [BLOG]}
     assert {step.scope for step in plan.steps} == {None}
+
+
+def test_nothing_belongs_on_a_standby_that_is_written_elsewhere() -> None:
+    taken = snapshot(
+        database("default", routes(core="yes", blog="no")),
+        database("standby", routes(core="yes", blog="yes"), read_only="it is a standby", vendor="postgresql"),
+    )
+    routing = route(taken, settings())
+
+    assert routing.aliases_of("core") == ("default",)
+    assert routing.aliases_of("blog") == ("standby",)
+    assert routing.kinds["standby"].kind == "replica"
 
 
 def test_what_the_kind_of_server_cannot_hold_is_no_opinion_of_a_router() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dbmigrate.limits import answers_may_differ, is_for_added_databases
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import App, Snapshot
 from dbmigrate.routing import DEFAULT_ALIAS, Routing, has_router_error, migrated_apps
@@ -19,6 +20,8 @@ def find_apps_without_database(snapshot: Snapshot, routing: Routing) -> Iterator
     for app in migrated_apps(snapshot):
         if has_router_error(snapshot, app.label):
             continue
+        if answers_may_differ(snapshot) or is_for_added_databases(snapshot, routing, app):
+            continue  # it has its tables where nobody looked (limits.py)
         places = [
             routing.places[database.alias][app.label]
             for database in snapshot.databases

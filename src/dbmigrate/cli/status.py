@@ -21,7 +21,8 @@ def command(
 ) -> ExitCode:
     """Show every database: kind, server, applied and pending migrations. Nothing is written anywhere.
 
-    With --exit-code it ends with 21 if a database does not answer, and with 10 if migrations are pending.
+    With --exit-code it ends with 21 if a database that is not skipped does not answer, and with 10 if migrations are
+    pending.
     """
     session = session_of(context)
     with session.open({}) as (work, renderer):
@@ -29,7 +30,7 @@ def command(
 
         report = answering.status(work, databases, apps, migrations=migrations)
         code = ExitCode.OK
-        if exit_code and any(database.state == "unreachable" for database in report.databases):
+        if exit_code and report.unknown:
             code = ExitCode.UNREACHABLE
         elif exit_code and any(database.pending for database in report.databases):
             code = ExitCode.PENDING

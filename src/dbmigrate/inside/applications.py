@@ -36,6 +36,7 @@ def describe_apps(root, disk, effects):
                 }
                 for model in tables_of(config)
             ],
+            "is_allowed_elsewhere": effects.routes.is_allowed_elsewhere(config),
             "touches_databases": bool(tables_of(config))
             or any(
                 effects.touches_databases(disk.loader.disk_migrations[config.label, name])

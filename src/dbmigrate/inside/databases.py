@@ -6,6 +6,8 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations import SeparateDatabaseAndState
 
+from .census import take_census
+from .commands import find_replaced_commands
 from .dangers import DangerFinder
 from .effects import database_operations, strongest_answer
 from .graph import plan_all, plan_to, read_times
@@ -73,6 +75,8 @@ class DatabaseDescriber:
             "target_replaced_by": None,
             "existing": [],
             "tables": None,
+            "schema_name": None,
+            "census": None,
             "missing": [],
             "refusing": [],
             "unsynced": [],
@@ -86,6 +90,8 @@ class DatabaseDescriber:
             if state != "unasked":
                 description.update(describe_server(connection, state))
             description.update(self._describe_contents(connection, state, routed))
+            if state == "ok" and "migrate" in find_replaced_commands():
+                description["schema_name"], description["census"] = take_census(connection)
         except Exception as error:
             failure = explain_failure(error, connection)
             if failure is None:

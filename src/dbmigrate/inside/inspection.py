@@ -130,7 +130,7 @@ class Inspector:
             },
             "databases": databases,
             "apps": describe_apps(root, disk, effects),
-            "routers": describe_routers(),
+            "routers": describe_routers(routes),
             "router_errors": routes.errors,
             "rules": rules,
             "conflicts": disk.conflicts(),

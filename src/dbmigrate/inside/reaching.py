@@ -27,6 +27,13 @@ THREADS = "dbmigrate "
 # The words are those of libpq, the PostgreSQL server and the MySQL drivers; the first that fits counts.
 _WORDS = (
     (
+        "rights",
+        (
+            *("permission denied for {}".format(what) for what in ("table", "relation", "schema", "view", "sequence")),
+            "select command denied",
+        ),
+    ),
+    (
         "not-accepting",
         (
             "shutting down",
@@ -171,6 +178,8 @@ def describe_failure(error):
         return _unreachable("driver", text)
     lower = text.lower()
     trouble = next((kind for kind, words in _WORDS if any(word in lower for word in words)), "other")
+    if trouble == "rights":
+        return {"state": "unreadable", "trouble": trouble, "error": text}
     return _unreachable(trouble, text)
 
 

@@ -1,16 +1,25 @@
 """What the project's routers answer, asked as Django asks them (django/db/utils.py, ConnectionRouter)."""
 
 import functools
+import threading
 from collections import Counter
 
 from django.apps import apps
 from django.db import connections, router
 
+NOWHERE = "a_database_that_is_not_there"
+"""An alias that no project has."""
 
-def describe_routers():
-    """Return each entry of DATABASE_ROUTERS with whether it has an allow_migrate."""
+
+def describe_routers(book):
+    """Return each entry of DATABASE_ROUTERS (models.snapshot.Router), with what the book noticed when it asked it."""
     return [
-        {"name": _class_name(entry), "has_allow_migrate": hasattr(entry, "allow_migrate")} for entry in router.routers
+        {
+            "name": _class_name(entry),
+            "has_allow_migrate": hasattr(entry, "allow_migrate"),
+            "looks_at_connections": any(entry is looking for looking in book.looking),
+        }
+        for entry in router.routers
     ]
 
 
@@ -37,6 +46,8 @@ class RouteBook:
     def __init__(self):
         """Start with no error."""
         self.errors = []
+        self.looking = []
+        """The routers that looked at a connection when they were asked."""
         self._answers = {}
 
     def route(self, alias, app_config):
@@ -86,12 +97,22 @@ class RouteBook:
             if method is None:
                 continue
             try:
-                answer = method(alias, app_label, **hints)
+                answer, is_looking = _watch(method, alias, app_label, hints)
             except Exception as error:
                 return "error", entry, error
+            if is_looking and not any(entry is known for known in self.looking):
+                self.looking.append(entry)
             if answer is not None:
                 return _word(answer), None, None
         return "none", None, None
+
+    def is_allowed_elsewhere(self, app_config):
+        """Whether no router refuses anything of an app on a database that is not in DATABASES."""
+        label = app_config.label
+        hints = [
+            {"model_name": _owner(model)._meta.model_name, "model": _owner(model)} for model in tables_of(app_config)
+        ]
+        return all(self._answer(NOWHERE, label, one)[0] in ("yes", "none") for one in hints or [{}])
 
     def explain(self, alias, model):
         """Return what each router says of a model, whatever the others say (models.snapshot.OneAnswer)."""
@@ -118,6 +139,28 @@ class RouteBook:
                 "message": "{}: {}".format(type(error).__name__, error),
             }
         )
+
+
+def _watch(method, alias, app_label, hints):
+    """Return (what a router answers, whether it looked at a connection for that)."""
+    handler = type(connections)
+    get, is_own = handler.__getitem__, "__getitem__" in vars(handler)
+    thread = threading.get_ident()
+    looks = []
+
+    def watching(self, key):
+        if threading.get_ident() == thread:  # others open connections meanwhile
+            looks.append(key)
+        return get(self, key)
+
+    handler.__getitem__ = watching
+    try:
+        return method(alias, app_label, **hints), bool(looks)
+    finally:
+        if is_own:
+            handler.__getitem__ = get
+        else:
+            del handler.__getitem__
 
 
 def _owner(model):

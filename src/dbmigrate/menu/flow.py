@@ -9,6 +9,7 @@ from typing import Protocol
 from dbmigrate.errors import ExitCode
 from dbmigrate.menu.prompter import Choice, Prompter
 from dbmigrate.models.reports import DatabaseStatus, StatusReport
+from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_trouble
 
 QUESTION = "What would you like to do?"
 
@@ -151,9 +152,8 @@ def _undoes(report: StatusReport, words: Sequence[str]) -> bool:
 
 def describe(database: DatabaseStatus) -> str:
     """Return kind, state and what is pending, as it stands beside an alias."""
-    if database.state == "unreachable":
-        verb = "could not be looked at" if database.trouble == "backend" else "does not answer"
-        return f"{database.kind}, {verb}: {database.error}"
+    if database.state in UNKNOWN_STATES and not database.is_skipped:
+        return f"{database.kind}, {describe_trouble(database.trouble)}: {database.error}"
     if database.kind not in ("default", "routed"):
         lacks = f", {database.pending} pending" if database.pending else ""
         is_told = database.because is not None and database.stands_for is None
@@ -175,7 +175,7 @@ def _app_state(report: StatusReport, label: str) -> str:
     """Return what is pending of an app; a migration that is pending on two databases counts once."""
     rows = [row for row in report.migrations or () if row.app == label]
     aliases = [database.alias for database in report.databases if label in database.apps]
-    if any(database.alias in aliases and database.state == "unreachable" for database in report.databases):
+    if any(database.alias in aliases and database.state in UNKNOWN_STATES for database in report.databases):
         return "not all of them answer"
     pending = sum(any(alias not in row.applied_on for alias in aliases) for row in rows)
     return f"{pending} pending" if pending else "nothing pending"

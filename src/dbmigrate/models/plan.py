@@ -146,6 +146,8 @@ class MigrationPlan(Value):
     constance: ConstanceCover | None
     losses: tuple[Finding, ...] = ()
     """What destroys data in migrations that are not written yet: a run asks first, or refuses."""
+    limits: tuple[str, ...] = ()
+    """What was not looked at, a sentence each: of these nobody may say that nothing is pending."""
 
     def pending_on(self, alias: str) -> tuple[MigrationId, ...]:
         """Return the migrations that it applies or undoes on one alias, or that are out of reach, in their order."""

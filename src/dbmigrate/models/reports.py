@@ -9,8 +9,8 @@ from dbmigrate.models.base import Value
 from dbmigrate.models.findings import FailOn, Finding
 from dbmigrate.models.plan import Kind, MigrationPlan
 from dbmigrate.models.result import RunReport
-from dbmigrate.models.snapshot import Answer as RouterAnswer
 from dbmigrate.models.snapshot import (
+    UNKNOWN_STATES,
     DatabaseState,
     MigrationId,
     OneAnswer,
@@ -21,6 +21,7 @@ from dbmigrate.models.snapshot import (
     Rule,
     Trouble,
 )
+from dbmigrate.models.snapshot import Answer as RouterAnswer
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.verification import VerifiedDatabase
 
@@ -67,6 +68,8 @@ class DatabaseStatus(Value):
     name: str
     apps: tuple[str, ...]
     """Labels of the apps that belong there."""
+    is_skipped: bool = False
+    """Whether `all` leaves it alone; what is wrong with it then fails nothing."""
     applied: int
     pending: int | None
     """Migrations that `all` would apply there; None if it cannot be known."""
@@ -106,6 +109,15 @@ class StatusReport(Value):
     findings: tuple[Finding, ...]
     migrations: tuple[MigrationStatus, ...] | None
     """Every migration, by app in dependency order; None if it was not asked."""
+    limits: tuple[str, ...] = ()
+    """What was not looked at (MigrationPlan.limits)."""
+
+    @property
+    def unknown(self) -> tuple[DatabaseStatus, ...]:
+        """Databases that are not skipped, and of which nobody knows how they stand."""
+        return tuple(
+            database for database in self.databases if database.state in UNKNOWN_STATES and not database.is_skipped
+        )
 
 
 class SettingOrigin(Value):
@@ -211,6 +223,10 @@ class MakeReport(Value):
     """What is wrong with the apps that were written for: foreign keys that cross databases."""
     foreign: tuple[str, ...] = ()
     """Installed apps whose models changed: theirs are not the project's to write."""
+    limits: tuple[str, ...] = ()
+    """What was not looked at (MigrationPlan.limits)."""
+    next_words: tuple[str, ...] = ()
+    """What follows "dbmigrate" in the command that leaves nothing pending; empty if nothing was written."""
 
 
 class SquashReport(Value):
@@ -242,7 +258,7 @@ class WaitReport(Value):
     @property
     def silent(self) -> tuple[Waited, ...]:
         """Databases that do not answer."""
-        return tuple(database for database in self.databases if database.state == "unreachable")
+        return tuple(database for database in self.databases if database.state in UNKNOWN_STATES)
 
 
 DRIFT = {"DBM301", "DBM302", "DBM306"}
@@ -304,6 +320,8 @@ class CheckReport(Value):
     fail_on: FailOn
     lint: LintReport | None = None
     """None if it was not asked."""
+    limits: tuple[str, ...] = ()
+    """What was not looked at (MigrationPlan.limits)."""
 
     @property
     def failing(self) -> tuple[Finding, ...]:
@@ -354,6 +372,8 @@ class VerifyReport(Value):
     """None if they were not asked for."""
     findings: tuple[Finding, ...] = ()
     """Apps without migrations that Django cannot do without (DBM101)."""
+    limits: tuple[str, ...] = ()
+    """What was not looked at (MigrationPlan.limits)."""
 
     @property
     def exit_code(self) -> ExitCode:

@@ -11,7 +11,8 @@ from dbmigrate.models.snapshot import MigrationId
 
 StepStatus = Literal["ok", "failed", "interrupted", "not-run"]
 
-DatabaseStatus = Literal["migrated", "unchanged", "skipped", "failed", "interrupted", "not-run"]
+DatabaseStatus = Literal["migrated", "unchanged", "ran", "skipped", "failed", "interrupted", "not-run"]
+"""What became of a database. "ran": its migrate ran, and what it changed cannot be counted."""
 
 FailureKind = Literal["command", "interrupted", "post-migrate", "not-recorded", "launch"]
 
@@ -75,6 +76,16 @@ class Failure(Value):
     """The last line that says something, or the reason it could not start."""
 
 
+class SchemaChange(Value):
+    """What a run changed in one schema, other than the one that the alias works in."""
+
+    schema_name: str
+    tables: int
+    """How many more there are than before; below 0 if there are fewer."""
+    records: int
+    """How many more migrations are recorded there."""
+
+
 class DatabaseResult(Value):
     """What happened to one database."""
 
@@ -104,6 +115,10 @@ class DatabaseResult(Value):
     """Whether migrations were recorded (or their records taken back) without being run."""
     waited_for: str | None
     """For "not-run": the database whose failure kept it from starting, or None if it was the interruption."""
+    schemas: tuple[SchemaChange, ...] = ()
+    """Other schemas of the database that are not as they were before, where the project replaces `migrate`."""
+    counted: int | None = None
+    """How many schemas were counted before and after for that; None if that could not be, or need not."""
 
 
 class RunResult(Value):
@@ -120,11 +135,15 @@ class RunResult(Value):
     seconds: float
     is_everything: bool = True
     """Whether no database and no app was named."""
+    limits: tuple[str, ...] = ()
+    """What was not looked at (MigrationPlan.limits)."""
 
     @property
     def moved(self) -> tuple[str, ...]:
-        """Aliases on which at least one migration was applied or undone."""
-        return tuple(database.alias for database in self.databases if database.applied or database.undone)
+        """Aliases on which at least one migration was applied or undone, in whichever schema."""
+        return tuple(
+            database.alias for database in self.databases if database.applied or database.undone or database.schemas
+        )
 
     @property
     def unfinished(self) -> tuple[DatabaseResult, ...]:

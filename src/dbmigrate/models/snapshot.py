@@ -28,22 +28,34 @@ Trouble = Literal[
     "driver",
     "settings",
     "backend",
+    "rights",
     "other",
 ]
 """What keeps a database from answering."""
 
-INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver", "settings", "backend"})
+INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver", "settings", "backend", "rights"})
 """What no waiting cures."""
 
 
+def describe_trouble(trouble: Trouble | None) -> str:
+    """Return what is the matter with a database: it is silent, its backend raised an error, or it may not be read."""
+    if trouble == "rights":
+        return "cannot be read"
+    return "could not be looked at" if trouble == "backend" else "does not answer"
+
+
 def describe_silence(alias: str, trouble: Trouble | None, error: str | None) -> str:
-    """Return the sentence that a database does not answer, or that its backend raised an error for a question."""
-    return f"database {alias} {'could not be looked at' if trouble == 'backend' else 'does not answer'}: {error}"
+    """Return the sentence for a database of which nobody knows what is applied there."""
+    return f"database {alias} {describe_trouble(trouble)}: {error}"
 
 
-DatabaseState = Literal["ok", "absent", "unreachable", "no-engine", "unasked"]
+DatabaseState = Literal["ok", "absent", "unreachable", "unreadable", "no-engine", "unasked"]
 """Whether a database answers. "absent": an SQLite file that is not there yet; the first migration makes it.
-"unasked": nobody tried (`check --offline`)."""
+"unreadable": it answers, and this role may not read what is recorded there. "unasked": nobody tried
+(`check --offline`)."""
+
+UNKNOWN_STATES: frozenset[DatabaseState] = frozenset({"unreachable", "unreadable"})
+"""States in which nobody knows what is applied there."""
 
 
 class AppModel(Value):
@@ -77,6 +89,8 @@ class App(Value):
     models: tuple[AppModel, ...]
     touches_databases: bool = True
     """Whether its migrations do anything to a database; False if they only describe tables that others make."""
+    is_allowed_elsewhere: bool = False
+    """Whether the routers would let all of it on a database that is not in DATABASES."""
 
 
 class Router(Value):
@@ -85,6 +99,8 @@ class Router(Value):
     name: str
     """Dotted path of its class."""
     has_allow_migrate: bool
+    looks_at_connections: bool = False
+    """Whether it looked at a connection when it was asked: its answers may be others when that is changed."""
 
 
 class Rule(Value):
@@ -279,6 +295,14 @@ class Recorded(Value):
     """ISO 8601, UTC where the project uses time zones."""
 
 
+class SchemaCount(Value):
+    """How much there is in one schema of a database."""
+
+    tables: int
+    records: int
+    """Rows of its django_migrations."""
+
+
 class Database(Value):
     """One entry of DATABASES as Django resolved it, and what the server said."""
 
@@ -340,6 +364,10 @@ class Database(Value):
     of a migration that makes it."""
     tables: int | None = None
     """How many tables are there; None where that was not asked."""
+    schema_name: str | None = None
+    """The schema that its connection works in; None where it was not asked (`census`) or the server has none."""
+    census: dict[str, SchemaCount] | None = None
+    """What each schema of the database holds, where the project replaces `migrate`; None where that is not known."""
     missing: tuple[MissingTable, ...] = ()
     """Tables of models that are not refused here, in the order of INSTALLED_APPS."""
     refusing: tuple[RefusingColumn, ...] = ()

@@ -14,7 +14,7 @@ from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, Step
 from dbmigrate.models.result import DatabaseResult, RunResult
 from dbmigrate.models.result import DatabaseStatus as RunStatus
-from dbmigrate.models.snapshot import Project, Recorded, describe_silence
+from dbmigrate.models.snapshot import UNKNOWN_STATES, Project, Recorded, describe_silence
 from dbmigrate.renderers import words
 from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.fitting import has_command
@@ -54,6 +54,7 @@ LEVEL_STYLES: dict[Level, str] = {"error": "bold red", "warning": "yellow", "not
 STATUS_STYLES: dict[RunStatus, str] = {
     "migrated": "green",
     "unchanged": "dim",
+    "ran": "yellow",
     "skipped": "dim",
     "failed": "bold red",
     "interrupted": "yellow",
@@ -162,6 +163,7 @@ class Page:
             self._line(words.guard(plan), "yellow")
         if not plan.is_empty:
             self._line()
+            self._limits(plan.limits)
             self._line(words.cost(plan, report.boot_seconds, report.launcher), "dim")
         skipped = [database for database in plan.databases if database.skip not in (None, "not-selected")]
         if skipped:
@@ -176,7 +178,8 @@ class Page:
         self._show_constance(plan)
         if plan.is_empty:
             self._line()
-            self._line(words.nothing_pending(plan.databases, is_everything=plan.selection.is_everything), "green")
+            is_everything = plan.selection.is_everything
+            self._line(words.nothing_pending(plan.databases, plan.limits, is_everything=is_everything), "green")
 
     def _show_made(self, report: MakeReport) -> None:
         self._findings(report.findings)
@@ -185,10 +188,10 @@ class Page:
             if not report.migrations:
                 self._line("No changes detected in the project's own apps")
         for written in report.migrations:
-            self._line(f"{written.id} goes to {self._names(written.aliases) or 'no database'}")
-        apps = dict.fromkeys(written.id.split(".", 1)[0] for written in report.migrations)
-        if apps and not any(finding.stops for finding in report.findings):
-            self._line(f"next: dbmigrate run {' '.join(f'--app {label}' for label in apps)}", is_copied=True)
+            nowhere = f"no database that was looked at{words.extent(report.limits)}" if report.limits else "no database"
+            self._line(f"{written.id} goes to {self._names(written.aliases) or nowhere}")
+        if report.next_words and not any(finding.stops for finding in report.findings):
+            self._line(f"next: dbmigrate {shlex.join(report.next_words)}", is_copied=True)
 
     def _show_squashed(self, report: SquashReport) -> None:
         self._line(f"{', '.join(report.written)} stands for {', '.join(report.replaces)}")
@@ -258,11 +261,19 @@ class Page:
             if database.error is not None:
                 # Not in the table: a driver's sentence would take the room of all other columns.
                 error = words.printable(database.error)
-                self._line(describe_silence(database.alias, database.trouble, error), "red")
+                said = describe_silence(database.alias, database.trouble, error)
+                is_skipped = database.is_skipped
+                self._line(f"{said}; it is skipped" if is_skipped else said, "dim" if is_skipped else "red")
+        self._limits(report.limits)
         if notes and is_brief:
             self._line(f"{words.plural(len(notes), 'note')}, which dbmigrate check shows", "dim")
         if report.migrations is not None:
             self._show_migrations(report, report.migrations)
+
+    def _limits(self, limits: Sequence[str]) -> None:
+        """Write what was not looked at, so that nobody takes what is shown for all there is."""
+        for limit in limits:
+            self._line(f"looked at: {words.printable(limit)}", "yellow")
 
     def _status_table(self, report: StatusReport) -> Table:
         """Return a line for each database."""
@@ -271,18 +282,19 @@ class Page:
         table = Table(*headings, spare=("server", "applied", "last applied", "kind"))
         for database in report.databases:
             is_up = database.state in ("ok", "absent")
-            silence = Cell(words.silence(database), "red", short=database.state)
+            alarm = "dim" if database.is_skipped else "red"
+            silence = Cell(words.silence(database), alarm, short=database.state)
             cells = {
-                "database": Cell(database.alias, "" if is_up else "red"),
+                "database": Cell(database.alias, "" if is_up else alarm),
                 "kind": Cell(_kind(database), short=database.kind_in_short),
                 "server": Cell(words.server(database), short=words.short_server(database)) if is_up else silence,
                 "applied": Cell(str(database.applied) if is_up else "?"),
                 "pending": Cell(
                     _pending(database),
-                    style="yellow" if database.pending else "" if is_up else "red",
+                    style="yellow" if database.pending else "" if is_up else alarm,
                     short=database.state if database.pending is None else str(database.pending),
                 ),
-                "problems": Cell(_problems(database) if is_up else "?", style="red"),
+                "problems": Cell(_problems(database) if is_up else "?", style="red" if is_up else alarm),
                 "last applied": self._last_applied(database.last_applied),
             }
             table.add_row(*(cells[heading] for heading in headings))
@@ -298,7 +310,7 @@ class Page:
 
     def _show_migrations(self, report: StatusReport, migrations: Sequence[MigrationStatus]) -> None:
         aliases = [database.alias for database in report.databases]
-        silent = [database.alias for database in report.databases if database.state == "unreachable"]
+        silent = [database.alias for database in report.databases if database.state in UNKNOWN_STATES]
         table = Table("migration", *aliases)
         for row in migrations:
             cells = [_cell(row, alias, is_silent=alias in silent) for alias in aliases]

@@ -25,7 +25,7 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, PlannedMigration, SkipReason, Step
-from dbmigrate.models.result import DatabaseResult, Failure, RunResult
+from dbmigrate.models.result import DatabaseResult, Failure, RunResult, SchemaChange
 from dbmigrate.models.snapshot import Trouble
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ SKIPS: dict[SkipReason, str] = {
     "not-selected": "not selected",
 }
 
+UNSEEN: frozenset[SkipReason | None] = frozenset({"open", "replica", "excluded"})
+"""Skips of databases that may hold something, so that nobody may call them up to date."""
+
 TROUBLES: dict[Trouble, str] = {
     "refused": "nothing listens there",
     "unknown-host": "its host is not known",
@@ -77,6 +80,7 @@ TROUBLES: dict[Trouble, str] = {
     "driver": "its driver cannot be loaded",
     "settings": "its driver does not take these settings",
     "backend": "its backend raised an error",
+    "rights": "this user may not read it",
     "other": "it does not answer",
 }
 
@@ -189,9 +193,10 @@ def _particulars(migration: VerifiedMigration) -> Iterator[str]:
 def verify_verdict(report: VerifyReport) -> str:
     """Return the last line of `verify`."""
     looked_at = sum(database.error is None for database in report.databases)
-    where = f"{plural(looked_at, 'database')} looked at"
+    where = f"{plural(looked_at, 'database')} looked at{extent(report.limits)}"
     if not report.exit_code:
-        return f"{where}: everything that is recorded is there, and nothing is pending"
+        there = " there" if report.limits else ""
+        return f"{where}: everything that is recorded{there} is there, and nothing is pending{there}"
     hint = ""
     if report.exit_code is ExitCode.DRIFT and report.repairs is None:
         hint = "; what would put it right: dbmigrate verify --repair"
@@ -229,9 +234,9 @@ def check_verdict(report: CheckReport) -> str:
     counted = Counter(finding.level for finding in report.findings)
     levels: tuple[Level, ...] = ("error", "warning", "note")
     found = ", ".join(plural(counted[level], level) for level in levels if counted[level])
-    where = plural(len(report.databases), "database")
+    where = f"{plural(len(report.databases), 'database')} looked at{extent(report.limits)}"
     failing = f"; {exit_sentence(report.exit_code)}" if report.exit_code else ""
-    return f"{where} looked at: {found or 'nothing found'}{failing}"
+    return f"{where}: {found or 'nothing found'}{failing}"
 
 
 def server(database: DatabaseStatus) -> str:
@@ -407,7 +412,11 @@ def database_sentence(database: DatabaseResult) -> str:
         case "migrated":
             return done(database)
         case "unchanged":
+            if database.counted is not None:
+                return f"ran, and {plural(database.counted, 'schema')} hold what they held before"
             return SKIPS["nothing-pending"] if database.skip else "nothing was pending"
+        case "ran":
+            return "ran, not counted: nothing was pending where it was looked"
         case "skipped":
             assert database.skip is not None
             return skip_sentence(database.owner, database.skip, database.because, len(database.out_of_reach))
@@ -428,11 +437,28 @@ def done(database: DatabaseResult) -> str:
         return f"{records} {'recorded' if database.applied else 'forgotten'}, nothing was run (--fake)"
     if database.undone:
         return f"{plural(len(database.undone), 'migration')} undone"
-    return counts(len(database.applied), database.only_recorded)
+    own = counts(len(database.applied), database.only_recorded) if database.applied or not database.schemas else ""
+    return "; ".join(part for part in (own, _in_schemas(database.schemas)) if part)
+
+
+def _in_schemas(changes: Sequence[SchemaChange]) -> str:
+    """Return "26 migrations and 18 tables in 2 schemas (t1, t2)": what a run added there; "" if it was not there."""
+    if not changes:
+        return ""
+    counted = [
+        plural(count, noun)
+        for count, noun in (
+            (sum(change.records for change in changes), "migration"),
+            (sum(change.tables for change in changes), "table"),
+        )
+        if count
+    ]
+    where = f"{plural(len(changes), 'schema')} ({listed([change.schema_name for change in changes])})"
+    return f"{' and '.join(counted) or 'changes'} in {where}"
 
 
 def _moved(database: DatabaseResult) -> str:
-    return f", after {done(database)}" if database.applied or database.undone else ""
+    return f", after {done(database)}" if database.applied or database.undone or database.schemas else ""
 
 
 def failure_subject(failure: Failure) -> str:
@@ -559,12 +585,27 @@ def exit_words(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit {code}"
 
 
-def nothing_pending(databases: Sequence[PlannedDatabase | DatabaseResult], *, is_everything: bool) -> str:
-    """Return the last sentence where there was nothing to do; `is_everything`: no database and no app was named."""
+def extent(limits: Sequence[str]) -> str:
+    """Return in brackets how far the databases were looked at; "" where they are all there is."""
+    return f" ({'; '.join(limits)})" if limits else ""
+
+
+def nothing_pending(
+    databases: Sequence[PlannedDatabase | DatabaseResult], limits: Sequence[str], *, is_everything: bool
+) -> str:
+    """Return the last sentence where there was nothing to do; `is_everything`: no database and no app was named.
+
+    `limits`: what was not looked at (MigrationPlan.limits), of which nothing is said, nor of what was skipped.
+    """
     lacking = _lacking(databases)
     if lacking:
         return f"Nothing pending that could be applied: {lacking}"
-    return f"Nothing pending: {'every database' if is_everything else 'what was selected'} is up to date"
+    if limits:
+        return f"Nothing pending in what was looked at{extent(limits)}"
+    if not is_everything:
+        return "Nothing pending: what was selected is up to date"
+    unseen = [database.alias for database in databases if database.skip in UNSEEN]
+    return f"Nothing pending: every database{f' but {names(unseen)}' if unseen else ''} is up to date"
 
 
 def _lacking(databases: Sequence[PlannedDatabase | DatabaseResult]) -> str:
@@ -585,7 +626,9 @@ def verdict(result: RunResult) -> str:
     """Return the last sentence of a run."""
     if not result.unfinished:
         if not result.moved:
-            return nothing_pending(result.databases, is_everything=result.is_everything)
+            if any(database.status == "ran" for database in result.databases):
+                return f"Completed successfully; what it changed is not counted{extent(result.limits)}"
+            return nothing_pending(result.databases, result.limits, is_everything=result.is_everything)
         lacking = _lacking(result.databases)
         return "All migrations completed successfully" + (f"; {lacking}" if lacking else "")
     by_status = {
