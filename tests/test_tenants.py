@@ -113,6 +113,17 @@ def test_a_failure_behind_other_schemas_says_what_moved_there(tmp_path: Path, po
     assert "after 2 migrations and 2 tables in 1 schema (one)" in failed.stdout
 
 
+def test_a_replaced_migrate_that_cannot_be_loaded_is_no_run_with_nothing_to_do(tmp_path: Path) -> None:
+    project = tenant_project(tmp_path, ADDED, EACH_FILE, {"default": {}})
+    dbmigrate("all", cwd=tmp_path).expect(0)
+    project.append(MIGRATE, "raise RuntimeError('no such tenant')\n")
+
+    refused = dbmigrate("all", cwd=tmp_path).expect(3)
+
+    assert "the migrate command of tenants" in refused.stderr
+    assert "no such tenant" in refused.stderr
+
+
 def test_a_replaced_migrate_that_cannot_be_counted_is_said_to_have_run(tmp_path: Path) -> None:
     project = tenant_project(tmp_path, ADDED, EACH_FILE, {"default": {}})
     dbmigrate("all", cwd=tmp_path).expect(0)

@@ -219,7 +219,8 @@ class _DatabasePlanner:
             return None, ()
         if self.selection.always:
             return "always", ()
-        if replaced is not None and self._spell(app).refusal is None:
+        # One that cannot even be asked is planned, and refused: it may have work that shows nowhere here.
+        if replaced is not None and (self._spell(app).refusal is None or self.snapshot.commands["migrate"].error):
             return "replaced-command", (replaced,)
         return None, ()
 
