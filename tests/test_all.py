@@ -406,15 +406,99 @@ def test_receivers_of_the_project_run_although_nothing_is_pending(tmp_path: Path
                     def ready(self):
                         post_migrate.connect(sync, sender=self)
                 """,
-            }
+            },
+            "blog": simple_app(),
         },
+        aliases=("default", "blog_db"),
+        rules={"blog": "blog_db"},
+    )
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    plan = dbmigrate("plan", cwd=project.root).expect(0)
+    outcome = dbmigrate("all", "-v", cwd=project.root).expect(0)
+    report = dbmigrate("all", "--format", "json", cwd=project.root).expect(0).json["result"]["run"]
+    saving = dbmigrate("all", "-v", cwd=project.root, environment={"DBMIGRATE_RECEIVERS": "pending"}).expect(0)
+
+    because = "nothing is pending; migrate runs, because it calls core.apps.sync (post_migrate)"
+    way_out = 'to save it: receivers = "pending" under [tool.dbmigrate]'
+    assert f"1. default: {because}" in plan.stdout
+    assert f"2. blog_db:blog: {because}" in plan.stdout
+    for alias in ("default", "blog_db"):
+        assert f"[{alias}] {because}" in outcome.stderr
+        assert f"synced {alias}" in outcome.stderr
+    assert outcome.stdout.count("nothing was pending; ran for core.apps.sync (post_migrate)") == 2
+    assert way_out in plan.stdout
+    assert way_out in outcome.stdout
+    assert [row["ran_for"] for row in report["databases"]] == [["core.apps.sync (post_migrate)"]] * 2
+    assert "synced" not in saving.stderr
+    assert saving.stdout.count("nothing pending") == 2
+
+
+def test_only_receivers_that_migrate_would_call_and_that_are_not_djangos_start_a_process(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {
+            "core": {
+                **simple_app(),
+                "apps.py": """                from functools import partial
+                from django.apps import AppConfig
+                from django.contrib.auth.management import create_permissions
+                from django.db.models.signals import post_migrate, pre_migrate
+
+                def sync(**kwargs):
+                    raise AssertionError("nobody calls it")
+
+                class Gone:
+                    def sync(self, **kwargs):
+                        raise AssertionError("it is gone")
+
+                class CoreConfig(AppConfig):
+                    name = "core"
+
+                    def ready(self):
+                        from django.apps import apps
+                        post_migrate.connect(sync, sender=apps.get_app_config("bare"))
+                        post_migrate.connect(sync, sender=CoreConfig)
+                        pre_migrate.connect(sync, sender="core")
+                        pre_migrate.connect(Gone().sync)
+                        self.again = partial(create_permissions, verbosity=0)
+                        post_migrate.connect(self.again, sender=self)
+                """,
+            },
+            "bare": {"views.py": ""},
+        },
+        contrib=("django.contrib.contenttypes", "django.contrib.auth"),
     )
     dbmigrate("all", cwd=project.root).expect(0)
 
     outcome = dbmigrate("all", "-v", cwd=project.root).expect(0)
 
-    assert "receivers of migrate signals: core.apps.sync" in outcome.stderr
-    assert "synced default" in outcome.stderr
+    assert "default   unchanged  nothing pending\n" in outcome.stdout
+
+
+def test_a_receiver_with_the_name_of_one_of_djangos_is_none_of_djangos(tmp_path: Path) -> None:
+    apps = """\
+    from functools import wraps
+    from django.apps import AppConfig
+    from django.contrib.contenttypes.management import create_contenttypes
+    from django.db.models.signals import post_migrate
+
+    @wraps(create_contenttypes)
+    def louder(*args, **kwargs):
+        print("louder")
+
+    class CoreConfig(AppConfig):
+        name = "core"
+
+        def ready(self):
+            post_migrate.connect(louder)
+    """
+    project = write_project(
+        tmp_path, {"core": {**simple_app(), "apps.py": apps}}, contrib=("django.contrib.contenttypes",)
+    )
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    assert "louder" in dbmigrate("all", "-v", cwd=project.root).expect(0).stderr
 
 
 def test_a_replaced_migrate_command_runs_although_nothing_is_pending(tmp_path: Path) -> None:

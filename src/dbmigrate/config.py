@@ -30,6 +30,7 @@ FORMATS = ("auto", "rich", "plain", "json", "github")
 LAUNCHERS = ("auto", "fork", "spawn")
 SCOPES = ("app", "database")
 OPEN_POLICIES = ("skip", "migrate")
+RECEIVER_POLICIES = ("always", "pending")
 
 # Kubernetes puts these into every container of a namespace that has a service named "dbmigrate".
 _SERVICE_LINK = re.compile(r"DBMIGRATE_(SERVICE_(HOST|PORT)|PORT)(_.*)?")
@@ -224,6 +225,11 @@ KEYS: Mapping[str, Key] = {
     "launcher": Key(_one_of(LAUNCHERS), '`"auto"`', "`fork` copies the booted project, `spawn` boots it anew"),
     "scope": Key(_one_of(SCOPES), '`"app"`', '`"database"` migrates a routed database whole, as `migrate` would'),
     "open": Key(_one_of(OPEN_POLICIES), '`"skip"`', '`"migrate"` migrates databases nobody speaks of'),
+    "receivers": Key(
+        _one_of(RECEIVER_POLICIES),
+        '`"always"`',
+        'receivers of migrate signals: `"pending"` calls them only where something is pending',
+    ),
     "exclude": Key(_names, "`[]`", "databases to leave alone"),
     "order": Key(_names, "`[]`", "databases that follow one another in this order"),
     "ignore": Key(_ids, "`[]`", 'checks to leave out, for example `["DBM206"]`; what stops a run still stops it'),

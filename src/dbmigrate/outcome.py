@@ -147,6 +147,7 @@ class _Judge:
             seconds=sum(result.seconds for result in own),
             failure=failure,
             fake=self.plan.selection.fake,
+            ran_for=next((step.because for step in self.steps if step.reason == "receivers"), ()),
             waited_for=self._waited_for(own),
             schemas=schemas or (),
             counted=None if schemas is None else len(self.database.census or ()),

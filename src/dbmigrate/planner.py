@@ -158,7 +158,8 @@ class _DatabasePlanner:
                 continue
             covered.update(migration.id for migration in planned)
             steps.append(self._step(app, planned, reason, because))
-        if not steps and self._receivers() and apps and self.selection.to is None:
+        is_for_receivers = self.settings.receivers == "always" and self.selection.to is None
+        if not steps and is_for_receivers and self._receivers() and apps:
             # One process is enough: migrate sends the signals for every app, whichever it was called for.
             steps.append(self._step(apps[0], (), "receivers", self._receivers()))
         return steps
@@ -227,7 +228,7 @@ class _DatabasePlanner:
     def _receivers(self) -> tuple[str, ...]:
         if self.database.read_only is not None:
             return ()  # they could write nothing
-        return tuple(receiver.name for receiver in self.snapshot.receivers)
+        return tuple(f"{receiver.name} ({receiver.signal})" for receiver in self.snapshot.receivers)
 
     def _is_whole(self) -> bool:
         if self.selection.apps:

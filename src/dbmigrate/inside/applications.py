@@ -1,5 +1,9 @@
 """The installed apps, and what of the project bears on migrating: rules, receivers, constance."""
 
+import functools
+import os
+
+import django
 from django.apps import apps
 from django.conf import settings
 from django.db import router
@@ -73,18 +77,46 @@ def _find_label(app):
 
 
 def find_receivers():
-    """Return the receivers of pre_migrate and post_migrate that are not Django's own."""
+    """Return the receivers of pre_migrate and post_migrate that `migrate` would call and that are not Django's own.
+
+    It sends them for each app with a models module (django/core/management/sql.py): a receiver for another sender is
+    never called, nor one whose object is gone.
+    """
     found = []
     for name in ("pre_migrate", "post_migrate"):
-        for entry in getattr(signals, name).receivers:
-            receiver = entry[1]() if hasattr(entry[1], "__callback__") else entry[1]
-            if receiver is None:
+        for config in apps.get_app_configs():
+            if config.models_module is None:
                 continue
-            # A bound method carries its function; a callable object only its class.
-            named = receiver if hasattr(receiver, "__qualname__") else type(receiver)
-            if not named.__module__.startswith("django."):
-                found.append({"signal": name, "name": "{}.{}".format(named.__module__, named.__qualname__)})
+            live = getattr(signals, name)._live_receivers(config)
+            for receiver in [*live[0], *live[1]] if isinstance(live, tuple) else live:  # Django 5.0 tells async apart
+                described = {"signal": name, "name": _find_name(receiver)}
+                if described not in found and not _is_djangos(receiver):
+                    found.append(described)
     return found
+
+
+def _find_name(receiver):
+    """Return module and name of what a receiver calls."""
+    receiver = _unwrap(receiver)
+    # A bound method carries its function; a callable object only its class.
+    named = receiver if hasattr(receiver, "__qualname__") else type(receiver)
+    return "{}.{}".format(named.__module__, named.__qualname__)
+
+
+def _is_djangos(receiver):
+    """Whether the code that a receiver runs is Django's: a decorator takes over the names of what it wraps."""
+    receiver = _unwrap(receiver)
+    function = receiver if hasattr(receiver, "__code__") or hasattr(receiver, "__func__") else type(receiver).__call__
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None:
+        return _find_name(receiver).startswith("django.")
+    return os.path.realpath(code.co_filename).startswith(os.path.dirname(os.path.realpath(django.__file__)) + os.sep)
+
+
+def _unwrap(receiver):
+    while isinstance(receiver, functools.partial):
+        receiver = receiver.func
+    return receiver
 
 
 def find_constance():

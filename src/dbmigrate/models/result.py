@@ -113,6 +113,8 @@ class DatabaseResult(Value):
     failure: Failure | None
     fake: bool = False
     """Whether migrations were recorded (or their records taken back) without being run."""
+    ran_for: tuple[str, ...] = ()
+    """The receivers of migrate signals for which `migrate` ran although nothing was pending."""
     waited_for: str | None
     """For "not-run": the database whose failure kept it from starting, or None if it was the interruption."""
     schemas: tuple[SchemaChange, ...] = ()

@@ -10,6 +10,7 @@ from typing import Literal
 
 Scope = Literal["app", "database"]
 OpenPolicy = Literal["skip", "migrate"]
+ReceiverPolicy = Literal["always", "pending"]
 LauncherName = Literal["auto", "fork", "spawn"]
 
 LINTER = "squawk"
@@ -37,6 +38,8 @@ class Settings:
     """How steps are started; "auto" forks where that is safe."""
     scope: Scope = "app"
     open: OpenPolicy = "skip"
+    receivers: ReceiverPolicy = "always"
+    """When `migrate` runs for receivers of its signals: also where nothing is pending, or only where something is."""
     exclude: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     """Aliases that are migrated one after the other in this order, before the ones not named."""

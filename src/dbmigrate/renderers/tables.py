@@ -121,6 +121,9 @@ class Page:
         if not result.unfinished:
             if result.constance is not None:
                 self._line(words.constance(result.constance, result), "green")
+            receivers = next((database.ran_for for database in result.databases if database.ran_for), ())
+            if receivers:
+                self._line(words.saving(receivers), "dim")
             self._line(words.verdict(result), "green")
 
     def _alike(self, databases: Sequence[Row], sentence: Callable[[Row], str]) -> list[list[Row]]:
@@ -165,6 +168,9 @@ class Page:
             self._line()
             self._limits(plan.limits)
             self._line(words.cost(plan, report.boot_seconds, report.launcher), "dim")
+        receivers = next((step.because for step in plan.steps if step.reason == "receivers"), ())
+        if receivers:
+            self._line(words.saving(receivers), "dim")
         skipped = [database for database in plan.databases if database.skip not in (None, "not-selected")]
         if skipped:
             self._title("No step for")

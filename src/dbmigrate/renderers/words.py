@@ -374,12 +374,20 @@ def reason(step: Step) -> str | None:
     if step.reason == "squashed":
         return f"nothing is pending; it runs to record what was squashed: {', '.join(step.because)}"
     if step.reason == "receivers":
-        return f"nothing is pending; it runs for the project's receivers of migrate signals: {', '.join(step.because)}"
+        return f"nothing is pending; migrate runs, because it calls {', '.join(step.because)}"
     if step.reason == "replaced-command":
         return f"nothing is pending; it runs because {step.because[0]} replaces the migrate command"
     if step.reason == "always":
         return "nothing is pending; it runs because of --always"
     return None
+
+
+def saving(receivers: Sequence[str]) -> str:
+    """Return how to save the processes that run for receivers of migrate signals alone."""
+    return (
+        f"Where nothing is pending a process runs for {listed(receivers)} alone, as with manage.py migrate; "
+        'to save it: receivers = "pending" under [tool.dbmigrate]'
+    )
 
 
 def counts(applied: int, only_recorded: int) -> str:
@@ -414,7 +422,9 @@ def database_sentence(database: DatabaseResult) -> str:
         case "unchanged":
             if database.counted is not None:
                 return f"ran, and {plural(database.counted, 'schema')} hold what they held before"
-            return SKIPS["nothing-pending"] if database.skip else "nothing was pending"
+            if database.skip:
+                return SKIPS["nothing-pending"]
+            return "nothing was pending" + (f"; ran for {listed(database.ran_for)}" if database.ran_for else "")
         case "ran":
             return "ran, not counted: nothing was pending where it was looked"
         case "skipped":
