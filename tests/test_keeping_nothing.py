@@ -53,7 +53,7 @@ def test_a_database_in_memory_is_skipped_and_counted_nowhere(tmp_path: Path, nam
     app = dbmigrate("run", "--app", "blog", cwd=project.root).expect(2)
 
     assert "blog_db   skipped   in memory, so it keeps nothing" in first.stdout
-    assert "Nothing pending" in again.stdout
+    assert "Nothing pending: every database but blog_db is up to date" in again.stdout
     assert f"database blog_db is in memory ({name})" in named.stderr
     assert "app blog belongs on blog_db alone, which is in memory" in app.stderr
     assert statuses(project) == {"default": ("default", 0), "blog_db": ("in-memory", 0)}
@@ -79,6 +79,16 @@ def test_a_default_database_in_memory_is_refused_before_anything_is_touched(tmp_
         )
         assert 'exclude = ["default"] under [tool.dbmigrate]' in outcome.stderr
     assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+
+
+def test_where_the_only_database_is_in_memory_nothing_is_called_verified(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app()})
+    project.append("site_settings.py", 'DATABASES["default"]["NAME"] = ":memory:"')
+
+    verified = dbmigrate("verify", cwd=project.root).expect(0)
+    dbmigrate("check", cwd=project.root).expect(0)
+
+    assert "nothing was verified: there is no database to look at" in verified.stdout
 
 
 def _read_only(way: str, root: Path, request: pytest.FixtureRequest) -> tuple[Project, str]:

@@ -64,7 +64,7 @@ SKIPS: dict[SkipReason, str] = {
     "not-selected": "not selected",
 }
 
-UNSEEN: frozenset[SkipReason | None] = frozenset({"open", "replica", "excluded"})
+UNSEEN: frozenset[SkipReason | None] = frozenset({"open", "replica", "in-memory", "excluded"})
 """Skips of databases that may hold something, so that nobody may call them up to date."""
 
 TROUBLES: dict[Trouble, str] = {
@@ -194,6 +194,8 @@ def verify_verdict(report: VerifyReport) -> str:
     """Return the last line of `verify`."""
     looked_at = sum(database.error is None for database in report.databases)
     where = f"{plural(looked_at, 'database')} looked at{extent(report.limits)}"
+    if not report.databases and not report.exit_code:
+        return "nothing was verified: there is no database to look at; of what kind each is: dbmigrate status"
     if not report.exit_code:
         there = " there" if report.limits else ""
         return f"{where}: everything that is recorded{there} is there, and nothing is pending{there}"
