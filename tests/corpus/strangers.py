@@ -37,6 +37,21 @@ older_site = Case(
     tables={"legacy": ("auth_user", "auth_group", "shop_item")},
 )
 
+NEEDS_USERS = """
+    == blog/models.py
+    class Post(models.Model):
+        pass
+
+    == blog/migrations/0001_initial.py
+    class Migration(migrations.Migration):
+        dependencies = [("users", "__first__")]
+        operations = [migrations.CreateModel("Post", [ID])]
+
+    == users/models.py
+    class User(models.Model):{}
+        pass
+    """
+
 OTHER_BRANCH = """
     == shop/models.py
     class Item(models.Model):{}
@@ -132,5 +147,27 @@ CASES: tuple[Case, ...] = (
         older_site,
         name="the same where the older site was Django too, and its history is not in order",
         recorded={"legacy": "auth.0001_initial shop.0001_initial"},
+    ),
+    Case(
+        "an app with an empty migrations package, on which a migration of another app depends",
+        NEEDS_USERS.format("  # <- DBM101 users") + "\n    == users/migrations/__init__.py\n",
+        aliases=("default",),
+    ),
+    Case(
+        "an app without a migrations package and without tables, on which a migration of another app depends",
+        NEEDS_USERS.format("  # <- DBM104 users (error)"),
+        aliases=("default",),
+    ),
+    Case(
+        "the same where its table was made by other means",
+        NEEDS_USERS.format("  # <- DBM104 users"),
+        aliases=("default",),
+        tables={"default": ("users_user",)},
+    ),
+    Case(
+        "MIGRATION_MODULES with a module that is not there",
+        NEEDS_USERS.format("  # <- DBM101 users"),
+        settings='MIGRATION_MODULES = {"users": "blog.of_users"}',
+        aliases=("default",),
     ),
 )
