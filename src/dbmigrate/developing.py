@@ -29,7 +29,7 @@ from dbmigrate.planner import build_plan
 from dbmigrate.process import CHUNK_BYTES
 from dbmigrate.reviewing import Look, Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
-from dbmigrate.spelling import NO_INPUT, Option, named_make, spell, spell_makemigrations
+from dbmigrate.spelling import NO_INPUT, Option, named_make, spell, spell_makemigrations, wants_name
 from dbmigrate.starting import describe_unstarted, find_startable
 from dbmigrate.writing import check_written, is_as_before
 
@@ -49,7 +49,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
     names only the project's own apps are written: Django would write into site-packages what a package forgot.
 
     Raises:
-        UsageError: an app that is not there, or is not the project's.
+        UsageError: an app that is not there, or is not the project's; an option that the command does not take.
         ModelChangesError: a question without a terminal, or a folder that cannot be written.
         StepError: makemigrations failed.
     """
@@ -132,7 +132,8 @@ def _write(
     options = [Option.of(word) for word in words] + ([] if can_ask else [NO_INPUT])
     spelled = spell_makemigrations(snapshot, labels, options)
     if spelled.refusal is not None:
-        raise ModelChangesError(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
+        kind = ModelChangesError if wants_name(snapshot.commands["makemigrations"], spelled.arguments) else UsageError
+        raise kind(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
     code, said = _run(work, *spelled.arguments)
     if code != 0:
         raise _ended(work, spelled.arguments, code, said, snapshot, () if is_named else [change.app for change in own])

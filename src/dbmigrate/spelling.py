@@ -145,7 +145,9 @@ def _find_refusal(
         value = f"={option.value}" if option.value is not None else ""
         return Refusal(
             message=f"{called} does not take {option.word}{value}",
-            hint=option.way_out or f"let that command take {option.word}, as Django's does",
+            hint=f"leave {option.word} out: this Django does not know it"
+            if command.module.startswith("django.core.")
+            else option.way_out or f"let that command take {option.word}, as Django's does",
         )
     if command.most_names is not None and len(names) > command.most_names:
         left = " ".join(names[command.most_names :])
