@@ -30,7 +30,9 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
     selection = Selection(databases=wanted.databases, make_migrations=False)
     check_ids(wanted.select, "--select")
     check_lint(wanted)
-    look = Look(changes="compared", contact=not wanted.offline, named_open="looked-at", may_read_only=True)
+    look = Look(
+        changes="compared", stability=True, contact=not wanted.offline, named_open="looked-at", may_read_only=True
+    )
     reviewed = review_patiently(work, selection, look)
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection, or_read_only=True)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())

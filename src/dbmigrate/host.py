@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dbmigrate.models.plan import PlannedMigration, Scope
     from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.servers import LockState, Reached
-    from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot
+    from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot, Unstable
     from dbmigrate.models.sql import MigrationSql
     from dbmigrate.models.verification import VerifiedDatabase
 
@@ -181,6 +181,27 @@ class Host:
         answers = self._ask("find_changes", {"started": list(started)})
         assert answers is None or isinstance(answers, list)
         return None if answers is None else tuple(Change.model_validate(answer) for answer in answers)
+
+    def find_unstable(
+        self, labels: Sequence[str], altered: Sequence[tuple[str, str]]
+    ) -> tuple[tuple[Unstable, ...], tuple[tuple[str, str], ...]]:
+        """Return what of these apps' models is another one in each process, as their source says, and the doubtful.
+
+        `altered`: (label.model, field) of the fields that makemigrations would alter; those of them are doubtful whose
+        source does not say what they are made with.
+        """
+        from dbmigrate.models.snapshot import Unstable
+
+        answer = self._ask("find_unstable", {"labels": list(labels), "altered": [list(one) for one in altered]})
+        assert isinstance(answer, dict)
+        found = tuple(Unstable.model_validate(one) for one in answer["found"])
+        return found, tuple((model, field) for model, field in answer["doubtful"])
+
+    def describe_fields(self, fields: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+        """Return how makemigrations would write each of these fields, (label.model, name)."""
+        answers = self._ask("describe_fields", {"fields": [list(one) for one in fields]})
+        assert isinstance(answers, list)
+        return tuple(str(answer) for answer in answers)
 
     def locate(self, subjects: Sequence[Subject]) -> tuple[tuple[str, int | None] | None, ...]:
         """Return file and line of each subject, None where it stands in no file."""

@@ -41,6 +41,7 @@ from dbmigrate.process import ChildMessage, Launcher
 from dbmigrate.routing import Routing, route
 from dbmigrate.selecting import check_has_apps, check_selection, check_settings, check_target
 from dbmigrate.settings_modules import settings_hint
+from dbmigrate.stability import find_unstable
 from dbmigrate.starting import find_startable
 from dbmigrate.waiting import wait_for_databases
 
@@ -62,6 +63,8 @@ class Look:
     contact: bool = True
     """Whether the databases are asked."""
     named_open: NamedOpen = "migrated"
+    stability: bool = False
+    """Whether all of the project's models are read for what is another one in each process."""
     may_read_only: bool = False
     """Whether a database may be named that takes no writes."""
     starts: bool = False
@@ -140,6 +143,9 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
         snapshot = inspect(foreseen=plan.make.apps).model_copy(update={"changes": changes})
         routing = route(snapshot, work.settings, named=named)
         plan = build(snapshot, routing)
+    if look.stability or snapshot.changes:
+        unstable = find_unstable(work.host, partial(_open_another, work), snapshot, is_thorough=look.stability)
+        snapshot = snapshot.model_copy(update={"unstable": unstable})
     check_target(snapshot, selection, targeted_aliases(plan))
     written = plan.make.apps if plan.make is not None else ()
     findings = tuple(
@@ -178,6 +184,11 @@ def find_losses(
         for alias in finding.aliases
         if {*finding.migrations} & {*identifiers} & {*plan.pending_on(alias)}
     )
+
+
+def _open_another(work: Work, seed: str) -> Host:
+    """Boot the project once more, with another order of sets."""
+    return Host(work.target, {**work.environment, "PYTHONHASHSEED": seed}, work.twin)
 
 
 def needs_idle(settings: Settings, selection: Selection) -> bool:

@@ -96,11 +96,89 @@ read_only = Case(
     recorded={"blog_db": "blog.0001_initial"},
 )
 
+shuffled = Case(
+    "choices that are made from a set, and a set of permissions",
+    """
+    == shop/constants.py
+    SIZES = {"s", "m", "l"}
+    PAIRS = [(size, size.upper()) for size in SIZES]
+
+    == shop/models.py
+    from .constants import PAIRS, SIZES
+
+    def pairs():
+        return tuple((size, size) for size in SIZES)
+
+    class Item(models.Model):  # <- DBM105 shop
+        size = models.CharField(max_length=9, choices=PAIRS)  # <- DBM105 shop
+        other = models.CharField(max_length=9, choices=pairs())  # <- DBM105 shop
+        third = models.CharField(max_length=9, choices={("a", "A"), ("b", "B")})  # <- DBM105 shop
+        stable = models.CharField(max_length=9, choices=sorted(PAIRS))
+
+        class Meta:
+            permissions = [*((size, size) for size in SIZES)]
+
+    == shop/migrations/0001_initial.py
+    class Migration(migrations.Migration):
+        initial = True
+        operations = [migrations.CreateModel("Item", [ID])]
+    """,
+    aliases=("default",),
+    options=("--select", "DBM105"),
+)
+
+called = Case(
+    "defaults that are called when the class is made",
+    """
+    == shop/models.py
+    import random
+    import uuid
+    from datetime import date
+
+    from django.core.validators import MaxValueValidator
+    from django.utils import timezone
+
+    class Item(models.Model):
+        made = models.DateTimeField(default=timezone.now())  # <- DBM105 shop
+        day = models.DateField(default=date.today())  # <- DBM105 shop
+        key = models.CharField(max_length=36, default=str(uuid.uuid4()))  # <- DBM105 shop
+        dice = models.IntegerField(default=random.randint(1, 6))  # <- DBM105 shop
+        year = models.IntegerField(default=1, validators=[MaxValueValidator(date.today().year)])  # <- DBM105 shop
+
+    == shop/migrations/0001_initial.py
+    class Migration(migrations.Migration):
+        initial = True
+        operations = [migrations.CreateModel("Item", [ID])]
+    """,
+    aliases=("default",),
+    options=("--select", "DBM105"),
+)
+
 CASES: tuple[Case, ...] = (
     in_memory,
     in_memory.twin("the only database in memory", aliases=("default",), rules={}, settings=MEMORY),
     read_only,
     read_only.twin("a file that is opened for reading and has its table", tables={"blog_db": ("blog_item",)}),
+    shuffled,
+    shuffled.twin(
+        "the same in an order that somebody wrote, and sets whose order counts for nothing",
+        {
+            'SIZES = {"s", "m", "l"}': 'SIZES = ("s", "m", "l")',
+            'choices={("a", "A"), ("b", "B")}': "choices=[(x, x) for x in {1, 2, 3}]",
+            "choices=sorted(PAIRS)": "default=len({*SIZES}), choices=sorted({(x, x) for x in frozenset(SIZES)})",
+        },
+    ),
+    called,
+    called.twin(
+        "the same with the functions themselves, and with values that only look like it",
+        {
+            "default=timezone.now()": "default=timezone.now",
+            "default=date.today()": "default=date(2026, 11, 27)",
+            "default=str(uuid.uuid4())": 'default=str(uuid.uuid5(uuid.NAMESPACE_DNS, "example.com"))',
+            "random.randint(1, 6)": "random.Random(7).randint(1, 6)",
+            "date.today().year": "date.max.year",
+        },
+    ),
     other_branch,
     other_branch.twin(
         "the same where the database has a default for it",

@@ -18,6 +18,7 @@ CLAIM = re.compile(r"(DBM\d+)(?: ([\w, ]+?))??(?: on ([\w, ]+?))?(?: \(([\w, ]+)
 
 LEVELS = {
     "DBM104": "warning",
+    "DBM105": "warning",
     "DBM203": "warning",
     "DBM204": "warning",
     "DBM206": "warning",

@@ -10,6 +10,7 @@ from dbmigrate.checks.conflicts import find_conflicts
 from dbmigrate.checks.cross_database_relations import find_cross_database_relations
 from dbmigrate.checks.dangers import find_dangers
 from dbmigrate.checks.data_migrations import find_data_migrations
+from dbmigrate.checks.endless_migrations import find_endless_migrations
 from dbmigrate.checks.half_done_migrations import find_half_done_migrations
 from dbmigrate.checks.inconsistent_history import find_inconsistent_history
 from dbmigrate.checks.missing_tables import find_missing_tables
@@ -44,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM102", find_conflicts),
     Rule("DBM103", find_inconsistent_history, needs_databases=True),
     Rule("DBM104", find_unmigrated_apps),
+    Rule("DBM105", find_endless_migrations),
     Rule("DBM201", find_cross_database_relations),
     Rule("DBM202", find_broken_rules),
     Rule("DBM203", find_rules_not_followed),

@@ -4,7 +4,7 @@ import os
 
 from django.apps import apps
 from django.conf import settings
-from django.db.migrations import swappable_dependency
+from django.db.migrations import AlterField, swappable_dependency
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ProjectState
@@ -101,6 +101,7 @@ def find_changes(disk, started=()):
                 "operations": [
                     operation.describe() for migration in changes[label] for operation in migration.operations
                 ],
+                "altered": _altered(config, changes[label]),
                 "constraints": _constraints(before, changes[label]),
                 "model": "{}.{}".format(label, touched[0]) if touched else None,
                 "question": questions[0] if questions else None,
@@ -152,6 +153,16 @@ def _carries(changes, label):
             needed |= others
             queue += others
     return sorted(needed - {label})
+
+
+def _altered(config, migrations):
+    """Return [label.model, field] of the fields that are altered."""
+    return [
+        ["{}.{}".format(config.label, operation.model_name_lower), operation.name]
+        for migration in migrations
+        for operation in migration.operations
+        if isinstance(operation, AlterField) and operation.model_name_lower in config.models
+    ]
 
 
 def _constraints(before, migrations):

@@ -52,6 +52,7 @@ def _serve(channel, handover, started_at, opened):
         reaching,
         routes,
         scratch,
+        stability,
         traces,
         verification,
     )
@@ -63,6 +64,8 @@ def _serve(channel, handover, started_at, opened):
     questions = {
         "inspect": inspector.inspect,
         "find_changes": inspector.find_changes,
+        "find_unstable": stability.find_unstable,
+        "describe_fields": stability.describe_fields,
         "forget": inspector.forget,
         "locate": places.locate,
         "sql": inspector.write_sql,

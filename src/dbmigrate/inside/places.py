@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 def locate(subjects, root):
     """Return [file, line] or None for each subject (models.findings.Subject); paths below the root are relative."""
-    sources = _Sources()
+    sources = Sources()
     finders = {
         "model": _find_model,
         "field": _find_field,
@@ -31,27 +31,64 @@ def locate(subjects, root):
 
 def describe_field(model, name):
     """Return a field as it stands in the models file, from its name on; None if it is not written there."""
-    sources = _Sources()
-    file, node = _field_node(sources, model, name)
+    sources = Sources()
+    file, node = sources.field(model, name)
     return None if node is None else ast.get_source_segment(sources.text(file), node)
 
 
-class _Sources:
+class Sources:
     """Source files, each read and parsed once."""
 
     def __init__(self):
+        """Read nothing yet."""
         self._trees = {}
 
     def text(self, file):
+        """Return the text of a file, "" if it cannot be read."""
         return self._read(file)[0]
 
     def tree(self, file):
+        """Return the syntax tree of a file, an empty one if it cannot be read."""
         return self._read(file)[1]
 
     def _read(self, file):
         if file not in self._trees:
             self._trees[file] = parse(file) or ("", ast.Module(body=[], type_ignores=[]))
         return self._trees[file]
+
+    def file(self, module_name):
+        """Return the file of a module that is loaded, or None."""
+        return _file_of(module_name)
+
+    def class_node(self, cls):
+        """Return (file, the statement that makes a class); None where it is not there."""
+        file = _file_of(cls.__module__)
+        if file is None:
+            return None, None
+        return file, next(
+            (
+                node
+                for node in ast.walk(self.tree(file))
+                if isinstance(node, ast.ClassDef) and node.name == cls.__name__
+            ),
+            None,
+        )
+
+    def field(self, model, name):
+        """Return (file, the assignment of a field), in the model itself or in an abstract model above it."""
+        for cls in model.__mro__:
+            file, body = self.class_node(cls)
+            for node in getattr(body, "body", ()):
+                if name in _assigned(node):
+                    return file, node
+        return None, None
+
+    def function(self, called):
+        """Return the statement that makes a function, None if it is not in the source of its module."""
+        file = _file_of(called.__module__)
+        named = (ast.FunctionDef, ast.AsyncFunctionDef)
+        nodes = ast.walk(self.tree(file)) if file is not None else ()
+        return next((node for node in nodes if isinstance(node, named) and node.name == called.__name__), None)
 
 
 def parse(file):
@@ -70,33 +107,13 @@ def _file_of(module_name):
 
 def _find_model(sources, name):
     model = apps.get_model(name)
-    return _class_node(sources, model._meta.auto_created or model)
+    return sources.class_node(model._meta.auto_created or model)
 
 
 def _find_field(sources, model_name, name):
     model = apps.get_model(model_name)
-    file, node = _field_node(sources, model, name)
-    return (file, node) if node is not None else _class_node(sources, model)
-
-
-def _class_node(sources, cls):
-    file = _file_of(cls.__module__)
-    if file is None:
-        return None, None
-    return file, next(
-        (node for node in ast.walk(sources.tree(file)) if isinstance(node, ast.ClassDef) and node.name == cls.__name__),
-        None,
-    )
-
-
-def _field_node(sources, model, name):
-    """Return the assignment of a field, in the model itself or in an abstract model above it."""
-    for cls in model.__mro__:
-        file, body = _class_node(sources, cls)
-        for node in getattr(body, "body", ()):
-            if name in _assigned(node):
-                return file, node
-    return None, None
+    file, node = sources.field(model, name)
+    return (file, node) if node is not None else sources.class_node(model)
 
 
 def _assigned(node):
@@ -145,11 +162,11 @@ def _find_router(sources, name):
     if not isinstance(found, type):
         return getattr(found, "__file__", None), None
     for cls in found.__mro__:
-        file, body = _class_node(sources, cls)
+        file, body = sources.class_node(cls)
         for node in getattr(body, "body", ()):
             if isinstance(node, ast.FunctionDef) and node.name == "allow_migrate":
                 return file, node
-    return _class_node(sources, found)
+    return sources.class_node(found)
 
 
 def _find_setting(sources, setting, key):

@@ -390,6 +390,8 @@ class Change(Value):
     """Whether a file can be made in its migrations folder."""
     model: str | None = None
     """The first model (label.model) that is still there and that they are about; None if there is none."""
+    altered: tuple[tuple[str, str], ...] = ()
+    """(label.model, field) of fields that are there and would be altered."""
     constraints: dict[str, MigrationId] = Field(default_factory=dict)
     """By label.model.field: the migration that would be written with a constraint for this foreign key."""
     carries: tuple[str, ...]
@@ -410,6 +412,20 @@ class Unstarted(Value):
     def stops_django(self) -> bool:
         """Whether `migrate` reads no migration of any app as long as this is so."""
         return self.why in ("empty", "no-module")
+
+
+class Unstable(Value):
+    """A model that makemigrations would write for again and again, since it is another one in each process."""
+
+    model: str
+    """label.model."""
+    field: str | None
+    """None for the options of the model (Meta)."""
+    kind: Literal["set", "call", "differs"]
+    """"set": the order of a set; "call": something is called when the class is made, a clock for example; "differs":
+    it was another one in a second process, and its source does not say why."""
+    why: str
+    """What it is made with, for example "timezone.now()"; "" for "differs"."""
 
 
 class Receiver(Value):
@@ -482,6 +498,8 @@ class Snapshot(Value):
     """In the order of INSTALLED_APPS."""
     changes: tuple[Change, ...] | None = None
     """Apps whose models changed; None if it was not asked, or leaf migrations contradict each other (`conflicts`)."""
+    unstable: tuple[Unstable, ...] = ()
+    """Empty where it was not asked, as it is only where models changed or for `check`."""
     receivers: tuple[Receiver, ...]
     replaced_commands: dict[str, str]
     """Of "migrate" and "makemigrations", those that are not Django's own, with the module that provides them."""
