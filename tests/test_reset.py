@@ -538,6 +538,31 @@ def test_tables_that_no_migration_makes_are_named_and_kept(engine: str, site: Ca
     assert "Nothing pending" in dbmigrate("all", cwd=here.project.root).expect(0).stdout
 
 
+@pytest.mark.parametrize(
+    ("engine", "launcher"),
+    combinations(ENGINES, ["fork", "spawn"], quick=[("sqlite", "spawn"), ("postgresql", "fork")]),
+)
+def test_a_project_with_a_user_of_its_own(engine: str, launcher: str, site: Callable[..., Site]) -> None:
+    user = "from django.contrib.auth.models import AbstractUser\n\nclass User(AbstractUser):\n    pass\n"
+    here = site(engine, {"models.py": user, "migrations/__init__.py": ""})
+    contrib = [f"django.contrib.{name}" for name in ("admin", "auth", "contenttypes", "messages", "sessions")]
+    checks = [f"admin.{name}" for name in ("E403", "E408", "E409", "E410")]
+    here.project.append(
+        "site_settings.py",
+        f"DEBUG = True\nAUTH_USER_MODEL = 'core.User'\nSILENCED_SYSTEM_CHECKS = {checks}\n"
+        f"INSTALLED_APPS = {contrib} + INSTALLED_APPS\n",
+    )
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    here.query("CREATE TABLE of_another_tool (id int PRIMARY KEY)")
+
+    dbmigrate("reset", "--confirm", NAME, "--launcher", launcher, cwd=here.project.root).expect(0)
+
+    assert here.recorded()["core.0001_initial"] == 1
+    assert here.recorded()["admin.0001_initial"] == 1
+    assert [*here.query("SELECT count(*) FROM core_user")] == [(0,)]
+    assert [*here.query("SELECT count(*) FROM of_another_tool")] == [(0,)]
+
+
 @pytest.mark.parametrize("engine", ENGINE_OF_TEST)
 def test_a_table_that_stays_and_points_to_one_that_would_go(engine: str, migrated_site: Callable[..., Site]) -> None:
     here = migrated_site(engine)
