@@ -145,6 +145,19 @@ def test_the_types_of_postgresqls_extensions_leave_no_connection_and_are_asked_f
     assert "read {'colour': 'red'}" in forked.stderr
 
 
+def test_a_receiver_that_fails_is_said_to_and_not_the_database(tmp_path: Path) -> None:
+    failing = "connection.cursor().execute('SELECT * FROM core_setting')"
+    project = write_project(tmp_path / "site", {"core": app(failing)})
+    project.database("default").touch()
+
+    outcome = dbmigrate("all", cwd=project.root).expect(21)
+
+    assert "database default could not be looked at: OperationalError: no such table: core_setting" in outcome.stderr
+    assert "in receive, a receiver of connection_created)" in outcome.stderr
+    assert "hint: correct that receiver of connection_created" in outcome.stderr
+    assert project.database("default").read_bytes() == b""
+
+
 @pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_pool_of_connections_is_closed_with_its_threads(tmp_path: Path, postgresql: PostgresqlServer) -> None:

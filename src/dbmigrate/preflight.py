@@ -84,6 +84,8 @@ def _cure(silent: Sequence[Database]) -> str:
     folder = _missing_folder(silent[0])
     if folder is not None:
         return f"mkdir -p {folder}, or correct {_setting(silent[0].alias)}"
+    if any(database.trouble == "receiver" for database in silent):
+        return "correct that receiver of connection_created: manage.py migrate ends in the same error"
     incurable = next((database for database in silent if database.trouble in INCURABLE), None)
     if incurable is None:
         return f"start it, or correct {_setting(silent[0].alias)}; --wait SECONDS waits for it"

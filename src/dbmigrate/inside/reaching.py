@@ -21,6 +21,8 @@ ANSWER_SECONDS = 15.0
 MOST_OPEN = 16
 """Connections that are open at the same time while databases are looked at."""
 
+DISPATCHER = os.path.join("django", "dispatch", "dispatcher.py")
+
 THREADS = "dbmigrate "
 """What the names of our threads begin with, before that of a database."""
 
@@ -138,9 +140,25 @@ class _Attempt:
         try:
             self._answer = {"state": _find_state(self._connection), "trouble": None, "error": None}
         except (DatabaseError, ImproperlyConfigured, OSError) as error:
-            self._answer = describe_failure(error)
+            found = describe_failure(error)
+            self._answer = (_blame_receiver(error) if found["trouble"] == "other" else None) or found
         except Exception as error:  # an option that the driver does not know, a password that it cannot encode
-            self._answer = _unreachable("settings", "{}: {}".format(type(error).__name__, one_line(str(error))))
+            said = "{}: {}".format(type(error).__name__, one_line(str(error)))
+            self._answer = _blame_receiver(error) or _unreachable("settings", said)
+
+
+def _blame_receiver(error):
+    """Return the answer where a receiver of connection_created raised the error: the server has answered; else None."""
+    frames = traceback.extract_tb(error.__traceback__)
+    for index, receiver in enumerate(frames):
+        if index and frames[index - 1].filename.endswith(DISPATCHER):
+            return _unreachable(
+                "receiver",
+                "{}: {} ({}:{} in {}, a receiver of connection_created)".format(
+                    type(error).__name__, one_line(str(error)), receiver.filename, receiver.lineno, receiver.name
+                ),
+            )
+    return None
 
 
 def explain_failure(error, connection):

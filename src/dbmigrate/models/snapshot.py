@@ -28,6 +28,7 @@ Trouble = Literal[
     "driver",
     "settings",
     "backend",
+    "receiver",
     "rights",
     "other",
 ]
@@ -41,7 +42,7 @@ def describe_trouble(trouble: Trouble | None) -> str:
     """Return what is the matter with a database: it is silent, its backend raised an error, or it may not be read."""
     if trouble == "rights":
         return "cannot be read"
-    return "could not be looked at" if trouble == "backend" else "does not answer"
+    return "could not be looked at" if trouble in ("backend", "receiver") else "does not answer"
 
 
 def describe_silence(alias: str, trouble: Trouble | None, error: str | None) -> str:

@@ -80,6 +80,7 @@ TROUBLES: dict[Trouble, str] = {
     "driver": "its driver cannot be loaded",
     "settings": "its driver does not take these settings",
     "backend": "its backend raised an error",
+    "receiver": "a receiver of connection_created raised an error",
     "rights": "this user may not read it",
     "other": "it does not answer",
 }
