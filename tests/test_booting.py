@@ -129,6 +129,16 @@ def test_another_script_with_words_before_djangos_own(project: Project) -> None:
     assert_migrated(project, "--manage", "tools/kiosk.py manage")
 
 
+def test_a_script_without_suffix_is_not_where_it_was_raised(project: Project) -> None:
+    project.write("shop-server", (project.root / "manage.py").read_text())
+    project.write("core/migrations/0002_fails.py", migration("migrations.RunSQL('nonsense')", after=FIRST))
+
+    outcome = dbmigrate("all", "--manage", "shop-server", cwd=project.root).expect(31)
+
+    assert "shop-server migrate --database=default" in outcome.stderr
+    assert "raised at" not in outcome.stderr
+
+
 @pytest.mark.parametrize("launcher", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
 def test_a_package_that_is_run_as_a_module(project: Project, launcher: str) -> None:
     project.write("kiosk/__init__.py", "")

@@ -26,4 +26,6 @@ def is_frame(line: str) -> bool:
 def is_foreign_frame(line: str) -> bool:
     """Return whether the frame that a line names is not of the project's own code."""
     frame = FRAME.match(line)
-    return frame is None or any(word in frame["file"] for word in _FOREIGN)
+    if frame is None or not frame["file"].endswith(".py"):  # a script of an interpreter's bin has no suffix
+        return True
+    return any(word in frame["file"] for word in _FOREIGN)
