@@ -11,28 +11,35 @@ from .routes import app_configs, tables_of
 
 QUERIES = {
     "postgresql": """\
-SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), EXISTS (
-    SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
-    AND g.tgtype & 7 = 7)
+SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
 WHERE c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid) AND a.attnum > 0 AND NOT a.attisdropped
 AND (a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND t.typdefault IS NULL AND a.attidentity = ''""",
     "mysql": """\
-SELECT c.TABLE_NAME, c.COLUMN_NAME, c.COLUMN_TYPE, EXISTS (
-    SELECT 1 FROM information_schema.TRIGGERS g WHERE g.EVENT_OBJECT_SCHEMA = c.TABLE_SCHEMA
-    AND g.EVENT_OBJECT_TABLE = c.TABLE_NAME AND g.ACTION_TIMING = 'BEFORE' AND g.EVENT_MANIPULATION = 'INSERT')
-FROM information_schema.COLUMNS c
-WHERE c.TABLE_SCHEMA = DATABASE() AND c.IS_NULLABLE = 'NO' AND c.COLUMN_DEFAULT IS NULL AND c.DATA_TYPE <> 'enum'
-AND c.EXTRA NOT LIKE '%auto_increment%' AND c.EXTRA NOT LIKE '%GENERATED%' AND @@SESSION.sql_mode LIKE '%STRICT%'""",
+SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS
+WHERE TABLE_SCHEMA = DATABASE() AND IS_NULLABLE = 'NO' AND COLUMN_DEFAULT IS NULL AND DATA_TYPE <> 'enum'
+AND EXTRA NOT LIKE '%auto_increment%' AND EXTRA NOT LIKE '%GENERATED%' AND @@SESSION.sql_mode LIKE '%STRICT%'""",
     "sqlite": """\
-SELECT m.name, p.name, p.type, 0 FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p
+SELECT m.name, p.name, p.type FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p
 WHERE m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL%' AND p."notnull" AND p.dflt_value IS NULL AND p.hidden = 0
 AND NOT (p.pk AND upper(p.type) = 'INTEGER')""",
 }
-"""By vendor: [(table, column, type, whether a trigger may fill it)].
+"""By vendor: [(table, column, type)] of what takes no NULL and has no default, which is most of what Django makes.
 
-A trigger before an insert can set the column, but for SQLite's. MySQL has a value for a column that is not named if it
-is not in strict mode, and always for ENUM. 7: ROW, BEFORE and INSERT in pg_trigger.tgtype.
+MySQL has a value for a column that is not named if it is not in strict mode, and always for ENUM.
+"""
+
+TRIGGERS = {
+    "postgresql": """\
+SELECT DISTINCT c.relname FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+WHERE pg_table_is_visible(c.oid) AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 7 = 7""",
+    "mysql": """\
+SELECT DISTINCT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS
+WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND ACTION_TIMING = 'BEFORE' AND EVENT_MANIPULATION = 'INSERT'""",
+}
+"""By vendor: [(table,)] of those with a trigger before an insert, which can fill a column; that of SQLite cannot.
+
+7: ROW, BEFORE and INSERT in pg_trigger.tgtype.
 """
 
 
@@ -50,31 +57,32 @@ def find_refusing_columns(connection, belongs, recorded_parts):
         for model in tables_of(config)
         if belongs(model)
     }
-    rows = _query(connection) if here else []
+    rows = _query(connection, QUERIES) if here else []
     found = [row for row in rows if names.fold(row[0]) in here]
     known = _known_columns(names) if found else set()
     found = [row for row in found if (names.fold(row[0]), names.fold(row[1])) not in known]
     if found:
         made = {(names.fold(part.table), names.fold(part.name)) for part in recorded_parts() if part.kind == "column"}
         found = [row for row in found if (names.fold(row[0]), names.fold(row[1])) not in made]
+    filled = {names.fold(table) for (table,) in _query(connection, TRIGGERS)} if found else set()
     return [
         {
             "model": here[names.fold(table)]._meta.label_lower,
             "table": table,
             "column": column,
             "type": _text(kind),
-            "may_be_filled": bool(fills),
+            "may_be_filled": names.fold(table) in filled,
         }
-        for table, column, kind, fills in sorted(found)
+        for table, column, kind in sorted(found)
     ]
 
 
-def _query(connection):
-    if connection.vendor not in QUERIES:
+def _query(connection, queries):
+    if connection.vendor not in queries:
         return []
     try:
         with connection.cursor() as cursor:
-            cursor.execute(QUERIES[connection.vendor])
+            cursor.execute(queries[connection.vendor])
             return cursor.fetchall()
     except DatabaseError:  # one that is only like it, or too old for this: PostgreSQL 9.6, SQLite 3.25
         return []
