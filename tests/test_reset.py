@@ -13,6 +13,7 @@ import pytest
 from support.background import start, until
 from support.cli import clean_environment, dbmigrate
 from support.combinations import combinations
+from support.environments import EVERY_DJANGO, environment
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, applied, create, migration, model, simple_app, write_project
@@ -705,6 +706,47 @@ def test_what_the_project_writes_in_the_trial_does_not_stay(launcher: str, proje
     said = refused(project, "--confirm", NAME, "--launcher", launcher)
 
     assert "after all that" in said
+
+
+FAILS = """
+import pathlib
+from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+def send(using="default", **more):
+    is_trial = "test_dbmigrate_" in str(connections[using].settings_dict["NAME"])
+    if pathlib.Path("no-mail").exists() and not is_trial:
+        raise RuntimeError("no mail server")
+
+class Config(AppConfig):
+    name = "core"
+
+    def ready(self):
+        post_migrate.connect(send, sender=self)
+"""
+
+
+def test_a_run_afterwards_that_fails_says_what_is_there_and_what_to_type(project: Project) -> None:
+    project.write("core/apps.py", FAILS)
+    project.write("no-mail", "")
+
+    failed = dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(31)
+
+    last = failed.stderr.splitlines()[-1]
+    assert last.startswith("emptied: default, blog_db; the new migrations are in place, and 3 migration files are in ")
+    assert last.endswith("; when the cause is removed go on with: dbmigrate all")
+    (project.root / "no-mail").unlink()
+    dbmigrate("all", cwd=project.root).expect(0)
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("django", EVERY_DJANGO)
+def test_every_django_can_be_tried(django: str, project: Project) -> None:
+    dbmigrate("reset", "--confirm", NAME, "--python", environment(django), cwd=project.root).expect(0)
+
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
 
 
 @pytest.mark.postgresql
