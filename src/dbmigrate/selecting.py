@@ -149,7 +149,8 @@ def check_target(snapshot: Snapshot, selection: Selection, aliases: Iterable[str
 def is_wanted(database: Database, routing: Routing, selection: Selection, *, or_read_only: bool = False) -> bool:
     """Return whether a database is to be migrated; one that does not answer counts by what the routers say.
 
-    One that is open counts if it was named. `or_read_only`: or only held to what belongs there, because it takes no writes.
+    One that is open counts if it was named. `or_read_only`: or only held to what belongs there, because it takes no
+    writes.
     """
     alias = database.alias
     is_reader = or_read_only and routing.kinds[alias].kind == "read-only"
