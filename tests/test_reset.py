@@ -233,7 +233,14 @@ def test_a_database_that_the_run_afterwards_leaves_alone(project: Project) -> No
 
 
 def test_a_database_that_only_its_tables_speak_for(project: Project) -> None:
-    project.append("site_settings.py", "DATABASE_ROUTERS = []")
+    project.write(
+        "routers.py",
+        """
+        class Router:
+            def allow_migrate(self, db, app_label, **hints):
+                return db == "default" if app_label == "core" else None
+        """,
+    )
 
     said = refused(project, "--confirm", NAME)
 
@@ -355,13 +362,28 @@ def test_what_another_run_did_while_the_list_was_read_is_not_taken_away(project:
 
 
 def test_a_database_that_came_while_the_list_was_read_is_not_emptied(tmp_path: Path) -> None:
-    project = write_project(tmp_path, {"core": simple_app()}, aliases=("default", "archive"), settings="DEBUG = True")
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": simple_app()},
+        aliases=("default", "archive"),
+        settings="DEBUG = True\nDATABASE_ROUTERS = ['routers.Router']",
+    )
+    project.write(
+        "routers.py",
+        """
+        class Router:
+            def allow_migrate(self, db, app_label, **hints):
+                return db == "default" if app_label == "blog" else None
+        """,
+    )
     dbmigrate("all", cwd=project.root).expect(0)
     terminal = Terminal(project, "reset")
     terminal.wait_for(f"Type {NAME} to go on")
-    # Where nobody has an opinion, an app belongs where its table is.
-    with closing(sqlite3.connect(project.database("archive"))) as connection:
+    # Where nobody has an opinion, an app belongs where its table and the record of it are.
+    with closing(sqlite3.connect(project.database("archive"))) as connection, connection:
         connection.execute("CREATE TABLE core_item (id integer PRIMARY KEY, name text)")
+        connection.execute("CREATE TABLE django_migrations (id integer PRIMARY KEY, app text, name text, applied text)")
+        connection.execute("INSERT INTO django_migrations VALUES (1, 'core', '0001_initial', '2026-01-01 00:00:00')")
     before = project.content()
 
     terminal.press(NAME + "\r")
