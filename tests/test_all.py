@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -627,3 +629,34 @@ def test_an_app_of_squashed_migrations_is_migrated_and_nothing_is_pending_then(t
         dbmigrate("all", cwd=project.root).expect(0)
         assert "Nothing pending" in dbmigrate("all", cwd=project.root).expect(0).stdout
         assert "core.0001_squashed_0002_more" in applied(project.database("default"))
+
+
+def test_a_model_without_a_table_is_never_a_success(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "blog": simple_app()},
+        aliases=("default", "blog_db"),
+        rules={"blog": "blog_db"},
+    )
+    dbmigrate("all", cwd=project.root).expect(0)
+    _execute(project, "blog_db", "DROP TABLE blog_item")
+
+    nothing_pending = dbmigrate("all", cwd=project.root).expect(12)
+    elsewhere = dbmigrate("run", "--app", "core", cwd=project.root).expect(0)
+    project.write("core/migrations/0002_more.py", migration(after=(("core", "0001_initial"),)))
+    migrated = dbmigrate("all", "--format", "json", cwd=project.root).expect(12).json
+    left_out = dbmigrate("all", cwd=project.root, environment={"DBMIGRATE_IGNORE": "DBM301"}).expect(0)
+    _execute(project, "blog_db", "INSERT INTO django_migrations VALUES (99, 'blog', '0002_dropped', '2026-01-01')")
+    older_image = dbmigrate("all", cwd=project.root).expect(0)
+
+    said = "error: blog.item has no table on blog_db, and no migration makes it"
+    assert said in nothing_pending.stderr.splitlines()
+    assert "successfully" not in nothing_pending.stdout
+    assert "is up to date" not in nothing_pending.stdout
+    assert [database["without_table"] for database in migrated["result"]["run"]["databases"]] == [[], ["blog.item"]]
+    assert all(said not in outcome.stderr for outcome in (elsewhere, left_out, older_image))
+
+
+def _execute(project: Project, alias: str, statement: str) -> None:
+    with closing(sqlite3.connect(project.database(alias))) as connection, connection:
+        connection.execute(statement)

@@ -160,6 +160,7 @@ def _migrate(
             written=written,
             signal=stopped_by,
             seconds=work.clock() - started_at,
+            expects_tables=not selection.fake and "DBM301" not in settings.ignore,
         )
         backwards = {
             migration.id for step in reviewed.plan.steps for migration in step.migrations if migration.backwards

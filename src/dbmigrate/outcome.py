@@ -33,8 +33,12 @@ def build_result(
     written: Sequence[MigrationId],
     signal: int | None,
     seconds: float,
+    expects_tables: bool = True,
 ) -> RunResult:
-    """Hold the plan against the databases as they are now: neither a process's code nor its words are trusted."""
+    """Hold the plan against the databases as they are now: neither a process's code nor its words are trusted.
+
+    `expects_tables`: whether a model without a table counts.
+    """
     by_step = {result.id: result for result in results}
     databases = []
     for planned in plan.databases:
@@ -44,6 +48,9 @@ def build_result(
             databases.append(_Judge(plan, planned, steps, by_step, before.database(planned.alias), database).judge())
         else:
             databases.append(_untouched(planned))
+        if database is not None and expects_tables and planned.skip in (None, "nothing-pending"):
+            without = _without_table(plan, database)
+            databases[-1] = databases[-1].model_copy(update={"without_table": without})
     result = RunResult(
         written=tuple(written),
         databases=tuple(databases),
@@ -105,6 +112,20 @@ def _untouched(planned: PlannedDatabase) -> DatabaseResult:
         seconds=0.0,
         failure=None,
         waited_for=None,
+    )
+
+
+def _without_table(plan: MigrationPlan, database: Database) -> tuple[str, ...]:
+    """Return the selected models that have no table, but for those that a newer release may have dropped.
+
+    An older image must be able to start again on a database that a newer one has migrated.
+    """
+    newer = {identifier.split(".", 1)[0] for identifier in database.unknown}
+    labels = {missing.model: missing.model.split(".", 1)[0] for missing in database.missing}
+    return tuple(
+        model
+        for model, label in labels.items()
+        if label not in newer and (not plan.selection.apps or label in plan.selection.apps)
     )
 
 

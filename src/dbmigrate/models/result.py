@@ -119,6 +119,8 @@ class DatabaseResult(Value):
     """For "not-run": the database whose failure kept it from starting, or None if it was the interruption."""
     schemas: tuple[SchemaChange, ...] = ()
     """Other schemas of the database that are not as they were before, where the project replaces `migrate`."""
+    without_table: tuple[str, ...] = ()
+    """Models (label.model) that belong there and have no table, which no migration is going to make (DBM301)."""
     counted: int | None = None
     """How many schemas were counted before and after for that; None if that could not be, or need not."""
 
@@ -159,7 +161,7 @@ class RunResult(Value):
             return ExitCode.of_signal(self.signal)
         if self.unfinished:
             return ExitCode.PARTIAL if self.moved else ExitCode.FAILED
-        return ExitCode.OK
+        return ExitCode.DRIFT if any(database.without_table for database in self.databases) else ExitCode.OK
 
 
 class RunReport(Value):

@@ -180,6 +180,9 @@ class GithubRenderer:
                 text = "\n".join([first, failure.message, *more])
             file, line = (failure.file, failure.line) if failure is not None else (None, None)
             self._error(text, title=f"database {database.alias}", file=file, line=line)
+        for database in result.databases:
+            if database.without_table:
+                self._error(words.without_table(database), title=f"database {database.alias}")
 
     def _error(self, text: str, *, title: str, file: str | None = None, line: int | None = None) -> None:
         place = self._places.find(file)

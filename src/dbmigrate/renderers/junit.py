@@ -215,6 +215,8 @@ def _database_case(database: DatabaseResult, command: str) -> Case:
     outcome = outcomes.get(database.status, "skipped" if database.status == "skipped" else "passed")
     failure = database.failure
     sentence = words.database_sentence(database)
+    if outcome == "passed" and database.without_table:
+        outcome, sentence = "failure", words.without_table(database)
     return Case(
         database.alias,
         command,

@@ -253,7 +253,7 @@ class RichRenderer:
             if database.failure is not None:
                 for line in words.failure_lines(database, database.failure, is_brief=self._verbosity < 1):
                     self._print(f"{database.alias}  {line}")
-        if result.unfinished:
+        if result.exit_code:
             # Last, so that it is what stands above the shell's prompt.
             self._labelled("error", words.verdict(result), "bold red")
             self._print(words.exit_sentence(result.exit_code), "dim")

@@ -163,7 +163,7 @@ class PlainRenderer:
                     f"[{database.alias}] {words.printable(line)}"
                     for line in words.failure_lines(database, database.failure)
                 )
-        if result.unfinished:
+        if result.exit_code:
             # Last, so that it is what a log ends with.
             self._write([f"error: {words.printable(words.verdict(result))}", words.exit_sentence(result.exit_code)])
             self._write([f"hint: {words.advice(result)}"])

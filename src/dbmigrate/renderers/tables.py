@@ -118,7 +118,7 @@ class Page:
                 Cell(words.longest(seconds, len(group))),
             )
         self._sheet.table(table)
-        if not result.unfinished:
+        if not result.exit_code:
             if result.constance is not None:
                 self._line(words.constance(result.constance, result), "green")
             receivers = next((database.ran_for for database in result.databases if database.ran_for), ())

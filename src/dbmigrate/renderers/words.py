@@ -638,6 +638,8 @@ def longest(seconds: float, count: int) -> str:
 def verdict(result: RunResult) -> str:
     """Return the last sentence of a run."""
     if not result.unfinished:
+        if result.exit_code:
+            return "; ".join(without_table(database) for database in result.databases if database.without_table)
         if not result.moved:
             if any(database.status == "ran" for database in result.databases):
                 return f"Completed successfully; what it changed is not counted{extent(result.limits)}"
@@ -658,6 +660,12 @@ def verdict(result: RunResult) -> str:
     done = [database.alias for database in result.databases if database.status == "migrated"]
     parts.append(f"migrated: {listed(done)}" if done else "no database moved" if not result.moved else "")
     return "; ".join(part for part in parts if part)
+
+
+def without_table(database: DatabaseResult) -> str:
+    """Return which models of a database have no table after a run; there must be one."""
+    has, it = ("has", "it") if len(database.without_table) == 1 else ("have", "them")
+    return f"{listed(database.without_table)} {has} no table on {database.alias}, and no migration makes {it}"
 
 
 def _named(databases: Sequence[DatabaseResult]) -> str:
@@ -683,7 +691,9 @@ def exit_sentence(code: ExitCode) -> str:
 
 
 def advice(result: RunResult) -> str:
-    """Return what to do after a run that did not finish."""
+    """Return what to do after a run that did not end with 0."""
+    if not result.unfinished:
+        return "see why, and what to type, with: dbmigrate check --select DBM301"
     failures = [database.failure for database in result.databases if database.failure is not None]
     if any(failure.rolled_back is False or failure.traces for failure in failures):
         return "look at what the failed migration left, listed above, before running the same command again"
