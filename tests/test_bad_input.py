@@ -611,7 +611,27 @@ def test_the_interpreter_of_the_tests_is_good_enough(sample: Project) -> None:
     [
         ("help", "dbmigrate --help"),
         ("migrate", "dbmigrate all"),
-        ("migrate blog 0003 --database=blog_db", "dbmigrate run --app blog --to 0003"),
+        ("migrate blog 0003 --database=blog_db", "dbmigrate run --app blog --to 0003 --database blog_db"),
+        ("migrate blog zero --fake", "dbmigrate run --app blog --to zero --fake"),
+        ("migrate --database default", "dbmigrate run --database default"),
+        ("migrate shop --database default --noinput -v0", "dbmigrate run --app shop --database default --no-input -q"),
+        ("migrate --plan", "dbmigrate plan"),
+        ("migrate shop --plan --database shop_db", "dbmigrate plan --app shop --database shop_db"),
+        ("migrate --check", "dbmigrate check --pending"),
+        ("migrate --check shop", "dbmigrate plan --app shop --exit-code"),
+        ("migrate --prune shop", "dbmigrate run --help"),
+        ("migrate --fake", "dbmigrate all --help"),
+        ("migrate --help", "dbmigrate all --help"),
+        ("migrate shop --database", "dbmigrate run --help"),
+        ("migrate_all --dry-run", "dbmigrate all --dry-run"),
+        ("makemigrations --dry-run -n colour shop", "dbmigrate make shop --dry-run --name colour"),
+        ("makemigrations --check --dry-run", "dbmigrate check --select DBM101"),
+        ("migrator --auto", "dbmigrate run --auto"),
+        ("migrator --app blog", "dbmigrate run --app blog"),
+        ("makemigrations --check shop", "dbmigrate check --help"),
+        ("makemigrations --no-header", "dbmigrate make --help"),
+        ("showmigrations --plan shop", "dbmigrate plan --app shop"),
+        ("sqlmigrate shop 0002 --backwards", "dbmigrate plan --help"),
         ("makemigrations", "dbmigrate make"),
         ("makemigrations shop", "dbmigrate make shop"),
         ("showmigrations", "dbmigrate status --migrations"),
@@ -624,6 +644,7 @@ def test_a_command_of_django_is_answered_with_ours(sample: Project, word: str, h
     outcome = refused(sample, *word.split(), code=2)
 
     has(outcome, f"there is no command {word.split()[0]}", f"hint: {hint}\n")
+    assert outcome.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -639,6 +660,9 @@ def test_a_command_of_django_is_answered_with_ours(sample: Project, word: str, h
         ("check --databse blog_db", "dbmigrate check --database blog_db"),
         ("info --database blog_db", "dbmigrate status --database blog_db"),
         ("make --app blog", "dbmigrate make blog"),
+        ("make --app=blog", "dbmigrate make blog"),
+        ("run --databse=default", "dbmigrate run --database=default"),
+        ("--settings site.prod migrate blog", "dbmigrate --settings site.prod run --app blog"),
     ],
 )
 def test_what_was_meant_is_a_line_to_paste(tmp_path: Path, line: str, meant: str) -> None:
@@ -649,15 +673,24 @@ def test_a_name_that_a_command_has_read_before_is_known_as_app_or_database(sampl
     home = {"HOME": str(tmp_path)}
     dbmigrate("status", cwd=sample.root, environment=home).expect(0)
 
-    app, alias, nothing, target = (
+    app, alias, nothing, target, fake, dry = (
         dbmigrate(*line.split(), cwd=sample.root, environment=home).expect(2)
-        for line in ("run shop", "run shop_db", "run", "run --to 0002_orders")
+        for line in (
+            "run shop",
+            "run shop_db",
+            "run",
+            "run --to 0002_orders",
+            "run --to 0002_orders --fake",
+            "--no-input run --dry-run --jobs 2",
+        )
     )
 
     has(app, "hint: dbmigrate run --app shop\n")
     has(alias, "hint: dbmigrate run --database shop_db\n")
     has(nothing, "hint: dbmigrate all, or one app or database, for example: dbmigrate run --app shop\n")
     has(target, "hint: dbmigrate run --app shop --to 0002_orders\n")
+    has(fake, "hint: dbmigrate run --app shop --to 0002_orders --fake\n")
+    has(dry, "hint: dbmigrate all --jobs 2 --dry-run --no-input, or one app")
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,10 @@ def test_without_a_cache_there_is_silence(sample: Project, tmp_path: Path) -> No
     assert complete(sample, "run --database ", tmp_path) == []
 
 
+def test_after_a_command_that_is_not_there_the_commands_are_offered(sample: Project, tmp_path: Path) -> None:
+    assert "all" in complete(sample, "foo ", tmp_path)
+
+
 def test_a_broken_cache_and_one_that_cannot_be_written_are_harmless(sample: Project, tmp_path: Path) -> None:
     dbmigrate("status", cwd=sample.root, environment={"HOME": str(tmp_path)}).expect(0)
     next((tmp_path / ".cache/dbmigrate").iterdir()).write_text("{")

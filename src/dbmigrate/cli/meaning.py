@@ -21,32 +21,96 @@ LOOKING = ("status", "plan", "check", "verify")
 DOING = ("run", "make", "plan", "status", "check", "verify")
 """The same for a command that does something."""
 
+_LONG = {"-v": "--verbosity", "-n": "--name", "-l": "--list", "-p": "--plan"}
+
+_VALUED = ("--database", "--name", "--squashed-name", "--settings", "--pythonpath", "--verbosity", "--app")
+"""Options of Django's commands, and of django-cfg's, that take a value."""
+
+_OURS = {
+    "--noinput": ["--no-input"],
+    "--no-color": ["--color", "never"],
+    "--force-color": ["--color", "always"],
+    "--traceback": ["-v"],
+}
+_VERBOSITIES = {"0": ["-q"], "1": [], "2": ["-v"], "3": ["-vv"]}
+"""Options of Django that have another name here."""
+
 _EXTRA = re.compile(r"unexpected extra arguments? \((.*)\)")
 
 
-def command_of_django(name: str, rest: Sequence[str]) -> str | None:
-    """Return what to type for a command of Django or django-cfg with these words; None for no such command."""
-    named = [word for word in rest if not word.startswith("-")]
+def command_of_django(name: str, rest: Sequence[str], before: Sequence[str] = ()) -> str | None:
+    """Return what to type for a command of Django or django-cfg with these words; None for no such command.
+
+    It does no more than they would: every option is carried over, and where our command has none of that name, or the
+    words make no sense to Django either, it is the help of our command. `before`: what stands before the command.
+    """
+    names, given = _parsed(rest)
+    options = {option for option, _ in given}
+    stands_for: set[str] = set()
     match name:
         case "help":
-            words = [named[0], "--help"] if named else ["--help"]
+            return shlex.join(["dbmigrate", *before, *names[:1], "--help"])
+        case "makemigrations" if "--check" in options:
+            command, words, stands_for = "check", ["--select", "DBM101", *names], {"--check", "--dry-run"}
         case "makemigrations":
-            words = ["make", *named]
+            command, words = "make", names
+        case "migrate" if options & {"--plan", "--check"} and (names or "--plan" in options):
+            words = [*_selected(names), *(["--exit-code"] if "--check" in options else [])]
+            command, stands_for = "plan", {"--plan", "--check"}
+        case "migrate" if "--check" in options:
+            command, words, stands_for = "check", ["--pending"], {"--check"}
         case "migrate":
-            words = ["run", *_selected(named)] if named else ["all"]
+            command, words = "run" if names or "--database" in options else "all", _selected(names)
         case "migrate_all":
-            words = ["all"]
+            command, words = "all", names
         case "migrator":
-            words = ["menu"]
+            command, words = "run" if options & {"--auto", "--database", "--app"} else "menu", names
         case "showmigrations":
-            words = ["status", "--migrations", *_pairs("--app", named)]
+            command, words = ("plan", []) if "--plan" in options else ("status", ["--migrations"])
+            words, stands_for = [*words, *_pairs("--app", names)], {"--plan", "--list"}
         case "sqlmigrate":
-            words = ["plan", "--sql", *_selected(named)]
+            command, words = "plan", ["--sql", *_selected(names)]
         case "squashmigrations":
-            words = ["squash", *(named or ["--help"])]
+            command, words = "squash", names
         case _:
             return None
-    return shlex.join(["dbmigrate", *words])
+    carried = [_carried(option, value) for option, value in given if option not in stands_for]
+    line = [*words, *(word for some in carried for word in some)]
+    return shlex.join(["dbmigrate", *before, command, *(line if _is_taken(command, line) else ["--help"])])
+
+
+def _parsed(words: Sequence[str]) -> tuple[list[str], list[tuple[str, str | None]]]:
+    """Return the names and the options, each with its value, of a command line for manage.py."""
+    names: list[str] = []
+    options: list[tuple[str, str | None]] = []
+    left = iter(words)
+    for word in left:
+        if not word.startswith("-"):
+            names.append(word)
+            continue
+        option, is_joined, value = (word[:2], word[2:], word[2:]) if word[1:2] != "-" else word.partition("=")
+        option = _LONG.get(option, option)
+        takes_value = option in _VALUED
+        options.append((option, value if is_joined else next(left, None) if takes_value else None))
+    return names, options
+
+
+def _carried(option: str, value: str | None) -> list[str]:
+    """Return what we call an option of Django."""
+    if option == "--verbosity":
+        return _VERBOSITIES.get(value or "", [option])
+    return _OURS.get(option) or [option, *([value] if value is not None else [])]
+
+
+def _is_taken(name: str, words: Sequence[str]) -> bool:
+    """Return whether our command can be called like this."""
+    if {"-h", "--help"} & {*words}:
+        return False  # Click would print it
+    try:
+        with _command(name).make_context(name, list(words)):
+            return True
+    except (click.ClickException, click.exceptions.Exit):
+        return False
 
 
 def meant(error: click.UsageError, arguments: Sequence[str]) -> str | None:
@@ -90,18 +154,29 @@ def _with_options(context: click.Context, words: Sequence[str], arguments: Seque
 
 
 def _options(name: str) -> list[str]:
+    return [option for parameter in _command(name).params for option in parameter.opts]
+
+
+def _command(name: str) -> click.Command:
     command: click.Command = importlib.import_module(f"dbmigrate.cli.{name}").command
-    return [option for parameter in command.params for option in parameter.opts]
+    return command
 
 
 def _replaced(words: Sequence[str], word: str, by: Sequence[str]) -> list[str]:
-    at = list(words).index(word) if word in words else len(words)
-    return [*words[:at], *by, *words[at + 1 :]]
+    """Return the line with others in the place of a word, which may be an option that is joined with its value."""
+    at = list(words).index(word) if word in words else None
+    if at is not None:
+        return [*words[:at], *by, *words[at + 1 :]]
+    at = next((number for number, given in enumerate(words) if given.startswith(f"{word}=")), None)
+    if at is None:
+        return [*words, *by]
+    value = words[at].removeprefix(f"{word}=")
+    return [*words[:at], *(by[:-1]), f"{by[-1]}={value}" if by else value, *words[at + 1 :]]
 
 
-def _selected(named: Sequence[str]) -> list[str]:
-    """Return the options for Django's "APP MIGRATION"."""
-    return [*_pairs("--app", named[:1]), *_pairs("--to", named[1:2])]
+def _selected(names: Sequence[str]) -> list[str]:
+    """Return the options for Django's "APP MIGRATION"; what stands behind them is left as it is."""
+    return [*_pairs("--app", names[:1]), *_pairs("--to", names[1:2]), *names[2:]]
 
 
 def _pairs(option: str, values: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import click
 from dbmigrate import __version__
 from dbmigrate.cli.completion import VARIABLE
 from dbmigrate.cli.context import current_session, format_of_line, session_of
-from dbmigrate.cli.given import read_global_options
+from dbmigrate.cli.given import given_words, read_global_options
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.meaning import command_of_django, meant
 from dbmigrate.cli.options import global_options
@@ -56,8 +56,8 @@ class Root(click.Group):
             UsageError: there is none of this name.
         """
         name = args[0]
-        if name not in COMMANDS:
-            hint = command_of_django(name, args[1:]) or nearest(name, COMMANDS, what="commands")
+        if name not in COMMANDS and not ctx.resilient_parsing:  # which is a shell that completes: it wants no error
+            hint = command_of_django(name, args[1:], given_words(ctx)) or nearest(name, COMMANDS, what="commands")
             raise UsageError(f"there is no command {name}", hint=hint)
         return super().resolve_command(ctx, args)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
 
 from dbmigrate.cli.context import session_of
+from dbmigrate.cli.given import given_words
 from dbmigrate.cli.migrating import migrate
 from dbmigrate.cli.names import known_names
 from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options, selection_options
@@ -39,7 +41,7 @@ def command(
     is_named = options["databases"] or options["apps"]
     if auto and (is_named or options["to"] or options["fake"]):
         raise UsageError(
-            "--auto migrates everything and goes with no --database, --app, --to or --fake",
+            "--auto migrates everything and cannot be combined with --database, --app, --to or --fake",
             hint="leave out --auto, or the others",
         )
     if not auto and not is_named:
@@ -49,16 +51,18 @@ def command(
             return show_menu(context)
         if options["to"] or options["fake"]:
             raise UsageError("--to and --fake require one app, and none is named", hint=_named(context, options["to"]))
-        raise UsageError("no database and no app is named", hint=f"dbmigrate all, or {_named(context, None)}")
+        everything = shlex.join(["dbmigrate", "all", *given_words(context)])
+        raise UsageError("no database and no app is named", hint=f"{everything}, or {_named(context, None)}")
     return migrate(context, options, has_locks=not no_lock, may_ask=not auto, dry_run=dry_run, junit=junit)
 
 
 def _named(context: click.Context, migration: str | None) -> str:
-    """Return a line that names an app of this project: one that has the migration, or the last one."""
+    """Return the same line with an app of this project: one that has the migration, or the last one."""
     apps = known_names(context)["apps"]
     having = [label for label, names in apps.items() if migration and any(name.startswith(migration) for name in names)]
-    if migration and having:
-        return " or ".join(f"dbmigrate run --app {label} --to {migration}" for label in having[:3])
-    if not apps:
+    lines = [
+        shlex.join(["dbmigrate", "run", "--app", label, *given_words(context)]) for label in having[:3] or [*apps][-1:]
+    ]
+    if not lines:
         return "one database or app: dbmigrate run --help"
-    return f"one app or database, for example: dbmigrate run --app {[*apps][-1]}"
+    return " or ".join(lines) if having else f"one app or database, for example: {lines[0]}"
