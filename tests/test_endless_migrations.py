@@ -111,3 +111,59 @@ def test_a_set_in_the_settings_is_found(tmp_path: Path) -> None:
     found = dbmigrate("check", "--select", "DBM105", cwd=project.root).expect(0)
 
     assert "it takes its order from the set settings.SIZES" in found.stdout
+
+
+EVERYTHING = """
+from django.db import models
+
+SIZES: list
+SIZES = ["s"]
+SIZES += ["m"]
+if (count := len(SIZES)) > 1:
+    SIZES.append("l")
+for kind, (width, *_) in [("a", (1, 2))]:
+    pass
+
+
+class Item(models.Model):
+    for name in ("colour", "shade"):
+        locals()[name] = models.CharField(max_length=9)
+    name: str
+    name = models.CharField(max_length=9, choices=[(size, size) for size in SIZES])
+    for note in (models.CharField(max_length=9),):
+        pass
+    for _ in range(2):
+        _ += 1
+    count: int
+    first, last = models.IntegerField(), models.IntegerField()
+    if last:
+        (weight := models.IntegerField())
+    else:
+        weight = None
+    try:
+        height = models.IntegerField()
+    except ValueError:
+        height = None
+    with open(__file__) as source:
+        depth = models.IntegerField()
+    left = right = None
+    del source, _
+"""
+
+
+def test_a_body_of_any_statements_is_read_to_its_end(tmp_path: Path) -> None:
+    project = write(tmp_path, EVERYTHING)
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    found = dbmigrate("check", cwd=project.root).expect(0)
+
+    assert "DBM105" not in found.stdout
+
+
+def test_a_set_is_found_beside_a_loop_over_fields(tmp_path: Path) -> None:
+    loop = "for colour in (models.IntegerField(),):\n        pass"
+    project = write(tmp_path, model("Item", SET, loop))
+
+    found = dbmigrate("check", "--select", "DBM105", cwd=project.root).expect(0)
+
+    assert "DBM105: makemigrations would never stop writing for shop.item.size" in found.stdout

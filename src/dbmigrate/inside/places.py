@@ -79,7 +79,7 @@ class Sources:
         for cls in model.__mro__:
             file, body = self.class_node(cls)
             for node in getattr(body, "body", ()):
-                if name in _assigned(node):
+                if name in assigned(node):
                     return file, node
         return None, None
 
@@ -116,9 +116,12 @@ def _find_field(sources, model_name, name):
     return (file, node) if node is not None else sources.class_node(model)
 
 
-def _assigned(node):
-    """Return the names that a statement assigns."""
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+def assigned(node):
+    """Return the names that a statement gives its `value`; none for one that makes them otherwise (`for`, `+=`)."""
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    else:
+        targets = [node.target] if isinstance(node, ast.AnnAssign) and node.value is not None else []
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
@@ -138,7 +141,7 @@ def _find_operation(sources, identifier, number, word=""):
     """Find an operation by its number; with a word, the line inside it where that stands as a text."""
     file, migration = _find_migration(sources, identifier)
     node = next(
-        (entry.value for entry in getattr(migration, "body", ()) if "operations" in _assigned(entry)),
+        (entry.value for entry in getattr(migration, "body", ()) if "operations" in assigned(entry)),
         None,
     )
     for index in number.split("."):
@@ -171,18 +174,18 @@ def _find_router(sources, name):
 
 def _find_setting(sources, setting, key):
     """Find the key of a dictionary in the settings module or one that it imports whole, else where it is assigned."""
-    named, assigned = (None, None), (None, None)
+    named, whole = (None, None), (None, None)
     for file in _settings_files(sources):
         for node in ast.walk(sources.tree(file)):
             target = _subscripted(node)
-            if setting in _assigned(node):
-                assigned = file, node
+            if setting in assigned(node):
+                whole = file, node
                 keys = (part for part in ast.walk(node) if isinstance(part, ast.Constant) and part.value == key)
                 found = next(keys, None)
                 named = named if found is None else (file, found)
             elif target == (setting, key):
                 named = file, node
-    return named if named[0] is not None else assigned
+    return named if named[0] is not None else whole
 
 
 def _subscripted(node):

@@ -14,7 +14,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db.migrations.writer import MigrationWriter
 
-from .places import Sources
+from .places import Sources, assigned
 
 FREE, KEPT, ITERATED = "free", "kept", "iterated"
 """What becomes of a value: its order counts for nothing, it is kept as it is, or it is gone through."""
@@ -82,7 +82,7 @@ class _Reader:
 
     def read_field(self, model, name):
         file, node = self._sources.field(model, name)
-        if node is not None and node.value is not None:
+        if node is not None:
             owner = next(cls for cls in model.__mro__ if self._sources.file(cls.__module__) == file)
             self._read(
                 node.value, _Scope(sys.modules[owner.__module__], _class_of(model, node, self._sources)), KEPT, 0
@@ -190,11 +190,11 @@ class _Reader:
             if mode == ITERATED and len(value) > 1 and any(_is_shuffled(element) for element in value):
                 self._add("set", "the set {}".format(_dotted(node)))
         elif isinstance(value, (list, tuple, dict, str, bytes)) or value is None or not callable(value):
-            module, cls, assigned = scope.definition(node, self._sources)
-            if assigned is None:
+            module, cls, expression = scope.definition(node, self._sources)
+            if expression is None:
                 self.is_plain = self.is_plain and not isinstance(value, (list, tuple, dict))
             elif steps < MOST_STEPS and mode != FREE:
-                self._read(assigned, _Scope(module, cls), mode, steps + 1)
+                self._read(expression, _Scope(module, cls), mode, steps + 1)
 
     def _add(self, kind, words):
         if (kind, words) not in self.reasons:
@@ -228,26 +228,25 @@ class _Scope:
         if isinstance(node, ast.Name):
             if self._cls is not None:
                 _, body = sources.class_node(self._cls)
-                assigned = _last_assigned(getattr(body, "body", ()), node.id)
-                if assigned is not None:
-                    return self._module, self._cls, assigned
+                value = _last_assigned(getattr(body, "body", ()), node.id)
+                if value is not None:
+                    return self._module, self._cls, value
             return _definition_in(self._module, node.id, sources, MOST_STEPS)
         owner = self.find(node.value)
         if isinstance(owner, types.ModuleType):
             return _definition_in(owner, node.attr, sources, MOST_STEPS)
         if isinstance(owner, type):
             _, body = sources.class_node(owner)
-            assigned = _last_assigned(getattr(body, "body", ()), node.attr)
-            return sys.modules.get(owner.__module__), owner, assigned
+            return sys.modules.get(owner.__module__), owner, _last_assigned(getattr(body, "body", ()), node.attr)
         return None, None, None
 
 
 def _definition_in(module, name, sources, steps):
     file = sources.file(module.__name__)
     body = sources.tree(file).body if file is not None else []
-    assigned = _last_assigned(body, name)
-    if assigned is not None or steps == 0:
-        return module, None, assigned
+    value = _last_assigned(body, name)
+    if value is not None or steps == 0:
+        return module, None, value
     for node in body:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
@@ -263,9 +262,8 @@ def _definition_in(module, name, sources, steps):
 def _last_assigned(body, name):
     found = None
     for node in body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            found = getattr(node, "value", None)
+        if name in assigned(node):
+            found = node.value
     return found
 
 
