@@ -320,3 +320,21 @@ def test_a_model_that_is_refused_everywhere_is_a_warning_that_says_who_refuses(t
         "warning: DBM204: app blog belongs on no database: the routers say no on default and blog_db, "
         "so it has no tables"
     ) in done.stderr
+
+
+def test_a_data_migration_may_name_its_hints_as_it_likes(tmp_path: Path) -> None:
+    hints = '{"alias": "default", "hints": 1, "entry": 2, "method": 3, "model_name": "gone"}'
+    fill = migration(
+        f"migrations.RunPython(migrations.RunPython.noop, hints={hints})",
+        f"migrations.RunPython(fill, fill, hints={hints})",
+        after=(("metrics", "0001_initial"),),
+        head="def fill(apps, schema_editor):\n    print('filled', schema_editor.connection.alias)\n",
+    )
+    project = excluding_project(tmp_path, REFUSING_DEFAULT)
+    project.write("metrics/migrations/0002_fill.py", fill)
+
+    dbmigrate("plan", cwd=tmp_path).expect(0)
+    done = dbmigrate("all", "--verbose", cwd=tmp_path).expect(0)
+    dbmigrate("status", "--exit-code", cwd=tmp_path).expect(0)
+
+    assert "filled metrics_db" in done.stdout + done.stderr

@@ -87,7 +87,7 @@ class Effects:
         if name is not None:
             return self.answer_model(connection, label, name), name
         hints = getattr(operation, "hints", None) or {}
-        return self.routes.ask(connection.alias, label, **hints), hints.get("model_name") or ""
+        return self.routes.ask(connection.alias, label, hints), hints.get("model_name") or ""
 
     def answer_model(self, connection, label, name):
         """Return the answer for a model by its lower-case name, whether it is still there or not."""
@@ -154,7 +154,7 @@ class Effects:
                 (models.Model,),
                 {"Meta": type("Meta", (), meta), "__module__": "__fake__"},
             )
-        return self.routes.ask(alias, label, model_name=name, model=self._stubs[label, name])
+        return self.routes.ask(alias, label, {"model_name": name, "model": self._stubs[label, name]})
 
 
 def strongest_answer(reaching):

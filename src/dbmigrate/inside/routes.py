@@ -75,7 +75,7 @@ class RouteBook:
         if (alias, model) not in self._answers:
             answer = "no"
             if _fits_server(model, alias):
-                answer = self.ask(alias, model._meta.app_label, model_name=model._meta.model_name, model=model)
+                answer = self.ask(alias, model._meta.app_label, _hints_of(model))
             self._answers[alias, model] = answer
         return self._answers[alias, model]
 
@@ -83,8 +83,11 @@ class RouteBook:
         """Whether a router says no to a model class on an alias, whatever its server can hold."""
         return _fits_server(model, alias) and self.ask_model(alias, model) == "no"
 
-    def ask(self, alias, app_label, **hints):
-        """Return "yes", "no", "none" or "error": the first answer that is not None wins."""
+    def ask(self, alias, app_label, hints):
+        """Return "yes", "no", "none" or "error": the first answer that is not None wins.
+
+        `hints`: a dictionary, since those of RunPython and RunSQL may have any names.
+        """
         answer, entry, error = self._answer(alias, app_label, hints)
         if error is not None:
             self._remember(entry, alias, app_label, hints, error)
@@ -109,9 +112,7 @@ class RouteBook:
     def is_allowed_elsewhere(self, app_config):
         """Whether no router refuses anything of an app on a database that is not in DATABASES."""
         label = app_config.label
-        hints = [
-            {"model_name": _owner(model)._meta.model_name, "model": _owner(model)} for model in tables_of(app_config)
-        ]
+        hints = [_hints_of(_owner(model)) for model in tables_of(app_config)]
         return all(self._answer(NOWHERE, label, one)[0] in ("yes", "none") for one in hints or [{}])
 
     def explain(self, alias, model):
@@ -123,7 +124,7 @@ class RouteBook:
             said, error = "silent", None
             if method is not None:
                 try:
-                    said = _word(method(alias, meta.app_label, model_name=meta.model_name, model=model))
+                    said = _word(method(alias, meta.app_label, **_hints_of(model)))
                 except Exception as raised:
                     said, error = "error", "{}: {}".format(type(raised).__name__, raised)
             answers.append({"router": _class_name(entry), "answer": said, "error": error})
@@ -161,6 +162,10 @@ def _watch(method, alias, app_label, hints):
             handler.__getitem__ = get
         else:
             del handler.__getitem__
+
+
+def _hints_of(model):
+    return {"model_name": model._meta.model_name, "model": model}
 
 
 def _owner(model):

@@ -32,7 +32,7 @@ def _refuse_on_default(app_label, model_name, hints):
 
     from .routes import RouteBook
 
-    return RouteBook().ask(DEFAULT_DB_ALIAS, app_label, model_name=model_name, **hints) == "no"
+    return RouteBook().ask(DEFAULT_DB_ALIAS, app_label, dict(hints, model_name=model_name)) == "no"
 
 
 def add_router(scope):
