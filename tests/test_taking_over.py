@@ -109,3 +109,51 @@ def test_a_table_that_a_pending_migration_makes_is_not_missed(made: str, tmp_pat
     dbmigrate("check", cwd=project.root).expect(0)
     dbmigrate("all", cwd=project.root).expect(0)
     dbmigrate("verify", cwd=project.root).expect(0)
+
+
+LEGACY = """\
+from django.db import models
+
+
+class Author(models.Model):
+    pass
+
+
+class {name}(models.Model):
+    {field} = models.ForeignKey(Author, models.CASCADE)
+
+    class Meta:
+        db_table = {table!r}
+"""
+MADE_BY_HAND = "CREATE TABLE core_legacy (id integer PRIMARY KEY, author_id integer NOT NULL)"
+
+
+@pytest.mark.parametrize(
+    ("operation", "name", "field", "table"),
+    [
+        ('migrations.RenameModel("Legacy", "Old")', "Old", "author", "core_old"),
+        ('migrations.AlterModelTable("Legacy", "elsewhere")', "Legacy", "author", "elsewhere"),
+        ('migrations.RenameField("Legacy", "author", "writer")', "Legacy", "writer", "core_legacy"),
+    ],
+)
+def test_what_a_table_never_had_is_not_missed_when_it_gets_another_name(
+    operation: str, name: str, field: str, table: str, site: Callable[..., Site]
+) -> None:
+    first = migration(
+        f'migrations.CreateModel("Author", [{ID}])',
+        f'migrations.CreateModel("Legacy", [{ID}, ("author", models.ForeignKey("core.Author", models.CASCADE))], '
+        'options={"managed": False})',
+    )
+    after = (("core", "0001_initial"),)
+    here = site("sqlite", {"models.py": LEGACY.format(name=name, field=field, table=table)})
+    project = here.project
+    project.write("core/migrations/__init__.py", "")
+    project.write("core/migrations/0001_initial.py", first)
+    here.query(MADE_BY_HAND)
+    project.write("core/migrations/0002_take.py", migration('migrations.AlterModelOptions("Legacy", {})', after=after))
+    project.write("core/migrations/0003_rename.py", migration(operation, after=(("core", "0002_take"),)))
+
+    dbmigrate("all", cwd=project.root).expect(0)
+    verified = dbmigrate("verify", cwd=project.root).expect(0)
+
+    assert "everything that is recorded is there" in verified.stdout

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection as default_connection
 from django.db import models
 from django.db.backends.utils import truncate_name
-from django.db.migrations import AlterModelOptions
+from django.db.migrations import AlterModelOptions, RenameField
 from django.db.migrations.state import ProjectState
 
 from .graph import recorded_migrations
@@ -63,14 +63,17 @@ class SchemaWalk:
             after.update(dict.fromkeys(self._parts[key]))
         # A table that gets another name keeps its columns, and who made them.
         renamed = {_inside(part): maker for part, maker in before.items() if part.kind != "table"}
+        columns = _renamed_columns(operation, before, after)
+        taken_over = {_lasting(part, columns) for part in self.taken_over.intersection(before)}
         for part in after:
             if part not in before:
                 self.makers[part] = renamed.get(_inside(part), "{}.{}".format(label, migration.name))
-                if isinstance(operation, AlterModelOptions):
+                if isinstance(operation, AlterModelOptions) or _lasting(part, {}) in taken_over:
                     self.taken_over.add(part)
         for part in before:
             if part not in after:
                 del self.makers[part]
+                self.taken_over.discard(part)
         return [part for part in after if part not in before], [part for part in before if part not in after]
 
     def column_of(self, key, name):
@@ -114,6 +117,21 @@ def column_type(field, connection):
 
 def _inside(part):
     return part.kind, part.name, part.columns
+
+
+def _lasting(part, columns):
+    """Return what stays the same of a part when its table, or these columns of it, {old: new}, get another name."""
+    if part.kind == "table":
+        return part.kind, part.source
+    return part.kind, columns.get(part.name, part.name), tuple(columns.get(name, name) for name in part.columns)
+
+
+def _renamed_columns(operation, before, after):
+    """Return {old: new} for the columns to which an operation gives another name."""
+    old = {part.source: part.name for part in before if part.kind == "column"}
+    if isinstance(operation, RenameField) and ("field", operation.old_name) in old:
+        old["field", operation.new_name] = old.pop(("field", operation.old_name))
+    return {old[part.source]: part.name for part in after if part.kind == "column" and part.source in old}
 
 
 def automatic_table(field, table, name):
