@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,26 @@ def test_make_without_a_change_says_what_django_says(project: Project) -> None:
     outcome = dbmigrate("make", cwd=project.root).expect(0)
 
     assert (outcome.stdout, "No changes detected" in outcome.stderr) == ("", True)
+
+
+@pytest.mark.parametrize("more", [(), ("--format", "json")])
+def test_make_ends_with_the_command_and_not_with_what_that_started(project: Project, more: tuple[str, ...]) -> None:
+    project.write("blog/models.py", model("Item", *FIELDS))
+    project.append(
+        "site_settings.py",
+        """
+import subprocess, sys
+if "makemigrations" in sys.argv:
+    held = subprocess.Popen(["sleep", "600"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    open("held", "w").write(str(held.pid))
+""",
+    )
+    try:
+        outcome = dbmigrate("make", "blog", *more, cwd=project.root).expect(0)
+    finally:
+        os.kill(int((project.root / "held").read_text()), signal.SIGKILL)
+
+    assert "blog.0004_remove_item_two" in outcome.stdout
 
 
 def test_make_lets_django_ask_at_a_terminal(project: Project) -> None:

@@ -26,7 +26,7 @@ from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Change, Snapshot, des
 from dbmigrate.nearest import nearest
 from dbmigrate.outcome import new_migrations, telling_line
 from dbmigrate.planner import build_plan
-from dbmigrate.process import CHUNK_BYTES
+from dbmigrate.process import CHUNK_BYTES, read_while_running
 from dbmigrate.reviewing import Look, Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
 from dbmigrate.spelling import NO_INPUT, Option, named_make, spell, spell_makemigrations, wants_name
@@ -348,7 +348,7 @@ def _attach(command: Sequence[str], work: Work) -> tuple[int, list[str]]:
         command, cwd=work.target.cwd, env=dict(work.environment), stdout=2, stderr=subprocess.PIPE
     ) as process:
         assert process.stderr is not None
-        while part := os.read(process.stderr.fileno(), CHUNK_BYTES):
+        for part in read_while_running(process, process.stderr):
             os.write(2, part)
             written = (written + part)[-CHUNK_BYTES:]
     return process.returncode, work.host.redactor.scrub(written.decode(errors="replace")).splitlines()
@@ -356,18 +356,24 @@ def _attach(command: Sequence[str], work: Work) -> tuple[int, list[str]]:
 
 def _run_forwarding(command: Sequence[str], work: Work, forward: Callable[[str], None]) -> tuple[int, Sequence[str]]:
     lines: deque[str] = deque(maxlen=MOST_LINES)
+
+    def take(line: bytes) -> None:
+        lines.append(work.host.redactor.scrub(line.decode(errors="replace").rstrip("\r")))
+        forward(lines[-1])
+
+    rest = b""
     with subprocess.Popen(
         command,
         cwd=work.target.cwd,
         env=dict(work.environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(work.host.redactor.scrub(line.rstrip("\r\n")))
-            forward(lines[-1])
+        for part in read_while_running(process, process.stdout):
+            *whole, rest = (rest + part).split(b"\n")
+            for line in whole:
+                take(line)
+    if rest:
+        take(rest)
     return process.returncode, [*lines]

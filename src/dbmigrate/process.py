@@ -8,7 +8,7 @@ import selectors
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -214,6 +214,28 @@ def _drain(reader: threading.Thread, gate: _Gate) -> None:
     while reader.is_alive() and idle < DRAIN_SECONDS:
         reader.join(DRAIN_SECONDS / 10)
         idle = 0.0 if gate.is_busy else idle + DRAIN_SECONDS / 10
+
+
+def read_while_running(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> Iterator[bytes]:
+    """Yield what a child writes, as it comes, and what is left in its pipe when it has ended.
+
+    A grandchild that inherited the pipe may hold it open; that delays us by at most DRAIN_SECONDS.
+    """
+    deadline = None
+    left = LEFT_BYTES
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while left > 0:
+            if deadline is None and process.poll() is not None:
+                deadline = time.monotonic() + DRAIN_SECONDS
+            if selector.select(DRAIN_SECONDS / 10):
+                chunk = os.read(pipe.fileno(), CHUNK_BYTES)
+                if not chunk:
+                    return
+                left -= len(chunk) if deadline is not None else 0
+                yield chunk
+            elif deadline is not None and time.monotonic() >= deadline:
+                return
 
 
 def start_thread(thread: threading.Thread) -> None:
