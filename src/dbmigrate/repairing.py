@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from dbmigrate.checks.refusing_columns import hint_for_column
-from dbmigrate.checks.unknown_migrations import commands_to_undo
+from dbmigrate.checks.unknown_migrations import words_to_undo
 from dbmigrate.models.reports import Repair
 from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.verification import VerifiedDatabase, VerifiedMigration
@@ -73,7 +73,8 @@ def find_repairs(
             about=", ".join(ahead),
             why="run the code that has these migrations; only with that code they can be undone",
             statements=(),
-            commands=commands_to_undo(snapshot, database.alias, ahead),
+            commands=(),
+            notes=(f"to undo them, {words_to_undo(snapshot, database.alias, ahead)}",),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dbmigrate.checks.unknown_migrations import commands_to_undo
+from dbmigrate.checks.unknown_migrations import words_to_undo
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Database, MigrationId, RefusingColumn, Snapshot
 from dbmigrate.routing import Routing
@@ -47,9 +47,9 @@ def hint_for_column(
     made_by = [identifier for identifier in unknown if identifier.startswith(f"{label}.")]
     by_hand = _statement(database.vendor, found)
     if made_by:
-        undo = " && ".join(commands_to_undo(snapshot, database.alias, made_by))
+        undo = words_to_undo(snapshot, database.alias, made_by)
         both = f"; where both have to work, let the column take NULL: {by_hand}" if by_hand else ""
-        return f"run the code that has {', '.join(made_by)}, or with that code undo what it has made: {undo}{both}"
+        return f"run the code that has {', '.join(made_by)}; or to undo what it has made, {undo}{both}"
     if by_hand:
         return f"if other code still uses the column, let it take NULL: {by_hand}"
     drop = f'ALTER TABLE "{found.table}" DROP COLUMN "{found.column}";'

@@ -25,8 +25,8 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 level="error",
                 problem=f"this code does not know {_names(ahead)}: a newer release or another branch has applied "
                 f"{_them(ahead)}, and the database is ahead of this code",
-                hint=f"run the code that has {_them(ahead)} (a deploy that was rolled back leaves this behind), or "
-                f"undo {_them(ahead)} with that code: {' && '.join(commands_to_undo(snapshot, database.alias, ahead))}",
+                hint=f"run the code that has {_them(ahead)} (a deploy that was rolled back leaves this behind); or to "
+                f"undo {_them(ahead)}, {words_to_undo(snapshot, database.alias, ahead)}",
             )
         if gone:
             yield _finding(
@@ -59,14 +59,14 @@ def _hint_for_gone(snapshot: Snapshot, database: Database, gone: Sequence[Migrat
     return f"harmless; Django 4.1 and newer forget them with: {' && '.join(forget)}"
 
 
-def commands_to_undo(snapshot: Snapshot, alias: str, unknown: Sequence[MigrationId]) -> tuple[str, ...]:
-    """Return the commands that take a database back to this code; they work with the code that has the migrations."""
+def words_to_undo(snapshot: Snapshot, alias: str, unknown: Sequence[MigrationId]) -> str:
+    """Return how to take a database back to this code, which cannot do it: here the commands would undo others."""
     database = snapshot.database(alias)
     commands = []
     for label in dict.fromkeys(identifier.split(".", 1)[0] for identifier in unknown):
         last = database.undo_to.get(label, "zero") if database is not None else "zero"
         commands.append(f"dbmigrate run --database {alias} --app {label} --to {last}")
-    return tuple(commands)
+    return f"with the code that has {_names(tuple(unknown))}, type: {' && '.join(commands)}"
 
 
 def _finding(alias: str, identifiers: tuple[MigrationId, ...], *, level: str, problem: str, hint: str) -> Finding:
