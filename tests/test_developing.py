@@ -284,6 +284,33 @@ def test_what_django_refuses_to_squash_is_told_in_its_words(migrated: Project) -
     assert migrated.content() == before, taken
 
 
+def test_a_migration_that_is_squashed_already_is_not_squashed_again(migrated: Project) -> None:
+    dbmigrate("squash", "blog", "0003", "--no-input", cwd=migrated.root).expect(0)
+    before = migrated.content()
+
+    outcome = dbmigrate("squash", "blog", "0003", "--no-input", cwd=migrated.root).expect(2)
+
+    assert outcome.stderr == (
+        "error: migration 0003_two of app blog is replaced by the squashed migration 0001_squashed_0003_two "
+        "(nothing was changed)\nhint: see which migrations there are: dbmigrate status --migrations --app blog\n"
+    )
+    assert migrated.content() == before
+
+
+@pytest.mark.parametrize("arguments", [("make",), ("make", "blog"), ("make", "blog", "--empty")])
+def test_two_leaf_migrations_stop_make_before_anything_is_run(project: Project, arguments: tuple[str, ...]) -> None:
+    project.write("blog/migrations/0003_other.py", migration(after=(("blog", "0002_one"),)))
+    before = project.content()
+
+    outcome = dbmigrate(*arguments, cwd=project.root).expect(13)
+
+    assert outcome.stderr == (
+        "error: DBM102: app blog has 2 leaf migrations: 0003_other and 0003_two (nothing was changed)\n"
+        "hint: dbmigrate make blog --merge\n"
+    )
+    assert project.content() == before
+
+
 def test_the_migration_that_make_merges_joins_two_leaves(project: Project) -> None:
     project.write("blog/migrations/0003_other.py", migration(after=(("blog", "0002_one"),)))
 

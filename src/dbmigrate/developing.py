@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from dbmigrate.checks.conflicts import find_conflicts
 from dbmigrate.errors import (
     DeclinedError,
     FindingsError,
@@ -26,6 +27,7 @@ from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Change, Snapshot, des
 from dbmigrate.nearest import nearest
 from dbmigrate.outcome import new_migrations, telling_line
 from dbmigrate.planner import build_plan
+from dbmigrate.preflight import stopped_by
 from dbmigrate.process import CHUNK_BYTES, read_while_running
 from dbmigrate.reviewing import Look, Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
@@ -50,6 +52,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
 
     Raises:
         UsageError: an app that is not there, or is not the project's; an option that the command does not take.
+        FindingsError: an app has several leaf migrations, and they are not to be merged.
         ModelChangesError: a question without a terminal, or a folder that cannot be written.
         StepError: makemigrations failed.
     """
@@ -67,6 +70,8 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
         _check_package(snapshot, app)
     # With --merge Django joins leaf migrations and looks at no model.
     is_merge = "--merge" in words
+    if not is_merge:
+        _check_no_conflict(before, apps)
     changes = [change for change in snapshot.changes or () if not is_merge and (not apps or change.app in apps)]
     own = [change for change in changes if _is_own(snapshot, change.app)]
     foreign = tuple(change.app for change in changes if change not in own)
@@ -174,6 +179,8 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     _check_own(app)
     end = _find_migration(app, last)
     start = _find_migration(app, first) if first is not None else app.migrations[0]
+    for name in (start, end) if first is not None else (end,):
+        _check_not_replaced(app, name)
     span = app.migrations[app.migrations.index(start) : app.migrations.index(end) + 1]
     if len(span) < 2:
         raise UsageError(f"there is nothing to squash from {start} to {end}", hint="name an earlier FROM or a later TO")
@@ -232,6 +239,27 @@ def _check_no_database_between(before: Review, app: App, span: Sequence[str]) ->
         raise FindingsError(
             f"a database stands between {span[0]} and {span[-1]} of app {app.label}: {where} (nothing was changed)",
             hint=f"migrate it first: dbmigrate run --database {between[0][0]} --app {app.label} --to {span[-1]}",
+        )
+
+
+def _check_no_conflict(before: Review, apps: Sequence[str]) -> None:
+    """Refuse where makemigrations would: of an app that is not named it does not mind several leaf migrations."""
+    conflicts = [
+        finding
+        for finding in find_conflicts(before.snapshot, before.routing)
+        if not apps or not {*finding.apps}.isdisjoint(apps)
+    ]
+    if conflicts:
+        raise stopped_by(conflicts)
+
+
+def _check_not_replaced(app: App, name: str) -> None:
+    """Refuse a migration that a squashed one replaces: it is not in Django's graph."""
+    if name in app.replaced:
+        raise UsageError(
+            f"migration {name} of app {app.label} is replaced by the squashed migration {app.replaced[name]} "
+            "(nothing was changed)",
+            hint=f"see which migrations there are: dbmigrate status --migrations --app {app.label}",
         )
 
 

@@ -32,6 +32,7 @@ def describe_apps(root, disk, effects):
             "migrations_module": MigrationLoader.migrations_module(config.label)[0],
             "has_migrations": config.label in disk.loader.migrated_apps,
             "migrations": [name for name in names.get(config.label, []) if (config.label, name) not in disk.unwritten],
+            "replaced": disk.replaced_in(config.label),
             "models": [
                 {
                     "name": model._meta.model_name,

@@ -178,6 +178,15 @@ class Disk:
             self._names = self._sort_names()
         return self._names
 
+    def replaced_in(self, label):
+        """Return {name: squashed migration} for each migration of this app that a squashed one on disk replaces."""
+        return {
+            replaced: squashed
+            for (app, squashed), migration in self.loader.replacements.items()
+            for replaced_app, replaced in migration.replaces
+            if app == replaced_app == label
+        }
+
     def _sort_names(self):
         order = {key: index for index, key in enumerate(self._full_plan())}
         names = {label: [] for label in self.loader.migrated_apps}

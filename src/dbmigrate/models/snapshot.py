@@ -87,6 +87,8 @@ class App(Value):
     """Whether `migrate` knows this app: it has a migrations package, if only an empty one."""
     migrations: tuple[str, ...]
     """Names in dependency order, squashed ones included."""
+    replaced: dict[str, str] = Field(default_factory=dict)
+    """By name of a migration that a squashed one on disk replaces: the name of that one."""
     models: tuple[AppModel, ...]
     touches_databases: bool = True
     """Whether its migrations do anything to a database; False if they only describe tables that others make."""
