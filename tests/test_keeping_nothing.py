@@ -183,12 +183,45 @@ def test_a_default_file_that_takes_no_writes_is_refused_while_something_is_pendi
     with closing(sqlite3.connect(project.database("default"))) as connection, connection:
         connection.execute("DELETE FROM django_migrations WHERE app = 'core'")
 
-    refused = [dbmigrate(command, cwd=project.root).expect(21) for command in ("all", "plan")]
+    refused = dbmigrate("all", cwd=project.root).expect(21)
 
     assert "default   unchanged  nothing pending" in complete.stdout
-    for outcome in refused:
-        assert "database default takes no writes: it is opened with mode=ro (nothing was changed)" in outcome.stderr
+    assert "database default takes no writes: it is opened with mode=ro (nothing was changed)" in refused.stderr
     assert statuses(project) == {"default": ("default", 1), "blog_db": ("routed", 0)}
+
+
+@pytest.mark.parametrize("words", [("plan",), ("plan", "--sql"), ("run", "--auto", "--dry-run")], ids=" ".join)
+def test_the_plan_of_a_default_file_that_takes_no_writes_has_the_steps_and_what_refuses_them(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    project = two(tmp_path)
+    dbmigrate("all", cwd=project.root).expect(0)
+    project.append("site_settings.py", 'DATABASES["default"]["NAME"] = f"file:{BASE}/default.sqlite3?mode=ro"')
+    project.append("core/models.py", "class More(models.Model):\n    pass\n")
+    before = project.content()
+
+    shown = dbmigrate(*words, cwd=project.root).expect(0).stdout
+
+    assert "core.0002_more" in shown
+    if "--sql" not in words:
+        refused = (
+            "warning: database default takes no writes: it is opened with mode=ro; a run of this plan ends with 21"
+        )
+        assert refused in shown
+        assert 'hint: let DATABASES["default"] name the primary, or make it writable; to go without it: ' in shown
+    assert project.content() == before
+
+
+def test_the_exit_code_of_a_plan_says_what_is_pending_where_no_writes_are_taken(tmp_path: Path) -> None:
+    project = two(tmp_path)
+    dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection, connection:
+        connection.execute("DELETE FROM django_migrations WHERE app = 'core'")
+    project.append("site_settings.py", 'DATABASES["default"]["NAME"] = f"file:{BASE}/default.sqlite3?mode=ro"')
+
+    answer = dbmigrate("plan", "--exit-code", "--format", "json", cwd=project.root).expect(10).json["result"]
+
+    assert answer["refusal"]["message"] == "database default takes no writes: it is opened with mode=ro"
 
 
 def test_reset_refuses_a_default_file_that_takes_no_writes_and_leaves_one_beside_it(tmp_path: Path) -> None:

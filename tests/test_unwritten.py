@@ -257,11 +257,9 @@ def test_nobody_is_asked_who_wants_no_question(migrated_site: Callable[[str], Si
     assert Terminal(project, *words).wait_for_end() == 11
 
 
-def test_a_makemigrations_that_writes_more_than_was_foreseen_is_not_applied(
-    migrated_site: Callable[[str], Site],
-) -> None:
-    project = with_rows(migrated_site("sqlite"))
-    text = migration("migrations.DeleteModel('Item')", after=(("core", "0001_initial"),))
+def write_makemigrations(project: Project, *operations: str) -> None:
+    """Give the project a makemigrations that writes these operations, whatever has changed."""
+    text = migration(*operations, after=(("core", "0001_initial"),))
     project.write("core/management/__init__.py", "")
     project.write("core/management/commands/__init__.py", "")
     project.write(
@@ -272,9 +270,37 @@ def test_a_makemigrations_that_writes_more_than_was_foreseen_is_not_applied(
         "    def handle(self, *labels, **options):\n"
         f"        Path('core/migrations/0002_gone.py').write_text({text!r})\n",
     )
+
+
+def test_a_makemigrations_that_writes_more_than_was_foreseen_is_not_applied(
+    migrated_site: Callable[[str], Site],
+) -> None:
+    project = with_rows(migrated_site("sqlite"))
+    write_makemigrations(project, "migrations.DeleteModel('Item')")
     project.append("core/models.py", "class More(models.Model):\n    pass\n")
 
     refused = dbmigrate("all", cwd=project.root).expect(11)
 
     assert "(it is written now, and nothing was applied)" in refused.stderr
     assert "core_item" in tables(project.database("default"))
+
+
+@pytest.mark.parametrize("others", [(), ("migrations.RunSQL('DELETE FROM core_item')",)], ids=["agreed", "more"])
+def test_a_person_who_agrees_to_one_loss_agrees_to_no_other(
+    others: tuple[str, ...], migrated_site: Callable[[str], Site]
+) -> None:
+    project = with_rows(migrated_site("sqlite"))
+    LOSSES["field"][0](project)
+    other = "migrations.AddField('item', 'other', models.IntegerField(null=True))"
+    write_makemigrations(project, *others, "migrations.RemoveField('item', 'name')", other)
+    terminal = Terminal(project, "all", columns=120)
+    terminal.wait_for("Write and apply it?")
+
+    terminal.press("y")
+
+    assert terminal.wait_for_end() == (11 if others else 0)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(core_item)")]
+    assert columns == (["id", "name"] if others else ["id", "other"])
+    refused = [line for line in terminal.scrollback() if "deletes rows or drops what it names: Raw SQL" in line]
+    assert len(refused) == len(others)

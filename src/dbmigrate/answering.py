@@ -29,12 +29,13 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.target import Choice
 from dbmigrate.nearest import nearest
+from dbmigrate.preflight import find_unwritable
 from dbmigrate.reviewing import Look, Review, Work, prepare, review, review_patiently
 from dbmigrate.selecting import check_names
 
 
 def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
-    """Answer what `all` or `run` would do, refusals included."""
+    """Answer what `all` or `run` would do, refusals included; a database that takes no writes is part of the answer."""
     reviewed = prepare(work, selection, Look(changes="compared"))
     statements = None
     if sql:
@@ -49,6 +50,7 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
         launcher=_launcher(work, reviewed, is_needed=not reviewed.plan.is_empty).value,
         sql=statements,
         graph=graph,
+        refusal=find_unwritable(reviewed.snapshot, reviewed.routing, reviewed.plan),
     )
 
 

@@ -29,12 +29,13 @@ from dbmigrate.models.events import (
     StepSkipped,
     Stopping,
 )
+from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.result import OperationTrace, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.outcome import build_result, is_refusal, new_migrations, telling_line, with_places, with_traces
-from dbmigrate.preflight import losses_not_foreseen
+from dbmigrate.preflight import check_writable, losses_not_foreseen
 from dbmigrate.process import ChildMessage, ChildRequest
 from dbmigrate.reviewing import Look, Review, Work, find_losses, needs_idle, prepare, targeted_aliases
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
@@ -69,7 +70,7 @@ def migrate(
     look = Look(changes="compared", meanwhile=work.launcher.warm_up)
     # Under the locks it is all asked again, and until then the models can be compared beside.
     is_compared_later = has_locks and not is_asked
-    reviewed = prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
+    reviewed = _prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
     if not reviewed.plan.is_empty:
         agree(reviewed.plan)
     if reviewed.plan.is_empty or not has_locks:
@@ -85,11 +86,18 @@ def migrate(
             sleep=work.sleep,
         )
         # Whatever was true before the locks were held may have been done by another run meanwhile.
-        reviewed = prepare(work, selection, look)
+        reviewed = _prepare(work, selection, look)
         agree(reviewed.plan)
         yield from _migrate(work, selection, reviewed, locks.environment, keep_going=keep_going, started_at=started_at)
     finally:
         work.host.unlock()
+
+
+def _prepare(work: Work, selection: Selection, look: Look) -> Review:
+    """Prepare what is run, and not only shown: also refuse where it could not be written."""
+    reviewed = prepare(work, selection, look)
+    check_writable(reviewed.snapshot, reviewed.routing, reviewed.plan)
+    return reviewed
 
 
 def _migrate(
@@ -136,10 +144,10 @@ def _migrate(
             if ended.status != "ok":
                 raise _make_failed(work, before.snapshot, make_migrations, ended)
             work.host.forget(make_migrations.apps)  # a command of the project's may amend a file that was read before
-            reviewed = prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
+            reviewed = _prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
             written = new_migrations(before.snapshot, reviewed.snapshot)
             check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
-            _check_losses(before.plan, reviewed, written)
+            _check_losses(before, reviewed, written)
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)
         yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
@@ -169,15 +177,35 @@ def _migrate(
         yield RunFinished(result=with_places(result, lambda migration: _place(work, migration)))
 
 
-def _check_losses(before: MigrationPlan, reviewed: Review, written: Collection[MigrationId]) -> None:
-    """Do nothing if what was written destroys no more than what was foreseen.
+def _check_losses(before: Review, reviewed: Review, written: Collection[MigrationId]) -> None:
+    """Do nothing if what was written destroys no more than what was foreseen, and agreed to.
 
     Raises:
         ModelChangesError: it does; a makemigrations of the project's own may write anything.
     """
     losses = find_losses(reviewed.snapshot, reviewed.routing, reviewed.plan, written)
-    if losses and not before.losses and not before.selection.allow_data_loss:
-        raise losses_not_foreseen(losses)
+    foreseen = {_lost(before.snapshot, loss) for loss in before.plan.losses}
+    more = [loss for loss in losses if _lost(reviewed.snapshot, loss) not in foreseen]
+    if more and not before.plan.selection.allow_data_loss:
+        raise losses_not_foreseen(more)
+
+
+def _lost(snapshot: Snapshot, loss: Finding) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[tuple[str, str]]]:
+    """Return databases, apps, and (table, operation) of a loss: the same under another migration's name."""
+    _, identifier, operation = loss.subject
+    return (
+        loss.aliases,
+        loss.apps,
+        frozenset(
+            (danger.table, danger.text)
+            for database in snapshot.databases
+            if database.alias in loss.aliases
+            for migration in database.pending
+            if migration.id == identifier
+            for danger in migration.dangers
+            if danger.operation == operation
+        ),
+    )
 
 
 def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Generator[Event, None, StepResult]:

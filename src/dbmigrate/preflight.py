@@ -16,7 +16,7 @@ from dbmigrate.errors import (
 )
 from dbmigrate.listing import MANY, listed
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.plan import MakeMigrations, MigrationPlan
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Refusal
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import INCURABLE, UNKNOWN_STATES, Database, Snapshot, describe_silence
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
@@ -106,19 +106,28 @@ def _missing_folder(database: Database) -> str | None:
     return folder if database.vendor == "sqlite" and database.error == f"the folder {folder} does not exist" else None
 
 
-def check_writable(snapshot: Snapshot, routing: Routing, selection: Selection, aliases: Sequence[str]) -> None:
-    """Do nothing if every one of these databases takes writes, as far as it says; `selection` is what to migrate.
+def check_writable(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> None:
+    """Do nothing if every database takes writes that the plan has steps on, as far as it says.
 
     Raises:
         UnreachableError: one does not.
     """
+    refusal = find_unwritable(snapshot, routing, plan)
+    if refusal is not None:
+        raise UnreachableError(f"{refusal.message} (nothing was changed)", hint=refusal.hint)
+
+
+def find_unwritable(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> Refusal | None:
+    """Return that a database takes no writes which the plan has steps on, or None if all of them do."""
+    aliases = {step.alias for step in plan.steps}
     for database in snapshot.databases:
         if database.alias in aliases and database.read_only is not None:
-            raise UnreachableError(
-                f"database {database.alias} takes no writes: {database.read_only} (nothing was changed)",
+            return Refusal(
+                message=f"database {database.alias} takes no writes: {database.read_only}",
                 hint=f"let {_setting(database.alias)} name the primary, or make it writable; "
-                + _without([database.alias], snapshot, routing, selection),
+                + _without([database.alias], snapshot, routing, plan.selection),
             )
+    return None
 
 
 def check_findings(findings: Sequence[Finding], plan: MigrationPlan, targeted: Sequence[str]) -> None:

@@ -33,7 +33,6 @@ from dbmigrate.preflight import (
     check_reachable,
     check_reversible,
     check_started,
-    check_writable,
     find_refusal,
     find_silent,
 )
@@ -257,8 +256,6 @@ def prepare(work: Work, selection: Selection, look: Look) -> Review:
     check_reversible(reviewed.plan)
     check_makemigrations(reviewed.snapshot, reviewed.plan.make)
     check_started(reviewed.snapshot, reviewed.plan)
-    aliases = [step.alias for step in reviewed.plan.steps]
-    check_writable(reviewed.snapshot, reviewed.routing, selection, aliases)
     check_callable(reviewed.plan)
     return reviewed
 

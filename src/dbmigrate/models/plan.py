@@ -52,7 +52,7 @@ class PlannedMigration(Value):
 
 
 class Refusal(Value):
-    """Why one of the project's commands cannot be called as it has to be."""
+    """Why a plan, or one of the project's commands in it, cannot be run as it has to be."""
 
     message: str
     hint: str

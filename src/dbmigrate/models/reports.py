@@ -7,7 +7,7 @@ from typing import Literal, Union
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Value
 from dbmigrate.models.findings import FailOn, Finding
-from dbmigrate.models.plan import Kind, MigrationPlan
+from dbmigrate.models.plan import Kind, MigrationPlan, Refusal
 from dbmigrate.models.result import RunReport
 from dbmigrate.models.snapshot import (
     UNKNOWN_STATES,
@@ -48,6 +48,8 @@ class PlanReport(Value):
     """None if it was not asked for."""
     graph: Literal["mermaid", "dot"] | None = None
     """The drawing that is shown instead of the steps."""
+    refusal: Refusal | None = None
+    """Why `all` and `run` would end with 21 instead of running this plan: a database takes no writes."""
 
 
 class DatabaseStatus(Value):

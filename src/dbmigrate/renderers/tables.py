@@ -144,6 +144,9 @@ class Page:
     def _show_plan(self, report: PlanReport) -> None:
         plan = report.plan
         self._line(_project_line(report.project), "dim")
+        if report.refusal is not None:
+            self._line(f"warning: {report.refusal.message}; a run of this plan ends with 21", LEVEL_STYLES["warning"])
+            self._line(f"   hint: {report.refusal.hint}", is_copied=has_command(report.refusal.hint))
         self._findings(words.warnings(plan))
         if plan.make is not None:
             self._title(f"First: {report.project.command_line(*plan.make.arguments)}")
