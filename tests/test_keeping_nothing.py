@@ -62,6 +62,20 @@ def test_a_database_in_memory_is_skipped_and_counted_nowhere(tmp_path: Path, nam
     dbmigrate("verify", cwd=project.root).expect(0)
 
 
+def test_a_database_without_a_name_is_not_taken_for_one_in_memory(tmp_path: Path) -> None:
+    project = two(tmp_path, name="")
+
+    run = dbmigrate("all", cwd=project.root).expect(21)
+    looks = [dbmigrate(command, cwd=project.root).expect(21) for command in ("check", "verify")]
+
+    said = "database blog_db does not answer: settings.DATABASES is improperly configured"
+    assert [said in outcome.stdout for outcome in looks] == [True, True]
+    assert said in run.stderr
+    assert 'hint: correct DATABASES["blog_db"]["NAME"], no waiting cures it' in run.stderr
+    assert not project.database("default").exists()
+    assert statuses(project) == {"default": ("default", 2), "blog_db": ("routed", None)}
+
+
 def test_a_default_database_in_memory_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
     project = two(tmp_path, "default", ":memory:")
     before = project.content()

@@ -97,6 +97,8 @@ def _cure(silent: Sequence[Database]) -> str:
 
 
 def _to_correct(database: Database) -> str:
+    if not database.name and "NAME" in (database.error or ""):
+        return f'{_setting(database.alias)}["NAME"]'
     return f"the backend {database.engine}" if database.trouble == "backend" else _setting(database.alias)
 
 

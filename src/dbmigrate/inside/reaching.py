@@ -193,7 +193,8 @@ def describe_failure(error):
     """Return state, trouble and error for what a driver raised."""
     text = one_line(str(error)) or type(error).__name__
     if isinstance(error, ImproperlyConfigured):
-        return _unreachable("driver", text)
+        calls = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
+        return _unreachable("settings" if "get_connection_params" in calls else "driver", text)
     lower = text.lower()
     trouble = next((kind for kind, words in _WORDS if any(word in lower for word in words)), "other")
     if trouble == "rights":

@@ -39,8 +39,8 @@ def describe_server(connection, state):
 
 
 def sqlite_file(connection):
-    """Return the absolute path of an SQLite database, or None if it is another engine or in memory."""
-    if connection.vendor != "sqlite" or is_in_memory(connection):
+    """Return the absolute path of an SQLite database; None if it is another engine, in memory, or has no name."""
+    if connection.vendor != "sqlite" or not connection.settings_dict["NAME"] or is_in_memory(connection):
         return None
     name, _ = _split_sqlite_name(connection)
     return os.path.abspath(name)
@@ -48,8 +48,8 @@ def sqlite_file(connection):
 
 def is_in_memory(connection):
     """Return whether this is an SQLite database that lives as long as a process."""
-    if connection.vendor != "sqlite":
-        return False
+    if connection.vendor != "sqlite" or not connection.settings_dict["NAME"]:
+        return False  # Django connects to none without a name
     name, options = _split_sqlite_name(connection)
     # https://sqlite.org/inmemorydb.html; the VFS "memdb" shares one within a process.
     return name in ("", ":memory:") or options.get("mode") == "memory" or options.get("vfs") == "memdb"
