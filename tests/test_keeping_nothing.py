@@ -163,6 +163,16 @@ def test_an_sqlite_file_that_takes_no_writes_is_skipped_and_what_is_pending_ther
     assert "blog_db: 1 migration pending: blog.0001_initial" in verified.stdout
 
 
+def test_a_read_only_file_that_cannot_be_read_is_not_called_up_to_date(tmp_path: Path) -> None:
+    project = two(tmp_path, name="file:{BASE}/blog.sqlite3?mode=ro")
+    project.database("blog_db").write_text("this is no database, whatever its name says" * 100)
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    again = dbmigrate("all", cwd=project.root).expect(0)
+
+    assert "Nothing pending: every database but blog_db is up to date" in again.stdout
+
+
 def test_a_read_only_file_that_is_complete_is_verified_and_a_missing_table_is_found(tmp_path: Path) -> None:
     project = two(tmp_path)
     dbmigrate("all", cwd=project.root).expect(0)

@@ -105,6 +105,7 @@ def _untouched(planned: PlannedDatabase) -> DatabaseResult:
         may_stand_in=planned.may_stand_in,
         because=planned.because if planned.skip == "read-only" else None,
         out_of_reach=tuple(migration.id for migration in planned.out_of_reach),
+        is_unknown=planned.is_unknown,
         applied=(),
         undone=(),
         only_recorded=0,

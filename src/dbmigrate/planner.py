@@ -19,7 +19,7 @@ from dbmigrate.models.plan import (
 )
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import App, Database, MigrationId, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Database, MigrationId, PendingMigration, Snapshot
 from dbmigrate.ordering import order_databases
 from dbmigrate.routing import DEFAULT_ALIAS, Routing, migrated_apps
 from dbmigrate.spelling import NO_INPUT, Option, Spelled, database_option, spell, spell_makemigrations
@@ -131,6 +131,7 @@ class _DatabasePlanner:
             skip=skip,
             may_stand_in=kind.kind == "same" and self._takes_anything(),
             out_of_reach=self._out_of_reach() if skip == "read-only" else (),
+            is_unknown=self.database.state in UNKNOWN_STATES,
             unopposed=len(self.routing.unopposed[self.alias]) if kind.kind == "routed" else 0,
         )
 
@@ -168,7 +169,7 @@ class _DatabasePlanner:
         return bool(self.routing.places[self.alias] or self.routing.unopposed[self.alias])
 
     def _out_of_reach(self) -> tuple[PlannedMigration, ...]:
-        if self.database.state == "unreachable" or not self.routing.places[self.alias]:
+        if self.database.state in UNKNOWN_STATES or not self.routing.places[self.alias]:
             return ()
         return tuple(migration for step in self.steps() for migration in step.migrations)
 

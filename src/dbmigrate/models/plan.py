@@ -96,6 +96,8 @@ class PlannedDatabase(Value):
     """Why no step runs there; None if one does."""
     out_of_reach: tuple[PlannedMigration, ...] = ()
     """What is pending on a "read-only" database, which nobody can apply there."""
+    is_unknown: bool = False
+    """Whether it could not be asked what is applied there."""
     may_stand_in: bool = False
     """Of a "same": whether it would take its owner's place if that one was excluded and this one not left open."""
     unopposed: int

@@ -101,6 +101,8 @@ class DatabaseResult(Value):
     """For a "read-only" one: why it takes no writes."""
     out_of_reach: tuple[MigrationId, ...] = ()
     """For a "read-only" one: what is pending there."""
+    is_unknown: bool = False
+    """Whether it could not be asked what is applied there; only of one that had no step."""
     applied: tuple[MigrationId, ...]
     """Recorded by this run, in plan order, as the database says afterwards."""
     undone: tuple[MigrationId, ...]

@@ -617,7 +617,11 @@ def nothing_pending(
         return f"Nothing pending in what was looked at{extent(limits)}"
     if not is_everything:
         return "Nothing pending: what was selected is up to date"
-    unseen = [database.alias for database in databases if database.skip in UNSEEN]
+    unseen = [
+        database.alias
+        for database in databases
+        if database.skip in UNSEEN or (database.skip == "read-only" and database.is_unknown)
+    ]
     return f"Nothing pending: every database{f' but {names(unseen)}' if unseen else ''} is up to date"
 
 
