@@ -26,7 +26,8 @@ def settle_identities(databases):
     clues = {}
     for database in databases:
         clue = database.pop("clue", None)
-        if clue is not None and database["state"] == "ok" and database["mirror_of"] is None:
+        # What its role may not read says nothing of which database it is.
+        if clue is not None and database["state"] in ("ok", "unreadable") and database["mirror_of"] is None:
             clues[database["alias"]] = clue
     identities = {}
     for aliases in _find_candidates(clues):
@@ -102,14 +103,22 @@ class _Trial:
     def end(self):
         """Give the locks back and close every connection."""
         for number, connection in enumerate(self._holders):
+            if self._is_late(connection):
+                continue
             try:
                 self._ask(connection, partial(self._proof.release, number=number))
             except _UnprovedError:
                 pass  # it ends with the connection
-            connection.close()
+            if not self._is_late(connection):
+                connection.close()
         for thread, connection in self._late:
             thread.join(PROOF_SECONDS)  # what it waited for has been given back
-            connection.close()
+            if not thread.is_alive():
+                connection.close()
+
+    def _is_late(self, connection):
+        """Return whether a thread waits for an answer on a connection, so that no other may use it."""
+        return any(connection is late for _, late in self._late)
 
     def _ask(self, connection, question):
         """Return the answer to a question, for which the server has PROOF_SECONDS."""
