@@ -79,6 +79,8 @@ def test_what_a_replaced_migrate_does_in_other_schemas_is_counted(
     first = dbmigrate("all", "--launcher", launcher, cwd=tmp_path).expect(0)
     postgresql.query(entry, "CREATE SCHEMA one")
     postgresql.query(entry, "CREATE SCHEMA two")
+    postgresql.query(entry, 'CREATE SCHEMA "100%s"')
+    postgresql.query(entry, 'CREATE TABLE "100%s".django_migrations (id int)')
 
     verified = dbmigrate("verify", cwd=tmp_path).expect(0)
     second = dbmigrate("all", "--launcher", launcher, cwd=tmp_path).expect(0)
@@ -89,7 +91,7 @@ def test_what_a_replaced_migrate_does_in_other_schemas_is_counted(
     assert f"1 database looked at ({PUBLIC_ONLY}): everything that is recorded there is there" in verified.stdout
     assert "4 migrations and 4 tables in 2 schemas (one, two)" in second.stdout
     assert "All migrations completed successfully" in second.stdout
-    assert "ran, and 3 schemas hold what they held before" in third.stdout
+    assert "ran, and 4 schemas hold what they held before" in third.stdout
     assert f"Nothing pending in what was looked at ({PUBLIC_ONLY})" in third.stdout
     for outcome in (first, verified, second, third):
         assert "up to date" not in outcome.stdout

@@ -37,7 +37,9 @@ def take_census(connection):
 
 def _count_records(connection, cursor, schemas):
     question = " UNION ALL ".join(
-        "SELECT %s::text, count(*) FROM {}.django_migrations".format(connection.ops.quote_name(schema))
+        "SELECT %s::text, count(*) FROM {}.django_migrations".format(
+            connection.ops.quote_name(schema).replace("%", "%%")  # the statement has parameters
+        )
         for schema in schemas
     )
     cursor.execute(question, schemas)
