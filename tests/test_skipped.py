@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from support.cli import dbmigrate
 from support.postgresql import PostgresqlServer
-from support.projects import Project, model, simple_app, write_project
+from support.projects import Project, create, migration, model, simple_app, write_project
 
 DOWN: dict[str, Any] = {
     "ENGINE": "django.db.backends.postgresql",
@@ -178,3 +178,52 @@ def test_an_open_database_that_is_down_fails_nothing_unless_a_run_may_have_made_
     dbmigrate("all", cwd=tmp_path).expect(0)
     dbmigrate("status", "--exit-code", cwd=tmp_path).expect(0)
     dbmigrate("verify", cwd=tmp_path).expect(0)
+
+
+def test_a_database_that_a_router_speaks_of_and_that_may_not_be_read_any_more_is_not_skipped(
+    tmp_path: Path, unreadable: dict[str, Any]
+) -> None:
+    project = write_project(
+        tmp_path,
+        {"shop": simple_app()},
+        aliases=("default", "legacy"),
+        settings=f"DATABASES['legacy'] = {unreadable!r}\nDATABASE_ROUTERS = ['routers.Router']\n",
+        contrib=("django.contrib.contenttypes",),
+    )
+    project.write(
+        "routers.py",
+        """
+        class Router:
+            def allow_migrate(self, db, app_label, **hints):
+                return False if (db, app_label) == ("legacy", "contenttypes") else None
+        """,
+    )
+
+    refused = dbmigrate("all", cwd=tmp_path).expect(21)
+
+    assert "database legacy cannot be read: permission denied for table django_migrations" in refused.stderr
+    assert "GRANT SELECT ON django_migrations" in refused.stderr
+    dbmigrate("status", "--exit-code", cwd=tmp_path).expect(21)
+
+
+def test_status_of_an_app_shows_a_database_that_lacks_only_its_records(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {"shop": simple_app(), "blog": simple_app()},
+        aliases=("default", "blog_db"),
+        settings="DATABASE_ROUTERS = ['routers.Router']\n",
+    )
+    project.write(
+        "routers.py",
+        """
+        class Router:
+            def allow_migrate(self, db, app_label, **hints):
+                return (db == "blog_db") == (app_label == "blog")
+        """,
+    )
+    project.write("blog/migrations/0001_initial.py", migration(create("Item"), after=(("shop", "0001_initial"),)))
+    dbmigrate("run", "--database", "default", cwd=tmp_path).expect(0)
+
+    status = dbmigrate("status", "--app", "shop", "--exit-code", cwd=tmp_path).expect(10)
+
+    assert "blog_db" in status.stdout

@@ -66,7 +66,11 @@ def only_about(report: StatusReport, databases: Sequence[str], apps: Sequence[st
             "databases": tuple(
                 database
                 for database in report.databases
-                if (database.alias in databases if databases else not apps or database.apps or database.applied)
+                if (
+                    database.alias in databases
+                    if databases
+                    else not apps or database.apps or database.applied or database.pending != 0
+                )
             ),
             "findings": tuple(finding for finding in report.findings if is_about(finding)),
             "migrations": migrations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dbmigrate.models.plan import Kind
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Answer, App, Database, MigrationId, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import UNKNOWN_STATES, Answer, App, Database, MigrationId, PendingMigration, Snapshot
 
 DEFAULT_ALIAS = "default"
 
@@ -46,7 +46,7 @@ class Routing:
     """By alias: models (label.model) nobody has an opinion about, and that do not belong there."""
     kinds: Mapping[str, KindOf]
     undecided: frozenset[str]
-    """Aliases that are "open" as far as is known: they do not answer, and what a run made may be there."""
+    """Aliases that are "open" as far as is known: nobody could read what a run has made there."""
     by_rules: bool
     """Whether the routing rules are the truth because no router has an allow_migrate."""
     split: tuple[tuple[str, ...], ...]
@@ -129,7 +129,7 @@ def route(snapshot: Snapshot, settings: Settings, *, named: Collection[str] = ()
         undecided=frozenset(
             database.alias
             for database in snapshot.databases
-            if database.state == "unreachable"
+            if database.state in UNKNOWN_STATES
             and kinds[database.alias].kind == "open"
             and _is_spoken_of(snapshot, database)
         ),
@@ -162,32 +162,33 @@ def _find_places(
 
 def _places(snapshot: Snapshot, database: Database, *, by_rules: bool, takes_unopposed: bool) -> dict[str, Place]:
     ruled = {rule.label: rule.alias for rule in snapshot.rules if rule.label is not None}
+    # What an alias holds that no router speaks of proves nothing.
+    existing = frozenset(database.existing if database.existing and _is_spoken_of(snapshot, database) else ())
     found = {}
     for app in snapshot.apps:
         if by_rules:
             is_here = ruled.get(app.label, DEFAULT_ALIAS) == database.alias
             place = Place(frozenset(model.name for model in app.models), is_whole=True) if is_here else None
         else:
-            place = _place(snapshot, app, database, takes_unopposed=takes_unopposed)
+            place = _place(snapshot, app, database, existing, takes_unopposed=takes_unopposed)
         if place is not None:
             found[app.label] = place
     return found
 
 
-def _place(snapshot: Snapshot, app: App, database: Database, *, takes_unopposed: bool) -> Place | None:
+def _place(
+    snapshot: Snapshot, app: App, database: Database, existing: Collection[str], *, takes_unopposed: bool
+) -> Place | None:
     answers = database.routes[app.label]
     default = snapshot.database(DEFAULT_ALIAS)
     on_default = default.routes[app.label] if default is not None else None
-    is_spoken_of = _is_spoken_of(snapshot, database)
 
     def belongs(model: str | None) -> bool:
         if answers.answer_for(model) != "none":
             return answers.answer_for(model) == "yes"
         # Routers that refuse it wherever it is not, and are silent where it is: Django reads that as yes.
         is_excluded_elsewhere = app.touches_databases and on_default is not None and on_default.refuses(model)
-        return (
-            takes_unopposed or is_excluded_elsewhere or (is_spoken_of and f"{app.label}.{model}" in database.existing)
-        )
+        return takes_unopposed or is_excluded_elsewhere or f"{app.label}.{model}" in existing
 
     if not app.models:
         return Place(frozenset(), is_whole=True) if belongs(None) else None
@@ -196,7 +197,7 @@ def _place(snapshot: Snapshot, app: App, database: Database, *, takes_unopposed:
 
 
 def _is_spoken_of(snapshot: Snapshot, database: Database) -> bool:
-    """Return whether some router says yes or no about anything on a database: else what it holds proves nothing."""
+    """Return whether some router says yes or no about anything on a database."""
     for app in snapshot.apps:
         answers = database.routes[app.label]
         names: list[str | None] = [model.name for model in app.models]
