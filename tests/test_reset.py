@@ -755,12 +755,156 @@ def test_a_run_afterwards_that_fails_says_what_is_there_and_what_to_type(project
 
     failed = dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(31)
 
-    last = failed.stderr.splitlines()[-1]
-    assert last.startswith("emptied: default, blog_db; the new migrations are in place, and 3 migration files are in ")
-    assert last.endswith("; when the cause is removed go on with: dbmigrate all")
+    error, hint = failed.stderr.splitlines()[-2:]
+    assert "; emptied: default, blog_db; the new migrations are in place, and 3 old migration files are in " in error
+    assert error.startswith("error: the run after the reset did not come to its end")
+    assert hint == "hint: when the cause is removed go on with: dbmigrate all"
     (project.root / "no-mail").unlink()
     dbmigrate("all", cwd=project.root).expect(0)
     assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+
+
+def test_a_run_afterwards_that_fails_is_the_same_in_json(project: Project) -> None:
+    project.write("core/apps.py", FAILS)
+    project.write("no-mail", "")
+
+    failed = dbmigrate("reset", "--confirm", NAME, "--format", "json", cwd=project.root).expect(31)
+
+    assert failed.json["exit"] == {"code": 31, "name": "partial"}
+    assert "; emptied: default, blog_db; " in failed.json["error"]["message"]
+    assert failed.json["error"]["hint"] == "when the cause is removed go on with: dbmigrate all"
+    assert failed.json["result"]["type"] == "run"
+
+
+def test_an_app_whose_migration_files_are_gone_gets_new_ones(project: Project) -> None:
+    (project.root / "core/migrations/0001_initial.py").unlink()
+
+    dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(0)
+
+    assert "core_item" in project.tables()["default"]
+    assert (project.root / "core/migrations/0001_initial.py").exists()
+    assert "Nothing pending" in dbmigrate("all", cwd=project.root).expect(0).stdout
+
+
+def test_a_new_app_that_the_others_point_to_gets_its_first_migration(project: Project) -> None:
+    for path, text in {"__init__.py": "", "models.py": model("Maker"), "migrations/__init__.py": ""}.items():
+        project.write(f"maker/{path}", text)
+    project.append("site_settings.py", "INSTALLED_APPS += ['maker']")
+    project.append(
+        "core/models.py", "class Made(models.Model):\n    maker = models.ForeignKey('maker.Maker', models.CASCADE)\n"
+    )
+
+    dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(0)
+
+    assert project.tables()["default"] >= {"core_item", "core_made", "maker_maker"}
+    assert (project.root / "maker/migrations/0001_initial.py").exists()
+    assert "Nothing pending" in dbmigrate("all", cwd=project.root).expect(0).stdout
+
+
+def test_an_app_that_stays_is_imported_from_where_it_is(project: Project) -> None:
+    reads = """
+    from pathlib import Path
+
+    text = (Path(__file__).parent.parent / "names.txt").read_text()
+    """
+    project.write("core/names.txt", "a")
+    project.write("core/migrations/0001_initial.py", migration(create(), head=reads))
+    project.append("core/models.py", "class New(models.Model):\n    pass\n")
+
+    dbmigrate("reset", "--database", "blog_db", "--confirm", NAME, cwd=project.root).expect(0)
+
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+    assert [path.name for path in (project.root / "core/migrations").glob("0*")] == ["0001_initial.py"]
+
+
+def test_an_app_that_stays_and_needs_another_migration(project: Project) -> None:
+    project.append("core/models.py", "class New(models.Model):\n    pass\n")
+    project.append(
+        "blog/models.py",
+        "class Note(models.Model):\n    new = models.ForeignKey('core.New', models.CASCADE, db_constraint=False)\n",
+    )
+
+    said = refused(project, "--database", "blog_db", "--confirm", NAME)
+
+    assert "app core needs another migration before the others are made anew" in said
+    assert "hint: dbmigrate make core" in said
+
+
+LOSES = """
+import pathlib
+from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+def lose(using="default", **more):
+    connection = connections[using]
+    if "test_dbmigrate_" not in str(connection.settings_dict["NAME"]) and pathlib.Path("lose").exists():
+        connection.cursor().execute("DROP TABLE IF EXISTS core_item")
+
+class Config(AppConfig):
+    name = "core"
+
+    def ready(self):
+        post_migrate.connect(lose, sender=self)
+"""
+
+
+def test_a_table_of_the_trial_that_is_not_there_afterwards(project: Project) -> None:
+    project.write("core/apps.py", LOSES)
+    project.write("lose", "")
+
+    lost = dbmigrate("reset", "--database", "default", "--confirm", NAME, cwd=project.root).expect(31)
+
+    error, hint = lost.stderr.splitlines()[-2:]
+    assert error.startswith("error: the trial made tables that are not there after the run: core_item on default; ")
+    assert hint == "hint: see what is missing: dbmigrate verify"
+
+
+STOPS = """
+import os, signal
+from django.db.backends.utils import CursorWrapper
+
+execute, dropped = CursorWrapper.execute, []
+
+def stop(cursor, sql, params=None):
+    done = execute(cursor, sql, params)
+    if sql.startswith("DROP TABLE") and "core_item" in sql:
+        dropped.append(sql)
+        if len(dropped) == {time}:
+            os.kill(os.getppid(), signal.{name})
+    return done
+
+CursorWrapper.execute = stop
+"""
+"""Stops the process above when a table is dropped for the first time, in the rehearsal, or for the second."""
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "code"), [("SIGINT", "interrupted", 130), ("SIGTERM", "ended by SIGTERM", 143)]
+)
+def test_a_signal_while_databases_are_emptied_waits_and_tells_where_they_stand(
+    name: str, said: str, code: int, project: Project
+) -> None:
+    settings = (project.root / "site_settings.py").read_text()
+    project.append("site_settings.py", STOPS.format(name=name, time=2))
+
+    stopped = dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(code)
+
+    error, hint = stopped.stderr.splitlines()[-2:]
+    assert error.startswith(f"error: {said}; emptied: default, blog_db; the new migrations are in place, and 3 old ")
+    assert hint == "hint: go on with: dbmigrate all"
+    (project.root / "site_settings.py").write_text(settings)
+    dbmigrate("all", cwd=project.root).expect(0)
+    assert applied(project.database("blog_db")) == ["blog.0001_initial"]
+
+
+def test_a_signal_before_a_database_is_emptied_leaves_all_as_it_was(project: Project) -> None:
+    project.append("site_settings.py", STOPS.format(name="SIGINT", time=1))
+    before = project.content()
+
+    dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(130)
+
+    assert project.content() == before
 
 
 @pytest.mark.soak

@@ -22,6 +22,8 @@ class Emptying:
     """The rows of each table that will be dropped, Django's own record left out; None where they were not counted."""
     dropped: tuple[Thing, ...]
     """Those tables and the record, and views and the like: all that the migrations make again."""
+    made: tuple[Thing, ...]
+    """Tables that the migrations made in the trial, whether they were there or not."""
     kept: tuple[Thing, ...]
     """Tables and views that no migration makes; they stay as they are."""
     kept_rows: Mapping[str, int]
@@ -48,7 +50,8 @@ def plan_emptyings(work: Work, snapshot: Snapshot, made: Mapping[str, Holdings])
             )
         # Another alias may have a schema of its own in the same database.
         others = {other.schema_name for name, other in held.items() if name != alias} - {holdings.schema_name}
-        again = {thing.key for thing in made[alias].things if thing.schema_name not in others}
+        tried = [thing for thing in made[alias].things if thing.schema_name not in others]
+        again = {thing.key for thing in tried}
         dropped = tuple(thing for thing in holdings.things if thing.key in again)
         tables = [thing for thing in dropped if thing.kind == "TABLE" and thing.name != RECORDS]
         check_holders(snapshot.project, alias, work.host.find_holders(alias, dropped) if tables else ())
@@ -60,6 +63,7 @@ def plan_emptyings(work: Work, snapshot: Snapshot, made: Mapping[str, Holdings])
                 alias=alias,
                 tables={thing.shown: holdings.rows.get(thing.in_sql) for thing in tables},
                 dropped=dropped,
+                made=tuple(thing for thing in tried if thing.kind == "TABLE"),
                 kept=tuple(thing for thing in kept if thing.kind.endswith(("TABLE", "VIEW"))),
                 kept_rows={thing.shown: holdings.rows[thing.in_sql] for thing in kept if thing.in_sql in holdings.rows},
                 lost=tuple(

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,13 @@ class Proof:
     holdings: Mapping[str, Holdings]
     """By alias: what its scratch database held at the end."""
     written: Mapping[Path, bytes]
-    """Files of the apps that start anew, where they belong in the project: what makemigrations wrote."""
+    """What makemigrations wrote, each file where it belongs in the project."""
 
 
 def prove(
     work: Work,
     apps: Sequence[App],
+    labels: Collection[str],
     moved: Collection[Path],
     aliases: Sequence[str],
     scratched: Sequence[str],
@@ -49,37 +50,67 @@ def prove(
 ) -> Proof:
     """Make and apply migrations anew in a twin without these files, and return what came of it; nothing of it stays.
 
-    `apps`: the project's own that have migrations. `moved`: the files that the twin does not have. `aliases`: the
-    databases that must come to their end; `scratched`: those that get a scratch database. `folder`: where the twin
-    keeps its things, below the project's root; it must not be there.
+    `apps`: the project's own. `labels`: those of them whose migrations start anew; they are imported from copies, and
+    the others, which may read what lies beside them, from where they are. `moved`: the files that the twin does not
+    have. `aliases`: the databases that must come to their end; `scratched`: those that get a scratch database.
+    `folder`: where the twin keeps its things, below the project's root; it must not be there.
 
     Raises:
-        DeclinedError: it cannot be done, or no scratch database can be made.
+        DeclinedError: it cannot be done, it takes another migration of an app that stays, or no scratch database can
+            be made.
         Interrupted: a signal came.
     """
     with _twin_folder(work.target.root.resolve(), folder):
-        copies = {app.label: (Path(app.migrations_folder), folder / "files" / app.label) for app in apps}
-        for source, copy in copies.values():
-            _copy_package(source.resolve(), copy, moved)
-        before = {label: _read_files(copy) for label, (_, copy) in copies.items()}
+        packages = {app.migrations_module: folder / "files" / app.label for app in apps if app.label in labels}
+        sources = {app.label: Path(app.migrations_folder).resolve() for app in apps}
+        places = {app.label: packages.get(app.migrations_module, sources[app.label]) for app in apps}
+        for label in labels:
+            _copy_package(sources[label], places[label], moved)
+        before = {label: _read_files(place) for label, place in places.items()}
         try:
             twin = Twin(
                 root=str(work.target.root.resolve()),
                 folder=str(folder),
-                packages={app.migrations_module: str(copies[app.label][1]) for app in apps if app.migrations_module},
+                packages={module: str(copy) for module, copy in packages.items() if module is not None},
+                labels=(*labels, *(app.label for app in apps if not app.has_migrations)),
                 databases=work.host.make_scratch(scratched, folder),
             )
             holdings = _migrate_twin(work, twin, aliases)
         finally:
             work.host.drop_scratch()
-        written = {
-            source.resolve() / path: text
-            for label, (source, copy) in copies.items()
-            if any(file.parent == source.resolve() for file in moved)
-            for path, text in _read_files(copy).items()
+        after = {label: _read_files(place) for label, place in places.items()}
+    _check_carried(before, after, labels)
+    return Proof(
+        holdings,
+        {
+            sources[label] / path: text
+            for label, files in after.items()
+            for path, text in files.items()
             if before[label].get(path) != text
-        }
-    return Proof(holdings, written)
+        },
+    )
+
+
+def _check_carried(
+    before: Mapping[str, Mapping[Path, bytes]], after: Mapping[str, Mapping[Path, bytes]], labels: Collection[str]
+) -> None:
+    """Refuse where the project, with what was written, would not be what was tried.
+
+    An app that had no file yet starts with the others; one that stays gets no migration that nobody asked for.
+    """
+    for label, files in after.items():
+        stays = label not in labels and any(path.name != "__init__.py" for path in before[label])
+        if stays and files != before[label]:
+            raise DeclinedError(
+                f"app {label} needs another migration before the others are made anew, and its own stay{NOTHING_DONE}",
+                hint=f"dbmigrate make {label}",
+            )
+        gone = [path for path in before[label] if path not in files]
+        if gone:
+            raise DeclinedError(
+                f"the trial took {gone[0]} away from the migrations of {label}{NOTHING_DONE}",
+                hint="see why the project's own code removes it",
+            )
 
 
 def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, Holdings]:
@@ -96,10 +127,8 @@ def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, H
                 if isinstance(event, RunFinished):
                     _check(event.result, aliases)
             return {alias: host.describe_holdings(alias, count=False) for alias in aliases}
-        except Interrupted:
+        except (Interrupted, DeclinedError):
             raise
-        except DeclinedError as error:
-            raise error
         except DbmigrateError as error:
             raise DeclinedError(
                 "migrations cannot be made and applied anew, as a trial with scratch databases shows: "
@@ -148,7 +177,8 @@ def _twin_folder(root: Path, folder: Path) -> Iterator[None]:
         _undo(folder / JOURNAL)
         shutil.rmtree(folder, ignore_errors=True)
         for place in made[1:]:
-            place.rmdir()
+            with suppress(OSError):  # somebody else has put something there
+                place.rmdir()
 
 
 def _undo(journal: Path) -> None:

@@ -20,7 +20,9 @@ from dbmigrate.errors import (
     UnreachableError,
 )
 from dbmigrate.guarding import find_belongings
+from dbmigrate.listing import listed
 from dbmigrate.models.events import Event
+from dbmigrate.models.result import RunResult
 from dbmigrate.proving import prove
 from dbmigrate.reviewing import Work
 from dbmigrate.waiting import take_locks
@@ -79,9 +81,11 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan
     snapshot, routing = look.reviewed.snapshot, look.reviewed.routing
     migrated = tuple(alias for alias in routing.kinds if routing.is_migrated(alias))
     kept_in = look.root / KEPT_IN / stamp
-    own = [app for app in snapshot.apps if app.is_own and app.has_migrations and app.migrations_module]
+    own = [app for app in snapshot.apps if app.is_own and app.migrations_module]
     shared = [alias for alias, kind in routing.kinds.items() if kind.kind == "same"]
-    proof = prove(work, own, look.files, look.aliases, (*migrated, *shared), kept_in.with_name(f"{stamp}.trial"))
+    proof = prove(
+        work, own, look.labels, look.files, look.aliases, (*migrated, *shared), kept_in.with_name(f"{stamp}.trial")
+    )
     return ResetPlan(
         name=snapshot.project.settings_module.split(".", 1)[0],
         root=look.root,
@@ -127,18 +131,26 @@ def lock(work: Work, plan: ResetPlan, databases: Sequence[str]) -> Generator[Eve
         )
 
 
-def reset(work: Work, plan: ResetPlan) -> None:
-    """Put the new files in the place of the old ones, and empty the databases.
+def rehearse(work: Work, plan: ResetPlan) -> None:
+    """Empty each database that can take it back, and take it back.
 
     Raises:
-        StepError: a database cannot be emptied, or a file not be written; all is as it was.
-        PartialError: a database cannot be emptied, and others were; the files are as they were.
+        StepError: a database cannot be emptied; all is as it was.
     """
     for emptying in plan.emptyings:
         try:
             work.host.empty(emptying.alias, emptying.dropped, rehearse=True)
         except ProjectError as error:
             raise _not_emptied(work, plan, emptying.alias, (), error) from error
+
+
+def reset(work: Work, plan: ResetPlan) -> None:
+    """Put the new files in the place of the old ones, and empty the databases; no signal may come in between.
+
+    Raises:
+        StepError: a database cannot be emptied, or a file not be written; all is as it was.
+        PartialError: a database cannot be emptied, and others were; the files are as they were.
+    """
     emptied: list[str] = []
     with _new_files(plan):
         for emptying in plan.emptyings:
@@ -212,6 +224,28 @@ def _count_gone(work: Work, emptying: Emptying) -> int:
     return sum(thing.kind == "TABLE" and thing not in there for thing in emptying.dropped)
 
 
+def judge(work: Work, plan: ResetPlan, result: RunResult) -> PartialError | Interrupted | None:
+    """Return the error for a run after a reset that did not come to its end; None if all is there again."""
+    hint = f"go on with: {GO_ON}"
+    if result.signal is not None and result.unfinished:
+        return Interrupted(f"interrupted; {_state(plan)}", hint=hint, code=result.exit_code)
+    if result.unfinished:
+        return PartialError(
+            f"the run after the reset did not come to its end; {_state(plan)}",
+            hint=f"when the cause is removed {hint}",
+        )
+    missing = []
+    for emptying in plan.emptyings:
+        there = {thing.key for thing in work.host.describe_holdings(emptying.alias, count=False).things}
+        missing += [f"{thing.shown} on {emptying.alias}" for thing in emptying.made if thing.key not in there]
+    if missing:
+        return PartialError(
+            f"the trial made tables that are not there after the run: {listed(missing)}; {_state(plan)}",
+            hint="see what is missing: dbmigrate verify",
+        )
+    return None
+
+
 def unfinished(plan: ResetPlan, error: DbmigrateError) -> PartialError | Interrupted:
     """Return the error for a reset after which the run did not begin."""
     message = f"{UNTOUCHED.sub('', error.message)}; {_state(plan)}"
@@ -221,13 +255,9 @@ def unfinished(plan: ResetPlan, error: DbmigrateError) -> PartialError | Interru
     return PartialError(message, hint=hint, detail=error.detail)
 
 
-def describe_stop(plan: ResetPlan) -> str:
-    """Return what to say where the run after a reset did not come to its end."""
-    return f"{_state(plan)}; when the cause is removed go on with: {GO_ON}"
-
-
 def _state(plan: ResetPlan) -> str:
-    return (
-        f"emptied: {', '.join(plan.aliases)}; the new migrations are in place, and "
-        f"{len(plan.files)} migration files are in {plan.kept_in.relative_to(plan.root)}"
-    )
+    state = f"emptied: {', '.join(plan.aliases)}; the new migrations are in place"
+    if not plan.files:
+        return state
+    kept = "1 old migration file is" if len(plan.files) == 1 else f"{len(plan.files)} old migration files are"
+    return f"{state}, and {kept} in {plan.kept_in.relative_to(plan.root)}"

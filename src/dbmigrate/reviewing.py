@@ -169,7 +169,10 @@ def _with_changes(work: Work, snapshot: Snapshot, plan: MigrationPlan, selection
     # Nothing is refused yet, and whatever of the project runs now might make an SQLite file.
     if plan.steps and not any(database.state == "absent" for database in snapshot.databases):
         look.meanwhile()
-    return snapshot.model_copy(update={"changes": work.host.find_changes(startable)})
+    changes = work.host.find_changes(startable)
+    if work.twin is not None and changes is not None:
+        changes = tuple(change for change in changes if change.app in work.twin.labels)
+    return snapshot.model_copy(update={"changes": changes})
 
 
 def find_losses(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -10,9 +10,10 @@ import click
 from dbmigrate.cli.consent import Consent
 from dbmigrate.cli.context import session_of
 from dbmigrate.config import Flag
-from dbmigrate.errors import ExitCode
+from dbmigrate.errors import DbmigrateError, ExitCode
 
 if TYPE_CHECKING:
+    from dbmigrate.models.result import RunResult
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
     from dbmigrate.renderers.base import Renderer
@@ -80,8 +81,12 @@ def run(
     keep_going: bool,
     has_locks: bool,
     consent: Consent | None = None,
+    judge: Callable[[RunResult], DbmigrateError | None] = lambda result: None,
 ) -> ExitCode:
-    """Migrate what is selected in an open project, show it, answer, and return the code."""
+    """Migrate what is selected in an open project, show it, answer, and return the code.
+
+    `judge`: returns what makes the command fail, in addition to what the run says.
+    """
     from dbmigrate import migrating
     from dbmigrate.models.events import PlanReady, RunFinished
     from dbmigrate.models.result import RunReport
@@ -99,9 +104,13 @@ def run(
         renderer.show(event)
     assert plan is not None
     assert result is not None
+    error = judge(result)
     renderer.answer(RunReport(plan=plan, run=result))
-    renderer.close(result.exit_code)
-    return result.exit_code
+    if error is not None:
+        renderer.refuse(error)
+    code = error.code if error is not None else result.exit_code
+    renderer.close(code)
+    return code
 
 
 def show_plan(

@@ -11,7 +11,8 @@ import click
 from dbmigrate.cli.context import Session, session_of
 from dbmigrate.cli.migrating import flags_of, run
 from dbmigrate.cli.options import database_option, global_options, lock_options
-from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode
+from dbmigrate.cli.signals import Terminated, hold_back
+from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode, Interrupted
 
 if TYPE_CHECKING:
     from dbmigrate.models.holdings import Thing
@@ -47,16 +48,35 @@ def command(
             if not no_lock:
                 for event in resetting.lock(work, plan, databases):
                     renderer.show(event)
-            resetting.reset(work, plan)
+            resetting.rehearse(work, plan)
+            is_emptied = False
             try:
-                code = run(work, renderer, Selection(make_migrations=False), keep_going=False, has_locks=not no_lock)
-            except DbmigrateError as error:
-                raise resetting.unfinished(plan, error) from error
-            if code is not ExitCode.OK:
-                click.echo(resetting.describe_stop(plan), err=True)
-            return ExitCode.PARTIAL if code is ExitCode.FAILED else code
+                # Nobody could say afterwards what an interrupted statement has done.
+                with hold_back():
+                    resetting.reset(work, plan)
+                    is_emptied = True
+                return run(
+                    work,
+                    renderer,
+                    Selection(make_migrations=False),
+                    keep_going=False,
+                    has_locks=not no_lock,
+                    judge=lambda result: resetting.judge(work, plan, result),
+                )
+            except (DbmigrateError, KeyboardInterrupt, Terminated) as error:
+                if not is_emptied:
+                    raise
+                raise resetting.unfinished(plan, _as_own(error)) from error
         finally:
             work.host.unlock()
+
+
+def _as_own(error: DbmigrateError | KeyboardInterrupt | Terminated) -> DbmigrateError:
+    if isinstance(error, DbmigrateError):
+        return error
+    if isinstance(error, Terminated):
+        return Interrupted(f"ended by {error}", code=ExitCode.TERMINATED)
+    return Interrupted("interrupted")
 
 
 def _show(session: Session, plan: ResetPlan) -> None:

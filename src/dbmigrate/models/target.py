@@ -69,5 +69,7 @@ class Twin:
     """Where the copies are, scratch databases of SQLite, and the journal; below the root."""
     packages: Mapping[str, str]
     """By dotted path of a migrations package: the folder that it is imported from instead."""
+    labels: tuple[str, ...]
+    """Apps that migrations are made for."""
     databases: Mapping[str, str]
     """By alias: NAME of its scratch database. The others are not connected to."""
