@@ -650,6 +650,8 @@ def test_a_table_of_the_name_that_a_migration_never_made(project: Project) -> No
     said = refused(project, "--confirm", NAME)
 
     assert "table blog_item is there on database blog_db, and no migration of blog is recorded there" in said
+    assert "--fake" not in said
+    assert "dbmigrate verify --repair --database blog_db" in said
 
 
 BROKEN = """

@@ -300,3 +300,28 @@ def test_records_that_are_lost_are_written_again_without_making_what_was_dropped
         dbmigrate(*command.split()[1:], cwd=project.root)
     dbmigrate("all", cwd=project.root).expect(0)
     dbmigrate("verify", cwd=project.root).expect(0)
+
+
+def test_a_table_of_another_shape_is_not_recorded_and_somebody_decides_whose_it_is(tmp_path: Path) -> None:
+    fields = '("name", models.CharField(max_length=20)), ("size", models.IntegerField(default=0))'
+    app = {
+        "models.py": model("Item", "name = models.CharField(max_length=20)", "size = models.IntegerField(default=0)"),
+        "migrations/0001_initial.py": migration(create(field=fields)),
+        "migrations/0002_more.py": migration(
+            'migrations.CreateModel("More", [("id", models.BigAutoField(primary_key=True))])',
+            after=(("core", "0001_initial"),),
+        ),
+    }
+    project = write_project(tmp_path / "site", {"core": app})
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        connection.execute("CREATE TABLE core_item (id integer PRIMARY KEY, titel text)")
+        connection.execute("CREATE TABLE core_more (id integer PRIMARY KEY)")
+
+    printed = repair(project).stdout
+    judged = repair(project, "--judged", "core.0001_initial").stdout
+
+    for text in (printed, judged):
+        assert "--fake" not in text
+        assert "<<" not in text
+        assert "SQLite makes the table anew, without its column titel" in text
+        assert "is core_item somebody else's? then a router has to say no for core on default" in text

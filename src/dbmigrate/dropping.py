@@ -110,6 +110,6 @@ def _check_made_here(snapshot: Snapshot, alias: str, tables: Sequence[Thing]) ->
             raise DeclinedError(
                 f"table {taken[0]} is there on database {alias}, and no migration of {app.label} is recorded there, "
                 "so it may be somebody else's (nothing was changed)",
-                hint="drop it by hand if it is not needed, or record what made it: "
-                f"dbmigrate run --database {alias} --app {app.label} --fake",
+                hint="drop it by hand if it is not needed; or see what of it differs, and how to record what made it: "
+                f"dbmigrate verify --repair --database {alias}",
             )

@@ -36,17 +36,18 @@ def find_repairs(
                 taken_back.add(label)
                 yield _take_back(snapshot, database.alias, label, migration)
         elif migration.outcome in ("faked", "missing"):
+            statements = _script(migration, vendor)
             yield Repair(
                 alias=database.alias,
                 about=migration.id,
                 why="make what is missing",
-                statements=_together(migration.statements, vendor),
-                shell=shell,
+                statements=statements,
+                shell=shell if statements else (),
                 commands=(),
-                notes=_notes_on_rows(migration),
+                notes=(*_notes_on_rows(migration), *_notes_on_unwritten(database.alias, migration)),
             )
         else:
-            yield _finish(database, migration, _together(migration.statements, vendor), shell, judged)
+            yield _finish(database, migration, _script(migration, vendor), shell, judged)
     for index in database.invalid_indexes:
         yield Repair(
             alias=database.alias,
@@ -89,9 +90,11 @@ def _finish(
     waiting = _waiting_for(database, migration, judged)
     label, name = migration.id.split(".", 1)
     record = f"{_run(database.alias, label)} --to {name} --fake"
-    rest = "make the rest of it" if statements else "it is all there"
+    rest = "make the rest of it" if statements or migration.unwritten else "it is all there"
     later = _recorded_with(database, migration, judged)
-    if waiting:
+    if any(other.unwritten for other in waiting):
+        why = "decide first whose table this is"
+    elif waiting:
         why = f"{rest}; what cannot be judged comes before its record"
     elif later is not None:
         why = f"{rest}; it is recorded together with {later}"
@@ -117,8 +120,7 @@ def _waiting_for(
         other
         for other in database.migrations
         if other.id in (*migration.needs, migration.id)
-        and other.id not in judged
-        and (other.unjudged or other.outcome == "pending")
+        and (other.unwritten or (other.id not in judged and (other.unjudged or other.outcome == "pending")))
     ]
 
 
@@ -141,6 +143,9 @@ def _notes_on(alias: str, migration: VerifiedMigration, other: VerifiedMigration
     label, name = other.id.split(".", 1)
     if other.id != migration.id:
         yield f"to record {migration.id} records {other.id} too, which it depends on and which is not applied"
+    if other.unwritten:
+        yield from _notes_on_unwritten(alias, other)
+        return
     if not other.unjudged:
         yield f"apply that first: {_run(alias, label)} --to {name}"
         return
@@ -150,6 +155,17 @@ def _notes_on(alias: str, migration: VerifiedMigration, other: VerifiedMigration
     else:
         yield "look at the rows, and run by hand, in this order, what has not run"
     yield f"when all of it has run: dbmigrate verify --repair --database {alias} --judged {other.id}"
+
+
+def _notes_on_unwritten(alias: str, migration: VerifiedMigration) -> Iterator[str]:
+    """Yield what a person has to decide where a table is not as any statement could make it without a loss."""
+    if not migration.unwritten:
+        return
+    yield from migration.unwritten
+    tables = ", ".join(dict.fromkeys(part.table for part in migration.missing))
+    label = migration.id.split(".", 1)[0]
+    yield f"is {tables} somebody else's? then a router has to say no for {label} on {alias}, or the table is renamed"
+    yield (f"if it is this project's, make by hand what is missing, then: dbmigrate verify --repair --database {alias}")
 
 
 def _notes_on_rows(migration: VerifiedMigration) -> tuple[str, ...]:
@@ -188,6 +204,12 @@ def _take_back(snapshot: Snapshot, alias: str, label: str, migration: VerifiedMi
 
 def _run(alias: str, label: str) -> str:
     return f"dbmigrate run --database {alias} --app {label}"
+
+
+def _script(migration: VerifiedMigration, vendor: str) -> tuple[str, ...]:
+    """Return what is handed to the database; nothing where all of it would be what cannot be written down."""
+    said = {f"-- {words}" for words in migration.unwritten}
+    return () if said.issuperset(migration.statements) else _together(migration.statements, vendor)
 
 
 def _together(statements: tuple[str, ...], vendor: str) -> tuple[str, ...]:

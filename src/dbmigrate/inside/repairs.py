@@ -9,6 +9,8 @@ from .schema import state_columns
 from .sentences import one_line
 from .traces import unjudged
 
+CANNOT = " cannot be written down: "
+
 
 def write_parts(connection, catalogue, state, parts):
     """Return the statements that make these parts (schema.Part), as Django would; `state` has them.
@@ -62,6 +64,11 @@ def write_rest(connection, catalogue, migration, traces):
     return statements
 
 
+def unwritten(statements):
+    """Return what of these is said instead of a statement, for there is none."""
+    return [text[len("-- ") :] for text in statements if text.startswith("-- ") and CANNOT in text]
+
+
 def _comment(traced, count):
     """Return the lines that stand where an operation would run of which nobody knows whether it has."""
     position = ".".join(str(int(digits) + 1) for digits in traced.number.split("."))
@@ -100,7 +107,7 @@ def _columns_lost(connection, catalogue, state, statements):
 
 
 def _cannot(name, why):
-    return "-- {} cannot be written down: {}".format(name, why)
+    return "-- {}{}{}".format(name, CANNOT, why)
 
 
 def _words(error):

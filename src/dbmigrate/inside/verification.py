@@ -8,7 +8,7 @@ from .graph import Disk, needing_migrations, plan_all, read_times, recorded_migr
 from .history import find_inconsistency, find_unknown
 from .judging import is_shown, name_operation
 from .reaching import explain_failure, open_in_turn
-from .repairs import write_parts, write_rest
+from .repairs import unwritten, write_parts, write_rest
 from .routes import RouteBook
 from .schema import SchemaWalk
 from .strays import find_refusing_columns
@@ -138,6 +138,7 @@ class _Verifier:
         row = self._row(migration, outcome, missing, unjudged)
         if self._repair and outcome in ("faked", "missing"):
             row["statements"] = write_parts(self._connection, self._catalogue, self._walk.state, _named(missing))
+            row["unwritten"] = unwritten(row["statements"])
         return row
 
     def _describe_pending(self):
@@ -199,6 +200,7 @@ class _Verifier:
             row["missing"] = []  # it is merely pending
         if self._repair and outcome == "half-applied":
             row["statements"] = self._write_rest(row["id"])
+            row["unwritten"] = unwritten(row["statements"])
         return row
 
     def _is_about_here(self, migration, traced):
@@ -231,6 +233,7 @@ class _Verifier:
             "needs": [],
             "unjudged": unjudged,
             "statements": [],
+            "unwritten": [],
         }
 
     def _describe_part(self, part, *, is_taken_away=False):

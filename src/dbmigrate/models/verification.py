@@ -54,6 +54,8 @@ class VerifiedMigration(Value):
 
     Comments (`-- `) stand where an operation would run of which nobody knows whether it has.
     """
+    unwritten: tuple[str, ...] = ()
+    """With `--repair`: what would have to be made and cannot be written down as statements, and why."""
 
 
 class InvalidIndex(Value):
