@@ -187,7 +187,7 @@ def test_an_entry_that_is_right_and_cannot_be_loaded_is_not_to_be_corrected(samp
     python = environment(name)
     settings = (sample.root / "myproj/settings.py").read_text()
     sample.write("myproj/engine/__init__.py", "")
-    see = f"hint: see it by itself with: {python} {sample.root}/manage.py shell -c"
+    see = f"hint: run it directly to see: {python} {sample.root}/manage.py shell -c"
     by_itself = 'from django.db import connections; connections["blog_db"]'
 
     def refuse(line: str, base: str = "", router: str = "") -> Outcome:
@@ -279,7 +279,7 @@ def test_a_router_that_cannot_be_made_is_named_with_its_place(sample: Project) -
     outcome = refused(sample, "all", code=3)
 
     has(outcome, f"myproj.routers.Broken of DATABASE_ROUTERS cannot be loaded: KeyError: 'none' ({sample.root}/")
-    has(outcome, f"routers.py, line {line})", "hint: see it by itself with: ")
+    has(outcome, f"routers.py, line {line})", "hint: run it directly to see: ")
 
 
 def test_settings_that_exit(sample: Project) -> None:

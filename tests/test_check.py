@@ -264,17 +264,17 @@ def test_the_hint_for_an_installed_app_is_no_change_to_its_files(tmp_path: Path)
     assert {*hints} == {"DBM104", "DBM201", "DBM303", "DBM304"}, found
     for identifier in ("DBM303", "DBM304"):
         assert hints[identifier] == (
-            "vendor is installed, not the project's to write: look for a release of it without this, "
+            "vendor is a third-party app: look for a release of it without this, "
             'or let MIGRATION_MODULES = {"vendor": "…"} name a copy of its migrations in the project; '
             f'to leave it as it is: ignore = ["{identifier}"] under [tool.dbmigrate]'
         )
     assert "let the routers put vendor.item and core.item on one database" in hints["DBM201"]
-    assert hints["DBM104"].startswith("bare is installed, not the project's to write: --run-syncdb for tables")
+    assert hints["DBM104"].startswith("bare is a third-party app: --run-syncdb for tables")
 
     packages.write("vendor/migrations/0002_other.py", migration(after=(("vendor", "0001_initial"),)))
 
     conflict = dbmigrate("check", "--select", "DBM102", cwd=project.root).expect(13)
-    assert "hint: vendor is installed, not the project's to write: install it anew" in conflict.stdout
+    assert "hint: vendor is a third-party app: install it anew" in conflict.stdout
 
 
 def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(sample: Project) -> None:

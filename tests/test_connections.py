@@ -150,11 +150,14 @@ def test_a_receiver_that_fails_is_said_to_and_not_the_database(tmp_path: Path) -
     project = write_project(tmp_path / "site", {"core": app(failing)})
     project.database("default").touch()
 
-    outcome = dbmigrate("all", cwd=project.root).expect(21)
+    (project.root / "manage.py").rename(project.root / "kiosk.py")
+
+    outcome = dbmigrate("all", "--manage", "kiosk.py", cwd=project.root).expect(21)
 
     assert "database default could not be looked at: OperationalError: no such table: core_setting" in outcome.stderr
     assert "in receive, a receiver of connection_created)" in outcome.stderr
-    assert "hint: correct that receiver of connection_created" in outcome.stderr
+    assert "hint: correct that receiver of connection_created: " in outcome.stderr
+    assert "kiosk.py migrate ends in the same error" in outcome.stderr
     assert project.database("default").read_bytes() == b""
 
 

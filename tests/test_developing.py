@@ -194,7 +194,7 @@ def test_an_installed_app_is_not_written(installed: Project, arguments: tuple[st
 
     outcome = dbmigrate(*arguments, cwd=installed.root).expect(2)
 
-    assert "app vendor is installed and not the project's to write" in outcome.stderr
+    assert "app vendor is a third-party app" in outcome.stderr
     assert "hint: look for a release of vendor" in outcome.stderr
     assert installed.content() == before
 
@@ -209,7 +209,7 @@ def test_make_without_names_writes_the_projects_own_apps_alone(installed: Projec
 
     assert "No changes detected in the project's own apps" in nothing.stdout
     assert unchanged == before
-    assert "left alone, installed and not the project's to write: vendor" in outcome.stdout
+    assert "skipped, third-party app: vendor" in outcome.stdout
     assert "blog.0004_remove_item_two goes to blog_db" in outcome.stdout
     assert not list((installed.root / "site-packages/vendor/migrations").glob("0003*"))
 

@@ -64,7 +64,7 @@ def test_what_the_source_does_not_say_is_found_in_a_second_process(tmp_path: Pat
     found = dbmigrate("check", "--select", "DBM105", cwd=project.root).expect(0)
 
     assert "DBM105: makemigrations would never stop writing for shop.item.size" in found.stdout
-    assert "its definition was another one in a second process (shop/models.py:17)" in found.stdout
+    assert "its definition differed in a second process (shop/models.py:17)" in found.stdout
 
 
 def test_an_order_that_somebody_changed_by_hand_is_none(tmp_path: Path) -> None:

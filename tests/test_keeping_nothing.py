@@ -283,7 +283,7 @@ def test_a_file_that_has_to_be_there_and_is_not(tmp_path: Path) -> None:
 
     outcome = dbmigrate("all", cwd=project.root).expect(21)
 
-    assert f"{project.database('blog_db')} does not exist, and with mode=rw nobody makes it" in outcome.stderr
+    assert f"{project.database('blog_db')} does not exist, and mode=rw does not create it" in outcome.stderr
     assert not project.database("default").exists()
 
 

@@ -308,7 +308,7 @@ def test_a_squawk_that_does_not_work_is_one_error(migrated: Site, tmp_path: Path
 
     assert ended.returncode == 2, ended.stderr
     assert f"/squawk): {said}" in ended.stderr
-    assert "hint: try it by itself: squawk --version" in ended.stderr
+    assert "hint: run it directly to see: squawk --version" in ended.stderr
     assert ended.stdout == ""
 
 

@@ -355,7 +355,7 @@ def test_an_installed_app_is_not_written_to_but_its_migrations_may_be_put_elsewh
     (project.root / "vendor").rename(project.root / "site-packages" / "vendor")
     before = project.content()
     refused = dbmigrate("all", cwd=project.root).expect(11)
-    assert "vendor is installed, not the project's to write" in refused.stderr
+    assert "vendor is a third-party app" in refused.stderr
     assert project.content() == before
 
     project.append("site_settings.py", 'MIGRATION_MODULES = {"vendor": "core.of_vendor"}\n')

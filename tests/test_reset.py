@@ -929,7 +929,7 @@ def test_a_role_that_may_make_no_scratch_database(migrated_site: Callable[..., S
 
     said = refused(here.project, "--confirm", NAME)
 
-    assert "beside database default no scratch database can be made: " in said
+    assert "no scratch database can be created next to database default: " in said
     assert "permission denied to create database" in said
     assert f'ALTER ROLE "{role}" CREATEDB' in said
 

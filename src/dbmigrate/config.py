@@ -224,7 +224,7 @@ KEYS: Mapping[str, Key] = {
     "jobs": Key(_number, "the CPUs; on servers 4 for each, up to 16", "databases at the same time; 1 is one by one"),
     "launcher": Key(_one_of(LAUNCHERS), '`"auto"`', "`fork` copies the booted project, `spawn` boots it anew"),
     "scope": Key(_one_of(SCOPES), '`"app"`', '`"database"` migrates a routed database whole, as `migrate` would'),
-    "open": Key(_one_of(OPEN_POLICIES), '`"skip"`', '`"migrate"` migrates databases nobody speaks of'),
+    "open": Key(_one_of(OPEN_POLICIES), '`"skip"`', '`"migrate"` migrates databases that no router or rule mentions'),
     "receivers": Key(
         _one_of(RECEIVER_POLICIES),
         '`"always"`',

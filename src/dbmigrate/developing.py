@@ -301,7 +301,7 @@ def _check_package(snapshot: Snapshot, app: App) -> None:
 def _check_own(app: App) -> None:
     if not app.is_own:
         raise UsageError(
-            f"app {app.label} is installed and not the project's to write ({app.why}): its migrations are in "
+            f"app {app.label} is a third-party app ({app.why}): its migrations are in "
             f"{app.migrations_folder} (nothing was changed)",
             hint=f"look for a release of {app.label} that has the migration, or set MIGRATION_MODULES in the settings "
             "to a package of the project",
@@ -319,7 +319,7 @@ def _check_change(snapshot: Snapshot, change: Change, *, can_ask: bool) -> None:
     if foreign:
         raise ModelChangesError(
             f"a migration for app {change.app} would bring one for {', '.join(foreign)}, "
-            "which is installed and not the project's to write (nothing was changed)",
+            "which is a third-party app (nothing was changed)",
             hint=f"look for a release of {foreign[0]} that has the migration",
         )
 

@@ -145,8 +145,8 @@ def _explain_scratch(error: Mapping[str, Any], said: str) -> DeclinedError:
         f"GRANT ALL PRIVILEGES ON `test\\_%`.* TO '{user}'@'localhost'",
     }.get(str(error["vendor"]), "start such a database anew by hand, and name the others with --database")
     return DeclinedError(
-        f"beside database {alias} no scratch database can be made: {said}; so nobody knows whether its migrations "
-        "can be applied anew (nothing was changed)",
+        f"no scratch database can be created next to database {alias}: {said}; so whether its migrations can be "
+        "applied anew is unknown (nothing was changed)",
         hint=hint,
     )
 
@@ -194,7 +194,7 @@ def _explain_migrations(
         place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
         return ProjectError(
             f"the migrations could not be loaded: {said}{place}",
-            hint=f"see it by itself with: {' '.join(target.command('showmigrations'))} (the whole traceback: -v)",
+            hint=f"run it directly to see: {' '.join(target.command('showmigrations'))} (the whole traceback: -v)",
             detail=detail,
         )
     label, name = str(error["missing"]).split(".", 1)
@@ -239,7 +239,7 @@ def _engine_hint(alias: str, engine: str, said: str, target: Target, *, is_wrong
 
 def _see_by_itself(target: Target, statement: str) -> str:
     """Return a hint that loads one entry and nothing else: not every command of Django's loads all of them."""
-    return f"see it by itself with: {shlex.join(target.command('shell', '-c', statement))} (the whole traceback: -v)"
+    return f"run it directly to see: {shlex.join(target.command('shell', '-c', statement))} (the whole traceback: -v)"
 
 
 def _sentence(said: str) -> str:
@@ -271,4 +271,4 @@ def _project_hint(said: str, target: Target, *, is_path_safe: bool) -> str:
         )
     if said.startswith("ImproperlyConfigured") and meant is not None and "is a package" in meant:
         return meant
-    return f"see it by itself with: {' '.join(target.command('check'))} (the whole traceback: -v)"
+    return f"run it directly to see: {' '.join(target.command('check'))} (the whole traceback: -v)"

@@ -169,5 +169,5 @@ def _unknown_state(root: Path, because: str) -> DeclinedError:
     return DeclinedError(
         f"{root} is a Git repository, and git does not tell whether the migration files are committed: {because} "
         "(nothing was changed)",
-        hint=f"see what it says by itself: git -C {shlex.quote(str(root))} status",
+        hint=f"run it directly to see: git -C {shlex.quote(str(root))} status",
     )

@@ -185,7 +185,7 @@ class Host:
     def find_unstable(
         self, labels: Sequence[str], altered: Sequence[tuple[str, str]]
     ) -> tuple[tuple[Unstable, ...], tuple[tuple[str, str], ...]]:
-        """Return what of these apps' models is another one in each process, as their source says, and the doubtful.
+        """Return what of these apps' models differs in each process, as their source says, and the doubtful.
 
         `altered`: (label.model, field) of the fields that makemigrations would alter; those of them are doubtful whose
         source does not say what they are made with.

@@ -240,7 +240,7 @@ def _make_failed(
             detail=detail,
         )
     return StepError(
-        f"{message}; no database was touched", hint=f"see it by itself with: {' '.join(result.command)}", detail=detail
+        f"{message}; no database was touched", hint=f"run it directly to see: {' '.join(result.command)}", detail=detail
     )
 
 

@@ -18,7 +18,7 @@ from dbmigrate.listing import MANY, listed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Refusal
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import INCURABLE, UNKNOWN_STATES, Database, Snapshot, describe_silence
+from dbmigrate.models.snapshot import INCURABLE, UNKNOWN_STATES, Database, Project, Snapshot, describe_silence
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
 from dbmigrate.selecting import is_wanted
 from dbmigrate.starting import describe_unstarted, find_stuck
@@ -75,17 +75,17 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
                 noun="databases that do not answer",
             )
             + " (nothing was changed)",
-            hint=f"{_cure(list(silent.values()))}; {_without(aliases, snapshot, routing, selection)}",
+            hint=f"{_cure(list(silent.values()), snapshot.project)}; {_without(aliases, snapshot, routing, selection)}",
         )
 
 
-def _cure(silent: Sequence[Database]) -> str:
+def _cure(silent: Sequence[Database], project: Project) -> str:
     """Return what to do about databases that do not answer, or cannot be read."""
     folder = _missing_folder(silent[0])
     if folder is not None:
         return f"mkdir -p {folder}, or correct {_setting(silent[0].alias)}"
     if any(database.trouble == "receiver" for database in silent):
-        return "correct that receiver of connection_created: manage.py migrate ends in the same error"
+        return f"correct that receiver of connection_created: {project.command_line('migrate')} ends in the same error"
     incurable = next((database for database in silent if database.trouble in INCURABLE), None)
     if incurable is None:
         return f"start it, or correct {_setting(silent[0].alias)}; --wait SECONDS waits for it"
@@ -245,7 +245,7 @@ def find_refusal(snapshot: Snapshot, make: MakeMigrations) -> ModelChangesError 
         if foreign:
             return ModelChangesError(
                 f"a migration for app {change.app} would bring one for {', '.join(foreign)}, "
-                "which is installed and not the project's to write (nothing was changed)",
+                "which is a third-party app (nothing was changed)",
                 hint=f"look for a release of {foreign[0]} that has the migration{without}",
             )
     return None

@@ -63,7 +63,7 @@ class Look:
     """Whether the databases are asked."""
     named_open: NamedOpen = "migrated"
     stability: bool = False
-    """Whether all of the project's models are read for what is another one in each process."""
+    """Whether all of the project's models are read for what differs in each process."""
     may_read_only: bool = False
     """Whether a database may be named that takes no writes."""
     starts: bool = False

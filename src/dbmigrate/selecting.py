@@ -195,7 +195,7 @@ def _check_alias(snapshot: Snapshot, routing: Routing, alias: str, *, may_read_o
         )
     if kind.kind == "same":
         raise UsageError(
-            f"database {alias} is the same physical database as {kind.because}, which looks after it",
+            f"database {alias} is the same physical database as {kind.because} and is migrated through it",
             hint=f"use --database {kind.because}",
         )
 

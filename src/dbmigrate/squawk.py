@@ -101,7 +101,7 @@ class Squawk:
     def _broken(self, why: str) -> UsageError:
         return UsageError(
             f"squawk could not read the pending SQL ({self.executable}): {why}",
-            hint="try it by itself: squawk --version; another one: pip install --upgrade 'dbmigrate[lint]'",
+            hint="run it directly to see: squawk --version; another one: pip install --upgrade 'dbmigrate[lint]'",
         )
 
 

@@ -1,4 +1,4 @@
-"""Find the models that are another one in each process, so that makemigrations never stops writing for them."""
+"""Find the models that differ in each process, so that makemigrations never stops writing for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEEDS = ("1", "2")
 def find_unstable(
     host: Host, open_another: Callable[[str], AbstractContextManager[Host]], snapshot: Snapshot, *, is_thorough: bool
 ) -> tuple[Unstable, ...]:
-    """Return what is another one in each process, of the project's own apps.
+    """Return what differs in each process, of the project's own apps.
 
     What the source says costs no process. Only for fields that changed and of which it does not say enough,
     `open_another` boots the project again, with a PYTHONHASHSEED. `is_thorough`: read the models of all own apps, not

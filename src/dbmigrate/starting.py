@@ -64,7 +64,7 @@ def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted) -> str:
     tables = ", or --run-syncdb for tables without migrations" if unstarted.why == "no-package" else ""
     if not app.is_own:
         return (
-            f"{app.label} is installed, not the project's to write: look for a release of it that has migrations, or "
+            f"{app.label} is a third-party app: look for a release of it that has migrations, or "
             f'name a package of the project for them: MIGRATION_MODULES = {{"{app.label}": "…"}}, '
             f"then: dbmigrate make {app.label}{tables}"
         )

@@ -120,10 +120,7 @@ def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross
 def _hint(snapshot: Snapshot, model: str, name: str, cross: _Cross) -> str:
     label = model.split(".", 1)[0]
     if is_installed(snapshot, label):
-        return (
-            f"{label} is installed, not the project's to write: "
-            f"let the routers put {model} and {cross.to} on one database"
-        )
+        return f"{label} is a third-party app: let the routers put {model} and {cross.to} on one database"
     if cross.relation is not None and cross.relation.is_parent_link:
         return f"let the routers put {model} and its parent {cross.to} on one database, or make the parent abstract"
     written = "".join(

@@ -10,7 +10,7 @@ from dbmigrate.routing import Routing
 
 
 def find_endless_migrations(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
-    """Yield a finding for each field, or the options of a model, that is another one in each process."""
+    """Yield a finding for each field, or the options of a model, that differs in each process."""
     for unstable in snapshot.unstable:
         label = unstable.model.split(".", 1)[0]
         what = f"{unstable.model}.{unstable.field}" if unstable.field is not None else f"Meta of {unstable.model}"
@@ -32,7 +32,7 @@ def _reason(unstable: Unstable) -> str:
         return f"it takes its order from {unstable.why}, which has another order in each process"
     if unstable.kind == "call":
         return f"{unstable.why} is called when the class is made, so its value is a new one each time"
-    return "its definition was another one in a second process"
+    return "its definition differed in a second process"
 
 
 def _hint(unstable: Unstable) -> str:

@@ -37,7 +37,7 @@ def find_model_changes(snapshot: Snapshot, _routing: Routing) -> Iterator[Findin
             hint=(
                 make_hint(snapshot, change.app)
                 if is_own
-                else f"{change.app} is installed, not the project's: look for a release that brings the migration, "
+                else f"{change.app} is a third-party app: look for a release that brings the migration, "
                 "or a setting of it (such as DEFAULT_AUTO_FIELD)"
             ),
             apps=(change.app,),

@@ -53,7 +53,7 @@ def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None) -> str:
         return describe_unstarted(snapshot, unstarted)[1]
     if is_installed(snapshot, app.label):
         return (
-            f"{app.label} is installed, not the project's to write: --run-syncdb for tables without migrations, "
+            f"{app.label} is a third-party app: --run-syncdb for tables without migrations, "
             f'or MIGRATION_MODULES = {{"{app.label}": "…"}} with a package of the project, '
             f"then: dbmigrate make {app.label}"
         )

@@ -138,7 +138,7 @@ def _prepare(aliases, urls, mark, missing):
         connection = connections[alias]
         kind = {"sqlite": _FileLock, "postgresql": _PostgresqlLock, "mysql": _MysqlLock}.get(connection.vendor)
         if kind is None:
-            missing[alias] = "dbmigrate knows no lock for {}".format(connection.display_name)
+            missing[alias] = "no lock is implemented for {}".format(connection.display_name)
         elif kind is _FileLock and sqlite_file(connection) is None:
             continue  # a database in memory belongs to one process
         elif kind is _FileLock and fcntl is None:

@@ -215,7 +215,7 @@ def _find_state(connection):
         if not os.path.isdir(folder):
             raise OSError("the folder {} does not exist".format(folder))
         if must_be_there(connection):
-            raise OSError("the file {} does not exist, and with mode=rw nobody makes it".format(file))
+            raise OSError("the file {} does not exist, and mode=rw does not create it".format(file))
         return "absent"
     connection.ensure_connection()
     return "ok"

@@ -88,7 +88,7 @@ class Scratches:
         if connection.vendor == "sqlite":
             return os.path.join(folder, "{}{}.sqlite3".format(PREFIX, connection.alias))
         if connection.vendor not in ("postgresql", "mysql"):
-            raise NotImplementedError("reset knows no way to make one on {}".format(connection.vendor))
+            raise NotImplementedError("cannot create a scratch database on {}".format(connection.vendor))
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_database()" if connection.vendor == "postgresql" else "SELECT database()")
             name = "{}{}_{}".format(PREFIX, cursor.fetchone()[0][:MOST_OF_A_NAME], uuid.uuid4().hex[:8])

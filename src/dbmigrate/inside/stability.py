@@ -296,7 +296,7 @@ def _is_number(node):
 
 
 def _is_shuffled(value):
-    """Whether the hash of a value is another one in each process."""
+    """Whether the hash of a value differs in each process."""
     if isinstance(value, (tuple, frozenset)):
         return any(_is_shuffled(element) for element in value)
     return not isinstance(value, (int, float, complex, type(None))) or type(value).__hash__ is not _plain_hash(value)

@@ -63,7 +63,7 @@ def _redirect(utils, databases):
         else:
 
             def refuse(*arguments, **options):
-                raise utils.OperationalError("it has no scratch database, and is not touched for a proof")
+                raise utils.OperationalError("it has no scratch database and is not used in the trial")
 
             connection.get_new_connection = refuse
         return connection

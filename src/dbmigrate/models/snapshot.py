@@ -418,7 +418,7 @@ class Unstarted(Value):
 
 
 class Unstable(Value):
-    """A model that makemigrations would write for again and again, since it is another one in each process."""
+    """A model that makemigrations would write for again and again, since it differs in each process."""
 
     model: str
     """label.model."""

@@ -193,7 +193,7 @@ class Page:
     def _show_made(self, report: MakeReport) -> None:
         self._findings(report.findings)
         if report.foreign:
-            self._line(f"left alone, installed and not the project's to write: {', '.join(report.foreign)}", "yellow")
+            self._line(f"skipped, third-party app: {', '.join(report.foreign)}", "yellow")
             if not report.migrations:
                 self._line("No changes detected in the project's own apps")
         for written in report.migrations:

@@ -388,7 +388,7 @@ def reason(step: Step) -> str | None:
 def saving(receivers: Sequence[str]) -> str:
     """Return how to save the processes that run for receivers of migrate signals alone."""
     return (
-        f"Where nothing is pending a process runs for {listed(receivers)} alone, as with manage.py migrate; "
+        f"Where nothing is pending a process runs for {listed(receivers)} alone, as Django's migrate does; "
         'to save it: receivers = "pending" under [tool.dbmigrate]'
     )
 
@@ -404,7 +404,7 @@ def skip_sentence(
 ) -> str:
     """Return why a database is not migrated, and how many migrations it therefore lacks."""
     if skip == "same" and alias_is_owned_by is not None:
-        return f"{SKIPS[skip]} {alias_is_owned_by}, which looks after it"
+        return f"{SKIPS[skip]} {alias_is_owned_by} and is migrated through it"
     lacks = f"; {plural(out_of_reach, 'migration')} pending there" if out_of_reach else ""
     return (f"{SKIPS[skip]} ({because})" if because else SKIPS[skip]) + lacks
 
