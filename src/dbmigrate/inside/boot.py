@@ -44,8 +44,16 @@ class _PatchOnImport(importlib.abc.MetaPathFinder):
         if spec is None or spec.loader is None:
             return spec
         run_module = spec.loader.exec_module
+        own = vars(spec.loader).get("exec_module")
 
         def exec_module(module):
+            if module.__name__ != self.name:  # one zipimporter loads all modules of its archive
+                run_module(module)
+                return
+            if own is None:
+                del spec.loader.exec_module
+            else:
+                spec.loader.exec_module = own
             run_module(module)
             self.patch(module)
 
