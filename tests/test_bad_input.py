@@ -304,6 +304,12 @@ def test_an_interpreter_that_does_not_exist(sample: Project) -> None:
     has(refused(sample, "all", "--python", "/nowhere/python", code=3), "/nowhere/python", "--python")
 
 
+def test_an_interpreter_that_nobody_can_look_at(sample: Project) -> None:
+    python = f"/{'a' * 300}/python"
+
+    has(refused(sample, "all", "--python", python, code=3), f"interpreter {python}", "pass --python")
+
+
 def test_an_interpreter_without_django(sample: Project) -> None:
     python = environment("no-django")
 
@@ -326,10 +332,14 @@ def test_an_interpreter_without_django_whose_scripts_bring_their_own(sample: Pro
         "kiosk": f"#!{scripts}/python\nimport sys\nfrom kiosk import main\nsys.exit(main())\n",
         "shop": f"#!{scripts}/python\nimport sys; sys.path.append('x')\nfrom django.core import management\n",
         "elsewhere": f"#!{other}\nfrom pretix import main\n",
+        "long": f"#!/bin/sh\n'''exec' {other} \"$0\" \"$@\"\n' '''\nfrom pretix import main\n",
+        "spaced": f"#!/bin/sh\n'''exec' \"{other}\" \"$0\" \"$@\"\n' '''\nfrom pretix import main\n",
         "flake": f"#!{scripts}/python\nfrom flake import main\n",
         "tool": "#!/bin/sh\necho django\n",
     }.items():
         (scripts / name).write_text(text)
+
+    (scripts / "sudo").symlink_to("/proc/self/mem")  # a file that cannot be read, by root neither
 
     outcome = refused(sample, "all", "--python", str(scripts / "python"), code=3)
 
@@ -337,7 +347,7 @@ def test_an_interpreter_without_django_whose_scripts_bring_their_own(sample: Pro
         outcome,
         "Django cannot be imported",
         "--python",
-        f"--python {other} --manage elsewhere, --manage kiosk, --manage shop\n",
+        f"--python {other} --manage elsewhere, --manage kiosk, --python {other} --manage long, ",
     )
 
 

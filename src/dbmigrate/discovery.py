@@ -124,7 +124,13 @@ def _choose_python(
     if settings.python is not None:
         origin = settings.origins["python"]
         start = cwd if origin.startswith(("--", "DBMIGRATE_")) else config_folder or cwd
-        found = _find_executable(settings.python, start)
+        try:
+            found = _find_executable(settings.python, start)
+        except OSError as error:  # pathlib raises PermissionError before Python 3.12
+            raise ProjectError(
+                f"the interpreter {settings.python} (from {origin}) cannot be reached: {error.strerror}",
+                hint="run dbmigrate as the user whose interpreter it is, or pass --python with one that you may run",
+            ) from error
         if found is None:
             raise ProjectError(
                 f"there is no interpreter {settings.python} (from {origin}; looked in {start} and on PATH)",

@@ -9,7 +9,13 @@ import sys
 MOST_BYTES = 65536
 """Scripts are short; what is longer is a program."""
 
-_INTERPRETER = re.compile(rb"#!\s*(/\S*python[\d.]*)\s")
+_INTERPRETER = re.compile(
+    rb"#!\s*(/\S*python[\d.]*)\s"
+    rb"|#!/bin/sh\n'''exec' (/\S*python[\d.]*)\s"
+    rb'|#!/bin/sh\n\'\'\'exec\' "(/[^"\n]*python[\d.]*)"\s'
+)
+"""The interpreter in a script's first line, or in the second, as pip writes one that is too long or has a space."""
+
 _MANAGEMENT = re.compile(r"\bdjango\b")
 
 
@@ -21,22 +27,37 @@ def find_consoles():
     """
     folder = os.path.dirname(sys.executable)
     found = []
-    for name in sorted(os.listdir(folder)):
+    for name in _names_in(folder):
         path = os.path.join(folder, name)
         if name.startswith(("python", "pip", "activate", "django-admin")) or not os.path.isfile(path):
             continue
-        with open(path, "rb") as file:
-            text = file.read(MOST_BYTES)
+        text = _read(path)
         shebang = _INTERPRETER.match(text)
         if shebang is None:
             continue
-        other = os.fsdecode(shebang.group(1))
+        other = os.fsdecode(shebang.group(shebang.lastindex))
         if os.path.realpath(other) != os.path.realpath(sys.executable) or _prefix(other) != _prefix(sys.executable):
             if glob.glob(os.path.join(glob.escape(_prefix(other)), "lib", "python*", "site-packages", "django")):
                 found.append([name, other])
         elif _names_django(text.decode("utf-8", "replace")):
             found.append([name, None])
     return found
+
+
+def _names_in(folder):
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:  # a folder that this user may only pass through
+        return []
+
+
+def _read(path):
+    """Return the beginning of a file, nothing if this user may not read it, as with /usr/bin/sudo on Fedora."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(MOST_BYTES)
+    except OSError:
+        return b""
 
 
 def _prefix(python):
@@ -72,7 +93,6 @@ def _package_names_django(package):
         if glob.glob(os.path.join(glob.escape(folder), "**", "django", "core", "management"), recursive=True):
             return True
         for file in glob.glob(os.path.join(glob.escape(folder), "*.py")):
-            with open(file, encoding="utf-8", errors="replace") as source:
-                if _MANAGEMENT.search(source.read(MOST_BYTES)):
-                    return True
+            if _MANAGEMENT.search(_read(file).decode("utf-8", "replace")):
+                return True
     return False
