@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from support.cli import dbmigrate
+from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, create, migration, model, simple_app, write_project
 
@@ -227,3 +228,35 @@ def test_status_of_an_app_shows_a_database_that_lacks_only_its_records(tmp_path:
     status = dbmigrate("status", "--app", "shop", "--exit-code", cwd=tmp_path).expect(10)
 
     assert "blog_db" in status.stdout
+
+
+def test_a_role_that_may_not_connect_is_not_waited_for(
+    tmp_path: Path, unreadable: dict[str, Any], postgresql: PostgresqlServer
+) -> None:
+    owner = postgresql.create_database()["USER"]
+    postgresql.query({**unreadable, "USER": owner}, f"REVOKE CONNECT ON DATABASE {unreadable['NAME']} FROM PUBLIC")
+    write_project(tmp_path, {"shop": simple_app()}, aliases={"default": unreadable})
+
+    refused = dbmigrate("all", cwd=tmp_path).expect(21)
+
+    assert "cannot be read: " in refused.stderr
+    assert "permission denied for database" in refused.stderr
+    assert 'hint: GRANT access to that database to the user of DATABASES["default"]' in refused.stderr
+
+
+@pytest.mark.mariadb
+def test_a_table_that_mariadb_hides_is_not_taken_for_none(tmp_path: Path, mariadb: MariadbServer) -> None:
+    entry = mariadb.create_database()
+    project = write_project(tmp_path, {"shop": simple_app()}, aliases={"default": entry}, settings=DRIVER)
+    dbmigrate("all", cwd=tmp_path).expect(0)
+    name = entry["NAME"]
+    mariadb.query(entry, "CREATE OR REPLACE USER hidden IDENTIFIED BY 'hidden'")
+    mariadb.query(entry, f"GRANT SELECT ON {name}.shop_item TO hidden")
+    project.append("site_settings.py", "DATABASES['default'].update(USER='hidden', PASSWORD='hidden')")
+
+    refused = dbmigrate("all", cwd=tmp_path).expect(21)
+    status = dbmigrate("status", "--exit-code", cwd=tmp_path).expect(21)
+
+    assert "error: database default cannot be read: " in refused.stderr
+    assert 'hint: GRANT SELECT ON django_migrations to the user of DATABASES["default"]' in refused.stderr
+    assert "unreadable: this user may not read it" in status.stdout

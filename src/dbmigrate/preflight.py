@@ -90,9 +90,9 @@ def _cure(silent: Sequence[Database], project: Project) -> str:
     if incurable is None:
         return f"start it, or correct {_setting(silent[0].alias)}; --wait SECONDS waits for it"
     if incurable.state == "unreadable":
-        return (
-            f"GRANT SELECT ON django_migrations to the user of {_setting(incurable.alias)}, or name another user there"
-        )
+        # 'permission denied for database "app"', "Access denied for user 'shop' to database 'app'"
+        right = "access to that database" if " database " in (incurable.error or "") else "SELECT ON django_migrations"
+        return f"GRANT {right} to the user of {_setting(incurable.alias)}, or name another user there"
     return f"correct {_to_correct(incurable)}, no waiting cures it"
 
 

@@ -5,6 +5,7 @@ import re
 import sys
 
 from django.apps import apps
+from django.db import DatabaseError
 from django.db.migrations import state
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
@@ -12,6 +13,9 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from .boot import BootError
 from .folders import forget_namespaces, list_files, migrations_folder
+
+NO_SUCH_TABLE = 1146
+"""Error number of MySQL."""
 
 
 def read_records(connection):
@@ -21,8 +25,21 @@ def read_records(connection):
     """
     recorder = MigrationRecorder(connection)
     if not recorder.has_table():
+        _refuse_hidden_table(connection)
         return {}
     return {(label, name): pk for label, name, pk in recorder.migration_qs.values_list("app", "name", "pk")}
+
+
+def _refuse_hidden_table(connection):
+    """Raise what a server says of a django_migrations that it hides: MySQL lists no table that a user may not read."""
+    if connection.vendor != "mysql":
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM django_migrations WHERE 1 = 0")
+    except DatabaseError as error:
+        if error.args[:1] != (NO_SUCH_TABLE,):
+            raise
 
 
 def read_times(connection, loader):

@@ -26,12 +26,26 @@ DISPATCHER = os.path.join("django", "dispatch", "dispatcher.py")
 THREADS = "dbmigrate "
 """What the names of our threads begin with, before that of a database."""
 
-# The words are those of libpq, the PostgreSQL server and the MySQL drivers; the first that fits counts.
+_CODES = {
+    "42501": "rights",
+    "28P01": "password",
+    "3D000": "no-database",
+    1044: "rights",
+    1045: "password",
+    1049: "no-database",
+    1142: "rights",
+}
+"""SQLSTATE of PostgreSQL and error numbers of MySQL, which are the same in every language of the server."""
+
+# For what comes without a code: words of libpq, the PostgreSQL server and the MySQL drivers; the first that fits.
 _WORDS = (
     (
         "rights",
         (
-            *("permission denied for {}".format(what) for what in ("table", "relation", "schema", "view", "sequence")),
+            *(
+                "permission denied for {}".format(what)
+                for what in ("table", "relation", "schema", "view", "sequence", "database")
+            ),
             "select command denied",
         ),
     ),
@@ -196,10 +210,19 @@ def describe_failure(error):
         calls = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
         return _unreachable("settings" if "get_connection_params" in calls else "driver", text)
     lower = text.lower()
-    trouble = next((kind for kind, words in _WORDS if any(word in lower for word in words)), "other")
+    trouble = _trouble_of_code(error) or next(
+        (kind for kind, words in _WORDS if any(word in lower for word in words)), "other"
+    )
     if trouble == "rights":
         return {"state": "unreadable", "trouble": trouble, "error": text}
     return _unreachable(trouble, text)
+
+
+def _trouble_of_code(error):
+    """Return what the code of a driver's error stands for: sqlstate of psycopg 3, pgcode of psycopg 2, or a number."""
+    cause = error.__cause__ or error  # Django's error has the driver's behind it (DatabaseErrorWrapper)
+    codes = [getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *cause.args[:1]]
+    return next((_CODES[code] for code in codes if isinstance(code, (str, int)) and code in _CODES), None)
 
 
 def _unreachable(trouble, error):
