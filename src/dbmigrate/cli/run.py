@@ -36,7 +36,8 @@ def command(
     """Migrate the databases and apps that are named.
 
     Both together mean that app on that database. An app alone is migrated wherever it is routed to. No migrations are
-    written unless it is --auto. With nothing named it is the menu, on a terminal.
+    written unless it is --auto. With nothing named it is the menu, on a terminal. On a terminal --to asks before it
+    undoes; without one, or with --no-input, it does not.
     """
     is_named = options["databases"] or options["apps"]
     if auto and (is_named or options["to"] or options["fake"]):
