@@ -131,7 +131,7 @@ def show_plan(
         code = ExitCode.OK
         if exit_code and report.plan.make is not None:
             code = ExitCode.MODEL_CHANGES
-        elif exit_code and any(step.migrations for step in report.plan.steps):
+        elif exit_code and any(report.plan.pending_on(database.alias) for database in report.plan.databases):
             code = ExitCode.PENDING
         renderer.answer(report)
         # The menu asks with the exit code whether there is something to do.
