@@ -197,13 +197,14 @@ def verify_verdict(report: VerifyReport) -> str:
     where = f"{plural(looked_at, 'database')} looked at{extent(report.limits)}"
     if not report.databases and not report.exit_code:
         return "nothing was verified: there is no database to look at; of what kind each is: dbmigrate status"
+    unwritten = "".join(f"; {label} has no migrations yet" for finding in report.findings for label in finding.apps)
     if not report.exit_code:
         there = " there" if report.limits else ""
-        return f"{where}: everything that is recorded{there} is there, and nothing is pending{there}"
+        return f"{where}: everything that is recorded{there} is there, and nothing is pending{there}{unwritten}"
     hint = ""
     if report.exit_code is ExitCode.DRIFT and report.repairs is None:
         hint = "; what would put it right: dbmigrate verify --repair"
-    return f"{where}; {exit_sentence(report.exit_code)}{hint}"
+    return f"{where}; {exit_sentence(report.exit_code)}{unwritten}{hint}"
 
 
 ROUTER_WORDS = {
