@@ -282,3 +282,19 @@ def test_a_file_system_that_is_full(site: Callable[..., Site], tmp_path: Path) -
     assert outcome.code in (20, 21, 30, 31), outcome
     assert "full" in outcome.stderr or "No space left" in outcome.stderr, outcome
     again.expect(0)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def test_what_was_there_before_a_rolled_back_migration_is_not_to_be_undone(
+    engine: str, site: Callable[..., Site]
+) -> None:
+    here = site(engine, app(create(), INDEX))
+    here.query("CREATE TABLE core_item (id integer PRIMARY KEY, titel varchar(20))")
+
+    said = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(30).stderr
+
+    assert "the database rolled core.0001_initial back: what is there of it was there before it began" in said
+    assert "dbmigrate verify --repair --database default" in said
+    assert "if it is somebody else's: let a router say no for core on default, or rename what is there" in said
+    assert "undo by hand" not in said
+    assert "--fake" not in said

@@ -502,8 +502,9 @@ def failure_lines(database: DatabaseResult, failure: Failure, *, is_brief: bool 
         lines.append(f"raised at: {failure.raised_at}")
     if failure.rolled_back is True and failure.backwards:
         lines.append(f"the database rolled this back: {failure.migration} is still applied")
-    elif failure.rolled_back is True and not failure.traces:
-        lines.append(f"the database rolled {failure.migration} back: nothing of it is left")
+    elif failure.rolled_back is True:
+        left = "what is there of it was there before it began" if failure.traces else "nothing of it is left"
+        lines.append(f"the database rolled {failure.migration} back: {left}")
     if failure.rolled_back is False:
         half = "half undone" if failure.backwards else "half done"
         lines.append(f"{failure.migration} may be {half}: this migration is not rolled back")
@@ -550,6 +551,12 @@ def ways_on(alias: str, failure: Failure) -> list[str]:
     """Return what to do where something of the failed migration is left; what nobody has judged is not recorded."""
     assert failure.migration is not None
     app, name = failure.migration.split(".", 1)
+    if failure.rolled_back is True:
+        return [
+            "if an older installation of this project has made it: what differs, and how to go on, is printed by: "
+            f"dbmigrate verify --repair --database {alias}",
+            f"if it is somebody else's: let a router say no for {app} on {alias}, or rename what is there",
+        ]
     record = f"dbmigrate run --database {alias} --app {app} --to {name} --fake"
     if any(trace.is_there is None for trace in failure.traces):
         return [
@@ -700,6 +707,8 @@ def advice(result: RunResult) -> str:
     if not result.unfinished:
         return "see why, and what to type, with: dbmigrate check --select DBM301"
     failures = [database.failure for database in result.databases if database.failure is not None]
+    if any(failure.rolled_back is True and failure.traces for failure in failures):
+        return "decide what becomes of what was there already, listed above, before running the same command again"
     if any(failure.rolled_back is False or failure.traces for failure in failures):
         return "look at what the failed migration left, listed above, before running the same command again"
     stand_in = next(filter(None, (_stand_in(database, result) for database in result.databases)), None)
