@@ -711,6 +711,8 @@ def write(**more):
     (here / "schema.sql").write_text("changed")
     with (here / "log.txt").open("a") as log:
         log.write("one more")
+    (here / "gone.txt").unlink(missing_ok=True)
+    (here / "same.txt").write_text("same")
     raise RuntimeError("after all that")
 
 class Config(AppConfig):
@@ -722,14 +724,57 @@ class Config(AppConfig):
 
 
 @pytest.mark.parametrize("launcher", combinations(["fork", "spawn"], quick=[("spawn",)]))
-def test_what_the_project_writes_in_the_trial_does_not_stay(launcher: str, project: Project) -> None:
+def test_of_what_the_project_writes_in_the_trial_only_changed_files_stay(launcher: str, project: Project) -> None:
     project.write("core/apps.py", WRITES)
-    project.write("core/schema.sql", "old")
-    project.write("core/log.txt", "one")
+    for name in ("schema.sql", "log.txt", "gone.txt", "same.txt"):
+        project.write(f"core/{name}", name.partition(".")[0])
+    before = project.content()
 
-    said = refused(project, "--confirm", NAME, "--launcher", launcher)
+    failed = dbmigrate("reset", "--confirm", NAME, "--launcher", launcher, cwd=project.root).expect(4)
 
-    assert "after all that" in said
+    assert "after all that (no database was changed); files that changed during the trial, through it or through " in (
+        failed.stderr
+    )
+    assert ": core/log.txt, core/schema.sql\n" in failed.stderr
+    after = project.content()
+    changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+    assert sorted(changed) == ["core/log.txt", "core/schema.sql"]
+
+
+COUNTS = """
+import pathlib, sqlite3, subprocess, sys
+from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+INSERT = "import sqlite3; c = sqlite3.connect('visits.sqlite3'); c.execute('INSERT INTO visit VALUES (1)'); c.commit()"
+
+def count(using="default", **more):
+    if "test_dbmigrate_" in str(connections[using].settings_dict["NAME"]):
+        connection = sqlite3.connect("visits.sqlite3")
+        connection.execute("SELECT count(*) FROM visit").fetchone()
+        connection.close()
+        subprocess.run([sys.executable, "-c", INSERT], check=True)
+
+class Config(AppConfig):
+    name = "core"
+
+    def ready(self):
+        post_migrate.connect(count, sender=self)
+"""
+
+
+def test_what_another_process_writes_during_the_trial_stays(project: Project) -> None:
+    project.write("core/apps.py", COUNTS)
+    with closing(sqlite3.connect(project.root / "visits.sqlite3")) as connection:
+        connection.execute("CREATE TABLE visit (id)")
+
+    reset = dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(0)
+
+    with closing(sqlite3.connect(project.root / "visits.sqlite3")) as connection:
+        assert connection.execute("SELECT count(*) FROM visit").fetchone() == (2,)  # one for each database
+    said = "warning: files that changed during the trial, through it or through others: visits.sqlite3"
+    assert said in reset.stderr.splitlines()
 
 
 FAILS = """

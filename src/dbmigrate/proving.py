@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +14,7 @@ from typing import Any
 from dbmigrate.errors import DbmigrateError, DeclinedError, Interrupted
 from dbmigrate.forking import choose_launcher
 from dbmigrate.host import Host
+from dbmigrate.listing import listed
 from dbmigrate.migrating import migrate
 from dbmigrate.models.events import RunFinished
 from dbmigrate.models.holdings import Holdings
@@ -37,6 +38,8 @@ class Proof:
     """By alias: what its scratch database held at the end."""
     written: Mapping[Path, bytes]
     """What makemigrations wrote, each file where it belongs in the project."""
+    changed: tuple[Path, ...]
+    """Other files that were there before and were opened for writing in the trial, and are no longer the same."""
 
 
 def prove(
@@ -60,7 +63,7 @@ def prove(
             be made.
         Interrupted: a signal came.
     """
-    with _twin_folder(work.target.root.resolve(), folder):
+    with _twin_folder(work.target.root.resolve(), folder) as changed:
         packages = {app.migrations_module: folder / "files" / app.label for app in apps if app.label in labels}
         sources = {app.label: Path(app.migrations_folder).resolve() for app in apps}
         places = {app.label: packages.get(app.migrations_module, sources[app.label]) for app in apps}
@@ -88,6 +91,7 @@ def prove(
             for path, text in files.items()
             if before[label].get(path) != text
         },
+        tuple(changed),
     )
 
 
@@ -162,8 +166,12 @@ def _describe(database: DatabaseResult) -> str:
 
 
 @contextmanager
-def _twin_folder(root: Path, folder: Path) -> Iterator[None]:
-    """Keep the folder while the block runs; afterwards undo what was written below the root, and remove it."""
+def _twin_folder(root: Path, folder: Path) -> Iterator[list[Path]]:
+    """Keep the folder while the block runs; afterwards undo what is new or gone below the root, and remove it.
+
+    Yields a list that has at the end the files that are no longer what they were.
+    """
+    changed: list[Path] = []
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True)
@@ -171,34 +179,63 @@ def _twin_folder(root: Path, folder: Path) -> Iterator[None]:
         raise DeclinedError(
             f"the folder {folder} cannot be made: {error.strerror}{NOTHING_DONE}", hint=f"make {root} writable"
         ) from error
+    failed: DeclinedError | Interrupted | None = None
     try:
-        yield
+        yield changed
+    except (DeclinedError, Interrupted) as error:
+        failed = error
+        raise
     finally:
-        _undo(folder / JOURNAL)
+        changed += _undo(folder / JOURNAL)
+        if failed is not None and changed:
+            said = failed.message.replace("nothing was changed", "no database was changed")
+            failed.message = f"{said}; {describe_changed(root, changed)}"
         shutil.rmtree(folder, ignore_errors=True)
         for place in made[1:]:
             with suppress(OSError):  # somebody else has put something there
                 place.rmdir()
 
 
-def _undo(journal: Path) -> None:
-    """Bring back what the journal says was there, the last change first."""
+def describe_changed(root: Path, changed: Sequence[Path]) -> str:
+    """Return what to say of files that the trial opened for writing and that are no longer the same."""
+    return f"files that changed during the trial, through it or through others: {listed(_below(root, changed))}"
+
+
+def _below(root: Path, files: Sequence[Path]) -> list[str]:
+    return sorted(str(file.relative_to(root)) for file in files)
+
+
+def _undo(journal: Path) -> list[Path]:
+    """Take away what is new and bring back what is gone, the last change first; return files that have changed.
+
+    Those stay as they are: another process may have written to them as well.
+    """
     lines = journal.read_text().splitlines() if journal.exists() else []
+    changed = []
     for line in reversed(lines):
         entry = json.loads(line)
         path = Path(entry["path"])
         try:
             if entry["was"] == "nothing":
                 _remove(path)
-            elif entry["was"] == "shorter" and path.exists():
-                os.truncate(path, min(entry["size"], path.stat().st_size))
-            elif entry["was"] == "file" and (
-                not path.exists() or path.read_bytes() != Path(entry["copy"]).read_bytes()
-            ):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(Path(entry["copy"]).read_bytes())
+            elif entry["was"] == "file":
+                if entry["copy"] is not None and not path.exists():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(entry["copy"], path)
+                if _digest(path) != entry["digest"]:
+                    changed.append(path)
         except OSError:
             continue  # it was never made, or somebody else has taken it away
+    return [*dict.fromkeys(changed)]
+
+
+def _digest(file: Path) -> str:
+    """Return what is the same only for the same content (as in inside/twin.py)."""
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _remove(path: Path) -> None:

@@ -55,6 +55,8 @@ class ResetPlan:
     """The project's own apps whose files these are."""
     locked: tuple[str, ...]
     """Databases that nobody else may migrate meanwhile: those, and all that are migrated afterwards."""
+    changed: tuple[Path, ...]
+    """Files below `root` that changed during the trial, and stay so."""
     kept_in: Path
     """Folder the files will be moved to."""
 
@@ -95,6 +97,7 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan
         hand_written=tuple(found for found in work.host.find_hand_written(look.labels) if found[0] in look.files),
         labels=look.labels,
         locked=migrated,
+        changed=proof.changed,
         kept_in=kept_in,
     )
 

@@ -80,6 +80,8 @@ def _as_own(error: DbmigrateError | KeyboardInterrupt | Terminated) -> Dbmigrate
 
 
 def _show(session: Session, plan: ResetPlan) -> None:
+    from dbmigrate.proving import describe_changed
+
     place = plan.kept_in.relative_to(plan.root)
     lines = [*_list_databases(plan), f"Files that will be moved to {place}:"]
     for file in plan.files:
@@ -91,6 +93,8 @@ def _show(session: Session, plan: ResetPlan) -> None:
         kinds = [*dict.fromkeys(kind for _, kind in plan.hand_written)]
         never = f"makemigrations writes no {' and no '.join(kinds)}"
         lines.append(f"{never}: what they did is not done again unless you copy them back")
+    if plan.changed:
+        lines.append(f"warning: {describe_changed(plan.root, plan.changed)}")
     for line in lines:
         click.echo(line, err=True)
 

@@ -1,9 +1,11 @@
 """A twin of the project: its own code, on scratch databases and with copies of its migrations folders.
 
-`reset` does in it first what it is going to do. What the project's code writes below its root meanwhile goes into a
-journal, by which it is undone afterwards. Nothing of Django is imported before manage.py has changed sys.path.
+`reset` does in it first what it is going to do. Which paths below its root the project's code changes meanwhile goes
+into a journal, by which afterwards what is new is taken away and what is gone brought back. Nothing of Django is
+imported before manage.py has changed sys.path.
 """
 
+import hashlib
 import importlib.abc
 import importlib.util
 import json
@@ -100,36 +102,49 @@ class _Journal:
     def __call__(self, event, arguments):
         if event == "open":
             if isinstance(arguments[2], int) and arguments[2] & WRITING:
-                self._note(arguments[0], is_appended=bool(arguments[2] & os.O_APPEND))
-        elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate", "sqlite3.connect"):
+                self._note(arguments[0])
+        elif event in ("os.mkdir", "os.truncate", "sqlite3.connect"):
             self._note(arguments[0])
+        elif event in ("os.remove", "os.rmdir"):
+            self._note(arguments[0], is_going=True)
         elif event in ("os.rename", "os.link", "os.symlink"):
-            self._note(arguments[0])
+            self._note(arguments[0], is_going=event == "os.rename")
             self._note(arguments[1])
 
-    def _note(self, path, is_appended=False):
+    def _note(self, path, is_going=False):
         if isinstance(path, int) or getattr(self._busy, "is_so", False):
             return
         self._busy.is_so = True
         try:
             folder, name = os.path.split(os.path.abspath(os.fsdecode(path)))
             path = os.path.join(os.path.realpath(folder), name)
-            if path.startswith(self._root) and not path.startswith(self._folder) and path not in self._known:
-                self._known.add(path)
-                os.write(self._descriptor, json.dumps(self._describe(path, is_appended)).encode() + b"\n")
+            is_known = (path, is_going) in self._known
+            if path.startswith(self._root) and not path.startswith(self._folder) and not is_known:
+                self._known.add((path, is_going))
+                os.write(self._descriptor, json.dumps(self._describe(path, is_going)).encode() + b"\n")
         except (OSError, TypeError, ValueError):
             pass  # what cannot be looked at cannot be changed either
         finally:
             self._busy.is_so = False
 
-    def _describe(self, path, is_appended):
-        """Return what is there now: nothing, a file of a size that is added to, or a file that is copied."""
+    def _describe(self, path, is_going):
+        """Return what is there now: nothing, or a file with this content, and a copy of it if it is about to go."""
         if not os.path.lexists(path):
             return {"path": path, "was": "nothing"}
         if not os.path.isfile(path) or os.path.islink(path):
             return {"path": path, "was": "other"}
-        if is_appended:
-            return {"path": path, "was": "shorter", "size": os.path.getsize(path)}
-        copy = os.path.join(self._folder, "copy-{}-{}".format(os.getpid(), len(self._known)))
-        shutil.copyfile(path, copy)
-        return {"path": path, "was": "file", "copy": copy}
+        copy = os.path.join(self._folder, "copy-{}-{}".format(os.getpid(), len(self._known))) if is_going else None
+        if copy is not None:
+            shutil.copy2(path, copy)
+        return {"path": path, "was": "file", "digest": _digest(path), "copy": copy}
+
+
+def _digest(path):
+    """Return what is the same only for the same content (as in proving.py)."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while True:
+            block = file.read(1 << 20)
+            if not block:
+                return digest.hexdigest()
+            digest.update(block)
