@@ -649,7 +649,7 @@ def test_a_model_without_a_table_is_never_a_success(tmp_path: Path) -> None:
     _execute(project, "blog_db", "INSERT INTO django_migrations VALUES (99, 'blog', '0002_dropped', '2026-01-01')")
     older_image = dbmigrate("all", cwd=project.root).expect(0)
 
-    said = "error: blog.item has no table on blog_db, and no migration makes it"
+    said = "error: blog.item has no table on blog_db, and no pending migration makes it"
     assert said in nothing_pending.stderr.splitlines()
     assert "successfully" not in nothing_pending.stdout
     assert "is up to date" not in nothing_pending.stdout

@@ -54,8 +54,14 @@ def where(folder: Path) -> set[str]:
 
 
 def assert_found(project: Project) -> None:
-    report = dbmigrate("plan", "--format", "json", cwd=project.root).expect(0).json["result"]
-    assert [change["operations"] for change in report["plan"]["make"]["changes"]] == [list(CHANGES)]
+    """Plan with a change that makemigrations asks about: what it would write is not looked at any more."""
+    models = project.root / "core/models.py"
+    models.write_text(models.read_text().replace("IntegerField(default=0)", "IntegerField()"))
+
+    refused = dbmigrate("plan", cwd=project.root).expect(11)
+
+    assert "makemigrations would have to ask about app core: It is impossible to add a non-nullable" in refused.stderr
+    assert "'more'" in refused.stderr
 
 
 @needs_a_copy

@@ -157,7 +157,7 @@ def test_a_process_that_never_started_is_told_apart() -> None:
         ),
         (
             ('  File "a.py", line 1, in f', "    boom()", "ValueError: no:", "DETAIL:  Key (id)=(7) is there."),
-            "ValueError: no: DETAIL:  Key (id)=(7) is there.",
+            "ValueError: no: DETAIL: Key (id)=(7) is there.",
         ),
         (
             ('  File "a.py", line 1, in f', "    ask()", "ConnectionError: down", "CommandError: Conflict:", "(a, b)."),

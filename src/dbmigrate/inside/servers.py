@@ -65,9 +65,14 @@ def why_no_writes(connection):
         return "it is opened with mode=ro"
     if options.get("immutable", "0").lower() in ("1", "yes", "true", "on"):
         return "it is opened with immutable=1"
-    if os.path.exists(file) and not os.access(file, os.W_OK):
+    if os.path.exists(file) and not _may_write(file):
         return "this user cannot write the file"
     return None
+
+
+def _may_write(path):
+    """Return whether this process may: as it opens files, not as the user who started it (man 2 access)."""
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def must_be_there(connection):
@@ -106,7 +111,7 @@ def _describe_sqlite(connection, state):
 def _why_no_journal(connection, file, state):
     """Return why SQLite cannot make the files that it needs beside a database; None if it can, or needs none."""
     folder = None if file is None else os.path.dirname(os.path.realpath(file))
-    if folder is None or not os.path.isdir(folder) or os.access(folder, os.W_OK):
+    if folder is None or not os.path.isdir(folder) or _may_write(folder):
         return None
     if state == "ok":
         with connection.cursor() as cursor:

@@ -677,7 +677,7 @@ def verdict(result: RunResult) -> str:
 def without_table(database: DatabaseResult) -> str:
     """Return which models of a database have no table after a run; there must be one."""
     has, it = ("has", "it") if len(database.without_table) == 1 else ("have", "them")
-    return f"{listed(database.without_table)} {has} no table on {database.alias}, and no migration makes {it}"
+    return f"{listed(database.without_table)} {has} no table on {database.alias}, and no pending migration makes {it}"
 
 
 def _named(databases: Sequence[DatabaseResult]) -> str:
