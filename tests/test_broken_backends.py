@@ -135,3 +135,33 @@ def test_an_error_of_the_project_is_not_the_databases(tmp_path: Path) -> None:
     outcome = dbmigrate("all", cwd=project.root).expect(3)
 
     assert "of the project's own" in outcome.stderr
+
+
+def test_an_error_of_the_project_inside_the_backend_is_not_the_databases(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app()})
+    dbmigrate("all", cwd=project.root).expect(0)
+    project.write(
+        "core/models.py",
+        """
+        from django.db import models
+        from django.db.backends.signals import connection_created
+
+        class Item(models.Model):
+            name = models.CharField(max_length=20)
+
+        def refuse(execute, sql, params, many, context):
+            if "sqlite_master" in sql:
+                raise RuntimeError("of the project's own")
+            return execute(sql, params, many, context)
+
+        def wrap(connection, **_):
+            connection.execute_wrappers.append(refuse)
+
+        connection_created.connect(wrap, weak=False)
+        """,
+    )
+
+    outcome = dbmigrate("status", cwd=project.root).expect(3)
+
+    assert "RuntimeError: of the project's own" in outcome.stderr
+    assert "core/models.py, line 10" in outcome.stderr

@@ -126,7 +126,7 @@ def unreadable(postgresql: PostgresqlServer) -> dict[str, Any]:
         if cursor.fetchone() is None:
             try:
                 cursor.execute("CREATE ROLE reader LOGIN")
-            except psycopg.errors.UniqueViolation:
+            except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject):
                 pass  # another worker was faster
     return {**entry, "USER": "reader"}
 

@@ -259,7 +259,7 @@ def _sentence(error):
 
 def _place(error):
     """Return file and line of the innermost frame that is the project's, and the whole traceback."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_of_project(frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_of_project(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename:
         file, line = error.filename, error.lineno
     elif frames:
@@ -270,7 +270,8 @@ def _place(error):
     return {"file": file, "line": line, "traceback": whole}
 
 
-def _is_of_project(filename):
+def is_of_project(filename):
+    """Whether a file is neither the standard library's nor that of an installed package, nor ours."""
     standard_library = os.path.dirname(os.__file__)
     foreign = (os.path.dirname(os.path.abspath(__file__)), standard_library)
     return (

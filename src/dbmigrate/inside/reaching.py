@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from .boot import BootError
+from .boot import BootError, is_of_project
 from .opened import standing_for_its_alias
 from .sentences import one_line
 from .servers import must_be_there, sqlite_file
@@ -196,11 +196,19 @@ def find_fault(alias, error):
 
 
 def _is_of_backend(error, connection):
+    """Whether an error comes from the backend: the innermost frame of its own code or of the project's decides."""
     parts = ("introspection", "features", "ops", "creation", "client")
     classes = [type(connection), *(type(getattr(connection, part, None)) for part in parts)]
     modules = {cls.__module__ for cls in classes}
-    names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return any(name in modules or name.startswith("django.db.backends.") for name in names)
+    package = "{}.".format(connection.settings_dict["ENGINE"])
+    is_below_backend = False
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        name = str(frame.f_globals.get("__name__"))
+        is_of_backend = name in modules or name.startswith((package, "django.db.backends."))
+        if is_of_project(frame.f_code.co_filename):
+            return is_of_backend
+        is_below_backend = is_below_backend or is_of_backend
+    return is_below_backend
 
 
 def describe_failure(error):
