@@ -86,6 +86,8 @@ def _cure(silent: Sequence[Database], project: Project) -> str:
         return f"mkdir -p {folder}, or correct {_setting(silent[0].alias)}"
     if any(database.trouble == "receiver" for database in silent):
         return f"correct that receiver of connection_created: {project.command_line('migrate')} ends in the same error"
+    if silent[0].vendor == "sqlite" and "database is locked" in (silent[0].error or ""):
+        return "another process writes to that file: wait for it with --wait SECONDS, or end that process"
     incurable = next((database for database in silent if database.trouble in INCURABLE), None)
     if incurable is None:
         return f"start it, or correct {_setting(silent[0].alias)}; --wait SECONDS waits for it"
