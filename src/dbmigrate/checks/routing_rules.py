@@ -11,16 +11,16 @@ from dbmigrate.routing import DEFAULT_ALIAS, Routing, has_router_error
 
 ROUTER_CLASS = """\
 write this class, for example as myproject/routers.py, and set DATABASE_ROUTERS = ["myproject.routers.RulesRouter"]:
-    from django.conf import settings
+from django.conf import settings
 
-    class RulesRouter:
-        def db_for_read(self, model, **hints):
-            return settings.{source}.get(model._meta.app_label)
+class RulesRouter:
+    def db_for_read(self, model, **hints):
+        return settings.{source}.get(model._meta.app_label)
 
-        db_for_write = db_for_read
+    db_for_write = db_for_read
 
-        def allow_migrate(self, db, app_label, **hints):
-            return db == settings.{source}.get(app_label, "default")"""
+    def allow_migrate(self, db, app_label, **hints):
+        return db == settings.{source}.get(app_label, "default")"""
 
 
 def find_broken_rules(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:

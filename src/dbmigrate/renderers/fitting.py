@@ -16,6 +16,14 @@ def hang(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
+def margin(first: str, label: str) -> str:
+    """Return what stands before the further lines of a text below its label, as "hint: ".
+
+    Nothing if the first line announces them with a colon: that is code, and Python cannot be pasted indented.
+    """
+    return "" if first.endswith(":") else " " * len(label)
+
+
 COPIED = ("dbmigrate ", "manage.py", "-m django", " shell -c ", " migrate ", "git ", "\n")
 """What is in commands and lines of code."""
 

@@ -38,7 +38,7 @@ from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.board import Board, Row, State
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
-from dbmigrate.renderers.fitting import hang, has_command
+from dbmigrate.renderers.fitting import hang, has_command, margin
 from dbmigrate.renderers.tables import Page
 
 if TYPE_CHECKING:
@@ -291,4 +291,4 @@ class RichRenderer:
                 shown.stylize(style, 0, len(head))
             self._console.print(shown, soft_wrap=True)
         for line in more:
-            self._console.print(Text(" " * len(head) + words.printable(line)), soft_wrap=True)
+            self._console.print(Text(margin(first, head) + words.printable(line)), soft_wrap=True)

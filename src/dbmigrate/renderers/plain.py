@@ -35,6 +35,7 @@ from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
+from dbmigrate.renderers.fitting import margin
 from dbmigrate.renderers.tables import Page
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class PlainRenderer:
         self._write(f"error: {line}" for line in error.message.splitlines())
         if error.hint is not None:
             first, *more = error.hint.splitlines()
-            self._write([f"hint: {first}", *(f"      {line}" for line in more)])
+            self._write([f"hint: {first}", *(f"{margin(first, 'hint: ')}{line}" for line in more)])
 
     def close(self, code: ExitCode) -> None:
         """Say why the command fails, if nothing has yet."""
@@ -172,7 +173,7 @@ class PlainRenderer:
         self._write([f"warning: {words.printable(line)}" for line in text.splitlines()])
         if hint is not None:
             first, *more = hint.splitlines()
-            self._write([f"   hint: {first}", *(f"         {line}" for line in more)])
+            self._write([f"   hint: {first}", *(f"{margin(first, '   hint: ')}{line}" for line in more)])
 
     def _say(self, alias: str | None, text: str) -> None:
         if self._verbosity >= NORMAL:
