@@ -683,13 +683,15 @@ def test_a_name_that_a_command_has_read_before_is_known_as_app_or_database(sampl
     home = {"HOME": str(tmp_path)}
     dbmigrate("status", cwd=sample.root, environment=home).expect(0)
 
-    app, alias, nothing, target, fake, dry = (
+    app, alias, nothing, target, several, foreign, fake, dry = (
         dbmigrate(*line.split(), cwd=sample.root, environment=home).expect(2)
         for line in (
             "run shop",
             "run shop_db",
             "run",
             "run --to 0002_orders",
+            "run --to 0001",
+            "run --to 0012_alter_user_first_name_max_length",
             "run --to 0002_orders --fake",
             "--no-input run --dry-run --jobs 2",
         )
@@ -699,6 +701,9 @@ def test_a_name_that_a_command_has_read_before_is_known_as_app_or_database(sampl
     has(alias, "hint: dbmigrate run --database shop_db\n")
     has(nothing, "hint: dbmigrate all, or one app or database, for example: dbmigrate run --app shop\n")
     has(target, "hint: dbmigrate run --app shop --to 0002_orders\n")
+    assert "--app admin" not in several.stderr
+    has(several, "hint: dbmigrate run --app accounts --to 0001 or dbmigrate run --app profiles --to 0001 or ")
+    has(foreign, "hint: name the app with --app; its migrations are shown by: dbmigrate status --migrations\n")
     has(fake, "hint: dbmigrate run --app shop --to 0002_orders --fake\n")
     has(dry, "hint: dbmigrate all --jobs 2 --dry-run --no-input, or one app")
 

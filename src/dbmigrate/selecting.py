@@ -83,11 +83,11 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection, 
 
 
 def _app_hint(snapshot: Snapshot, selection: Selection, flag: str) -> str:
-    """Return the options that name one app: one of those that were named, or one that has the migration."""
+    """Return the options that name one app: one of those that were named, or an own one that has the migration."""
     fitting = [
         app.label
-        for app in sorted(snapshot.apps, key=lambda app: not app.is_own)
-        if selection.to is not None and any(name.startswith(selection.to) for name in app.migrations)
+        for app in snapshot.apps
+        if app.is_own and selection.to is not None and any(name.startswith(selection.to) for name in app.migrations)
     ]
     named = selection.apps or fitting
     if not named:

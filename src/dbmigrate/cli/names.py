@@ -31,6 +31,7 @@ def remember_names(folder: Path, snapshot: Snapshot, environ: Mapping[str, str])
     names = {
         "databases": [database.alias for database in snapshot.databases],
         "apps": {app.label: list(app.migrations) for app in snapshot.apps if app.has_migrations},
+        "own": [app.label for app in snapshot.apps if app.has_migrations and app.is_own],
     }
     file = cache_file(folder, environ)
     text = json.dumps(names)
@@ -46,12 +47,15 @@ def remember_names(folder: Path, snapshot: Snapshot, environ: Mapping[str, str])
 
 
 def known_names(context: click.Context) -> dict[str, Any]:
-    """Return "databases" and "apps" (label -> migrations) of the project; nothing if no command has read it yet."""
+    """Return "databases", "apps" (label -> migrations) and "own" (labels of the apps that are not third-party).
+
+    Nothing if no command has read the project yet.
+    """
     try:
         folder = find_project(Path.cwd(), read_global_options(context).get("project"))
         names: dict[str, Any] = json.loads(cache_file(folder, os.environ).read_text())
     except (OSError, ValueError, DbmigrateError):
-        return {"databases": [], "apps": {}}
+        return {"databases": [], "apps": {}, "own": []}
     return names
 
 

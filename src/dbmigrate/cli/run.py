@@ -58,12 +58,18 @@ def command(
 
 
 def _named(context: click.Context, migration: str | None) -> str:
-    """Return the same line with an app of this project: one that has the migration, or the last one."""
-    apps = known_names(context)["apps"]
+    """Return the same line with an app of the project's own: one that has the migration, or the last one.
+
+    Never a third-party app: `--to` would undo what others need.
+    """
+    names = known_names(context)
+    apps = {label: names["apps"][label] for label in names.get("own", ())}
     having = [label for label, names in apps.items() if migration and any(name.startswith(migration) for name in names)]
     lines = [
         shlex.join(["dbmigrate", "run", "--app", label, *given_words(context)]) for label in having[:3] or [*apps][-1:]
     ]
+    if migration and not having:
+        return "name the app with --app; its migrations are shown by: dbmigrate status --migrations"
     if not lines:
         return "one database or app: dbmigrate run --help"
     return " or ".join(lines) if having else f"one app or database, for example: {lines[0]}"
