@@ -25,7 +25,7 @@ from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Change, Snapshot, describe_silence
 from dbmigrate.nearest import nearest
-from dbmigrate.outcome import new_migrations, telling_line
+from dbmigrate.outcome import REFUSED, new_migrations, telling_line
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import stopped_by
 from dbmigrate.process import CHUNK_BYTES, read_while_running
@@ -36,9 +36,6 @@ from dbmigrate.starting import describe_unstarted, find_startable
 from dbmigrate.writing import check_written, is_as_before
 
 EVERYTHING = Selection(make_migrations=False)
-
-REFUSED = "CommandError: "
-"""What Django prints before the words of a command that does not do what it is asked for."""
 
 MOST_LINES = 100
 """Of what a command printed: enough to find why it failed."""
@@ -193,7 +190,7 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     code, said = _run(work, *spelled.arguments)
     if code != 0 and said.startswith(REFUSED):
         raise UsageError(
-            f"squashmigrations refuses: {said.removeprefix(REFUSED)} (nothing was changed)",
+            f"squashmigrations refuses: {said.removeprefix(REFUSED).strip()} (nothing was changed)",
             hint=f"see which migrations there are: dbmigrate status --migrations --app {label}",
         )
     if code != 0:

@@ -280,13 +280,17 @@ class _Judge:
         return telling_line(result.last_lines)
 
 
+REFUSED = "CommandError:"
+"""What Django prints before the words of a command that does not do what it is asked for."""
+
+
 def telling_line(lines: Sequence[str]) -> str:
     """Return what says why: the exception, else the last line, or the first error where system checks failed."""
     said = [line.strip() for line in lines if line.strip()]
     if any(line.startswith("SystemCheckError") for line in said) and "ERRORS:" in said[:-1]:
         return said[said.index("ERRORS:") + 1]
     # Django shows no traceback of these; one that stands above is of something that was logged.
-    command_errors = [number for number, line in enumerate(said) if line.startswith("CommandError:")]
+    command_errors = [number for number, line in enumerate(said) if line.startswith(REFUSED)]
     if command_errors:
         return _shortened(" ".join(said[command_errors[-1] :]))
     return _exception(lines) or (said[-1] if said else "it printed nothing")
@@ -294,7 +298,7 @@ def telling_line(lines: Sequence[str]) -> str:
 
 def is_refusal(lines: Sequence[str]) -> bool:
     """Return whether a command that failed ended by its own words, and not by an exception that nobody expected."""
-    return any(line.strip().startswith("CommandError:") for line in lines) or _exception(lines) is None
+    return any(line.strip().startswith(REFUSED) for line in lines) or _exception(lines) is None
 
 
 def _exception(lines: Sequence[str]) -> str | None:

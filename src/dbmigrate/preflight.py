@@ -253,16 +253,16 @@ def find_refusal(snapshot: Snapshot, make: MakeMigrations) -> ModelChangesError 
     return None
 
 
-def losses_refused(losses: Sequence[Finding]) -> ModelChangesError:
+def losses_refused(losses: Sequence[Finding], make_first: str) -> ModelChangesError:
     """Return the error for data that would be lost, where nobody can be asked."""
     return ModelChangesError(
-        describe_losses(losses, "nothing was changed"), hint=f"{_made(losses)}; or pass --allow-data-loss"
+        describe_losses(losses, "nothing was changed"), hint=f"{_made(make_first)}; or pass --allow-data-loss"
     )
 
 
-def losses_declined(losses: Sequence[Finding]) -> DeclinedError:
+def losses_declined(make_first: str) -> DeclinedError:
     """Return the error for data that somebody does not want to lose."""
-    return DeclinedError("nothing was written and nothing was applied", hint=_made(losses))
+    return DeclinedError("nothing was written and nothing was applied", hint=_made(make_first))
 
 
 def losses_not_foreseen(losses: Sequence[Finding]) -> ModelChangesError:
@@ -278,9 +278,8 @@ def describe_losses(losses: Sequence[Finding], state: str) -> str:
     return "\n".join([f"the models changed so that data is lost ({state}):", *(f"  {loss.message}" for loss in losses)])
 
 
-def _made(losses: Sequence[Finding]) -> str:
-    labels = " ".join(dict.fromkeys(label for loss in losses for label in loss.apps))
-    return f"dbmigrate make {labels}, look at what it wrote, then run the same command again"
+def _made(make_first: str) -> str:
+    return f"{make_first}, then run the same command again"
 
 
 def _setting(alias: str) -> str:

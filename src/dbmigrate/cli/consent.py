@@ -65,10 +65,10 @@ class Consent:
         from dbmigrate.renderers.words import printable_lines
 
         if not self.can_ask:
-            raise losses_refused(losses)
+            raise losses_refused(losses, plan.make_first)
         session = self._session
         session.err.write(f"{printable_lines(describe_losses(losses, 'nothing was changed yet'))}\n")
         session.err.flush()
         if not session.prompter().confirm("Write and apply it?", is_yes=False):
-            raise losses_declined(losses)
+            raise losses_declined(plan.make_first)
         self._lost |= {(*loss.aliases, *loss.subject) for loss in losses}

@@ -168,6 +168,12 @@ class MigrationPlan(Value):
         )
 
     @property
+    def make_first(self) -> str:
+        """What to type, and to do, about `losses` before the run; a makemigrations that demands a name is refused."""
+        labels = dict.fromkeys(label for loss in self.losses for label in loss.apps)
+        return f"dbmigrate make {' '.join(labels)}, look at what it wrote"
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write and nothing to run."""
         return self.make is None and not self.steps

@@ -359,10 +359,9 @@ def guard(plan: MigrationPlan) -> str:
     """Return what becomes of what destroys data and is not written yet."""
     if plan.selection.allow_data_loss:
         return "What is not written yet destroys data; with --allow-data-loss it is written and applied unasked"
-    labels = " ".join(dict.fromkeys(label for loss in plan.losses for label in loss.apps))
     return (
         "What is not written yet destroys data, so dbmigrate all asks first, and without a terminal it refuses: "
-        f"dbmigrate make {labels}, look at what it wrote, then run again; or pass --allow-data-loss"
+        f"{plan.make_first}, then run again; or pass --allow-data-loss"
     )
 
 
