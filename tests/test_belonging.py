@@ -338,3 +338,37 @@ def test_a_data_migration_may_name_its_hints_as_it_likes(tmp_path: Path) -> None
     dbmigrate("status", "--exit-code", cwd=tmp_path).expect(0)
 
     assert "filled metrics_db" in done.stdout + done.stderr
+
+
+def test_check_looks_at_each_table_that_belongs_somewhere_by_what_a_run_made_or_by_decision(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"shop": simple_app(), "blog": simple_app()}, aliases=("default", "blog_db"))
+    project.write("pyproject.toml", '[tool.dbmigrate]\ndatabases.blog_db.open = "migrate"\n')
+    dbmigrate("all", cwd=tmp_path).expect(0)
+    with closing(sqlite3.connect(project.database("blog_db"))) as connection:
+        connection.execute("ALTER TABLE shop_item ADD COLUMN stray integer NOT NULL DEFAULT 0")
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL DEFAULT 0', 'NOT NULL')")
+        connection.commit()
+
+    decided = dbmigrate("check", cwd=tmp_path).expect(12)
+    project.append("site_settings.py", ROUTED)
+    project.write(
+        "routers.py",
+        """
+        class Router:
+            def allow_migrate(self, db, app_label, **hints):
+                return db == "blog_db" if app_label == "blog" else None
+        """,
+    )
+    project.write("pyproject.toml", "")
+    made = dbmigrate("check", cwd=tmp_path).expect(12)
+    project.write("pyproject.toml", '[tool.dbmigrate]\ndatabases.blog_db.open = "migrate"\n')
+    (tmp_path / "routers.py").write_text("class Router:\n    pass\n")
+    with closing(sqlite3.connect(project.database("blog_db"))) as connection:
+        connection.execute("DROP TABLE shop_item")
+    dropped = dbmigrate("check", cwd=tmp_path).expect(12)
+
+    for outcome in (decided, made):
+        assert "column stray of shop_item on blog_db is known to no model of this code" in outcome.stdout
+    assert "DBM301" not in made.stdout
+    assert "shop.0001_initial is recorded on blog_db and its table shop_item (shop.item) is not there" in dropped.stdout

@@ -213,7 +213,11 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan, apps: S
         pending=None if database.state in UNKNOWN_STATES else len(planned),
         only_recorded=sum(not migration.does for migration in planned),
         unknown=sum(counts(identifier) for identifier in routing.ahead(database)),
-        missing=tuple(table.table for table in missing if table.is_recorded and counts(table.model)),
+        missing=tuple(
+            table.table
+            for table in missing
+            if table.is_recorded and counts(table.model) and routing.has(database, table.model)
+        ),
         last_applied=max(records, key=lambda record: record.at, default=None) if apps else database.last_applied,
     )
 

@@ -33,11 +33,11 @@ def build_result(
     written: Sequence[MigrationId],
     signal: int | None,
     seconds: float,
-    expects_tables: bool = True,
+    expects_table: Callable[[Database, str], bool] = lambda database, model: True,
 ) -> RunResult:
     """Hold the plan against the databases as they are now: neither a process's code nor its words are trusted.
 
-    `expects_tables`: whether a model without a table counts.
+    `expects_table`: whether it counts that a model (label.model) has no table on a database.
     """
     by_step = {result.id: result for result in results}
     databases = []
@@ -48,8 +48,8 @@ def build_result(
             databases.append(_Judge(plan, planned, steps, by_step, before.database(planned.alias), database).judge())
         else:
             databases.append(_untouched(planned))
-        if database is not None and expects_tables and planned.skip in (None, "nothing-pending"):
-            without = _without_table(plan, database)
+        if database is not None and planned.skip in (None, "nothing-pending"):
+            without = tuple(model for model in _without_table(plan, database) if expects_table(database, model))
             databases[-1] = databases[-1].model_copy(update={"without_table": without})
     result = RunResult(
         written=tuple(written),

@@ -80,6 +80,11 @@ class Routing:
             return False
         return place.is_whole or model in place.models
 
+    def has(self, database: Database, name: str) -> bool:
+        """Return whether a model of this code (label.model) has its table on a database."""
+        label, model = name.split(".", 1)
+        return self.takes(database.alias, name, database.routes[label].answer_for(model))
+
     def is_migrated(self, alias: str) -> bool:
         """Return whether `all` looks after this alias itself."""
         return self.kinds[alias].kind in ("default", "routed")

@@ -15,6 +15,8 @@ def find_missing_tables(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
         if not routing.is_checked(database.alias):
             continue
         for missing in database.missing:
+            if not routing.has(database, missing.model):
+                continue
             finding = _describe(database.alias, missing)
             if database.read_only is not None:
                 writable = f"{database.alias} takes no writes ({database.read_only}); once it does, "

@@ -15,7 +15,8 @@ def find_refusing_columns(snapshot: Snapshot, routing: Routing) -> Iterator[Find
     for database in snapshot.databases:
         if routing.is_checked(database.alias):
             for column in database.refusing:
-                yield _describe(snapshot, routing, database, column)
+                if routing.has(database, column.model):
+                    yield _describe(snapshot, routing, database, column)
 
 
 def _describe(snapshot: Snapshot, routing: Routing, database: Database, found: RefusingColumn) -> Finding:

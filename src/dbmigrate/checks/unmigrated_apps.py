@@ -43,8 +43,7 @@ def _missing(snapshot: Snapshot, routing: Routing, app: App) -> list[str]:
         for database in snapshot.databases
         if not database.in_memory
         for name in database.unsynced
-        if name in tables
-        and routing.takes(database.alias, name, database.routes[app.label].answer_for(name.split(".", 1)[1]))
+        if name in tables and routing.has(database, name)
     ]
 
 
