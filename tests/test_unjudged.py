@@ -325,3 +325,55 @@ def test_a_table_of_another_shape_is_not_recorded_and_somebody_decides_whose_it_
         assert "<<" not in text
         assert "SQLite makes the table anew, without its column titel" in text
         assert "is core_item somebody else's? then a router has to say no for core on default" in text
+
+
+OWN_PARTS = (
+    "CREATE INDEX own_index ON core_item (size, id)",
+    "CREATE TRIGGER own_trigger AFTER INSERT ON core_item BEGIN SELECT 1; END",
+)
+
+
+def with_own_parts(root: Path, columns: str) -> Project:
+    """Return a migrated project whose table has these columns, and an index and a trigger of its own alone."""
+    fields = ("name = models.CharField(max_length=20, unique=True)", "size = models.IntegerField(db_index=True)")
+    inside = '("name", models.CharField(max_length=20, unique=True)), ("size", models.IntegerField(db_index=True))'
+    app = {"models.py": model("Item", *fields), "migrations/0001_initial.py": migration(create(field=inside))}
+    project = write_project(root / "site", {"core": app})
+    dbmigrate("all", cwd=project.root).expect(0)
+    with closing(sqlite3.connect(project.database("default"))) as connection:
+        connection.execute("DROP TABLE core_item")
+        connection.execute(f"CREATE TABLE core_item (id integer PRIMARY KEY AUTOINCREMENT, {columns})")
+        for statement in OWN_PARTS:
+            connection.execute(statement)
+        connection.commit()
+    return project
+
+
+def test_a_lost_index_of_a_field_is_made_alone_and_the_table_is_not_made_anew(tmp_path: Path) -> None:
+    project = with_own_parts(tmp_path, "name varchar(20) NOT NULL, size integer NOT NULL")
+
+    printed = dbmigrate("verify", "--repair", "--format", "json", cwd=project.root).expect(12).json["result"]
+    statements = [statement for one in printed["repairs"] for statement in one["statements"]]
+    with closing(sqlite3.connect(project.database("default"), isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+
+    assert [statement.split(" ON ")[0].split(' "')[0] for statement in statements] == [
+        "BEGIN;",
+        "CREATE UNIQUE INDEX",
+        "CREATE INDEX",
+        "COMMIT;",
+    ]
+    assert {"own_index", "own_trigger"} <= names
+    dbmigrate("verify", cwd=project.root).expect(0)
+
+
+def test_a_table_of_sqlite_is_not_made_anew_without_an_index_and_a_trigger_of_its_own(tmp_path: Path) -> None:
+    project = with_own_parts(tmp_path, "size integer NOT NULL")
+
+    printed = repair(project).stdout
+
+    assert "SQLite makes the table anew, without its index own_index, trigger own_trigger" in printed
+    assert "DROP TABLE" not in printed
+    assert 'ON "core_item" ("name")' not in printed

@@ -2,10 +2,11 @@
 
 import re
 
-from django.db import migrations
+from django.db import migrations, models
+from django.db.migrations.operations.base import Operation
 
 from .judging import sql_lines
-from .schema import state_columns
+from .schema import state_columns, state_indexes
 from .sentences import one_line
 from .traces import unjudged
 
@@ -22,6 +23,8 @@ def write_parts(connection, catalogue, state, parts):
     for part in reversed(parts):
         try:
             back, forth = _operations(states[-1], part)
+            if connection.vendor == "sqlite" and _is_index_of_field(part):
+                forth = _IndexAlone(part)
             before = states[-1].clone()
             for operation in back:
                 operation.state_forwards(part.model[0], before)
@@ -30,13 +33,17 @@ def write_parts(connection, catalogue, state, parts):
             continue
         pairs.append((part, forth, before, states[-1], None))
         states.append(before)
-    statements = []
+    statements, refused = [], set()
     for part, forth, before, after, problem in reversed(pairs):
+        if refused.intersection((part.table, column) for column in part.columns):
+            continue  # what is on a column that is not made goes without saying
         name = "{} {}".format(part.kind, part.name or part.table)
         if problem is not None:
             statements.append(_cannot(name, problem))
             continue
         written = _write(connection, catalogue, part.model[0], forth, before, after, name)
+        if part.kind == "column" and unwritten(written):
+            refused.add((part.table, part.name))
         if connection.vendor == "postgresql":
             written = [statement for statement in written if not _makes_what_is_there(catalogue, part, statement)]
         statements += written
@@ -84,26 +91,66 @@ def _write(connection, catalogue, label, operation, before, after, name):
         written = [str(statement) for statement in editor.collected_sql]
     except Exception as error:  # of the project's own, or what is there is not what the migrations say
         return [_cannot(name, _words(error))]
-    lost = _columns_lost(connection, catalogue, before, written)
+    lost = _parts_lost(connection, catalogue, before, written)
     if lost:
         return [_cannot(name, "SQLite makes the table anew, without its {}".format(", ".join(lost)))]
     return written
 
 
-def _columns_lost(connection, catalogue, state, statements):
-    """Return the columns that are there and that a table of SQLite would lose which is made anew from the models."""
+class _IndexAlone(Operation):
+    """Makes the index of a field, for which Django makes a table of SQLite anew."""
+
+    def __init__(self, part):
+        self._part = part
+
+    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        part = self._part
+        model = to_state.apps.get_model(*part.model)
+        kind, suffix = (models.UniqueConstraint, "_uniq") if part.kind == "unique" else (models.Index, "")
+        name = schema_editor._create_index_name(part.table, list(part.columns), suffix=suffix)
+        schema_editor.execute(kind(fields=[part.source[1]], name=name).create_sql(model, schema_editor), params=None)
+
+
+def _is_index_of_field(part):
+    return part.source[0] == "field" and part.kind in ("index", "unique")
+
+
+def _parts_lost(connection, catalogue, state, statements):
+    """Return what is there and a table of SQLite would lose that is made anew from the models."""
     if connection.vendor != "sqlite" or catalogue is None:
         return []
     made = {table.casefold() for text in statements for table in re.findall(r'CREATE TABLE "new__([^"]+)"', text)}
     if not made:
         return []
     known = state_columns(connection, state)
-    return [
-        "column {}".format(column)
-        for table in sorted(made.intersection(known))
-        if catalogue.has_table(table)
-        for column in sorted(catalogue.columns(table) - known[table])
-    ]
+    lost = []
+    for table in sorted(made.intersection(known)):
+        if catalogue.has_table(table):
+            lost += ["column {}".format(column) for column in sorted(catalogue.columns(table) - known[table])]
+            lost += _indexes_and_triggers_lost(connection, table, state_indexes(connection, state, table))
+    return lost
+
+
+def _indexes_and_triggers_lost(connection, table, known):
+    """Return the triggers of a table of SQLite, and its indexes that are not `known` (schema.Part) to the code."""
+    names = {part.name.casefold() for part in known if part.name}
+    columns = [sorted(column.casefold() for column in part.columns) for part in known]
+    lost = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT type, name, sql FROM sqlite_master"
+            " WHERE type IN ('index', 'trigger') AND sql IS NOT NULL AND lower(tbl_name) = %s ORDER BY 1, 2",
+            [table],
+        )
+        for kind, name, sql in cursor.fetchall():
+            if kind == "index" and name.casefold() in names:
+                continue
+            if kind == "index" and not re.search(r"\bWHERE\b", sql, re.I):
+                cursor.execute("PRAGMA index_info({})".format(connection.ops.quote_name(name)))
+                if sorted(str(row[2]).casefold() for row in cursor.fetchall()) in columns:
+                    continue
+            lost.append("{} {}".format(kind, name))
+    return lost
 
 
 def _cannot(name, why):

@@ -107,6 +107,17 @@ def state_columns(connection, state):
     return columns
 
 
+def state_indexes(connection, state, table):
+    """Return the parts (Part) that are indexes of a table, whose name is folded, or constraints on its columns."""
+    return [
+        part
+        for key, model in state.models.items()
+        if _has_table(model)
+        for part in _Parts(connection, key, model).find()
+        if part.table.casefold() == table and part.kind in ("index", "unique", "constraint", "foreign key")
+    ]
+
+
 def column_type(field, connection):
     """Return the type of a field's column, None if it has none; "" where only its model could tell."""
     try:
