@@ -197,8 +197,8 @@ def test_what_is_shown_is_the_command_that_is_called(
     checked = dbmigrate("check", *words, cwd=project.root).expect(13)
 
     assert f"{called.replace('python', '')} migrate --database=default --no-input{settings}" in fails.stderr
-    assert f"record it: {called} shell{settings} -c " in planned.stderr
-    assert f"record it: {called} shell{settings} -c " in checked.stdout
+    assert f"/{called} shell{settings} -c " in planned.stderr
+    assert f"/{called} shell{settings} -c " in checked.stdout
     assert "manage.py" not in fails.stderr + planned.stderr + checked.stdout
 
 

@@ -93,7 +93,7 @@ def check_holders(project: Project, alias: str, holders: Sequence[Holder]) -> No
             f"on database {alias} something that no migration makes needs tables that would be dropped: {listed} "
             "(nothing was changed)",
             hint=f"drop {drop} by hand, and make it again afterwards: "
-            + project.command_line("dbshell", "--database", alias),
+            + project.to_type("dbshell", "--database", alias),
         )
 
 

@@ -165,7 +165,11 @@ class Host:
         }
         answer = self._ask("inspect", arguments)
         assert isinstance(answer, dict)
-        answer["project"] |= {"called": self._target.called, "settings_option": self._target.settings_option}
+        answer["project"] |= {
+            "called": self._target.called,
+            "settings_option": self._target.settings_option,
+            "argv": (self._target.python, *self._target.manage),
+        }
         answer["databases"] = [self._without_secrets(database) for database in answer["databases"]]
         return Snapshot.model_validate(answer)
 

@@ -138,7 +138,7 @@ def _find_refusal(
     if command.error is not None:
         return Refusal(
             message=f"{called} cannot be asked which options it takes: {command.error}",
-            hint=f"see why with: {snapshot.project.command_line(name, '--help')}",
+            hint=f"see why with: {snapshot.project.to_type(name, '--help')}",
         )
     if lacking:
         option = lacking[0]
@@ -159,7 +159,7 @@ def _find_refusal(
     if missing:
         return Refusal(
             message=f"{called} requires {', '.join(missing)}, which dbmigrate does not pass",
-            hint=f"give it a default in that command; what it is for: {snapshot.project.command_line(name, '--help')}",
+            hint=f"give it a default in that command; what it is for: {snapshot.project.to_type(name, '--help')}",
         )
     return None
 

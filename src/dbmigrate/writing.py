@@ -34,7 +34,7 @@ def check_written(
             f"makemigrations ended with exit 0 and wrote no migration for {described}; it is the command of {module}; "
             + (f"written: {', '.join(written)}; no database was touched" if written else "nothing was changed"),
             hint="see what it does with: "
-            + before.project.command_line("makemigrations", *(change.app for change in left))
+            + before.project.to_type("makemigrations", *(change.app for change in left))
             + (f"; to go on without: {way_on}" if way_on else ""),
         )
 

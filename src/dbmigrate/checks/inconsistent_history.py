@@ -44,7 +44,7 @@ def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[
 def _recorder(snapshot: Snapshot, act: str, alias: str, identifier: MigrationId) -> str:
     app, name = identifier.split(".", 1)
     return (
-        f'{snapshot.project.command_line("shell")} -c "from django.db import connections; '
+        f'{snapshot.project.to_type("shell")} -c "from django.db import connections; '
         "from django.db.migrations.recorder import MigrationRecorder; "
         f"MigrationRecorder(connections['{alias}']).{act}('{app}', '{name}')\""
     )

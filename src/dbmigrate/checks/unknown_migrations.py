@@ -53,9 +53,7 @@ def _hint_for_gone(snapshot: Snapshot, database: Database, gone: Sequence[Migrat
     known = [label for label in labels if (app := snapshot.app(label)) is not None and app.has_migrations]
     if not known:
         return "harmless: no table of them is left"
-    forget = [
-        snapshot.project.command_line("migrate", label, "--prune", f"--database={database.alias}") for label in known
-    ]
+    forget = [snapshot.project.to_type("migrate", label, "--prune", f"--database={database.alias}") for label in known]
     return f"harmless; Django 4.1 and newer forget them with: {' && '.join(forget)}"
 
 

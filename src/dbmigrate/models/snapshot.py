@@ -477,8 +477,16 @@ class Project(Value):
     settings_option: str | None = None
     """What follows the words of every command, for example "--settings=shop.settings"; None if nothing does."""
 
+    argv: tuple[str, ...] = ()
+    """Interpreter, script and the words before Django's own: what can be typed in any folder."""
+
+    def to_type(self, *words: str) -> str:
+        """Return one of its commands so that it can be pasted, whatever PATH has."""
+        option = (self.settings_option,) if self.settings_option else ()
+        return shlex.join((*(self.argv or shlex.split(self.called)), *words, *option))
+
     def command_line(self, *words: str) -> str:
-        """Return what a person would type to run one of its commands."""
+        """Return one of its commands as a person knows it, to be read."""
         return shlex.join(
             (*shlex.split(self.called), *words, *((self.settings_option,) if self.settings_option else ()))
         )
