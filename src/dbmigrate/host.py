@@ -48,6 +48,9 @@ SLICE_SECONDS = 0.2
 STDERR_LINES = 60
 """Lines the project printed that are kept for the case that it dies without an answer."""
 
+END_SECONDS = 2.5
+"""The process ends itself after 2 s (inside/boot.py); this is for one that cannot."""
+
 _ROOM = {errno.EAGAIN: MORE_PROCESSES, errno.EMFILE: MORE_FILES, errno.ENFILE: MORE_FILES}
 
 BOOT_WORDS = ("migrate",)
@@ -66,6 +69,7 @@ class Host:
         self._target = target
         self._redactor = Redactor()
         self._is_booted = False
+        self._has_answered = False
         self.boot_seconds = 0.0
         """How long the project took to come up, in its own process; 0.0 before `boot`."""
         self.may_copy = False
@@ -374,17 +378,17 @@ class Host:
         return None if reason is None else str(reason)
 
     def close(self) -> None:
-        """End the process: it leaves when its questions end, and is killed where it does not."""
+        """End the process: manage.py comes to its end when its questions end, and is killed where it does not."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             try:
                 pipe.close()
             except BrokenPipeError:
                 pass
-        if not self._is_booted:
+        if not self._has_answered:
             self._signal(signal.SIGKILL)
         try:
-            self._process.wait(timeout=2)
+            self._process.wait(timeout=END_SECONDS)
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
             self._process.wait()
@@ -427,6 +431,7 @@ class Host:
             reply = json.loads(line)
         except ValueError:
             self._raise_without_answer()
+        self._has_answered = True
         if not reply["ok"]:
             from dbmigrate.explaining import explain  # only what went wrong needs it
 

@@ -9,6 +9,7 @@ import importlib.abc
 import importlib.util
 import os
 import runpy
+import signal
 import sys
 import traceback
 
@@ -16,6 +17,9 @@ from .sentences import one_line
 
 OLDEST_DJANGO = (3, 2)
 MANAGEMENT = "django.core.management"
+
+END_SECONDS = 2
+"""How long what manage.py does behind the host, and its exit handlers, may take."""
 
 
 class BootError(Exception):
@@ -27,6 +31,10 @@ class BootError(Exception):
         self.kind = kind
         self.message = message
         self.fields = fields
+
+
+class HostEnds(SystemExit):
+    """The host has answered its last question: manage.py comes to its end, as after any command."""
 
 
 class _PatchOnImport(importlib.abc.MetaPathFinder):
@@ -98,22 +106,33 @@ def boot_project(manage, words, *, take_over, give_up):
     `take_over` returns only in a copy of this process, with the words of the command that is run there. Django's own
     `execute` goes on with them, then manage.py behind it, and then the copy ends as a process of its own.
     `give_up(BootError)` is called if the project raised, exited, or never came to run a command, or if Django is
-    missing or too old. It ends the process: a manage.py that catches exceptions must not catch ours.
+    missing or too old. It raises HostEnds, as `take_over` does in the end: manage.py cleans up behind it (a pid file,
+    a log), without running another command, and then the process ends.
     """
     _forbid_exec()
     calls = None
     execute_as_django = None
+    has_ended = False
 
-    def execute(utility):
-        nonlocal calls
-        if calls is None:
+    def begin(utility):
+        nonlocal has_ended
+        try:
             try:
                 opened = _setup_django(utility.argv)
             except BootError as error:
                 give_up(error)
             except BaseException as error:
                 give_up(describe(error))
-            calls = _Calls(words, take_over(opened))
+            return take_over(opened)
+        except HostEnds:
+            has_ended = True
+            _begin_end()
+            raise
+
+    def execute(utility):
+        nonlocal calls
+        if calls is None:
+            calls = _Calls(words, begin(utility))
             # A second one would configure the logging anew, which turns off the loggers that were made meanwhile.
             replace_next_setup(lambda setup: None)
         calls.put_words(utility)
@@ -130,15 +149,43 @@ def boot_project(manage, words, *, take_over, give_up):
         run_manage(manage, words)
     except BaseException as error:
         raised = error
-    if calls is not None:
-        from .ending import finalize, tell_end  # not every system that steps are spawned on has what it needs
+    from .ending import finalize, tell_end  # not every system that steps are spawned on has what it needs
 
+    if calls is not None or has_ended:
         ended = tell_end(raised)
         raised = None  # what its frames hold, as an open file, goes before exit handlers are called
-        finalize(*ended)
+        finalize(*ended, waits=calls is not None)
     if raised is None:
         raised = BootError("no-command", "it ended without running a Django command")
-    give_up(raised if isinstance(raised, BootError) else describe(raised))
+    try:
+        give_up(raised if isinstance(raised, BootError) else describe(raised))
+    except HostEnds:
+        raised = None
+        _begin_end()
+    finalize(0, None, waits=False)
+
+
+def _begin_end():
+    """From here to the end of the process nothing of the project's takes long, or touches a database.
+
+    What manage.py would do behind the command, as to load data after `migrate`, was not asked for.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(END_SECONDS)  # dbmigrate may be gone: nobody else ends what hangs
+
+    def end(*_, **__):
+        raise SystemExit(0)
+
+    def forbid_commands(management):
+        management.ManagementUtility.execute = end
+        management.BaseCommand.create_parser = end  # in call_command too, whose caller has it already
+        management.BaseCommand.execute = end
+
+    def forbid_connections(module):
+        module.BaseDatabaseWrapper.connect = end
+
+    patch_management(forbid_commands)
+    patch_on_import("django.db.backends.base.base", forbid_connections)
 
 
 class _Calls:

@@ -1,4 +1,4 @@
-"""The end of a copy of the host: what the interpreter does at the end of a process that was started by itself."""
+"""The end of the host and of its copies: what the interpreter does at the end of a process started by itself."""
 
 import atexit
 import fcntl
@@ -9,9 +9,13 @@ import runpy
 import signal
 import stat
 import sys
+import threading
 
 OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, runpy.__file__, "<frozen runpy>")
 """Whose frames stand between manage.py and what it raised, or before manage.py, only because it was copied."""
+
+THREAD_SECONDS = 0.5
+"""How long the end of the host waits for threads of the project's."""
 
 
 def tell_end(raised):
@@ -44,15 +48,18 @@ def _without_ours(entry):
     return entry
 
 
-def finalize(code, ended_by):
+def finalize(code, ended_by, *, waits):
     """Do what the interpreter does at its end (Py_FinalizeEx): join threads, call exit handlers, flush.
 
-    `ended_by`: the signal that an uncaught KeyboardInterrupt makes the interpreter end by.
+    `ended_by`: the signal that an uncaught KeyboardInterrupt makes the interpreter end by. `waits`: for as long as
+    threads run; else for THREAD_SECONDS.
     """
     try:
-        if "threading" in sys.modules:
-            sys.modules["threading"]._shutdown()
-        atexit._run_exitfuncs()
+        _join_threads(waits)
+        try:
+            atexit._run_exitfuncs()
+        except BaseException:
+            pass  # it was printed; the interpreter goes on too
         if _holds_files():
             _flush_files()
         sys.stdout.flush()
@@ -64,8 +71,20 @@ def finalize(code, ended_by):
         os._exit(code)
 
 
+def _join_threads(waits):
+    if waits or threading.active_count() == 1:
+        threading._shutdown()
+        return
+    # Joined by another thread, because this one cannot be called back: _shutdown knows no timeout.
+    joining = threading.Thread(target=threading._shutdown, daemon=True)
+    joining.start()
+    joining.join(THREAD_SECONDS)
+
+
 def _holds_files():
-    """Whether a file is open for writing, so that something of it may still be in a buffer."""
+    """Whether a file may be open for writing, so that something of it may still be in a buffer."""
+    if not os.path.isdir("/proc/self/fd"):
+        return True
     for name in os.listdir("/proc/self/fd"):
         try:
             is_file = stat.S_ISREG(os.fstat(int(name)).st_mode)

@@ -1,7 +1,6 @@
 """The host: boots the project once, then answers questions until the other side closes the channel."""
 
 import gc
-import os
 import sys
 import time
 
@@ -25,7 +24,7 @@ def main():
 
     def give_up(error):
         channel.fail(error.kind, error.message, **error.fields)
-        _leave(3)
+        raise boot.HostEnds
 
     if start["twin"] is not None:
         twin.arrange(start["twin"])
@@ -38,7 +37,10 @@ def main():
 
 
 def _serve(channel, handover, started_at, opened):
-    """Answer questions to their end; it returns in a copy of this process alone, with the words of its command."""
+    """Answer questions until there are no more, which raises HostEnds.
+
+    It returns in a copy of this process alone, with the words of its command.
+    """
     # Imported here: they import Django, which only the booted project is sure to have on its path.
     from . import (
         blockers,
@@ -97,7 +99,7 @@ def _serve(channel, handover, started_at, opened):
             forker.end_copies()
             held.end_orphans(ORPHAN_SECONDS)
             scratches.drop()
-            _leave(0)
+            raise boot.HostEnds
         try:
             try:
                 result = questions[request["question"]](**request["arguments"])
@@ -114,9 +116,3 @@ def _serve(channel, handover, started_at, opened):
                 opened.stop()
                 return result.words
             channel.reply(result)
-
-
-def _leave(code):
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
