@@ -31,7 +31,7 @@ def find_limits(snapshot: Snapshot, routing: Routing) -> tuple[str, ...]:
 
 def answers_may_differ(snapshot: Snapshot) -> bool:
     """Return whether what the routers answered holds only for what was connected when they were asked."""
-    return _why_by_connection(snapshot) is not None
+    return any(router.looks_at_connections for router in snapshot.routers)
 
 
 def is_for_added_databases(snapshot: Snapshot, routing: Routing, app: App) -> bool:

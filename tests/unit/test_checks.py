@@ -64,7 +64,7 @@ def test_changed_models(is_own: bool, level: str) -> None:
     assert claim(finding) == ("DBM101", level, False)
     assert "core" in finding.message
     assert "Add field x to item" in finding.message
-    assert finding.hint.startswith("dbmigrate make core" if is_own else "core is installed")
+    assert finding.hint.startswith("dbmigrate make core" if is_own else "core is a third-party app")
 
 
 def test_two_leaves() -> None:
@@ -147,6 +147,19 @@ def test_a_model_without_a_table_about_which_somebody_did_not_say_no_stops_the_r
         "app blog belongs on no database: the routers say no on default, the routers say yes on blog_copy, "
         'blog_copy is a replica (TEST["MIRROR"] names default), so it has no tables'
     ) in finding.message
+
+
+def test_a_migrate_of_the_projects_own_may_make_elsewhere_what_is_refused_and_nothing_else() -> None:
+    """A package for schemas is no reason to be silent about a model that belongs on a replica alone."""
+    refused = snapshot(database("default", routes(core="yes", blog="no")), replaced_commands={"migrate": "tenants"})
+    undecided = snapshot(
+        database("default", routes(core="yes", blog="no")),
+        database("blog_copy", routes(core="no", blog="yes"), mirror_of="default"),
+        replaced_commands={"migrate": "logging_migrate"},
+    )
+
+    assert findings(refused) == []
+    assert claim(only(undecided)) == ("DBM204", "error", True)
 
 
 def test_a_router_that_raises_is_named_once_for_each_alias() -> None:

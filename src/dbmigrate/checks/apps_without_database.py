@@ -29,6 +29,9 @@ def find_apps_without_database(snapshot: Snapshot, routing: Routing) -> Iterator
         ]
         housed = {model for place in places for model in place.models}
         homeless = [model.name for model in app.models if model.name not in housed]
+        if "migrate" in snapshot.replaced_commands:
+            # A command of the project's own may make elsewhere what is refused here.
+            homeless = [model for model in homeless if not _is_decided(snapshot, routing, app.label, model)]
         if homeless:
             yield _describe(snapshot, routing, app, homeless)
 
