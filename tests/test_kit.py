@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.cli import Outcome
 from support.postgresql import PostgresqlServer
 from support.projects import Project, applied
+from support.proxy import proxy
 
 
 def test_a_failing_expectation_shows_command_code_and_both_streams() -> None:
@@ -34,6 +37,46 @@ def test_databases_of_the_shared_server_are_separate(postgresql: PostgresqlServe
     postgresql.query(one, "CREATE TABLE here (id int)")
 
     assert (postgresql.tables(one), postgresql.tables(other)) == ({"here"}, set())
+
+
+@pytest.mark.postgresql
+def test_a_proxy_passes_freezes_thaws_and_cuts_what_a_real_server_is_asked(postgresql: PostgresqlServer) -> None:
+    with (
+        proxy(postgresql.create_database()) as server,
+        postgresql.session(server.entry) as one,
+        postgresql.session(server.entry) as other,
+    ):
+        server.wait_for_connections(2)
+        assert one.execute("SELECT 'first'").fetchone() == ("first",)
+        server.freeze(saying=b"first")
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(one.execute, "SELECT 'frozen'")
+            server.wait_for(b"frozen")
+            assert other.execute("SELECT 'second'").fetchone() == ("second",)
+            assert not waiting.done()
+            server.thaw()
+            assert waiting.result(timeout=30).fetchone() == ("frozen",)
+
+        assert server.cut(saying=b"frozen") == 1
+        with pytest.raises(psycopg.OperationalError):
+            one.execute("SELECT 1")
+        assert other.execute("SELECT 'third'").fetchone() == ("third",)
+
+
+@pytest.mark.postgresql
+def test_a_proxy_freezes_at_words_which_the_server_never_hears(postgresql: PostgresqlServer) -> None:
+    entry = postgresql.create_database()
+    with proxy(entry) as server:
+        server.freeze_at(b"CREATE TABLE late")
+        with (
+            ThreadPoolExecutor(1) as threads,
+            postgresql.session(server.entry) as connection,
+        ):
+            waiting = threads.submit(connection.execute, "CREATE TABLE late (id int)")
+            server.wait_for(b"CREATE TABLE late")
+            assert server.cut() == 1
+            assert isinstance(waiting.exception(timeout=30), psycopg.OperationalError)
+    assert postgresql.tables(entry) == set()
 
 
 def test_a_skipped_service_test_fails_where_services_are_required(tmp_path: Path) -> None:

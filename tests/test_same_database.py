@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from support.mariadb import DRIVER, MariadbServer, container_copy_of, find_serve
 from support.pgbouncer import pgbouncer
 from support.postgresql import PostgresqlServer, copy_of, standby_of
 from support.projects import Project, everywhere, simple_app, write_project
+from support.proxy import proxy
 
 APPS = {"core": simple_app(), "blog": simple_app()}
 ROUTED = {"blog": "blog_db"}
@@ -349,40 +347,7 @@ def test_a_role_that_may_not_read_the_records_reaches_the_same_database_still(
     assert kinds(project) == {"default": "default", "second": "same", "reporting": "same"}
 
 
-@contextmanager
-def stalling_at(entry: Mapping[str, Any], words: bytes) -> Iterator[dict[str, Any]]:
-    """Give an entry that reaches the same PostgreSQL server, and through which it is silent once it hears the words."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-
-        def copy(source: socket.socket, target: socket.socket) -> None:
-            with suppress(OSError):
-                while (chunk := source.recv(65536)) and words not in chunk:
-                    target.sendall(chunk)
-                if not chunk:
-                    target.shutdown(socket.SHUT_WR)
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    client, _ = listener.accept()
-                    server = socket.socket(socket.AF_UNIX)
-                    server.connect(f"{entry['HOST']}/.s.PGSQL.{entry['PORT']}")
-                    for pair in ((client, server), (server, client)):
-                        threading.Thread(target=copy, args=pair, daemon=True).start()
-
-        listener.listen()
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield {**entry, "HOST": "127.0.0.1", "PORT": str(listener.getsockname()[1])}
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(timeout=10)
-
-
 @pytest.mark.postgresql
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     "words", [b"pg_try_advisory_xact_lock", pytest.param(b"ROLLBACK", marks=pytest.mark.soak), b"min(objid"]
 )
@@ -390,8 +355,9 @@ def test_a_server_that_is_silent_in_the_middle_of_the_proof_ends_no_look(
     tmp_path: Path, postgresql: PostgresqlServer, words: bytes
 ) -> None:
     entry = postgresql.create_database()
-    with stalling_at(entry, words) as stalling:
-        project = everywhere(tmp_path / "site", {"default": stalling, "other": entry})
+    with proxy(entry) as server:
+        server.freeze_at(words)
+        project = everywhere(tmp_path / "site", {"default": server.entry, "other": entry})
 
         found = kinds(project)
 

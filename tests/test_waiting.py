@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +12,20 @@ from support.cli import dbmigrate
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, simple_app, write_project
+from support.proxy import proxy
 
 
 def project_on(folder: Path, entry: dict[str, Any], settings: str = "") -> Project:
     return write_project(folder / "site", {"core": simple_app()}, aliases={"default": entry}, settings=settings)
 
 
-@contextmanager
-def forwarder(listener: socket.socket, to: str) -> Iterator[None]:
-    """Listen, and pass every connection on to a UNIX socket."""
-
-    def copy(source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while chunk := source.recv(65536):
-                target.sendall(chunk)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
-
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(to)
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=copy, args=pair, daemon=True).start()
-
-    listener.listen()
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(timeout=10)
-
-
 @pytest.mark.postgresql
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_that_starts_later_is_waited_for(tmp_path: Path, postgresql: PostgresqlServer) -> None:
-    entry = postgresql.create_database()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        there = {**entry, "HOST": "127.0.0.1", "PORT": str(listener.getsockname()[1])}
-        process = start(project_on(tmp_path, there), "all", "--wait", "60")
+    with proxy(postgresql.create_database(), listens=False) as server:
+        process = start(project_on(tmp_path, server.entry), "all", "--wait", "60")
         line = next(line for line in process.stdout or () if "Waiting" in line)
-        with forwarder(listener, f"{entry['HOST']}/.s.PGSQL.{entry['PORT']}"):
-            rest = process.communicate(timeout=90)[0]
+        server.listen()
+        rest = process.communicate(timeout=90)[0]
 
     assert process.returncode == 0, line + rest
     assert line.startswith("Waiting for database: default (up to 60 s): nothing listens there: ")
