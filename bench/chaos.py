@@ -29,7 +29,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.background import start  # noqa: E402 - the tests' own tools
+from outages import OUTAGES, Outages, outages  # noqa: E402 - beside this file
+from support.background import children, start  # noqa: E402 - the tests' own tools
 from support.cli import dbmigrate  # noqa: E402
 from support.mariadb import MariadbServer, join_server, kill_and_restart, stop_server  # noqa: E402
 from support.postgresql import PostgresqlServer, running_server  # noqa: E402
@@ -161,6 +162,10 @@ class Arena:
             self.tally.silent.append(f"race: {codes}, {self._state(site)}\n{''.join(said)}")
         self._drop(site)
 
+    def outages(self, count: int, seed: int) -> Outages:
+        """Disturb the network of other sites on the same server."""
+        return outages(self.engine, self._folder, self._server, count=count, seed=seed)
+
     @property
     def victims(self) -> tuple[str, ...]:
         """What can be killed here."""
@@ -277,25 +282,15 @@ class Arena:
 def _processes(parent: int) -> dict[str, int]:
     """Return the process ids of a run by what they are; the host forks a watcher, and that one the migrating child."""
     found = {"dbmigrate": parent}
-    for pid in _children(parent):
+    for pid in children(parent):
         if "host" in _words(pid):
             found["host"] = pid
-            for watcher in _children(pid):
+            for watcher in children(pid):
                 found["watcher"] = watcher
-                for child in _children(watcher):
+                for child in children(watcher):
                     found["child"] = child
         elif "migrate" in _words(pid) or "step" in _words(pid):
             found["child"] = pid
-    return found
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for file in Path("/proc").glob(f"{parent}/task/*/children"):
-        try:
-            found += [int(pid) for pid in file.read_text().split()]
-        except OSError:
-            continue
     return found
 
 
@@ -344,7 +339,7 @@ def disturb(here: Arena, *, rounds: int, kills: int, seed: int, minutes: float =
     return here.tally
 
 
-def report(tallies: Mapping[str, Tally], seed: int, seconds: float) -> str:
+def report(tallies: Mapping[str, Tally], networks: Mapping[str, Outages], seed: int, seconds: float) -> str:
     """Return the figures as they stand in docs/reliability.md."""
     lines = [
         f"Measured on {date.today()}, seed {seed}, {os.cpu_count()} cores, Python {platform.python_version()}, "
@@ -370,6 +365,14 @@ def report(tallies: Mapping[str, Tally], seed: int, seconds: float) -> str:
     row("next run: names the migration that is half done", [tally.told for tally in every])
     row("longest wait for the lock of a killed run", [f"{tally.longest_lock:.1f} s" for tally in every])
     row("**silent or wrong**", [len(tally.silent) for tally in every])
+    seen = list(networks.values())
+    for outage in OUTAGES:
+        row(outage, [tally.counts[outage] or "–" for tally in seen])
+    for what in dict.fromkeys(what for tally in seen for what in tally.longest):
+        row(f"longest {what}", [f"{tally.longest[what]:.0f} s" if what in tally.longest else "–" for tally in seen])
+    row("**silent**", [len(tally.silent) for tally in seen])
+    row("**written twice, or not at all**", [len(tally.twice) for tally in seen])
+    row("**longer than promised**", [len(tally.unbounded) for tally in seen])
     for engine, tally in tallies.items():
         codes = ", ".join(f"{code}: {count}" for code, count in sorted(tally.codes.items()))
         lines.append(f"\nHow the disturbed runs ended on {engine} (code: how often; -9: killed itself): {codes}.")
@@ -382,28 +385,33 @@ def main() -> int:
     parser.add_argument("--engine", action="append", choices=ENGINES)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--kills", type=int, default=100, help="that hit, on each engine")
+    parser.add_argument("--outages", type=int, default=100, help="of each kind, on each engine")
     parser.add_argument("--minutes", type=float, default=60, help="at most, on each engine")
     parser.add_argument("--seed", type=int, default=20261124)
     parser.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     arguments = parser.parse_args()
     began = time.monotonic()
 
-    def run(engine: str) -> Tally:
+    def run(engine: str) -> tuple[Tally, Outages]:
         with arena(engine) as here:
-            return disturb(
+            tally = disturb(
                 here,
                 rounds=arguments.rounds,
                 kills=arguments.kills,
                 seed=arguments.seed,
                 minutes=arguments.minutes,
             )
+            return tally, here.outages(arguments.outages, arguments.seed)
 
     engines = arguments.engine or ENGINES
     with ThreadPoolExecutor() as pool:  # the engines at the same time: one waits where another one works
-        tallies = dict(zip(engines, pool.map(run, engines), strict=True))
-    text = report(tallies, arguments.seed, time.monotonic() - began)
+        pairs = dict(zip(engines, pool.map(run, engines), strict=True))
+    tallies = {engine: tally for engine, (tally, _) in pairs.items()}
+    networks = {engine: seen for engine, (_, seen) in pairs.items()}
+    text = report(tallies, networks, arguments.seed, time.monotonic() - began)
     sys.stdout.write(text + "\n")
     silent = [line for tally in tallies.values() for line in tally.silent]
+    silent += [line for seen in networks.values() for line in (*seen.silent, *seen.twice, *seen.unbounded)]
     for line in silent:
         sys.stdout.write(f"\n--- silent or wrong\n{line}\n")
     if arguments.write:

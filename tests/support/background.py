@@ -38,3 +38,19 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def children(parent: int) -> list[int]:
+    """Return the processes that a process has started and that are still its own."""
+    found = []
+    for file in Path("/proc").glob(f"{parent}/task/*/children"):
+        try:
+            found += [int(pid) for pid in file.read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Return its children, theirs, and so on, from the top."""
+    return [one for child in children(pid) for one in (child, *descendants(child))]
