@@ -1,28 +1,18 @@
-"""The client of the host: one long-lived process in the target's interpreter that has booted the project.
+"""The questions to the project that was booted once: one method each, with a typed answer.
 
 Standard library at import time: the process is started first, and pydantic is loaded while the project boots.
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import select
-import signal
-import socket
-import subprocess
-import threading
-import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from dbmigrate.channel import Channel
 from dbmigrate.errors import ProjectError
 from dbmigrate.models.target import Target, Twin
-from dbmigrate.process import CHUNK_BYTES, MORE_FILES, MORE_PROCESSES, start_thread
 from dbmigrate.redact import Redactor
 
 if TYPE_CHECKING:
@@ -36,22 +26,6 @@ if TYPE_CHECKING:
     from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot, Unstable
     from dbmigrate.models.sql import MigrationSql
     from dbmigrate.models.verification import VerifiedDatabase
-
-ENTRY = Path(__file__).parent / "inside" / "__main__.py"
-
-ANSWER_SECONDS = 600.0
-"""How long one answer may take; the first includes the boot of the project."""
-
-SLICE_SECONDS = 0.2
-"""A signal in the moment before a wait begins does not end the wait: it is heard when the next one begins."""
-
-STDERR_LINES = 60
-"""Lines the project printed that are kept for the case that it dies without an answer."""
-
-END_SECONDS = 2.5
-"""The process ends itself after 2 s (inside/boot.py); this is for one that cannot."""
-
-_ROOM = {errno.EAGAIN: MORE_PROCESSES, errno.EMFILE: MORE_FILES, errno.ENFILE: MORE_FILES}
 
 BOOT_WORDS = ("migrate",)
 """What the project sees as its command: some settings look at sys.argv."""
@@ -67,47 +41,14 @@ class Host:
             ProjectError: the interpreter cannot be started.
         """
         self._target = target
-        self._redactor = Redactor()
         self._is_booted = False
-        self._has_answered = False
         self.boot_seconds = 0.0
         """How long the project took to come up, in its own process; 0.0 before `boot`."""
         self.may_copy = False
         """Whether the process may be copied to do two things at a time, if it can be: there must be a CPU for it."""
-        self._rest = b""
-        self._printed: deque[str] = deque(maxlen=STDERR_LINES)
-        self._handover, theirs = socket.socketpair()
-        try:
-            self._process = subprocess.Popen(
-                [target.python, str(ENTRY), "host", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                cwd=target.cwd,
-                env=dict(environment),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ProjectError(
-                f"the project's interpreter {target.python} did not start ({error.strerror})",
-                hint=_ROOM.get(
-                    error.errno or 0,
-                    f"pass --python PATH, or set python under [tool.dbmigrate]; it was taken from {self._reason()}",
-                ),
-            ) from error
-        finally:
-            theirs.close()
-        assert self._process.stderr is not None
-        self._reader = threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True)
-        try:
-            start_thread(self._reader)
-        except OSError as error:
-            self._signal(signal.SIGKILL)
-            self._process.wait()
-            raise ProjectError(f"dbmigrate cannot begin: {error.strerror}", hint=MORE_PROCESSES) from error
-        words = [*BOOT_WORDS, *self._settings_words()]
-        self._send({"manage": list(target.manage), "words": words, "twin": None if twin is None else asdict(twin)})
+        words = [*BOOT_WORDS, *([f"--settings={target.settings}"] if target.settings else [])]
+        start = {"manage": list(target.manage), "words": words, "twin": None if twin is None else asdict(twin)}
+        self._channel = Channel(target, environment, start)
 
     def __enter__(self) -> Host:
         return self
@@ -118,7 +59,7 @@ class Host:
     @property
     def redactor(self) -> Redactor:
         """What knows the secrets of the project's DATABASES; it knows none before `boot`."""
-        return self._redactor
+        return self._channel.redactor
 
     def boot(self) -> None:
         """Wait until the project is up.
@@ -127,9 +68,9 @@ class Host:
             ProjectError: it did not come up.
         """
         if not self._is_booted:
-            started = self._answer()
+            started = self._channel.booted.answer()
             assert isinstance(started, dict)
-            self._redactor = Redactor(started["secrets"])
+            self._channel.redactor = Redactor(started["secrets"])
             self.boot_seconds = started["boot_seconds"]
             self._is_booted = True
 
@@ -242,7 +183,7 @@ class Host:
         """Return the sessions that hold locks on tables of a PostgreSQL database, as the server describes them."""
         answers = self._ask("find_blockers", {"alias": alias})
         assert isinstance(answers, list)
-        return tuple(self._redactor.scrub(str(answer)) for answer in answers)
+        return tuple(self.redactor.scrub(str(answer)) for answer in answers)
 
     def trace(self, alias: str, migration: MigrationId) -> tuple[OperationTrace, ...]:
         """Return what a migration that did not get to its end has left in a database."""
@@ -346,11 +287,14 @@ class Host:
         return LockState.model_validate(self._ask("lock", {"aliases": list(aliases), "urls": dict(urls)}))
 
     def unlock(self) -> None:
-        """Release every lock; a process that has ended holds none."""
+        """Release every lock; a process that has ended holds none, and one that is given up is ended."""
+        if self._channel.is_given_up:
+            self.close()
+            return
         try:
             self._ask("unlock", {})
         except ProjectError:
-            pass
+            self.close()
 
     def why_not_fork(self, *, warm_up: bool) -> str | None:
         """Return why steps cannot be copies of the process, or None if they can.
@@ -370,42 +314,17 @@ class Host:
         Raises:
             ProjectError: the process has ended.
         """
-        try:
-            socket.send_fds(self._handover, [b"."], list(pipes))
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has ended; how, comes instead of the answer
+        self._channel.send_files(pipes)
         reason = self._ask("fork", {"step": step, "variables": dict(variables)})
         return None if reason is None else str(reason)
 
     def close(self) -> None:
-        """End the process: manage.py comes to its end when its questions end, and is killed where it does not."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                pass
-        if not self._has_answered:
-            self._signal(signal.SIGKILL)
-        try:
-            self._process.wait(timeout=END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self._process.wait()
-        self._signal(signal.SIGTERM)  # what manage.py has started, and would have ended behind its command
-        self._reader.join(timeout=1)
-        self._handover.close()
-
-    def _settings_words(self) -> list[str]:
-        return [f"--settings={self._target.settings}"] if self._target.settings else []
-
-    def _reason(self) -> str:
-        return self._target.choices["python"].reason
+        """End the process; harmless when it has ended."""
+        self._channel.close()
 
     def _ask(self, question: str, arguments: Mapping[str, object]) -> object:
         self.boot()
-        self._send({"question": question, "arguments": arguments})
-        return self._answer()
+        return self._channel.ask(question, arguments).answer()
 
     def _without_secrets(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return an answer about one database with its error scrubbed: drivers repeat what they were given.
@@ -415,72 +334,7 @@ class Host:
         """
         error = answer["error"]
         named: dict[str, Any] = {key: Redactor().scrub(answer[key]) for key in ("name", "host") if key in answer}
-        return {**answer, **named, "error": None if error is None else self._redactor.scrub(error)}
-
-    def _send(self, request: Mapping[str, object]) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended; what it said, or its exit status, comes with the answer
-
-    def _answer(self) -> object:
-        line = self._read_line()
-        try:
-            reply = json.loads(line)
-        except ValueError:
-            self._raise_without_answer()
-        self._has_answered = True
-        if not reply["ok"]:
-            from dbmigrate.explaining import explain  # only what went wrong needs it
-
-            raise explain(reply["error"], self._target, self._redactor, "\n".join(self._printed))
-        answer: object = reply["result"]
-        return answer
-
-    def _read_line(self) -> bytes:
-        assert self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while b"\n" not in self._rest:
-            if not select.select([pipe], [], [], SLICE_SECONDS)[0]:
-                if time.monotonic() < deadline:
-                    continue
-                raise ProjectError(
-                    f"the project did not answer within {ANSWER_SECONDS:.0f} s (interpreter {self._target.python})",
-                    hint="see what its settings or a database connection wait for; the last lines it printed: -v",
-                    detail=self._redactor.scrub("\n".join(self._printed)),
-                )
-            chunk = os.read(pipe, CHUNK_BYTES)
-            if not chunk:
-                self._raise_without_answer()
-            self._rest += chunk
-        line, self._rest = self._rest.split(b"\n", 1)
-        return line
-
-    def _raise_without_answer(self) -> NoReturn:
-        code = self._process.wait()
-        self._reader.join(timeout=1)
-        how = f"by signal {-code}" if code < 0 else f"with exit status {code}"
-        last = next((line for line in reversed(self._printed) if line.strip()), "it printed nothing")
-        raise ProjectError(
-            self._redactor.scrub(f"the project's interpreter {self._target.python} ended {how}: {last.strip()}"),
-            hint=f"try the same by hand: {' '.join(self._target.command('check'))}",
-            detail=self._redactor.scrub("\n".join(self._printed)),
-        )
-
-    def _drain(self, pipe: IO[bytes]) -> None:
-        # Whatever the project logs is read at once: a full pipe would stop its boot.
-        with pipe:
-            for line in iter(lambda: pipe.readline(CHUNK_BYTES), b""):
-                self._printed.append(line.decode("utf-8", errors="replace").rstrip())
-
-    def _signal(self, signum: int) -> None:
-        try:
-            os.killpg(self._process.pid, signum)
-        except (ProcessLookupError, PermissionError):
-            pass
+        return {**answer, **named, "error": None if error is None else self.redactor.scrub(error)}
 
 
 def _dump(things: Sequence[Thing]) -> list[dict[str, object]]:

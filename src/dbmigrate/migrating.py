@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from dataclasses import asdict
 from queue import SimpleQueue
 
+from dbmigrate.channel import ENTRY
 from dbmigrate.errors import (
     ExitCode,
     Interrupted,
@@ -18,7 +19,6 @@ from dbmigrate.errors import (
     StepError,
     UnreachableError,
 )
-from dbmigrate.host import ENTRY
 from dbmigrate.models.events import (
     Event,
     MakeFinished,

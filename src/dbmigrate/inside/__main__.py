@@ -16,7 +16,9 @@ def refuse_old_python():
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return
     found = "%d.%d" % sys.version_info[:2]
-    sys.stdout.write('{"ok": false, "error": {"kind": "python-too-old", "message": "Python %s"}}\n' % found)
+    sys.stdout.write(
+        '{"number": 0, "ok": false, "error": {"kind": "python-too-old", "message": "Python %s"}}\n' % found
+    )
     sys.stdout.flush()
     sys.exit(3)
 

@@ -10,7 +10,10 @@ import sys
 
 
 class Channel:
-    """JSON lines in both directions; one reply for each request."""
+    """JSON lines in both directions; one reply for each request, with its number.
+
+    The first line is how to boot, and its number 0.
+    """
 
     def __init__(self):
         """Take stdin and stdout away from the project."""
@@ -21,19 +24,23 @@ class Channel:
         os.dup2(empty, 0)
         os.close(empty)
         os.dup2(2, 1)
+        self._number = 0
 
     def receive(self):
         """Return the next request, or None when the other side has gone."""
         line = self._requests.readline()
-        return json.loads(line) if line else None
+        request = json.loads(line) if line else None
+        if request is not None:
+            self._number = request.get("number", 0)
+        return request
 
     def reply(self, result):
         """Answer the request with its result."""
-        self._write({"ok": True, "result": result})
+        self._write({"number": self._number, "ok": True, "result": result})
 
     def fail(self, kind, message, **more):
         """Answer the request with an error: a field of the reply, never a crash."""
-        self._write({"ok": False, "error": dict(more, kind=kind, message=message)})
+        self._write({"number": self._number, "ok": False, "error": dict(more, kind=kind, message=message)})
 
     def close(self):
         """Let go of both directions, in a copy of this process: the other side must see when this one ends."""
@@ -41,5 +48,8 @@ class Channel:
         os.close(self._replies.fileno())
 
     def _write(self, reply):
-        self._replies.write(json.dumps(reply) + "\n")
-        self._replies.flush()
+        try:
+            self._replies.write(json.dumps(reply) + "\n")
+            self._replies.flush()
+        except BrokenPipeError:
+            pass  # nobody waits for it any more: the end of the requests says so next
