@@ -30,6 +30,8 @@ services: ## which database servers the tests find here, and how to get the othe
 		echo "MariaDB    not found: its tests are skipped; Debian: apt-get install mariadb-server-core mariadb-client-core, macOS: brew install mariadb"
 	@PATH="$$PATH:/usr/sbin"; command -v pgbouncer >/dev/null && echo "PgBouncer  $$(command -v pgbouncer)" || \
 		echo "PgBouncer  not found: its tests are skipped; Debian: apt-get install pgbouncer, macOS: brew install pgbouncer"
+	@ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | sed 's/^/German     /' | grep . || \
+		echo "German     not found: tests with a German PostgreSQL are skipped; Debian: apt-get install postgresql locales"
 
 check: .venv/.dev ## formatting, lint, types, import contracts, Python 3.8 syntax where it is needed
 	$(BIN)/ruff format --check .

@@ -17,7 +17,7 @@ from support.projects import Project, copy_sample
 from support.sites import Site, copy_site, write_site
 
 REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
-SERVICES = ("postgresql", "mariadb", "pgbouncer")
+SERVICES = ("postgresql", "mariadb", "pgbouncer", "localised")
 LONGEST = (
     "test_chaos",
     "test_docs",

@@ -13,13 +13,13 @@ from .effects import database_operations, strongest_answer
 from .graph import plan_all, plan_to, read_times
 from .history import find_inconsistency, find_left_tables, find_unknown, find_way_back
 from .missing import find_missing_tables, find_unmade_tables, fold, has_table
-from .reaching import explain_failure
 from .relations import find_planned_relations, find_present, follow_fields
 from .routes import answer_in, app_configs, is_on_alias, tables_of
 from .rundata import describe_data_operations
 from .schema import recorded_walk
 from .servers import describe_server, is_in_memory, why_no_writes
 from .strays import find_refusing_columns
+from .troubles import explain_failure
 
 
 class DatabaseDescriber:

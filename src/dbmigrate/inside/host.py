@@ -56,6 +56,7 @@ def _serve(channel, handover, started_at, opened):
         scratch,
         stability,
         traces,
+        troubles,
         verification,
     )
 
@@ -109,7 +110,7 @@ def _serve(channel, handover, started_at, opened):
             channel.fail(error.kind, error.message, **error.fields)
         except Exception as error:
             alias = request["arguments"].get("alias")
-            described = (alias and reaching.find_fault(alias, error)) or boot.describe(error)
+            described = (alias and troubles.find_fault(alias, error)) or boot.describe(error)
             channel.fail(described.kind, described.message, **described.fields)
         else:
             if isinstance(result, forking.Copy):

@@ -1,6 +1,8 @@
-"""Questions are answered as Django's own commands run: with no language active."""
+"""Questions are answered as Django's own commands run, with no language active, and so do libraries in C."""
 
+import contextlib
 import functools
+import locale
 
 from django.utils import translation
 from django.utils.translation import trans_real
@@ -19,10 +21,22 @@ def without_translations(question):
         found = getattr(trans_real._active, "value", None)
         translation.deactivate_all()
         try:
-            return question(*arguments, **named)
+            with _english_of_libraries():
+                return question(*arguments, **named)
         finally:
             translation.deactivate()
             if found is not None:
                 trans_real._active.value = found
 
     return answer
+
+
+@contextlib.contextmanager
+def _english_of_libraries():
+    """Have libpq and the system say what is wrong in English, also where the project has set a locale."""
+    found = locale.setlocale(locale.LC_MESSAGES)
+    locale.setlocale(locale.LC_MESSAGES, "C")
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_MESSAGES, found)

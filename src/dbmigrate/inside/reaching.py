@@ -10,10 +10,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from .boot import BootError, is_of_project
 from .opened import standing_for_its_alias
 from .sentences import one_line
 from .servers import must_be_there, sqlite_file
+from .troubles import describe_failure, unreachable
 
 ANSWER_SECONDS = 15.0
 """A server that accepts a connection and says nothing is given up; not every driver has a limit of its own."""
@@ -25,61 +25,6 @@ DISPATCHER = os.path.join("django", "dispatch", "dispatcher.py")
 
 THREADS = "dbmigrate "
 """What the names of our threads begin with, before that of a database."""
-
-_CODES = {
-    "42501": "rights",
-    "28P01": "password",
-    "3D000": "no-database",
-    1044: "rights",
-    1045: "password",
-    1049: "no-database",
-    1142: "rights",
-}
-"""SQLSTATE of PostgreSQL and error numbers of MySQL, which are the same in every language of the server."""
-
-# For what comes without a code: words of libpq, the PostgreSQL server and the MySQL drivers; the first that fits.
-_WORDS = (
-    (
-        "rights",
-        (
-            *(
-                "permission denied for {}".format(what)
-                for what in ("table", "relation", "schema", "view", "sequence", "database")
-            ),
-            "select command denied",
-        ),
-    ),
-    (
-        "not-accepting",
-        (
-            "shutting down",
-            "too many",
-            "connection slots",
-            "not currently accepting",
-            "not accepting connections",
-            "has exceeded the",
-        ),
-    ),
-    (
-        "password",
-        (
-            "password authentication failed",
-            "no password supplied",
-            "no pg_hba.conf entry",
-            "pg_hba.conf rejects",
-            "access denied",
-            "is not allowed to connect",
-        ),
-    ),
-    ("role", ('role "',)),
-    ("settings", ("invalid connection option", "invalid dsn", "invalid sslmode")),
-    ("starting", ("starting up", "not yet accepting", "recovery mode", "initial communication packet")),
-    ("no-database", ('database "', "unknown database")),
-    ("unknown-host", ("could not translate host name", "name or service not known", "name resolution", "getaddrinfo")),
-    ("refused", ("connection refused", "no such file or directory")),
-    ("tls", ("ssl", "tls", "certificate")),
-    ("silent", ("timeout", "timed out")),
-)
 
 
 def reach(aliases, seconds):
@@ -139,7 +84,7 @@ class _Attempt:
             if self._thread.is_alive():
                 del connections[self.alias]
                 said = "the server took the connection and said nothing for {:.0f} s".format(seconds)
-                return _unreachable("silent", said)
+                return unreachable("silent", said)
             self._connection.dec_thread_sharing()
         return self._answer
 
@@ -154,11 +99,11 @@ class _Attempt:
         try:
             self._answer = {"state": _find_state(self._connection), "trouble": None, "error": None}
         except (DatabaseError, ImproperlyConfigured, OSError) as error:
-            found = describe_failure(error)
+            found = describe_failure(error, self._connection)
             self._answer = (_blame_receiver(error) if found["trouble"] == "other" else None) or found
         except Exception as error:  # an option that the driver does not know, a password that it cannot encode
             said = "{}: {}".format(type(error).__name__, one_line(str(error)))
-            self._answer = _blame_receiver(error) or _unreachable("settings", said)
+            self._answer = _blame_receiver(error) or unreachable("settings", said)
 
 
 def _blame_receiver(error):
@@ -166,75 +111,13 @@ def _blame_receiver(error):
     frames = traceback.extract_tb(error.__traceback__)
     for index, receiver in enumerate(frames):
         if index and frames[index - 1].filename.endswith(DISPATCHER):
-            return _unreachable(
+            return unreachable(
                 "receiver",
                 "{}: {} ({}:{} in {}, a receiver of connection_created)".format(
                     type(error).__name__, one_line(str(error)), receiver.filename, receiver.lineno, receiver.name
                 ),
             )
     return None
-
-
-def explain_failure(error, connection):
-    """Return state, trouble and error for what was raised in a look at a database; None if it is not the database's.
-
-    A backend or a driver may raise anything: what came through their code says nothing of the project.
-    """
-    if isinstance(error, (DatabaseError, ImproperlyConfigured, OSError)):
-        return describe_failure(error)
-    if _is_of_backend(error, connection):
-        return _unreachable("backend", "{}: {}".format(type(error).__name__, one_line(str(error))).rstrip(": "))
-    return None
-
-
-def find_fault(alias, error):
-    """Return a BootError for what a question about one database raised; None if it is not the database's fault."""
-    failure = explain_failure(error, connections[alias])
-    if failure is None:
-        return None
-    return BootError("database", failure["error"], alias=alias, trouble=failure["trouble"])
-
-
-def _is_of_backend(error, connection):
-    """Whether an error comes from the backend: the innermost frame of its own code or of the project's decides."""
-    parts = ("introspection", "features", "ops", "creation", "client")
-    classes = [type(connection), *(type(getattr(connection, part, None)) for part in parts)]
-    modules = {cls.__module__ for cls in classes}
-    package = "{}.".format(connection.settings_dict["ENGINE"])
-    is_below_backend = False
-    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
-        name = str(frame.f_globals.get("__name__"))
-        is_of_backend = name in modules or name.startswith((package, "django.db.backends."))
-        if is_of_project(frame.f_code.co_filename):
-            return is_of_backend
-        is_below_backend = is_below_backend or is_of_backend
-    return is_below_backend
-
-
-def describe_failure(error):
-    """Return state, trouble and error for what a driver raised."""
-    text = one_line(str(error)) or type(error).__name__
-    if isinstance(error, ImproperlyConfigured):
-        calls = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
-        return _unreachable("settings" if "get_connection_params" in calls else "driver", text)
-    lower = text.lower()
-    trouble = _trouble_of_code(error) or next(
-        (kind for kind, words in _WORDS if any(word in lower for word in words)), "other"
-    )
-    if trouble == "rights":
-        return {"state": "unreadable", "trouble": trouble, "error": text}
-    return _unreachable(trouble, text)
-
-
-def _trouble_of_code(error):
-    """Return what the code of a driver's error stands for: sqlstate of psycopg 3, pgcode of psycopg 2, or a number."""
-    cause = error.__cause__ or error  # Django's error has the driver's behind it (DatabaseErrorWrapper)
-    codes = [getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *cause.args[:1]]
-    return next((_CODES[code] for code in codes if isinstance(code, (str, int)) and code in _CODES), None)
-
-
-def _unreachable(trouble, error):
-    return {"state": "unreachable", "trouble": trouble, "error": error}
 
 
 def _find_state(connection):

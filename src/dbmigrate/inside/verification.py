@@ -7,12 +7,13 @@ from .effects import Effects
 from .graph import Disk, needing_migrations, plan_all, read_times, recorded_migrations
 from .history import find_inconsistency, find_unknown
 from .judging import is_shown, name_operation
-from .reaching import explain_failure, open_in_turn
+from .reaching import open_in_turn
 from .repairs import unwritten, write_parts, write_rest
 from .routes import RouteBook
 from .schema import SchemaWalk
 from .strays import find_refusing_columns
 from .traces import Tracer, is_known_by_name, trace_from_start, unjudged
+from .troubles import explain_failure
 
 ALIKE = {"index": ("index", "unique", "constraint"), "unique": ("unique", "constraint")}
 """Kinds of parts that Catalogue.shows takes for one that is known by its columns alone."""

@@ -1,0 +1,139 @@
+"""Servers that do not speak English, and names that look like what a server says: codes decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import dbmigrate
+from support.environments import environment
+from support.localised import german_postgresql
+from support.mariadb import DRIVER, MariadbServer, find_server, join_server, stop_server
+from support.postgresql import PostgresqlServer
+from support.projects import simple_app, write_project
+
+
+@pytest.fixture(scope="module")
+def german() -> Iterator[PostgresqlServer]:
+    """Return a PostgreSQL server that speaks German, with roles and databases that refuse."""
+    with german_postgresql() as server:
+        rules = server.folder / "pg_hba.conf"
+        rules.write_text('local all "starting up" scram-sha-256\nlocal all unwanted reject\n' + rules.read_text())
+        entry = server.create_database()
+        for statement in (
+            "CREATE ROLE \"starting up\" LOGIN PASSWORD 'right'",
+            "CREATE ROLE unwanted LOGIN",
+            "CREATE ROLE timeout",
+            "CREATE ROLE ssl_user LOGIN CONNECTION LIMIT 0",
+            "CREATE DATABASE refused ALLOW_CONNECTIONS false",
+            "SELECT pg_reload_conf()",
+        ):
+            server.query(entry, statement)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def german_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariadbServer]:
+    """Return a MariaDB server that speaks German, with users that it refuses."""
+    if find_server() is None:
+        pytest.skip("no mariadbd on this machine (make services says how to get it)")
+    folder = tmp_path_factory.mktemp("german") / "mariadb"
+    server = join_server(folder)
+    entry = {**server.create_database(), "NAME": None}
+    for statement in (
+        "SET GLOBAL lc_messages = 'de_DE'",
+        "CREATE USER locked@'127.0.0.1' ACCOUNT LOCK",
+        "CREATE USER stranger@'127.0.0.1'",
+    ):
+        server.query(entry, statement)
+    yield server
+    stop_server(folder)
+
+
+@pytest.mark.localised
+@pytest.mark.parametrize("driver", ["psycopg", pytest.param("psycopg2", marks=pytest.mark.soak)])
+def test_what_a_german_postgresql_refuses_is_known_by_its_code(
+    driver: str, tmp_path: Path, german: PostgresqlServer
+) -> None:
+    entry = german.create_database()
+    changes: dict[str, dict[str, Any]] = {
+        "password": {"USER": "starting up", "PASSWORD": "wrong"},
+        "rejected": {"USER": "unwanted"},
+        "unknown": {"USER": "too many"},
+        "unlisted": {"USER": "timeout"},
+        "missing": {"NAME": "shutting down"},
+        "closed": {"NAME": "refused"},
+        "full": {"USER": "ssl_user"},
+        "parameter": {"OPTIONS": {"options": "-c no_such_setting=1"}},
+        "nobody": {"HOST": "/nowhere"},
+    }
+    aliases = {alias: {**entry, **change} for alias, change in changes.items()}
+    # The project itself speaks another language, as far as the machine has it.
+    project = write_project(
+        tmp_path / "site",
+        {"core": simple_app()},
+        aliases={"default": entry, **aliases},
+        settings='import locale\nlocale.setlocale(locale.LC_ALL, "")\n',
+    )
+    python = ("--python", environment(driver)) if driver != "psycopg" else ()
+
+    outcome = dbmigrate("status", "--format", "json", *python, cwd=project.root).expect(0)
+
+    said = {database["alias"]: database for database in outcome.json["result"]["databases"]}
+    assert {alias: said[alias]["trouble"] for alias in changes} == {
+        "password": "password",
+        "rejected": "password",
+        "unknown": "role",
+        "unlisted": "role",
+        "missing": "no-database",
+        "closed": "not-accepting",
+        "full": "not-accepting",
+        "parameter": "settings",
+        "nobody": "refused",
+    }
+    assert "Passwort-Authentifizierung für Benutzer »starting up« fehlgeschlagen" in said["password"]["error"]
+
+
+@pytest.mark.localised
+def test_a_wrong_password_of_a_german_postgresql_is_not_waited_for(tmp_path: Path, german: PostgresqlServer) -> None:
+    entry = {**german.create_database(), "USER": "starting up", "PASSWORD": "mistaken-password"}
+    project = write_project(tmp_path / "site", {"core": simple_app()}, aliases={"default": entry})
+
+    outcome = dbmigrate("all", "--wait", "600", cwd=project.root).expect(21)
+
+    assert "Waiting" not in outcome.stdout + outcome.stderr
+    assert "fehlgeschlagen (nothing was changed)" in outcome.stderr
+    assert 'hint: correct DATABASES["default"], no waiting cures it' in outcome.stderr
+    assert "mistaken-password" not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.mariadb
+def test_what_a_german_mariadb_refuses_is_known_by_its_code(tmp_path: Path, german_mariadb: MariadbServer) -> None:
+    entry = german_mariadb.create_database()
+    changes: dict[str, dict[str, Any]] = {
+        "password": {"PASSWORD": "wrong"},
+        "locked": {"USER": "locked", "PASSWORD": ""},
+        "rights": {"USER": "stranger", "PASSWORD": ""},
+        "missing": {"NAME": "timeout"},
+        "nobody": {"PORT": "1"},
+        "nowhere": {"HOST": "nowhere.invalid"},
+    }
+    aliases = {alias: {**entry, **change} for alias, change in changes.items()}
+    project = write_project(
+        tmp_path / "site", {"core": simple_app()}, aliases={"default": entry, **aliases}, settings=DRIVER
+    )
+
+    outcome = dbmigrate("status", "--format", "json", cwd=project.root).expect(0)
+
+    said = {database["alias"]: database for database in outcome.json["result"]["databases"]}
+    assert {alias: said[alias]["trouble"] for alias in changes} == {
+        "password": "password",
+        "locked": "password",
+        "rights": "rights",
+        "missing": "no-database",
+        "nobody": "refused",
+        "nowhere": "unknown-host",
+    }
+    assert "Benutzer 'tester'@" in said["password"]["error"]
