@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 FAIL_ON = ("note", "warning", "error", "destructive")
 
 
-@click.command("check", short_help="Find what is wrong before a deploy; for CI.")
-@database_option("Only what is about this database or the whole project; repeatable.")
-@click.option("--select", multiple=True, metavar="IDS", help="Only these checks, with commas between; repeatable.")
-@click.option("--ignore", multiple=True, metavar="IDS", help="Leave these checks out; repeatable.")
+@click.command("check", short_help="Find problems before a deploy, for CI.")
+@database_option("Only findings of this database or the whole project; repeatable.")
+@click.option("--select", multiple=True, metavar="IDS", help="Run only these checks, separated by commas; repeatable.")
+@click.option("--ignore", multiple=True, metavar="IDS", help="Skip these checks, separated by commas; repeatable.")
 @click.option(
     "--fail-on",
     type=click.Choice(FAIL_ON),
     default="error",
     show_default=True,
-    help="From which level on to fail; destructive: also where a pending migration destroys data.",
+    help="Lowest level that fails; destructive: also pending migrations that destroy data.",
 )
-@click.option("--pending", is_flag=True, help="Also fail, with 10, when migrations are not applied.")
-@click.option("--offline", is_flag=True, help="Ask no database; checks that have to are listed as not run.")
-@click.option("--lint", is_flag=True, help="Also let squawk read the pending SQL of PostgreSQL databases.")
+@click.option("--pending", is_flag=True, help="Also fail, with exit code 10, if migrations are pending.")
+@click.option("--offline", is_flag=True, help="Connect to no database; checks that need one are listed as not run.")
+@click.option("--lint", is_flag=True, help="Also lint the pending SQL of PostgreSQL databases with squawk.")
 @junit_option
 @global_options
 @click.pass_context
@@ -47,10 +47,10 @@ def command(
     lint: bool,
     junit: str | None,
 ) -> ExitCode:
-    """Find everything that can be known to be wrong with migrations, routers and databases. Nothing is touched.
+    """Check migrations, routers and databases for problems. Read-only.
 
-    Ends with 13 when there are errors, 12 when all of them are drift of a database, 11 when they are models without a
-    migration, 21 when a database could not be asked.
+    Exits 13 if there are errors, 12 if all of them are schema drift, 11 if all of them are missing migrations, and 21
+    if a database is unreachable.
     """
     if offline and pending:
         raise UsageError("--pending has to ask the databases, which --offline forbids", hint="leave one of them out")

@@ -13,13 +13,13 @@ VARIABLE = "_DBMIGRATE_COMPLETE"
 COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }"
 
 
-@click.command("completion", short_help="Print the completion script for a shell.")
+@click.command("completion", short_help="Print the completion script for bash, zsh or fish.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, *, shell: str) -> ExitCode:
-    """Print the script; for bash: eval "$(dbmigrate completion bash)".
+    """Print the completion script of a shell; in bash: eval "$(dbmigrate completion bash)".
 
-    Databases, apps and migrations complete from what the last command found in the project.
+    Names of databases, apps and migrations complete from a cache that the last command wrote.
     """
     kind = get_completion_class(shell)
     assert kind is not None

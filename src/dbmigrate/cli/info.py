@@ -9,13 +9,13 @@ from dbmigrate.cli.options import global_options
 from dbmigrate.errors import ExitCode, UsageError
 
 
-@click.command("info", short_help="Show what was found: project, settings, routers, routes.")
-@click.option("--routes", is_flag=True, help="Only what the routers say of every app on every database.")
-@click.option("--explain", metavar="LABEL.MODEL", help="Why one model belongs where it does: each router's own answer.")
+@click.command("info", short_help="Show project, settings, routers and which app goes where.")
+@click.option("--routes", is_flag=True, help="Show only the routers' answers for every app and database.")
+@click.option("--explain", metavar="LABEL.MODEL", help="Explain where one model belongs: the answer of each router.")
 @global_options
 @click.pass_context
 def command(context: click.Context, *, routes: bool, explain: str | None) -> ExitCode:
-    """Show the project and how it was found, the configuration with its origins, and what belongs where."""
+    """Show how the project was found, where each setting comes from, and which app goes where. Read-only."""
     if routes and explain:
         raise UsageError("--routes and --explain are two different answers", hint="leave one of them out")
     session = session_of(context)

@@ -10,13 +10,13 @@ from dbmigrate.cli.options import global_options
 from dbmigrate.errors import ExitCode
 
 
-@click.command("make", short_help="Run makemigrations at the terminal, so that it can ask.")
+@click.command("make", short_help="Run makemigrations on the terminal, where it can ask.")
 @click.argument("apps", nargs=-1, shell_complete=complete_app)
 @click.option("-n", "--name", metavar="NAME", help="Name of the migration.")
-@click.option("--empty", is_flag=True, help="Write an empty migration.")
-@click.option("--merge", is_flag=True, help="Write a migration that joins two leaf migrations.")
+@click.option("--empty", is_flag=True, help="Create an empty migration.")
+@click.option("--merge", is_flag=True, help="Create a migration that merges conflicting leaf migrations.")
 @click.option("--update", is_flag=True, help="Merge the changes into the latest migration (Django 4.2 and later).")
-@click.option("--dry-run", is_flag=True, help="Show what would be written.")
+@click.option("--dry-run", is_flag=True, help="Show what would be created.")
 @global_options
 @click.pass_context
 def command(
@@ -29,10 +29,10 @@ def command(
     update: bool,
     dry_run: bool,
 ) -> ExitCode:
-    """Run the project's makemigrations with this terminal, so that Django can ask its questions.
+    """Run the project's makemigrations on this terminal, where Django can ask its questions.
 
-    Afterwards it says to which databases each new migration will go. Only apps of the project are written, never one
-    that is installed.
+    Afterwards it shows to which databases each new migration will go. It creates migrations only for the project's own
+    apps, never for third-party apps.
     """
     session = session_of(context)
     switches = {"--empty": empty, "--merge": merge, "--update": update, "--dry-run": dry_run}

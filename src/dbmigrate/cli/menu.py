@@ -20,11 +20,11 @@ REPEATED = ("settings", "project", "manage", "python")
 """Global options that the shown command line repeats: without them it would mean another project."""
 
 
-@click.command("menu", short_help="Choose at the terminal.")
+@click.command("menu", short_help="Choose what to migrate in a menu.")
 @global_options
 @click.pass_context
 def command(context: click.Context) -> ExitCode:
-    """Show the databases and apps, and ask what to do; every choice shows its plan and its command line."""
+    """Show databases and apps, and ask what to do; every choice shows its plan and its command line first."""
     return show_menu(context)
 
 

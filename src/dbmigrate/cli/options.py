@@ -21,26 +21,30 @@ def _global(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
 
 
 _GLOBAL_OPTIONS = (
-    _global("--settings", metavar="DOTTED", help="Settings module of the project."),
-    _global("--project", metavar="DIR", help="Folder of the project; default: the nearest with manage.py."),
-    _global("--manage", metavar="COMMAND", help="What is called instead of manage.py."),
-    _global("--python", metavar="PATH", help="Interpreter of the project."),
+    _global("--settings", metavar="DOTTED", help="Settings module, for example myproj.settings."),
+    _global("--project", metavar="DIR", help="Project folder (default: the nearest one with a manage.py)."),
+    _global("--manage", metavar="COMMAND", help="Command to run instead of manage.py."),
+    _global("--python", metavar="PATH", help="The project's Python interpreter."),
     _global(
         "--format",
         type=click.Choice(FORMATS),
-        help="How to say it; auto is rich on a terminal, github under GitHub Actions, else plain.",
+        help="Output format (default: rich on a terminal, github in GitHub Actions, otherwise plain).",
     ),
-    _global("--color", type=click.Choice(COLORS), help="Whether to colour."),
-    _global("-v", "--verbose", count=True, help="Say more: what children print, commands, tracebacks."),
-    _global("-q", "--quiet", count=True, help="Say only what is wrong."),
+    _global("--color", type=click.Choice(COLORS), help="Use of color in the output."),
+    _global("-v", "--verbose", count=True, help="Show subprocess output, executed commands and tracebacks."),
+    _global("-q", "--quiet", count=True, help="Show only warnings and errors."),
     _global(
         "--wait",
         type=click.FloatRange(min=0),
         metavar="SECONDS",
-        help="Wait for databases that do not answer; default: do not.",
+        help="Wait up to SECONDS for unreachable databases (default: 0).",
     ),
-    _global("--launcher", type=click.Choice(LAUNCHERS), help="How to start steps; auto forks where it is safe."),
-    _global("--no-input", is_flag=True, help="Never ask."),
+    _global(
+        "--launcher",
+        type=click.Choice(LAUNCHERS),
+        help="How to start migrate processes (default: auto, which forks where that is safe).",
+    ),
+    _global("--no-input", is_flag=True, help="Never ask questions."),
 )
 
 
@@ -73,9 +77,9 @@ def selection_options(command: Decorated) -> Decorated:
                 "--to",
                 metavar="MIGRATION",
                 shell_complete=complete_migration,
-                help='Up or down to this migration of the one app; or "zero".',
+                help='Migrate the app to this migration, forward or back; "zero" undoes all.',
             ),
-            click.option("--fake", is_flag=True, help="Record migrations of the one app without running them."),
+            click.option("--fake", is_flag=True, help="Record the app's migrations as applied without running them."),
         )
     ):
         command = option(command)
@@ -87,21 +91,28 @@ def migrate_options(command: Decorated) -> Decorated:
     for option in reversed(
         (
             click.option(
-                "--skip-makemigrations", is_flag=True, default=None, help="Write no migrations, whatever has changed."
+                "--skip-makemigrations",
+                is_flag=True,
+                default=None,
+                help="Do not create migrations, even if models changed.",
             ),
             click.option(
                 "--allow-data-loss",
                 is_flag=True,
-                help="Apply newly written migrations also where they drop columns or tables.",
+                help="Apply newly created migrations even if they drop columns or tables.",
             ),
-            click.option("--fake-initial", is_flag=True, help="Passed on to migrate."),
-            click.option("--run-syncdb", is_flag=True, help="Passed on: make tables of apps without migrations."),
-            click.option("--always", is_flag=True, help="Run migrate also where nothing is pending."),
+            click.option("--fake-initial", is_flag=True, help="Pass --fake-initial to migrate."),
+            click.option(
+                "--run-syncdb",
+                is_flag=True,
+                help="Pass --run-syncdb to migrate: create tables of apps without migrations.",
+            ),
+            click.option("--always", is_flag=True, help="Run migrate even where nothing is pending."),
             click.option(
                 "--jobs",
                 type=click.IntRange(min=1),
                 metavar="N",
-                help="Databases at the same time; default: the CPUs, on servers 4 for each.",
+                help="Databases to migrate in parallel (default: one per CPU; on servers four per CPU, at most 16).",
             ),
         )
     ):
@@ -117,9 +128,9 @@ def lock_options(command: Decorated) -> Decorated:
                 "--lock-wait",
                 type=click.FloatRange(min=0),
                 metavar="SECONDS",
-                help="Wait for another run on the same database; default 60.",
+                help="Wait up to SECONDS for another run on the same database (default: 60).",
             ),
-            click.option("--no-lock", is_flag=True, help="Keep no other run away."),
+            click.option("--no-lock", is_flag=True, help="Do not take the lock; concurrent runs are not prevented."),
         )
     ):
         command = option(command)
@@ -134,28 +145,28 @@ def run_options(command: Decorated) -> Decorated:
                 "--keep-going",
                 is_flag=True,
                 default=None,
-                help="After a failure go on with databases that do not need the failed one.",
+                help="After a failure, continue with databases that do not depend on the failed one.",
             ),
             lock_options,
             click.option(
                 "--grace",
                 type=click.FloatRange(min=0),
                 metavar="SECONDS",
-                help="After SIGTERM, interrupt what still runs then; default: let it finish.",
+                help="After SIGTERM, interrupt migrations that still run after SECONDS (default: let them finish).",
             ),
             click.option(
                 "--ddl-lock-timeout",
                 type=click.FloatRange(min=0, min_open=True),
                 metavar="SECONDS",
-                help="PostgreSQL: give up a migration that waits longer for other sessions, and try it again.",
+                help="PostgreSQL: retry a migration that waits longer than SECONDS for a table lock.",
             ),
             click.option(
                 "--ddl-retries",
                 type=click.IntRange(min=1),
                 metavar="N",
-                help="How often then, with growing pauses; default 5.",
+                help="Retries after --ddl-lock-timeout, with increasing delays (default: 5).",
             ),
-            click.option("--dry-run", is_flag=True, help="Show the plan and do nothing, as `dbmigrate plan`."),
+            click.option("--dry-run", is_flag=True, help="Show the plan and do nothing, like `dbmigrate plan`."),
         )
     ):
         command = option(command)
@@ -163,7 +174,7 @@ def run_options(command: Decorated) -> Decorated:
 
 
 junit_option = click.option(
-    "--junit", metavar="FILE", help="Also write a JUnit report, a test case for each check or database."
+    "--junit", metavar="FILE", help="Also write a JUnit report with a test case for each check or database."
 )
 
-exit_code_option = click.option("--exit-code", is_flag=True, help="Exit 10 when something is pending.")
+exit_code_option = click.option("--exit-code", is_flag=True, help="Exit 10 if migrations are pending.")

@@ -11,12 +11,12 @@ from dbmigrate.cli.options import exit_code_option, global_options, migrate_opti
 from dbmigrate.errors import ExitCode
 
 
-@click.command("plan", short_help="Show what all or run would do; --sql for the statements.")
+@click.command("plan", short_help="Show what all or run would do.")
 @selection_options
 @migrate_options
-@click.option("--sql", is_flag=True, help="Show the statements instead of the steps.")
+@click.option("--sql", is_flag=True, help="Show SQL statements instead of steps.")
 @click.option(
-    "--graph", type=click.Choice(["mermaid", "dot"]), help="Draw the order between databases instead of the steps."
+    "--graph", type=click.Choice(["mermaid", "dot"]), help="Draw the order of the databases instead of listing steps."
 )
 @exit_code_option
 @global_options
@@ -24,9 +24,8 @@ from dbmigrate.errors import ExitCode
 def command(
     context: click.Context, /, *, sql: bool, graph: Literal["mermaid", "dot"] | None, exit_code: bool, **options: Any
 ) -> ExitCode:
-    """Show what `all`, or `run` with the same options, would do; refused where they would be.
+    """Show what `all`, or `run` with the same options, would do.
 
-    Nothing is written: no file, no table. With --exit-code it ends with 11 if migrations would be made, and with 10
-    if some are pending.
+    Read-only. With --exit-code it exits 11 if migrations would be created and 10 if migrations are pending.
     """
     return show_plan(context, options, sql=sql, graph=graph, exit_code=exit_code)

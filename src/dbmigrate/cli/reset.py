@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from dbmigrate.resetting import ResetPlan
 
 
-@click.command("reset", short_help="Development: start migrations and databases anew.")
+@click.command("reset", short_help="Development: recreate migrations and databases.")
 @database_option("Only this database and the apps on it; repeatable.")
-@click.option("--confirm", metavar="NAME", help="Agree without being asked: the project's name.")
+@click.option("--confirm", metavar="NAME", help="Confirm without a question, by the project's name.")
 @lock_options
 @global_options
 @click.pass_context
 def command(
     context: click.Context, *, databases: tuple[str, ...], confirm: str | None, no_lock: bool, lock_wait: float | None
 ) -> ExitCode:
-    """Take the project's own migration files away, empty its databases, make migrations again and apply them.
+    """Move the project's migration files aside, drop the tables they create, and create and apply migrations anew.
 
-    For development: refused unless DEBUG is on, the databases are on this machine, and the project's name is typed
-    (or given with --confirm). First the migrations are made in a copy and applied to scratch databases; only the
-    tables that they made there are dropped, every other one stays. The files are moved to a dated folder; what was
-    written in them by hand, RunPython for example, is not run again. No other run migrates these databases meanwhile.
+    For development: refused unless DEBUG is on, the databases are on this machine, and the project's name is typed or
+    given with --confirm. The new migrations are tried first, in a copy and on scratch databases. Only tables that they
+    create are dropped. The old files go to a dated folder; operations written by hand, for example RunPython, are not
+    run again.
     """
     session = session_of(context)
     with session.open(flags_of({"skip_makemigrations": False, "lock_wait": lock_wait})) as (work, renderer):

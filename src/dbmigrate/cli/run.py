@@ -15,9 +15,9 @@ from dbmigrate.cli.options import global_options, junit_option, migrate_options,
 from dbmigrate.errors import ExitCode, UsageError
 
 
-@click.command("run", short_help="Migrate what is named: --database, --app, --to.")
+@click.command("run", short_help="Migrate selected databases and apps.")
 @selection_options
-@click.option("--auto", is_flag=True, help="Everything, without questions: makemigrations, then every database.")
+@click.option("--auto", is_flag=True, help="Migrate everything without questions: makemigrations, then every database.")
 @migrate_options
 @run_options
 @junit_option
@@ -33,11 +33,11 @@ def command(
     junit: str | None,
     **options: Any,
 ) -> ExitCode:
-    """Migrate the databases and apps that are named.
+    """Migrate selected databases and apps.
 
-    Both together mean that app on that database. An app alone is migrated wherever it is routed to. No migrations are
-    written unless it is --auto. With nothing named it is the menu, on a terminal. On a terminal --to asks before it
-    undoes; without one, or with --no-input, it does not.
+    --database with --app migrates that app on that database. --app alone migrates the app wherever it is routed. Only
+    --auto creates migrations. On a terminal, --to asks before it undoes migrations, and without arguments the menu
+    opens.
     """
     is_named = options["databases"] or options["apps"]
     if auto and (is_named or options["to"] or options["fake"]):

@@ -10,11 +10,11 @@ from dbmigrate.cli.options import global_options
 from dbmigrate.errors import ExitCode
 
 
-@click.command("squash", short_help="Join migrations of an app, unless a database stands between them.")
+@click.command("squash", short_help="Squash migrations of an app, if no database is between them.")
 @click.argument("app", shell_complete=complete_app)
 @click.argument("names", nargs=-1, required=True, metavar="[FROM] TO", shell_complete=complete_migration)
 @click.option("--squashed-name", metavar="NAME", help="Name of the squashed migration.")
-@click.option("--no-optimize", is_flag=True, help="Do not try to make fewer operations of them.")
+@click.option("--no-optimize", is_flag=True, help="Do not optimize the operations.")
 @global_options
 @click.pass_context
 def command(
@@ -22,7 +22,7 @@ def command(
 ) -> ExitCode:
     """Run the project's squashmigrations for APP, from FROM (default: the first) to TO.
 
-    Refused while any database has some of these migrations and not the others.
+    Refused while a database has applied some of these migrations and not the others.
     """
     if len(names) > 2:
         raise click.UsageError("squash takes one or two migrations: [FROM] TO")

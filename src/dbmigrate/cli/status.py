@@ -9,20 +9,19 @@ from dbmigrate.cli.options import app_option, database_option, exit_code_option,
 from dbmigrate.errors import ExitCode
 
 
-@click.command("status", short_help="Show every database: reachable, applied, pending.")
+@click.command("status", short_help="Show applied and pending migrations of every database.")
 @database_option("Only this database; repeatable.")
-@app_option("Only migrations of this app are counted; repeatable.")
-@click.option("--migrations", is_flag=True, help="Also show every migration, the databases side by side.")
+@app_option("Count only migrations of this app; repeatable.")
+@click.option("--migrations", is_flag=True, help="Also list every migration, with the databases side by side.")
 @exit_code_option
 @global_options
 @click.pass_context
 def command(
     context: click.Context, *, databases: tuple[str, ...], apps: tuple[str, ...], migrations: bool, exit_code: bool
 ) -> ExitCode:
-    """Show every database: kind, server, applied and pending migrations. Nothing is written anywhere.
+    """Show the kind, server, applied and pending migrations of every database. Read-only.
 
-    With --exit-code it ends with 21 if a database that is not skipped does not answer, and with 10 if migrations are
-    pending.
+    With --exit-code it exits 21 if a database that is not skipped is unreachable and 10 if migrations are pending.
     """
     session = session_of(context)
     with session.open({}) as (work, renderer):

@@ -10,15 +10,17 @@ from dbmigrate.cli.options import database_option, global_options, junit_option
 from dbmigrate.errors import ExitCode, UsageError
 
 
-@click.command("verify", short_help="After a deploy: is what is recorded really there?")
+@click.command("verify", short_help="Compare recorded migrations with the real tables.")
 @database_option()
-@click.option("--repair", is_flag=True, help="Also print what would put each thing right; nothing is run.")
+@click.option(
+    "--repair", is_flag=True, help="Also print SQL and commands that would fix each difference; nothing is run."
+)
 @click.option(
     "--judged",
     multiple=True,
     metavar="APP.MIGRATION",
     shell_complete=complete_whole_migration,
-    help="With --repair: what nothing shows of this half-applied migration has run, you have looked; repeatable.",
+    help="With --repair: confirm that the data operations of this half-applied migration have run; repeatable.",
 )
 @junit_option
 @global_options
@@ -26,9 +28,9 @@ from dbmigrate.errors import ExitCode, UsageError
 def command(
     context: click.Context, *, databases: tuple[str, ...], repair: bool, judged: tuple[str, ...], junit: str | None
 ) -> ExitCode:
-    """Hold what every database has recorded against its tables, columns, indexes and constraints. Nothing is written.
+    """Compare the recorded migrations of every database with its tables, columns, indexes and constraints. Read-only.
 
-    Ends with 12 when they differ, 21 when a database could not be looked at, 10 when migrations are pending.
+    Exits 12 if they differ, 21 if a database is unreachable and 10 if migrations are pending.
     """
     if judged and not repair:
         raise UsageError("--judged requires --repair", hint="it says what --repair need not ask a person any more")

@@ -17,10 +17,9 @@ DEFAULT_SECONDS = 60.0
 @global_options
 @click.pass_context
 def command(context: click.Context, *, databases: tuple[str, ...]) -> ExitCode:
-    """Wait until every database answers that is to be migrated: 60 seconds, or what --wait says.
+    """Wait until every database that would be migrated answers: up to 60 seconds, or --wait SECONDS.
 
-    It ends with 21 if one still does not answer then, and at once if one has a trouble that waiting does not cure,
-    such as a wrong password.
+    Exits 21 if one is still unreachable then, or at once if waiting cannot help, for example after a wrong password.
     """
     session = session_of(context)
     settings, _ = session.read_settings({})
