@@ -1,4 +1,4 @@
-"""Write what the documents take from the program: the configuration table, the JSON Schema, captures of real runs.
+"""Write what the documents take from the program: configuration, commands, the JSON Schema, captures of real runs.
 
 python docs/generate.py             everything
 python docs/generate.py --tables    without the captures, which differ in their times
@@ -19,6 +19,9 @@ from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
+import click
+
+from dbmigrate.cli.root import COMMANDS, cli
 from dbmigrate.config import DATABASE_KEYS, KEYS
 from dbmigrate.schema import envelope_schema
 
@@ -40,6 +43,7 @@ KEYS_IN_THE_MENU = (
     ("$ dbmigrate status", CONTROL_C),
 )
 BEGIN, END = "<!-- configuration -->", "<!-- end of configuration -->"
+COMMANDS_BEGIN, COMMANDS_END = "<!-- commands -->", "<!-- end of commands -->"
 
 
 def configuration_table() -> str:
@@ -56,10 +60,59 @@ def with_configuration(text: str) -> str:
     return f"{head}{BEGIN}\n{configuration_table()}\n{END}{rest.split(END, 1)[1]}"
 
 
+def commands_reference() -> str:
+    """Return a section for every command: what `--help` says of it, and its own options."""
+    root = click.Context(cli, info_name="dbmigrate")
+    everywhere = {parameter.name for parameter in cli.params}
+    sections = [_options_table(cli.params)]
+    for name in COMMANDS:
+        command = cli.get_command(root, name)
+        assert command is not None
+        usage = command.collect_usage_pieces(click.Context(command, info_name=name, parent=root))
+        text = (command.help or "").strip()
+        paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+        own = [parameter for parameter in command.params if parameter.name not in everywhere]
+        sections.append(
+            "\n\n".join(
+                part
+                for part in (
+                    f"## dbmigrate {name}",
+                    f"`dbmigrate {' '.join((name, *usage))}`",
+                    *paragraphs,
+                    _options_table(own),
+                )
+                if part
+            )
+        )
+    return "\n\n".join(sections)
+
+
+def _options_table(parameters: Sequence[click.Parameter]) -> str:
+    options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
+    lines = [f"| `{_spelling(option)}` | {_in_table(option.help or '')} |" for option in options]
+    return "\n".join(["| option | meaning |", "|---|---|", *lines]) if lines else ""
+
+
+def _spelling(option: click.Option) -> str:
+    value = "" if option.is_flag or option.count else f" {option.make_metavar(click.Context(cli))}"
+    return _in_table(", ".join(option.opts) + value)
+
+
+def _in_table(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def with_commands(text: str) -> str:
+    """Return a document with the reference of all commands between its marks."""
+    head, rest = text.split(COMMANDS_BEGIN, 1)
+    return f"{head}{COMMANDS_BEGIN}\n{commands_reference()}\n{COMMANDS_END}{rest.split(COMMANDS_END, 1)[1]}"
+
+
 def write_tables() -> None:
-    """Write the table into the documents that have its marks, and the schema."""
-    for document in (ROOT / "README.md", DOCS / "configuration.md"):
-        document.write_text(with_configuration(document.read_text()))
+    """Write the parts of the documents between marks, and the schema."""
+    for name, complete in (("configuration.md", with_configuration), ("commands.md", with_commands)):
+        document = DOCS / name
+        document.write_text(complete(document.read_text()))
     (DOCS / "schema" / "envelope.json").write_text(envelope_schema())
 
 
