@@ -727,15 +727,10 @@ def test_settings_without_databases_are_no_success(tmp_path: Path, command: str)
     has(refused(project, command, code=3), "the settings site_settings have no DATABASES", "--settings")
 
 
-@pytest.mark.parametrize(
-    ("order", "said"),
-    [
-        ("blog_db,default", "order puts blog_db before default, which always comes first"),
-        ("shop_db,blog_db,shop_db", "order names database shop_db twice"),
-    ],
-)
-def test_an_order_that_cannot_be_kept(sample: Project, order: str, said: str) -> None:
-    has(refused(sample, "all", code=2, environment={"DBMIGRATE_ORDER": order}), "DBMIGRATE_ORDER", said)
+def test_an_order_that_names_a_database_twice(sample: Project) -> None:
+    outcome = refused(sample, "all", code=2, environment={"DBMIGRATE_ORDER": "shop_db,blog_db,shop_db"})
+
+    has(outcome, "DBMIGRATE_ORDER: order names database shop_db twice")
 
 
 def test_leaves_that_do_not_fit_together_are_a_conflict_and_no_broken_project(tmp_path: Path) -> None:

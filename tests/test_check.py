@@ -46,7 +46,7 @@ def test_the_sample_project_is_clean_before_and_after(sample: Project) -> None:
 
     assert unchanged
     assert "3 databases looked at: nothing found" in fresh.stdout
-    assert "not run: DBM103, DBM207, DBM301, DBM302, DBM303, DBM304" in offline.stdout
+    assert "not run: DBM103, DBM207, DBM210, DBM301, DBM302, DBM303, DBM304" in offline.stdout
     assert "3 databases looked at: nothing found" in done.stdout
 
 
@@ -167,7 +167,7 @@ def test_the_configuration_silences_a_warning_and_not_what_stops(sample: Project
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["--select", "DBM2O1"], "--select: there is no check DBM2O1", "did you mean DBM201"),
+        (["--select", "DBM2O1"], "--select: there is no check DBM2O1", "did you mean DBM210 or DBM201?"),
         (["--ignore", "DBM999"], "--ignore: there is no check DBM999", "hint: "),
         (["--offline", "--pending"], "--pending has to ask the databases", "leave one of them out"),
         (["--fail-on", "panic"], "'panic' is not one of", "dbmigrate check --help"),

@@ -9,7 +9,7 @@ from dbmigrate.linting import check_lint, lint
 from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
 from dbmigrate.models.selection import CheckSelection, Selection
-from dbmigrate.preflight import find_silent
+from dbmigrate.preflight import check_order, find_silent
 from dbmigrate.reviewing import Look, Work, checked_aliases, review_patiently
 
 FAILING: dict[FailOn, tuple[Level, ...]] = {
@@ -34,6 +34,7 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
         changes="compared", stability=True, contact=not wanted.offline, named_open="looked-at", may_read_only=True
     )
     reviewed = review_patiently(work, selection, look)
+    check_order(work.settings, reviewed.plan)
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection, or_read_only=True)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())
     ids = _chosen_ids(wanted)

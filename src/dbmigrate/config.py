@@ -231,7 +231,7 @@ KEYS: Mapping[str, Key] = {
         'receivers of migrate signals: `"pending"` calls them only where something is pending',
     ),
     "exclude": Key(_names, "`[]`", "databases to leave alone"),
-    "order": Key(_names, "`[]`", "databases that follow one another in this order"),
+    "order": Key(_names, "`[]`", "databases that follow one another in this order, before or after `default`"),
     "ignore": Key(_ids, "`[]`", 'checks to leave out, for example `["DBM206"]`; what stops a run still stops it'),
     "skip_makemigrations": Key(_truth, "`false`", "write no migrations"),
     "keep_going": Key(_truth, "`false`", "after a failure go on with databases that do not need the failed one"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dbmigrate.limits import find_limits
@@ -10,6 +10,7 @@ from dbmigrate.models.plan import (
     ConstanceCover,
     MakeMigrations,
     MigrationPlan,
+    Need,
     PlannedDatabase,
     PlannedMigration,
     Scope,
@@ -20,6 +21,7 @@ from dbmigrate.models.plan import (
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Database, MigrationId, PendingMigration, Snapshot
+from dbmigrate.needs import find_needs
 from dbmigrate.ordering import order_databases
 from dbmigrate.routing import DEFAULT_ALIAS, Routing, migrated_apps
 from dbmigrate.spelling import NO_INPUT, Option, Spelled, database_option, spell, spell_makemigrations
@@ -50,19 +52,39 @@ def build_plan(
     `cpus`: how many this process may use.
     """
     planners = [_DatabasePlanner(snapshot, routing, settings, selection, database) for database in snapshot.databases]
-    steps_by_alias = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
-    steps = order_databases(snapshot, settings, {alias: steps for alias, steps in steps_by_alias.items() if steps})
+    found = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
+    steps_by_alias = {alias: steps for alias, steps in found.items() if steps}
+    needs = _plan_needs(snapshot, routing, selection, steps_by_alias)
+    steps = order_databases(snapshot, settings, steps_by_alias, needs)
     busy = [database for database in snapshot.databases if any(step.alias == database.alias for step in steps)]
     return MigrationPlan(
         selection=selection,
         make=_plan_makemigrations(snapshot, selection),
-        databases=tuple(planner.describe(steps_by_alias.get(planner.alias, [])) for planner in planners),
+        databases=tuple(planner.describe(found.get(planner.alias, [])) for planner in planners),
         steps=steps,
         jobs=max(1, min(settings.jobs or _default_jobs(busy, cpus), len(busy))),
         findings=(),
         limits=find_limits(snapshot, routing),
-        constance=_plan_constance(snapshot, routing, steps, list(steps_by_alias)),
+        constance=_plan_constance(snapshot, routing, steps, list(found)),
+        needs=needs,
     )
+
+
+def _plan_needs(
+    snapshot: Snapshot, routing: Routing, selection: Selection, steps_by_alias: Mapping[str, Sequence[Step]]
+) -> tuple[Need, ...]:
+    """Return what the migrations of these steps need of databases that are migrated, now or in another run."""
+    if selection.fake:
+        return ()
+    planned = {
+        (alias, migration.id)
+        for alias, steps in steps_by_alias.items()
+        for step in steps
+        for migration in step.migrations
+    }
+    migrated = [database.alias for database in snapshot.databases if routing.is_migrated(database.alias)]
+    needs = find_needs(snapshot, routing, migrated, to=selection.to is not None)
+    return tuple(need for need in needs if (need.alias, need.migration) in planned)
 
 
 def _default_jobs(databases: Sequence[Database], cpus: int) -> int:

@@ -18,7 +18,9 @@ from dbmigrate.listing import MANY, listed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Refusal
 from dbmigrate.models.selection import Selection
+from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import INCURABLE, UNKNOWN_STATES, Database, Project, Snapshot, describe_silence
+from dbmigrate.ordering import find_contradiction
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
 from dbmigrate.selecting import is_wanted
 from dbmigrate.starting import describe_unstarted, find_stuck
@@ -182,6 +184,42 @@ def check_reversible(plan: MigrationPlan) -> None:
                     hint="write its reverse (reverse_code or reverse_sql; noop if there is nothing to do)"
                     + (f", or stop before it: --to {name}" if label == step.app else ""),
                 )
+
+
+def check_order(settings: Settings, plan: MigrationPlan) -> None:
+    """Do nothing if the configured order leaves every database what it needs of others.
+
+    Raises:
+        UsageError: it does not.
+    """
+    found = find_contradiction(plan, settings.order)
+    if found is None:
+        return
+    earlier, later, way = found
+    ordered = list(dict.fromkeys(step.alias for step in plan.steps if step.alias in settings.order))
+    rest = [alias for alias in settings.order if alias not in ordered]
+    names = ", ".join(f'"{alias}"' for alias in [*ordered, *rest])
+    raise UsageError(
+        f"{settings.origins['order']}: order puts {earlier} before {later}, but "
+        f"{', and '.join(need.sentence for need in way)} (nothing was changed)",
+        hint=f"order = [{names}], or take {earlier} and {later} out of order: the order is found without it",
+    )
+
+
+def check_needs(plan: MigrationPlan) -> None:
+    """Do nothing if no migration of the plan needs what is pending on another database and left out of the plan.
+
+    Raises:
+        UsageError: one does.
+    """
+    if plan.unmet:
+        others = dict.fromkeys(need.other for need in plan.unmet)
+        raise UsageError(
+            "; ".join(need.sentence for need in plan.unmet[:FEW])
+            + "; it is pending there, and not part of this run (nothing was changed)",
+            hint=f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command; "
+            "or dbmigrate all",
+        )
 
 
 def check_callable(plan: MigrationPlan) -> None:

@@ -30,6 +30,8 @@ from dbmigrate.preflight import (
     check_findings,
     check_keeps,
     check_makemigrations,
+    check_needs,
+    check_order,
     check_reachable,
     check_reversible,
     check_started,
@@ -256,6 +258,8 @@ def prepare(work: Work, selection: Selection, look: Look) -> Review:
     check_keeps(reviewed.snapshot, reviewed.routing, selection)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
     check_findings(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
+    check_order(work.settings, reviewed.plan)
+    check_needs(reviewed.plan)
     check_reversible(reviewed.plan)
     check_makemigrations(reviewed.snapshot, reviewed.plan.make)
     check_started(reviewed.snapshot, reviewed.plan)

@@ -10,7 +10,7 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, Snapshot
 from dbmigrate.nearest import nearest
-from dbmigrate.routing import DEFAULT_ALIAS, Routing
+from dbmigrate.routing import Routing
 
 
 def check_settings(snapshot: Snapshot, settings: Settings, meant: Callable[[str], str | None]) -> None:
@@ -48,12 +48,6 @@ def _check_order(settings: Settings) -> None:
     twice = next((alias for alias in settings.order if settings.order.count(alias) > 1), None)
     if twice is not None:
         raise UsageError(f"{origin}: order names database {twice} twice", hint=f"name {twice} once")
-    if DEFAULT_ALIAS in settings.order[1:]:
-        raise UsageError(
-            f"{origin}: order puts {settings.order[0]} before {DEFAULT_ALIAS}, which always comes first",
-            hint=f"take {DEFAULT_ALIAS} out of order; what has to be there before it: "
-            f"dbmigrate run --database {settings.order[0]}, then dbmigrate all",
-        )
 
 
 def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection, *, may_read_only: bool) -> None:

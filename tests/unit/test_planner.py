@@ -399,6 +399,52 @@ def test_databases_that_depend_on_each_other_are_migrated_in_the_order_of_the_se
     assert [step.alias for step in plan.steps] == ["a", "b"]
 
 
+def split(*, target: tuple[str, ...], backwards: bool, works_on_data: bool) -> MigrationPlan:
+    """Plan an app that is on two databases, whose second migration on `default` depends on the first on `other`."""
+    two = "blog.0002_data"
+    first = pending(BLOG, "no", backwards=backwards)
+    second = pending(two, "yes", BLOG, backwards=backwards, works_on_data=works_on_data)
+    here = {BLOG: first, two: second}
+    there = {BLOG: pending(BLOG, backwards=backwards), two: pending(two, "no", BLOG, backwards=backwards)}
+    looked_at = snapshot(
+        database(
+            "default",
+            routes(blog={"post": "yes"}),
+            *(() if backwards else here.values()),
+            targeted=tuple(here[one] for one in target),
+        ),
+        database(
+            "other",
+            routes(blog={"tag": "yes"}),
+            *(() if backwards else there.values()),
+            targeted=tuple(there[one] for one in target),
+        ),
+        apps=(app("blog", "post", "tag", migrations=("0001_initial", "0002_data")),),
+    )
+    looked_at = looked_at.model_copy(update={"dependencies": {two: (BLOG,)} if works_on_data else {}})
+    return plan_of(looked_at, apps=("blog",), to="zero" if backwards else "0002")
+
+
+@pytest.mark.parametrize("works_on_data", [True, False])
+def test_what_another_database_needs_is_undone_after_it(works_on_data: bool) -> None:
+    plan = split(target=("blog.0002_data", BLOG), backwards=True, works_on_data=works_on_data)
+
+    assert [(step.alias, step.needs) for step in plan.steps] == [("default", ()), ("other", ("default:blog",))]
+    assert len(plan.needs) == works_on_data
+
+
+def test_what_another_database_needs_is_applied_before_it_and_before_default() -> None:
+    plan = split(target=(BLOG, "blog.0002_data"), backwards=False, works_on_data=True)
+
+    assert [(step.alias, step.needs) for step in plan.steps] == [("other", ()), ("default", ("other:blog",))]
+
+
+def test_a_schema_change_alone_does_not_make_default_wait() -> None:
+    plan = split(target=(BLOG, "blog.0002_data"), backwards=False, works_on_data=False)
+
+    assert [step.alias for step in plan.steps] == ["default", "other"]
+
+
 def test_the_configured_order_makes_databases_follow_one_another() -> None:
     plan = three(configured=settings(order=("blog_db", "shop_db")))
 

@@ -15,6 +15,7 @@ from dbmigrate.checks.half_done_migrations import find_half_done_migrations
 from dbmigrate.checks.inconsistent_history import find_inconsistent_history
 from dbmigrate.checks.missing_tables import find_missing_tables
 from dbmigrate.checks.model_changes import find_model_changes
+from dbmigrate.checks.mutual_needs import find_mutual_needs
 from dbmigrate.checks.open_databases import find_open_databases
 from dbmigrate.checks.refusing_columns import find_refusing_columns
 from dbmigrate.checks.router_errors import find_router_errors
@@ -54,6 +55,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM206", find_open_databases),
     Rule("DBM207", find_shared_databases, needs_databases=True),
     Rule("DBM208", find_data_migrations),
+    Rule("DBM210", find_mutual_needs, needs_databases=True),
     Rule("DBM301", find_missing_tables, needs_databases=True),
     Rule("DBM302", find_unknown_migrations, needs_databases=True),
     Rule("DBM303", find_half_done_migrations, needs_databases=True),

@@ -9,6 +9,7 @@ from django.db.migrations import SeparateDatabaseAndState
 from .census import take_census
 from .commands import find_replaced_commands
 from .dangers import DangerFinder
+from .data import Dependencies, describe_data
 from .effects import database_operations, strongest_answer
 from .graph import plan_all, plan_to, read_times
 from .history import find_inconsistency, find_left_tables, find_unknown, find_way_back
@@ -39,6 +40,7 @@ class DatabaseDescriber:
         self._records = records
         self._idle = idle
         self._before = before
+        self.dependencies = Dependencies()
 
     def describe(self, connection, reached):
         """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
@@ -125,6 +127,9 @@ class DatabaseDescriber:
         pending = describer.describe(plan_all(loader), only_what_stays=only_what_stays)
         inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
         targeted, replaced_by = (None, None) if self._target is None else plan_to(loader, *self._target)
+        if targeted is not None:
+            targeted = describer.describe(targeted, only_what_stays=True)
+        self.dependencies.add(loader, [*pending, *(targeted or ())])
         return {
             "applied": len(applied),
             "last_applied": _describe_record(*max(recorded)) if recorded else None,
@@ -138,7 +143,7 @@ class DatabaseDescriber:
             else {},
             "inconsistent": inconsistent,
             "pending": pending if self._idle or connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
-            "targeted": None if targeted is None else describer.describe(targeted, only_what_stays=True),
+            "targeted": targeted,
             "target_replaced_by": replaced_by,
             "existing": [
                 model._meta.label_lower
@@ -246,6 +251,7 @@ class _MigrationDescriber:
         for migration, backwards in plan:
             reaching = self._effects.reaching(self._connection, migration)
             entry = self._describe(migration, backwards, reaching)
+            entry.update(describe_data(reaching, backwards))
             if not backwards and reaching:
                 before = _StateBefore(self._loader, migration)
                 entry["data"] = describe_data_operations(migration.app_label, reaching)

@@ -129,6 +129,7 @@ class Inspector:
                 "debug": bool(settings.DEBUG),
             },
             "databases": databases,
+            "dependencies": describer.dependencies.among(databases),
             "apps": describe_apps(root, disk, effects),
             "routers": describe_routers(routes),
             "router_errors": routes.errors,

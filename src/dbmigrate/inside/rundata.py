@@ -84,13 +84,13 @@ class _Work:
 
 def read_work(function):
     """Return what a function of RunPython does; None if its source is not to be had, and it is trusted."""
-    function, given = _plain(function)
+    function, given = plain_function(function)
     return None if function is None else _read_function(function, given)
 
 
 @functools.lru_cache(maxsize=None)
 def _read_function(function, given):
-    definition = _definition(function)
+    definition = find_definition(function)
     if definition is None:
         return None
     work = _Work()
@@ -107,7 +107,7 @@ def _read(work, definition, function, names, seen):
         name for node in nodes if isinstance(node, ast.Assign) and _has_alias(node.value) for name in _targets(node)
     }
     models = {
-        name for node in nodes if isinstance(node, ast.Assign) and _is_get_model(node.value) for name in _targets(node)
+        name for node in nodes if isinstance(node, ast.Assign) and is_get_model(node.value) for name in _targets(node)
     }
     for node in nodes:
         work.names_database |= _names_database(node) or (
@@ -124,22 +124,23 @@ def _read(work, definition, function, names, seen):
 
 
 def _read_call(work, node, function, seen):
-    called = _called(node)
+    called = called_name(node)
     work.asks_where_it_is |= called in GUARDS
     work.touches_tables |= called in WORKING
     work.deletes |= (called in DELETING and _root(node.func) not in ("cache", "caches")) or (
-        called in EXECUTING and any(destroys(text) for argument in node.args for text in _texts(argument))
+        called in EXECUTING and any(destroys(text) for argument in node.args for text in texts_in(argument))
     )
-    if _is_get_model(node):
-        texts = [text for argument in node.args for text in _texts(argument)]
+    if is_get_model(node):
+        texts = [text for argument in node.args for text in texts_in(argument)]
         parts = ".".join(texts).lower().split(".")
         if len(parts) == 2:
             work.models.add(tuple(parts))
     helper = function.__globals__.get(node.func.id) if isinstance(node.func, ast.Name) else None
     if isinstance(helper, types.FunctionType):
-        helper, _ = _plain(helper)  # what a decorator made calls itself by another name than the one it is known by
+        # What a decorator made calls itself by another name than the one it is known by.
+        helper, _ = plain_function(helper)
     if isinstance(helper, types.FunctionType) and helper not in seen and len(seen) <= DEEPEST:
-        definition = None if (helper.__module__ or "").startswith("django.") else _definition(helper)
+        definition = None if (helper.__module__ or "").startswith("django.") else find_definition(helper)
         if definition is not None:
             # Whether it was given the schema editor shows where it is called.
             _read(work, definition, helper, [], {*seen, helper})
@@ -182,11 +183,12 @@ def _is_look(node):
 
 
 def _is_model(node, models):
-    return _is_get_model(node) or (isinstance(node, ast.Name) and node.id in models)
+    return is_get_model(node) or (isinstance(node, ast.Name) and node.id in models)
 
 
-def _is_get_model(node):
-    return isinstance(node, ast.Call) and _called(node) == "get_model"
+def is_get_model(node):
+    """Whether a node is a call of `get_model`."""
+    return isinstance(node, ast.Call) and called_name(node) == "get_model"
 
 
 def _has_alias(node):
@@ -197,11 +199,13 @@ def _targets(node):
     return [target.id for target in node.targets if isinstance(target, ast.Name)]
 
 
-def _texts(node):
+def texts_in(node):
+    """Return the strings that are written in a node."""
     return [part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
 
 
-def _called(node):
+def called_name(node):
+    """Return the name that is called, without what stands before its dot; None if it has none."""
     return getattr(node.func, "attr", getattr(node.func, "id", None))
 
 
@@ -215,7 +219,7 @@ def _names(definition):
     return [argument.arg for argument in definition.args.posonlyargs + definition.args.args]
 
 
-def _plain(function):
+def plain_function(function):
     """Return (the function as it is written down or None, how many first arguments it has been given)."""
     given = 0
     while not isinstance(function, types.FunctionType):
@@ -231,7 +235,7 @@ def _plain(function):
     return (function if isinstance(function, types.FunctionType) else None), given
 
 
-def _definition(function):
+def find_definition(function):
     """Return the definition of a plain function in its source; None if that is not to be had."""
     code = function.__code__
     parsed = parse(code.co_filename)

@@ -104,6 +104,39 @@ class PlannedDatabase(Value):
     """Models that nobody has an opinion about here, and that are therefore left out."""
 
 
+class Need(Value):
+    """A migration that works on data and needs what another database has."""
+
+    alias: str
+    """Where it is applied, or undone."""
+    migration: MigrationId
+    other: str
+    """The database that it needs something of."""
+    needed: MigrationId
+    """The last migration there that it depends on, which is pending there, or to be undone."""
+    is_certain: bool = True
+    """Whether it works with an app that lives there, or may; otherwise it only depends on one."""
+    backwards: bool = False
+    """Whether both are to be undone."""
+
+    @property
+    def first(self) -> str:
+        """The database that has to come before the other one."""
+        return self.alias if self.backwards else self.other
+
+    @property
+    def then(self) -> str:
+        """The database that has to come after the other one."""
+        return self.other if self.backwards else self.alias
+
+    @property
+    def sentence(self) -> str:
+        """Which migration needs which."""
+        if self.backwards:
+            return f"undoing {self.migration} on {self.alias} needs {self.needed} on {self.other}"
+        return f"{self.migration} on {self.alias} needs {self.needed} on {self.other}"
+
+
 class ConstanceCover(Value):
     """Where the tables of django-constance come from in this plan."""
 
@@ -146,6 +179,9 @@ class MigrationPlan(Value):
     """How many databases may be migrated at the same time."""
     findings: tuple[Finding, ...]
     constance: ConstanceCover | None
+    needs: tuple[Need, ...] = ()
+    """What its migrations need of other databases, one of its own or not; it goes by them, unless they need each other
+    (DBM210)."""
     losses: tuple[Finding, ...] = ()
     """What destroys data in migrations that are not written yet: a run asks first, or refuses."""
     limits: tuple[str, ...] = ()
@@ -159,6 +195,15 @@ class MigrationPlan(Value):
         """Return what `pending_on` names, and what is out of reach there."""
         out_of_reach = [one for database in self.databases if database.alias == alias for one in database.out_of_reach]
         return tuple(one for step in self.steps if step.alias == alias for one in step.migrations) + tuple(out_of_reach)
+
+    @property
+    def unmet(self) -> tuple[Need, ...]:
+        """What its migrations certainly need of other databases, and it does not do there."""
+        return tuple(
+            need
+            for need in self.needs
+            if need.is_certain and not need.backwards and need.needed not in self.pending_on(need.other)
+        )
 
     @property
     def unwritten(self) -> frozenset[MigrationId]:

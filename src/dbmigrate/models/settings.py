@@ -42,7 +42,7 @@ class Settings:
     """When `migrate` runs for receivers of its signals: also where nothing is pending, or only where something is."""
     exclude: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
-    """Aliases that are migrated one after the other in this order, before the ones not named."""
+    """Aliases that are migrated one after the other in this order."""
     ignore: tuple[str, ...] = ()
     """Ids of checks whose findings are left out; what stops a run is not left out there."""
     skip_makemigrations: bool = False

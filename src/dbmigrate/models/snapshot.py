@@ -286,6 +286,11 @@ class PendingMigration(Value):
     relations: tuple[PlannedRelation, ...] = ()
     data: tuple[DataOperation, ...] = ()
     dangers: tuple[Danger, ...] = ()
+    works_on_data: bool = False
+    """Whether an operation of it that reaches this database works on rows, or may: it is RunPython, RunSQL, or none of
+    Django's."""
+    works_with: tuple[str, ...] | None = None
+    """Labels of the apps whose models it works with there, and no others; None if its source does not say."""
     irreversible: str | None = None
     """If it is to be undone and Django refuses that: the operation it cannot take back."""
 
@@ -518,6 +523,8 @@ class Snapshot(Value):
     """migrate, makemigrations and squashmigrations."""
     constance: Constance | None
     relations: tuple[Relation, ...] = ()
+    dependencies: dict[MigrationId, tuple[MigrationId, ...]] = Field(default_factory=dict)
+    """By migration that works on data: what it depends on, directly or not, that is to be done on some database."""
 
     def database(self, alias: str) -> Database | None:
         """Return the database with this alias, or None."""

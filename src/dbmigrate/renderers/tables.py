@@ -164,6 +164,8 @@ class Page:
             self._show_step(
                 number, step, report.project, [finding for finding in plan.findings if finding.level == "note"]
             )
+        for sentence in words.needs(plan):
+            self._line(f"  {sentence}")
         if plan.losses:
             self._line()
             self._line(words.guard(plan), "yellow")

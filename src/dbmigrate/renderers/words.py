@@ -574,6 +574,12 @@ def ways_on(alias: str, failure: Failure) -> list[str]:
     ]
 
 
+def needs(plan: MigrationPlan) -> list[str]:
+    """Return why one database comes before another, a sentence for each pair."""
+    pairs = {(need.first, need.then): need for need in reversed(plan.needs)}
+    return [f"{first} comes before {then}: {need.sentence}" for (first, then), need in reversed(pairs.items())]
+
+
 def retried(event: StepRetried) -> str:
     """Return that a step is tried again, and who was in its way."""
     blockers = f"; in its way: {'; '.join(event.blockers)}" if event.blockers else ""

@@ -1,0 +1,213 @@
+"""In which order databases are migrated whose data migrations need what others have."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import dbmigrate
+from support.projects import Project, create, migration, model, simple_app, write_project
+
+FIRST = "0001_initial"
+
+ROUTER = """\
+class Router:
+    homes = {homes!r}
+
+    def home(self, model):
+        return self.homes.get(model._meta.app_label, "default")
+
+    def db_for_read(self, model, **hints):
+        return self.home(model)
+
+    db_for_write = db_for_read
+
+    def allow_migrate(self, db, app_label, **hints):
+        return db == self.homes.get(app_label, "default")
+"""
+
+MAKES = """
+def go(apps, schema_editor):
+    apps.get_model({label!r}, {model!r}).objects.create(name="editors")
+
+def back(apps, schema_editor):
+    apps.get_model({label!r}, {model!r}).objects.all().delete()
+"""
+
+
+def makes(label: str, *after: tuple[str, str], model: str = "Item") -> str:
+    """Return a migration that makes a row of another app's model."""
+    return migration("migrations.RunPython(go, back)", after=after, head=MAKES.format(label=label, model=model))
+
+
+def routed(root: Path, apps: Mapping[str, Mapping[str, str]], homes: Mapping[str, str], **more: Any) -> Project:
+    """Write a project whose apps live on these databases, `default` if they are not named."""
+    aliases = tuple(dict.fromkeys(("default", *homes.values())))
+    more["settings"] = f'DATABASE_ROUTERS = ["routers.Router"]\n{more.get("settings", "")}'
+    project = write_project(root, apps, aliases=aliases, **more)
+    project.write("routers.py", ROUTER.format(homes=dict(homes)))
+    return project
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> Project:
+    """Return a project whose app on `default` makes a group, and whose groups are on `auth_db`."""
+    core = simple_app()
+    core["migrations/0002_group.py"] = makes(
+        "auth", ("core", FIRST), ("auth", "0012_alter_user_first_name_max_length"), model="Group"
+    )
+    contrib = ("django.contrib.contenttypes", "django.contrib.auth")
+    return routed(tmp_path / "site", {"core": core}, {"contenttypes": "auth_db", "auth": "auth_db"}, contrib=contrib)
+
+
+NEED = "core.0002_group on default needs auth.0012_alter_user_first_name_max_length on auth_db"
+
+
+@pytest.mark.parametrize("launcher", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
+def test_what_the_data_of_default_needs_of_another_database_is_there_first(groups: Project, launcher: str) -> None:
+    environment = {"DBMIGRATE_LAUNCHER": launcher}
+    plan = dbmigrate("plan", "--jobs", "1", cwd=groups.root, environment=environment).expect(0)
+
+    dbmigrate("all", "--jobs", "1", cwd=groups.root, environment=environment).expect(0)
+
+    assert "3. default: 16 migrations, 14 only recorded (after auth_db:auth)" in plan.stdout
+    assert f"auth_db comes before default: {NEED}\n" in plan.stdout
+    assert rows(groups, "auth_db", "auth_group") == 1
+
+
+@pytest.mark.parametrize("command", ["plan", "check", "all"])
+def test_an_order_against_a_need_is_refused_with_the_need(groups: Project, command: str) -> None:
+    outcome = dbmigrate(command, cwd=groups.root, environment={"DBMIGRATE_ORDER": "default,auth_db"}).expect(2)
+
+    assert f"error: DBMIGRATE_ORDER: order puts default before auth_db, but {NEED} (nothing was changed)\n" in (
+        outcome.stderr
+    )
+    assert 'hint: order = ["auth_db", "default"]' in outcome.stderr
+    assert groups.tables() == {}
+
+
+def test_an_order_that_puts_a_database_before_default_is_kept(tmp_path: Path) -> None:
+    project = routed(tmp_path / "site", {"core": simple_app(), "blog": simple_app()}, {"blog": "blog_db"})
+
+    outcome = dbmigrate(
+        "plan", "--format", "json", cwd=project.root, environment={"DBMIGRATE_ORDER": "blog_db,default"}
+    ).expect(0)
+
+    assert [step["id"] for step in outcome.json["result"]["plan"]["steps"]] == ["blog_db:blog", "default"]
+
+
+def test_a_part_that_needs_what_is_pending_elsewhere_is_refused_and_its_hint_goes_on(groups: Project) -> None:
+    outcome = dbmigrate("run", "--app", "core", cwd=groups.root).expect(2)
+    before = groups.tables()
+    dbmigrate("run", "--database", "auth_db", cwd=groups.root).expect(0)
+    dbmigrate("run", "--app", "core", cwd=groups.root).expect(0)
+
+    assert f"error: {NEED}; it is pending there, and not part of this run (nothing was changed)\n" in outcome.stderr
+    assert "hint: dbmigrate run --database auth_db, then rerun the command; or dbmigrate all\n" in outcome.stderr
+    assert before == {}
+    assert rows(groups, "auth_db", "auth_group") == 1
+
+
+def test_a_need_of_a_database_that_is_excluded_is_a_warning(groups: Project) -> None:
+    outcome = dbmigrate("check", cwd=groups.root, environment={"DBMIGRATE_EXCLUDE": "auth_db"}).expect(0)
+
+    assert f"warning: DBM210: {NEED}, and that database is skipped (excluded)" in outcome.stdout
+
+
+def test_databases_that_need_each_other_are_refused_and_the_hint_begins(tmp_path: Path) -> None:
+    core, blog = simple_app(), simple_app()
+    core["migrations/0002_data.py"] = makes("blog", ("core", FIRST), ("blog", FIRST))
+    blog["migrations/0002_data.py"] = makes("core", ("blog", FIRST), ("core", FIRST))
+    project = routed(tmp_path / "site", {"core": core, "blog": blog}, {"blog": "blog_db"})
+
+    check = dbmigrate("check", cwd=project.root).expect(13)
+    refused = dbmigrate("all", cwd=project.root).expect(13)
+    before = project.tables()
+    begin = "run --app blog --to 0001_initial --database blog_db"
+    dbmigrate(*begin.split(), cwd=project.root).expect(0)
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    message = (
+        "error: DBM210: pending data migrations of default and blog_db need each other: core.0002_data on default "
+        "needs blog.0001_initial on blog_db, and blog.0002_data on blog_db needs core.0001_initial on default"
+    )
+    assert message in check.stdout
+    assert message in refused.stderr
+    assert f"hint: begin with what is needed first: dbmigrate {begin}, " in refused.stderr
+    assert before == {}
+    assert (rows(project, "default", "core_item"), rows(project, "blog_db", "blog_item")) == (1, 1)
+
+
+def test_three_databases_in_a_chain_go_one_after_the_other(tmp_path: Path) -> None:
+    core, blog, shop = simple_app(), simple_app(), simple_app()
+    blog["migrations/0002_data.py"] = makes("shop", ("blog", FIRST), ("shop", FIRST))
+    # Without a word of it in its own dependencies: run_before.
+    core["migrations/0002_data.py"] = makes("blog", ("core", FIRST))
+    blog["migrations/0002_data.py"] = blog["migrations/0002_data.py"].replace(
+        "    operations", '    run_before = [("core", "0002_data")]\n    operations'
+    )
+    homes = {"blog": "blog_db", "shop": "shop_db"}
+    project = routed(tmp_path / "site", {"core": core, "blog": blog, "shop": shop}, homes)
+
+    outcome = dbmigrate("all", cwd=project.root).expect(0)
+
+    started = [line.rpartition(" ")[2] for line in outcome.stderr.splitlines() if "Migrating database: " in line]
+    assert started == ["shop_db", "blog_db", "default"]
+    assert (rows(project, "shop_db", "shop_item"), rows(project, "blog_db", "blog_item")) == (1, 1)
+
+
+OPERATIONS = {
+    "own": 'Item = apps.get_model("blog", "Item")\n    Item.objects.update(name=slugify(datetime.date.today()))',
+    "helper": 'fill(apps.get_model("blog", "Item"))',
+    "reads": 'apps.get_model("core", "Item").objects.count()',
+    "leads": 'for one in apps.get_model("blog", "Item").objects.all():\n        one.core.name',
+    "imports": "from core.models import Item\n    Item.objects.count()",
+    "commands": 'call_command("check", apps.get_model("blog", "Item"))',
+    "deletes": "migrations.RunSQL('DELETE FROM core_item')",
+    "ownsql": "migrations.RunSQL('DELETE FROM blog_item')",
+    "othersql": "migrations.RunSQL('SELECT 1')",
+}
+HEAD = """\
+import datetime
+from django.core.management import call_command
+from django.utils.text import slugify
+
+def fill(given):
+    for one in given._default_manager.all():
+        one.save()
+
+"""
+
+
+def test_a_data_migration_that_works_with_its_own_app_alone_needs_nothing_else(tmp_path: Path) -> None:
+    blog = {
+        "models.py": model("Item", 'core = models.ForeignKey("core.Item", models.CASCADE, db_constraint=False)'),
+        "migrations/0001_initial.py": migration(
+            create("Item", '("core", models.ForeignKey("core.Item", models.CASCADE, db_constraint=False))'),
+            after=(("core", FIRST),),
+        ),
+    }
+    before = FIRST
+    for number, (name, operation) in enumerate(OPERATIONS.items(), 2):
+        operations = [operation] if operation.startswith("migrations.") else ["migrations.RunPython(go)"]
+        head = f"{HEAD}def go(apps, schema_editor):\n    {operation}\n"
+        file = f"{number:04}_{name}"
+        blog[f"migrations/{file}.py"] = migration(*operations, after=(("blog", before),), head=head)
+        before = file
+    project = routed(tmp_path / "site", {"core": simple_app(), "blog": blog}, {"blog": "blog_db"})
+
+    plan = dbmigrate("plan", "--format", "json", cwd=project.root).expect(0).json["result"]["plan"]
+
+    certain = {need["migration"].partition("_")[2] for need in plan["needs"] if need["is_certain"]}
+    assert {need["migration"].partition("_")[2] for need in plan["needs"]} == {*OPERATIONS}
+    assert certain == {*OPERATIONS} - {"own", "helper", "ownsql"}
+
+
+def rows(project: Project, alias: str, table: str) -> int:
+    """Return how many rows a table has."""
+    with closing(sqlite3.connect(project.database(alias))) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
