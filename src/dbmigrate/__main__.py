@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -12,19 +13,33 @@ def main() -> None:
     # Imports make many objects and next to no garbage; looking for it is an eighth of the CPU time of a short command.
     gc.disable()
     _take_descriptors()
+    write_everything()
     words = sys.argv[1:]
     if words == ["--version"]:
         from dbmigrate import __version__
 
-        sys.stdout.write(f"dbmigrate {__version__}\n")
+        _answer(f"dbmigrate {__version__}\n")
     elif words in (["--help"], ["-h"]):
         from dbmigrate.cli.help import read_help
 
-        sys.stdout.write(read_help())
+        _answer(read_help())
     else:
+        _run()
+
+
+def _run() -> None:
+    """Run the command line; where not even that can be loaded, say so with what is there."""
+    try:
         from dbmigrate.cli.root import cli
 
         cli.main(prog_name="dbmigrate")
+    except (OSError, ImportError, MemoryError) as error:
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        sys.stderr.write(f"error: dbmigrate cannot be loaded: {said}\n")
+        sys.stderr.write(
+            "hint: give it more open files (ulimit -n 1024) and memory; if that is not it, install it anew\n"
+        )
+        sys.exit(3)
 
 
 def _take_descriptors() -> None:
@@ -34,6 +49,28 @@ def _take_descriptors() -> None:
             descriptor = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(descriptor, True)  # as the standard streams are
             setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w"))
+
+
+def write_everything() -> None:
+    """Let no character end the program: what a stream's encoding has no place for is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _answer(text: str) -> None:
+    """Write the whole of an answer; exit 2 where that is not possible."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        from dbmigrate.cli.root import leave, say
+        from dbmigrate.system import lost_answer
+
+        lost = lost_answer(error)
+        if lost is not None:
+            say(lost)
+        leave(0 if lost is None else lost.code)
 
 
 if __name__ == "__main__":

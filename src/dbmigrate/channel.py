@@ -21,8 +21,9 @@ from typing import IO, Any, NoReturn
 
 from dbmigrate.errors import ProjectError
 from dbmigrate.models.target import Target
-from dbmigrate.process import CHUNK_BYTES, MORE_FILES, MORE_PROCESSES, start_thread
+from dbmigrate.process import CHUNK_BYTES, start_thread
 from dbmigrate.redact import Redactor
+from dbmigrate.system import MORE_FILES, MORE_PROCESSES
 
 ENTRY = Path(__file__).parent / "inside" / "__main__.py"
 
@@ -89,8 +90,10 @@ class Channel:
         self._has_ended = False
         self._replies: dict[int, Reply] = {}
         self._printed: deque[str] = deque(maxlen=STDERR_LINES)
-        self._handover, theirs = socket.socketpair()
+        pair: list[socket.socket] = []
         try:
+            pair += socket.socketpair()
+            self._handover, theirs = pair
             self._process = subprocess.Popen(
                 [target.python, str(ENTRY), "host", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -102,7 +105,8 @@ class Channel:
                 start_new_session=True,
             )
         except OSError as error:
-            self._handover.close()
+            for one in pair:
+                one.close()
             reason = target.choices["python"].reason
             raise ProjectError(
                 f"the project's interpreter {target.python} did not start ({error.strerror})",
@@ -111,8 +115,7 @@ class Channel:
                     f"pass --python PATH, or set python under [tool.dbmigrate]; it was taken from {reason}",
                 ),
             ) from error
-        finally:
-            theirs.close()
+        theirs.close()
         assert self._process.stdin is not None
         assert self._process.stderr is not None
         os.set_blocking(self._process.stdin.fileno(), False)

@@ -5,7 +5,6 @@ Standard library only: it is read before the host starts, and the host starts be
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from dbmigrate.errors import UsageError
 from dbmigrate.models.settings import LINTER, DatabaseSettings, Settings
 from dbmigrate.nearest import nearest
+from dbmigrate.system import looking, shortened
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,6 +31,12 @@ LAUNCHERS = ("auto", "fork", "spawn")
 SCOPES = ("app", "database")
 OPEN_POLICIES = ("skip", "migrate")
 RECEIVER_POLICIES = ("always", "pending")
+
+MOST_SECONDS = 2_000_000
+"""23 days. The servers and the system count time-outs in milliseconds, most of them in 31 bits."""
+
+MOST_NUMBER = 10_000
+"""Of databases at the same time, or of tries."""
 
 # Kubernetes puts these into every container of a namespace that has a service named "dbmigrate".
 _SERVICE_LINK = re.compile(r"DBMIGRATE_(SERVICE_(HOST|PORT)|PORT)(_.*)?")
@@ -51,7 +57,8 @@ class ConfigFile:
     """The `[tool.dbmigrate]` table and the file it is in."""
 
     path: Path
-    table: Mapping[str, Any]
+    table: object
+    """A dictionary, if the file is right."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +74,31 @@ def find_config_file(folder: Path) -> ConfigFile | None:
 
     Raises:
         UsageError: a pyproject.toml on the way cannot be read.
+        ProjectError: the system lets nobody look whether there is one.
     """
     for place in (folder, *folder.parents):
         path = place / FILE_NAME
-        if not path.is_file():
-            continue
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("dbmigrate")
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{path} cannot be read: {error}", hint="correct the file") from error
-        if table is not None:
-            return ConfigFile(path=path, table=table)
+        with looking():
+            if not path.is_file():
+                continue
+        tool = _read_toml(path).get("tool", {})
+        if not isinstance(tool, dict):
+            raise UsageError(f"{path}: tool is not a table", hint="write [tool.NAME] above the keys of each tool")
+        if "dbmigrate" in tool:
+            return ConfigFile(path=path, table=tool["dbmigrate"])
     return None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = "let this user read it, or move it away"
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be read: {shortened(str(error))}", hint="correct the file") from error
+    except RecursionError as error:
+        raise UsageError(f"{path} cannot be read: it is nested too deeply", hint="correct the file") from error
 
 
 def merge_settings(file: ConfigFile | None, environ: Mapping[str, str], flags: Mapping[str, Flag]) -> Settings:
@@ -109,7 +129,9 @@ def _read_file(file: ConfigFile | None) -> dict[str, tuple[Any, str]]:
         elif key in KEYS:
             found[key] = (KEYS[key].read(value, f"{place} {key}"), str(file.path))
         else:
-            raise UsageError(f"{place}: there is no key {key}", hint=nearest(key, (*KEYS, "databases"), what="keys"))
+            raise UsageError(
+                f"{place}: there is no key {shortened(key)}", hint=nearest(key, (*KEYS, "databases"), what="keys")
+            )
     return found
 
 
@@ -121,7 +143,7 @@ def _read_databases(value: object, place: str) -> dict[str, DatabaseSettings]:
         for key in table:
             if key not in DATABASE_KEYS:
                 raise UsageError(
-                    f"{place} databases.{alias}: there is no key {key}",
+                    f"{place} databases.{alias}: there is no key {shortened(key)}",
                     hint=nearest(key, DATABASE_KEYS, what="keys"),
                 )
         read[alias] = DatabaseSettings(
@@ -145,17 +167,35 @@ def _read_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 
 
 def _text(value: object, place: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise UsageError(f"{place}: {value!r} is not a text", hint='write it in quotes, for example "value"')
+    if not isinstance(value, str) or not value.strip() or not _is_passed_on(value):
+        raise UsageError(f"{place}: {_shown(value)} is not a text", hint='write it in quotes, for example "value"')
     return value
+
+
+def _is_passed_on(text: str) -> bool:
+    """Return whether a text can be a path, an argument and a variable of the environment."""
+    return "\0" not in text
+
+
+def _shown(value: object) -> str:
+    try:
+        return shortened(repr(value))
+    except ValueError:  # Python writes down no more than 4300 digits
+        return "a number of more than 4300 digits"
 
 
 def _number(value: object, place: str) -> int:
-    if isinstance(value, str) and value.strip().isdigit():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UsageError(f"{place}: {value!r} is not a whole number from 1 up", hint="write for example 4")
-    return value
+    number = value
+    if isinstance(value, str):
+        try:
+            number = int(value)
+        except ValueError:
+            number = None
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_NUMBER:
+        raise UsageError(
+            f"{place}: {_shown(value)} is not a whole number between 1 and {MOST_NUMBER}", hint="write for example 4"
+        )
+    return number
 
 
 def _truth(value: object, place: str) -> bool:
@@ -163,15 +203,15 @@ def _truth(value: object, place: str) -> bool:
     if isinstance(value, str) and value.lower() in words:
         return words[value.lower()]
     if not isinstance(value, bool):
-        raise UsageError(f"{place}: {value!r} is neither true nor false", hint="write true or false")
+        raise UsageError(f"{place}: {_shown(value)} is neither true nor false", hint="write true or false")
     return value
 
 
 def _names(value: object, place: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",") if name.strip()]
-    if not isinstance(value, Sequence) or not all(isinstance(name, str) for name in value):
-        raise UsageError(f"{place}: {value!r} is not a list of names", hint='write for example ["archive"]')
+    if not isinstance(value, Sequence) or not all(isinstance(name, str) and _is_passed_on(name) for name in value):
+        raise UsageError(f"{place}: {_shown(value)} is not a list of names", hint='write for example ["archive"]')
     return tuple(value)
 
 
@@ -187,34 +227,38 @@ def read_check_id(name: str) -> str:
 def _seconds(value: object, place: str) -> float:
     try:
         seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = -1.0
-    if isinstance(value, bool) or not 0 <= seconds < math.inf:
-        raise UsageError(f"{place}: {value!r} is not a number of seconds from 0 up", hint="write for example 30")
+    if isinstance(value, bool) or not 0 <= seconds <= MOST_SECONDS:
+        raise UsageError(
+            f"{place}: {_shown(value)} is not a number of seconds between 0 and {MOST_SECONDS}",
+            hint="write for example 30",
+        )
     return seconds
 
 
 def _urls(value: object, place: str) -> dict[str, str]:
     if isinstance(value, str):
         value = dict(entry.strip().split("=", 1) for entry in value.split(",") if "=" in entry) or value
-    if not isinstance(value, dict) or not all(isinstance(url, str) and "://" in url for url in value.values()):
+    if not isinstance(value, dict) or not all(_is_url(url) for url in value.values()):
         raise UsageError(
             f"{place}: is not a URL for each database", hint='write for example { default = "postgresql://host/name" }'
         )
     return value
 
 
+def _is_url(value: object) -> bool:
+    return isinstance(value, str) and "://" in value and _is_passed_on(value)
+
+
 def _one_of(choices: Sequence[str]) -> Callable[[object, str], str]:
     def read(value: object, place: str) -> str:
         if value not in choices:
-            raise UsageError(f"{place}: {value!r} is none of {', '.join(choices)}", hint=_choice_hint(value, choices))
+            hint = nearest(value if isinstance(value, str) else _shown(value), choices, what="choices")
+            raise UsageError(f"{place}: {_shown(value)} is none of {', '.join(choices)}", hint=hint)
         return str(value)
 
     return read
-
-
-def _choice_hint(value: object, choices: Sequence[str]) -> str:
-    return nearest(str(value), choices, what="choices")
 
 
 KEYS: Mapping[str, Key] = {

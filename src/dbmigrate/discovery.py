@@ -15,6 +15,7 @@ from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Choice, Target, project_hint
 from dbmigrate.settings_modules import settings_hint
+from dbmigrate.system import hint_for, looking, shortened
 
 MANAGE = "manage.py"
 ENVIRONMENT_FOLDERS = (".venv", "venv", "env")
@@ -24,22 +25,40 @@ CGROUP_LIMITS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")
 """Files that hold a container's quota and its period, of cgroup version 2 and 1."""
 
 
+def find_working_directory() -> Path:
+    """Return the working directory.
+
+    Raises:
+        ProjectError: it was removed, or a folder above it may not be entered.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ProjectError(
+            f"the working directory cannot be used: {error.strerror}", hint="change into the project's folder: cd DIR"
+        ) from error
+
+
+@looking()
 def find_project(cwd: Path, project: str | None) -> Path:
     """Return the folder the project is looked for in: `--project`, else the nearest upward with a manage.py, else cwd.
 
     Raises:
-        ProjectError: `--project` is no folder.
+        ProjectError: `--project` is no folder, or the system lets nobody look at it.
     """
     if project is not None:
         folder = (cwd / project).absolute()
         if folder.is_file() and folder.name == MANAGE:
             folder = folder.parent
         if not folder.is_dir():
-            raise ProjectError(f"--project {project} is not a folder", hint=f"pass the folder that holds {MANAGE}")
+            raise ProjectError(
+                f"--project {shortened(project)} is not a folder", hint=f"pass the folder that holds {MANAGE}"
+            )
         return folder
     return next((place for place in (cwd, *cwd.parents) if (place / MANAGE).is_file()), cwd)
 
 
+@looking()
 def find_target(
     cwd: Path, project: str | None, settings: Settings, environ: Mapping[str, str], *, config_folder: Path | None
 ) -> Target:
@@ -93,6 +112,7 @@ def find_squawk(environ: Mapping[str, str]) -> str:
     return found
 
 
+@looking()
 def find_root(folder: Path) -> Path:
     """Return the repository's root, else the nearest folder upward with a pyproject.toml, else the folder itself."""
     for mark in (".git", "pyproject.toml"):
@@ -128,12 +148,12 @@ def _choose_python(
             found = _find_executable(settings.python, start)
         except OSError as error:  # pathlib raises PermissionError before Python 3.12
             raise ProjectError(
-                f"the interpreter {settings.python} (from {origin}) cannot be reached: {error.strerror}",
-                hint="run dbmigrate as the user whose interpreter it is, or pass --python with one that you may run",
+                f"the interpreter {shortened(settings.python)} (from {origin}) cannot be used: {error.strerror}",
+                hint=f"{hint_for(error)}; or pass --python with another one",
             ) from error
         if found is None:
             raise ProjectError(
-                f"there is no interpreter {settings.python} (from {origin}; looked in {start} and on PATH)",
+                f"there is no interpreter {shortened(settings.python)} (from {origin}; looked in {start} and on PATH)",
                 hint="pass --python with the path of the project's python",
             )
         return Choice(found, origin)
@@ -166,7 +186,10 @@ def _choose_python(
 
 
 def _find_executable(name: str, start: Path) -> str | None:
-    path = start / Path(name).expanduser()
+    try:
+        path = start / Path(name).expanduser()
+    except RuntimeError:  # there is no such user, or none with a home
+        return None
     if path.is_dir():
         return _interpreter_of(path)
     if path.is_file() and os.access(path, os.X_OK):
@@ -198,14 +221,14 @@ def _choose_manage(
 ) -> tuple[tuple[str, ...], Choice]:
     if settings.manage is not None:
         origin = settings.origins["manage"]
-        words = shlex.split(settings.manage)
+        words = _split(settings.manage, origin)
         if words[:1] == ["-m"] and len(words) > 1:
             return tuple(words), Choice(f"python {settings.manage}", origin)
         tried = [place / words[0] for place in (folder, cwd, config_folder, python.parent) if place is not None]
         script = next((path for path in tried if path.is_file()), None)
         if script is None:
             raise ProjectError(
-                f"there is no {words[0]} (from {origin}); tried {', '.join(map(str, dict.fromkeys(tried)))}",
+                f"there is no {shortened(words[0])} (from {origin}); tried {', '.join(map(str, dict.fromkeys(tried)))}",
                 hint="pass --manage with a Python file, or with a script of the interpreter's bin folder",
             )
         return (str(script), *words[1:]), Choice(settings.manage, origin)
@@ -222,6 +245,26 @@ def _choose_manage(
     raise ProjectError(
         where, hint=f"change into the project, pass --project DIR or --manage SCRIPT, or, to do without: {meant}"
     )
+
+
+def _split(command: str, origin: str) -> list[str]:
+    """Return the words of a command line; at least one.
+
+    Raises:
+        UsageError: a shell could not read it either.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        words, said = [], str(error)
+    else:
+        said = "it has no word"
+    if not words:
+        raise UsageError(
+            f"{origin}: {shortened(repr(command))} is not a command line: {said[:1].lower()}{said[1:]}",
+            hint='write it as in a shell, for example "src/manage.py" or "kiosk manage"',
+        )
+    return words
 
 
 def _find_below(folder: Path, cwd: Path) -> tuple[str, ...]:

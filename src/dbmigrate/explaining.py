@@ -20,10 +20,10 @@ from dbmigrate.errors import (
 from dbmigrate.models.snapshot import describe_silence
 from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
-from dbmigrate.process import MORE_FILES
 from dbmigrate.redact import Redactor
 from dbmigrate.sentences import one_line
 from dbmigrate.settings_modules import settings_hint
+from dbmigrate.system import MORE_FILES
 
 MOST_OF_A_SENTENCE = 400
 """Characters of an exception that are shown without `-v`."""

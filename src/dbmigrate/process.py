@@ -31,10 +31,6 @@ LEFT_BYTES = 4 * CHUNK_BYTES
 TAKEN_SECONDS = 0.005
 """Between two looks whether messages were taken from the outbox."""
 
-MORE_PROCESSES = "raise the number of processes and threads that this user may have: ulimit -u"
-MORE_FILES = "raise the number of open files: ulimit -n 1024"
-"""The hints where the system refuses one."""
-
 CONNECT_SECONDS = "10"
 """libpq waits for ever by default: for a host that drops packets that is the life of the container."""
 

@@ -55,11 +55,11 @@ def _options(modules: tuple[str, ...]) -> str:
 def _packages(folder: Path, depth: int) -> Iterator[Path]:
     """Give the folders below that a name of a module can lead through, outer ones first."""
     try:
-        places = sorted(folder.iterdir())
+        places = sorted(place for place in folder.iterdir() if place.is_dir())
     except OSError:
         return  # a folder of somebody else's
     for place in places:
-        if place.is_dir() and place.name.isidentifier() and place.name not in PASSED_BY:
+        if place.name.isidentifier() and place.name not in PASSED_BY:
             yield place
             if depth:
                 yield from _packages(place, depth - 1)

@@ -17,6 +17,9 @@ SIGNS = ("LockNotAvailable", "canceling statement due to lock timeout")
 FIRST_PAUSE = 2.0
 """Seconds before the second try; each further pause is twice as long."""
 
+DOUBLINGS = 8
+"""After which the pauses grow no more: they are 8 minutes then."""
+
 
 @dataclass(frozen=True)
 class Traffic:
@@ -53,7 +56,7 @@ class Traffic:
         is_late = any(sign in line for line in result.last_lines for sign in SIGNS)
         if self.timeout is None or not is_late or tries > self.retries:
             return None
-        return Retry(pause=FIRST_PAUSE * 2 ** (tries - 1), blockers=tuple(self.find_blockers(step.alias)))
+        return Retry(pause=FIRST_PAUSE * 2 ** min(tries - 1, DOUBLINGS), blockers=tuple(self.find_blockers(step.alias)))
 
 
 def _why_not(step: Step, database: Database | None, own: Mapping[str, str]) -> str | None:

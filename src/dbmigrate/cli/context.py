@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -21,7 +22,7 @@ from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.names import remember_names
 from dbmigrate.cli.signals import hold_back, listen
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
-from dbmigrate.discovery import count_cpus, find_project, find_root, find_target
+from dbmigrate.discovery import count_cpus, find_project, find_root, find_target, find_working_directory
 from dbmigrate.errors import DbmigrateError, ExitCode, ProjectError
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Target
@@ -64,8 +65,16 @@ class Session:
     out: TextIO
     err: TextIO
     environ: Mapping[str, str]
-    cwd: Path
     keeper: HostKeeper
+
+    @cached_property
+    def cwd(self) -> Path:
+        """Return the working directory.
+
+        Raises:
+            ProjectError: there is none any more.
+        """
+        return find_working_directory()
 
     @property
     def verbosity(self) -> int:
@@ -255,10 +264,13 @@ class Session:
         try:
             root = find_root(find_project(self.cwd, self.options.get("project")))
         except ProjectError:
-            root = self.cwd
+            root = Path(os.sep)
         workspace = Path(self.environ.get("GITHUB_WORKSPACE") or root)
-        is_inside = root.resolve().is_relative_to(workspace.resolve())
-        return Places(root, workspace if is_inside and not (root / ".git").exists() else root)
+        try:
+            is_inside = root.resolve().is_relative_to(workspace.resolve())
+            return Places(root, workspace if is_inside and not (root / ".git").exists() else root)
+        except (OSError, RuntimeError):  # it may not be looked at, or is a loop of links
+            return Places(root, root)
 
     @property
     def has_color(self) -> bool:
@@ -360,7 +372,6 @@ def current_session(options: dict[str, Any], command: str | None, keeper: HostKe
         out=sys.stdout,
         err=sys.stderr,
         environ=os.environ,
-        cwd=Path.cwd(),
         keeper=keeper or OneCommand(),
     )
 

@@ -127,13 +127,15 @@ def meant(error: click.UsageError, arguments: Sequence[str]) -> str | None:
 def _with_another_command(context: click.Context, option: str, arguments: Sequence[str]) -> str | None:
     """Return the line with the option as it is spelled, or of another command that has it."""
     assert context.info_name is not None
+    own = [spelled for parameter in context.command.params for spelled in parameter.opts]
     takes_names = any(parameter.name in ("app", "apps") for parameter in context.command.params)
     if option == "--app" and takes_names:
         return shlex.join(["dbmigrate", *_replaced(arguments, option, [])])
-    for name in LOOKING if context.info_name in (*LOOKING, "info", "wait") else DOING:
+    others = LOOKING if context.info_name in (*LOOKING, "info", "wait") else DOING
+    for name in others if context.parent is not None else ():
         if name != context.info_name and option in _options(name):
             return shlex.join(["dbmigrate", *_replaced(arguments, context.info_name, [name])])
-    close = get_close_matches(option, _options(context.info_name), n=1, cutoff=0.7)
+    close = get_close_matches(option, own, n=1, cutoff=0.7)
     return shlex.join(["dbmigrate", *_replaced(arguments, option, close)]) if close else None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbmigrate.cli.given import read_global_options
-from dbmigrate.discovery import find_project
+from dbmigrate.discovery import find_project, find_working_directory
 from dbmigrate.errors import DbmigrateError
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def cache_file(folder: Path, environ: Mapping[str, str]) -> Path:
     """Return where the names of the project in this folder are kept: below the user's cache folder."""
-    base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".cache")
+    base = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118 - pathlib raises where a user has no home
     # The checksum tells apart projects in folders of one name; hashlib takes longer to import than all the rest here.
-    return Path(base) / "dbmigrate" / f"{folder.name}-{zlib.crc32(str(folder).encode()):08x}.json"
+    return Path(base) / "dbmigrate" / f"{folder.name}-{zlib.crc32(os.fsencode(folder)):08x}.json"
 
 
 def remember_names(folder: Path, snapshot: Snapshot, environ: Mapping[str, str]) -> None:
@@ -52,7 +52,7 @@ def known_names(context: click.Context) -> dict[str, Any]:
     Nothing if no command has read the project yet.
     """
     try:
-        folder = find_project(Path.cwd(), read_global_options(context).get("project"))
+        folder = find_project(find_working_directory(), read_global_options(context).get("project"))
         names: dict[str, Any] = json.loads(cache_file(folder, os.environ).read_text())
     except (OSError, ValueError, DbmigrateError):
         return {"databases": [], "apps": {}, "own": []}

@@ -9,7 +9,7 @@ import click
 
 from dbmigrate.cli.given import remember_option
 from dbmigrate.cli.names import complete_app, complete_database, complete_migration
-from dbmigrate.config import FORMATS, LAUNCHERS
+from dbmigrate.config import FORMATS, LAUNCHERS, MOST_NUMBER, MOST_SECONDS
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -35,7 +35,7 @@ _GLOBAL_OPTIONS = (
     _global("-q", "--quiet", count=True, help="Show only warnings and errors."),
     _global(
         "--wait",
-        type=click.FloatRange(min=0),
+        type=click.FloatRange(min=0, max=MOST_SECONDS),
         metavar="SECONDS",
         help="Wait up to SECONDS for unreachable databases (default: 0).",
     ),
@@ -110,7 +110,7 @@ def migrate_options(command: Decorated) -> Decorated:
             click.option("--always", is_flag=True, help="Run migrate even where nothing is pending."),
             click.option(
                 "--jobs",
-                type=click.IntRange(min=1),
+                type=click.IntRange(min=1, max=MOST_NUMBER),
                 metavar="N",
                 help="Databases to migrate in parallel (default: one per CPU; on servers four per CPU, at most 16).",
             ),
@@ -126,7 +126,7 @@ def lock_options(command: Decorated) -> Decorated:
         (
             click.option(
                 "--lock-wait",
-                type=click.FloatRange(min=0),
+                type=click.FloatRange(min=0, max=MOST_SECONDS),
                 metavar="SECONDS",
                 help="Wait up to SECONDS for another run on the same database (default: 60).",
             ),
@@ -150,19 +150,19 @@ def run_options(command: Decorated) -> Decorated:
             lock_options,
             click.option(
                 "--grace",
-                type=click.FloatRange(min=0),
+                type=click.FloatRange(min=0, max=MOST_SECONDS),
                 metavar="SECONDS",
                 help="After SIGTERM, interrupt migrations that still run after SECONDS (default: let them finish).",
             ),
             click.option(
                 "--ddl-lock-timeout",
-                type=click.FloatRange(min=0, min_open=True),
+                type=click.FloatRange(min=0, max=MOST_SECONDS, min_open=True),
                 metavar="SECONDS",
                 help="PostgreSQL: retry a migration that waits longer than SECONDS for a table lock.",
             ),
             click.option(
                 "--ddl-retries",
-                type=click.IntRange(min=1),
+                type=click.IntRange(min=1, max=MOST_NUMBER),
                 metavar="N",
                 help="Retries after --ddl-lock-timeout, with increasing delays (default: 5).",
             ),

@@ -21,6 +21,7 @@ from dbmigrate.cli.signals import Terminated, end_on_signals
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
 from dbmigrate.redact import Redactor
+from dbmigrate.system import refused, shortened
 
 COMMANDS = (
     "menu",
@@ -58,7 +59,7 @@ class Root(click.Group):
         name = args[0]
         if name not in COMMANDS and not ctx.resilient_parsing:  # which is a shell that completes: it wants no error
             hint = command_of_django(name, args[1:], given_words(ctx)) or nearest(name, COMMANDS, what="commands")
-            raise UsageError(f"there is no command {name}", hint=hint)
+            raise UsageError(f"there is no command {shortened(name)}", hint=hint)
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -96,8 +97,9 @@ class Root(click.Group):
             terminated = Interrupted(f"ended by {error}; nothing was migrated", code=ExitCode.TERMINATED)
             code = _refuse(terminated, arguments, options)
         except Exception as error:
-            code = _refuse(_as_bug(error), arguments, options)
-        _leave(code)
+            known = refused(error) if isinstance(error, OSError) else None
+            code = _refuse(known or _as_bug(error), arguments, options)
+        leave(code)
 
 
 def _command_in(arguments: Sequence[str]) -> str | None:
@@ -107,7 +109,7 @@ def _command_in(arguments: Sequence[str]) -> str | None:
 def _as_own(error: DbmigrateError | click.ClickException, arguments: Sequence[str]) -> DbmigrateError:
     if isinstance(error, DbmigrateError):
         return error
-    message = " ".join(error.format_message().split())
+    message = shortened(" ".join(error.format_message().split()))
     context = getattr(error, "ctx", None)
     line = meant(error, arguments) if isinstance(error, click.UsageError) else None
     # Click gives no context with an option that lacks its value.
@@ -116,29 +118,57 @@ def _as_own(error: DbmigrateError | click.ClickException, arguments: Sequence[st
 
 
 def _as_bug(error: Exception) -> DbmigrateError:
-    import tempfile
     import traceback
 
     story = Redactor().scrub("".join(traceback.format_exception(error)))
-    with tempfile.NamedTemporaryFile("w", prefix="dbmigrate-", suffix=".log", delete=False) as log:
-        log.write(f"dbmigrate {__version__}, Python {sys.version}\n\n{story}")
+    log = _write_log(f"dbmigrate {__version__}, Python {sys.version}\n\n{story}")
+    proof = f"the log {log}" if log is not None else "what -v prints (no log could be written)"
     return DbmigrateError(
         f"this is a bug in dbmigrate: {type(error).__name__}: {error}",
-        hint=f"report it with the log {log.name}; see where the databases stand with: dbmigrate status",
+        hint=f"report it with {proof}; see where the databases stand with: dbmigrate status",
         detail=story,
     )
 
 
+def _write_log(text: str) -> str | None:
+    """Return the name of a new file with this text; None where no temporary file can be made."""
+    import tempfile
+
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="dbmigrate-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as log:
+            log.write(text)
+    except OSError:
+        return None
+    return log.name
+
+
 def _refuse(error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any]) -> ExitCode:
-    session = current_session(dict(options), _command_in(arguments))
-    wanted = options.get("format") or format_of_line(arguments, session.environ)
-    renderer = session.renderer(wanted)
-    renderer.refuse(error)
-    renderer.close(error.code)
+    try:
+        session = current_session(dict(options), _command_in(arguments))
+        wanted = options.get("format") or format_of_line(arguments, session.environ)
+        renderer = session.renderer(wanted)
+        renderer.refuse(error)
+        renderer.close(error.code)
+    except Exception:
+        # What is wrong may be that nothing can be loaded any more (no file to open, no memory).
+        say(error)
     return error.code
 
 
-def _leave(code: int | None) -> NoReturn:
+def say(error: DbmigrateError) -> None:
+    """Write an error with nothing but what is there already."""
+    lines = [f"error: {error.message}", *([f"hint: {error.hint}"] if error.hint is not None else [])]
+    try:
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass  # nobody reads it, and the exit code says it too
+
+
+def leave(code: int | None) -> NoReturn:
+    """End the process with this code, whether or not its streams can still be written."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

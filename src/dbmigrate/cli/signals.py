@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from dbmigrate.errors import ProjectError
+from dbmigrate.system import MORE_PROCESSES
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
@@ -53,7 +54,7 @@ def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
     before_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before = {signum: signal.signal(signum, _ignore) for signum in _heard()}
     reader = threading.Thread(target=_pass_on, args=(reading, outbox), daemon=True)
-    from dbmigrate.process import MORE_PROCESSES, start_thread  # not before a run: `--help` must not pay for it
+    from dbmigrate.process import start_thread  # not before a run: `--help` must not pay for it
 
     try:
         start_thread(reader)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,9 @@ from dbmigrate.models.result import DatabaseResult, RunReport
 from dbmigrate.models.snapshot import MigrationId, describe_silence
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
+from dbmigrate.renderers.files import open_report
 from dbmigrate.renderers.places import Places
+from dbmigrate.system import shortened
 
 Outcome = Literal["passed", "failure", "error", "skipped"]
 
@@ -71,8 +74,9 @@ class JunitRenderer:
             self._write([unfinished])
         except OSError as error:
             raise UsageError(
-                f"--junit: {file} cannot be written: {error.strerror or error} (nothing was done)",
-                hint=f"name a file in a folder that can be written; to make the folder: mkdir -p {file.parent}",
+                f"--junit: {shortened(str(file))} cannot be written: {error.strerror or error} (nothing was done)",
+                hint="name a file in a folder that can be written; to make the folder: mkdir -p "
+                + shlex.quote(shortened(str(file.parent))),
             ) from error
 
     def show(self, event: Event) -> None:
@@ -113,7 +117,8 @@ class JunitRenderer:
             self._add(suite, case)
         ElementTree.indent(root)
         text = ElementTree.tostring(root, encoding="unicode")
-        self._file.write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n', encoding="utf-8")
+        with open_report(self._file, "w") as stream:
+            stream.write(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
     def _add(self, suite: ElementTree.Element, case: Case) -> None:
         attributes = {"name": case.name, "classname": f"dbmigrate.{case.group}", "time": f"{case.seconds:.3f}"}

@@ -11,6 +11,7 @@ from dbmigrate.errors import ExitCode
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
+from dbmigrate.renderers.files import open_report
 
 MOST_BYTES = 1024 * 1024
 """For all that a step appends; GitHub refuses a file that is larger."""
@@ -40,7 +41,7 @@ def append_summary(file: Path, summary: Summary, code: ExitCode) -> None:
         OSError: the file cannot be written.
     """
     room = MOST_BYTES - (file.stat().st_size if file.exists() else 0)
-    with file.open("a", encoding="utf-8", errors="replace") as stream:
+    with open_report(file, "a") as stream:
         stream.write(render_summary(summary, code, most_bytes=room))
 
 
