@@ -110,6 +110,7 @@ def test_checks_that_were_not_run_are_skipped_and_a_database_that_was_not_checke
         "DBM302",
         "DBM303",
         "DBM304",
+        "DBM305",
         "DBM306",
     }
 

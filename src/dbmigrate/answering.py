@@ -13,7 +13,7 @@ from dbmigrate.describing import (
     describe_wait,
     only_about,
 )
-from dbmigrate.errors import UsageError
+from dbmigrate.errors import ExitCode, UsageError
 from dbmigrate.forking import describe_launcher
 from dbmigrate.models.plan import MakeMigrations, Step
 from dbmigrate.models.reports import (
@@ -29,14 +29,18 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.target import Choice
 from dbmigrate.nearest import nearest
-from dbmigrate.preflight import find_unwritable
-from dbmigrate.reviewing import Look, Review, Work, prepare, review, review_patiently
+from dbmigrate.preflight import describe_stop, find_unwritable
+from dbmigrate.reviewing import Look, Review, Work, find_stops, prepare, review, review_patiently
 from dbmigrate.selecting import check_names
 
 
 def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
-    """Answer what `all` or `run` would do, refusals included; a database that takes no writes is part of the answer."""
-    reviewed = prepare(work, selection, Look(changes="compared"))
+    """Answer what `all` or `run` would do, refusals included.
+
+    A database that takes no writes is part of the answer, and a role that may not do what is pending.
+    """
+    reviewed = prepare(work, selection, Look(changes="compared"), is_run=False)
+    unwritable = find_unwritable(reviewed.snapshot, reviewed.routing, reviewed.plan)
     statements = None
     if sql:
         statements = tuple(
@@ -50,7 +54,8 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
         launcher=_launcher(work, reviewed, is_needed=not reviewed.plan.is_empty).value,
         sql=statements,
         graph=graph,
-        refusal=find_unwritable(reviewed.snapshot, reviewed.routing, reviewed.plan),
+        refusal=unwritable or describe_stop(find_stops(reviewed)),
+        refused_with=ExitCode.UNREACHABLE if unwritable is not None else ExitCode.FINDINGS,
     )
 
 

@@ -20,6 +20,11 @@ def find_limits(snapshot: Snapshot, routing: Routing) -> tuple[str, ...]:
             for database in snapshot.databases
             if routing.is_migrated(database.alias)
         ]
+    found += [
+        f"{database.alias}: all but what its role may do, which the server does not say ({database.rights_unknown})"
+        for database in snapshot.databases
+        if routing.is_migrated(database.alias) and database.rights_unknown is not None
+    ]
     added = [app.label for app in migrated_apps(snapshot) if is_for_added_databases(snapshot, routing, app)]
     if added:
         found.append(

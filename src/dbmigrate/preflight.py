@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePath
 
 from dbmigrate.errors import (
@@ -19,7 +19,15 @@ from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Refusal
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import INCURABLE, UNKNOWN_STATES, Database, Project, Snapshot, describe_silence
+from dbmigrate.models.snapshot import (
+    INCURABLE,
+    UNKNOWN_STATES,
+    Database,
+    MigrationId,
+    Project,
+    Snapshot,
+    describe_silence,
+)
 from dbmigrate.ordering import find_contradiction
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
 from dbmigrate.selecting import is_wanted
@@ -142,18 +150,42 @@ def check_findings(findings: Sequence[Finding], plan: MigrationPlan, targeted: S
     Raises:
         FindingsError: some do; the message has a line for each.
     """
-    planned = {migration.id for step in plan.steps for migration in step.migrations}
-    planned |= plan.make.constraining if plan.make is not None else set()
-    stopping = [
+    stopping = find_stopping(findings, plan, targeted)
+    if stopping:
+        raise stopped_by(stopping)
+
+
+def find_stopping(findings: Sequence[Finding], plan: MigrationPlan, targeted: Sequence[str]) -> list[Finding]:
+    """Return the findings that stop a plan, which looks after these aliases."""
+    planned = {(step.alias, migration.id) for step in plan.steps for migration in step.migrations}
+    unwritten = plan.make.constraining if plan.make is not None else frozenset()
+    return [
         finding
         for finding in findings
         if finding.stops
         and not (finding.stops_app_only and plan.selection.leaves_out(finding.apps))
+        and not (finding.stops_work_only and plan.selection.fake)
         and (not finding.aliases or {*finding.aliases} & {*targeted})
-        and (not finding.migrations or {*finding.migrations} & planned)
+        and (not finding.migrations or {*finding.migrations} & unwritten or _applies(finding, planned))
     ]
-    if stopping:
-        raise stopped_by(stopping)
+
+
+def describe_stop(findings: Sequence[Finding]) -> Refusal | None:
+    """Return why a run of a plan would end before it begins, or None if none of these findings stop it."""
+    if not findings:
+        return None
+    return Refusal(
+        message="\n".join(finding.sentence for finding in findings),
+        hint="\n".join(dict.fromkeys(finding.hint for finding in findings)),
+    )
+
+
+def _applies(finding: Finding, planned: Collection[tuple[str, MigrationId]]) -> bool:
+    """Return whether one of a finding's migrations is planned where the finding is about."""
+    return any(
+        identifier in finding.migrations and (not finding.aliases or alias in finding.aliases)
+        for alias, identifier in planned
+    )
 
 
 def stopped_by(findings: Sequence[Finding]) -> FindingsError:

@@ -37,6 +37,7 @@ from dbmigrate.preflight import (
     check_started,
     find_refusal,
     find_silent,
+    find_stopping,
 )
 from dbmigrate.process import ChildMessage, Launcher
 from dbmigrate.routing import Routing, route
@@ -244,8 +245,8 @@ def checked_aliases(plan: MigrationPlan) -> tuple[str, ...]:
     )
 
 
-def prepare(work: Work, selection: Selection, look: Look) -> Review:
-    """Review and refuse whatever must not be migrated.
+def prepare(work: Work, selection: Selection, look: Look, *, is_run: bool = True) -> Review:
+    """Review and refuse whatever must not be migrated; `is_run`: whether it is not only shown.
 
     Raises:
         UnreachableError: a database does not answer.
@@ -257,7 +258,8 @@ def prepare(work: Work, selection: Selection, look: Look) -> Review:
     reviewed = review_patiently(work, selection, look)
     check_keeps(reviewed.snapshot, reviewed.routing, selection)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
-    check_findings(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
+    findings = [finding for finding in reviewed.findings if is_run or not finding.stops_runs_only]
+    check_findings(findings, reviewed.plan, targeted_aliases(reviewed.plan))
     check_order(work.settings, reviewed.plan)
     check_needs(reviewed.plan)
     check_reversible(reviewed.plan)
@@ -265,6 +267,11 @@ def prepare(work: Work, selection: Selection, look: Look) -> Review:
     check_started(reviewed.snapshot, reviewed.plan)
     check_callable(reviewed.plan)
     return reviewed
+
+
+def find_stops(reviewed: Review) -> list[Finding]:
+    """Return the findings that stop a run of the plan."""
+    return find_stopping(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
 
 
 def wait_for_silent(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> bool:

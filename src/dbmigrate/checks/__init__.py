@@ -13,6 +13,7 @@ from dbmigrate.checks.data_migrations import find_data_migrations
 from dbmigrate.checks.endless_migrations import find_endless_migrations
 from dbmigrate.checks.half_done_migrations import find_half_done_migrations
 from dbmigrate.checks.inconsistent_history import find_inconsistent_history
+from dbmigrate.checks.lacking_rights import find_lacking_rights
 from dbmigrate.checks.missing_tables import find_missing_tables
 from dbmigrate.checks.model_changes import find_model_changes
 from dbmigrate.checks.mutual_needs import find_mutual_needs
@@ -60,6 +61,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM302", find_unknown_migrations, needs_databases=True),
     Rule("DBM303", find_half_done_migrations, needs_databases=True),
     Rule("DBM304", find_dangers, needs_databases=True),
+    Rule("DBM305", find_lacking_rights, needs_databases=True),
     Rule("DBM306", find_refusing_columns, needs_databases=True),
 )
 """In the order of their ids."""

@@ -85,15 +85,22 @@ def find_receivers():
     """
     found = []
     for name in ("pre_migrate", "post_migrate"):
-        for config in apps.get_app_configs():
-            if config.models_module is None:
-                continue
-            live = getattr(signals, name)._live_receivers(config)
-            for receiver in [*live[0], *live[1]] if isinstance(live, tuple) else live:  # Django 5.0 tells async apart
-                described = {"signal": name, "name": _find_name(receiver)}
-                if described not in found and not _is_djangos(receiver):
-                    found.append(described)
+        for receiver in live_receivers(name):
+            described = {"signal": name, "name": _find_name(receiver)}
+            if described not in found:
+                found.append(described)
     return found
+
+
+def live_receivers(name):
+    """Yield the receivers of one of these signals that are not Django's own, as often as `migrate` would call them."""
+    for config in apps.get_app_configs():
+        if config.models_module is None:
+            continue
+        live = getattr(signals, name)._live_receivers(config)
+        for receiver in [*live[0], *live[1]] if isinstance(live, tuple) else live:  # Django 5.0 tells async apart
+            if not _is_djangos(receiver):
+                yield receiver
 
 
 def _find_name(receiver):

@@ -15,6 +15,7 @@ from .graph import plan_all, plan_to, read_times
 from .history import find_inconsistency, find_left_tables, find_unknown, find_way_back
 from .missing import find_missing_tables, find_unmade_tables, fold, has_table
 from .relations import find_planned_relations, find_present, follow_fields
+from .rights import describe_rights
 from .routes import answer_in, app_configs, is_on_alias, tables_of
 from .rundata import describe_data_operations
 from .schema import recorded_walk
@@ -83,6 +84,9 @@ class DatabaseDescriber:
             "refusing": [],
             "unsynced": [],
             "present": [],
+            "role": None,
+            "rights_unknown": None,
+            "lacking": [],
         }
         description.update(reached)
         state = reached["state"]
@@ -124,11 +128,11 @@ class DatabaseDescriber:
         describer = _MigrationDescriber(connection, loader, self._effects, tables, foreign, self._disk.unwritten)
         # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
         only_what_stays = connection.vendor == "sqlite" or state == "unasked"
-        pending = describer.describe(plan_all(loader), only_what_stays=only_what_stays)
+        planned = plan_all(loader)
+        pending = describer.describe(planned, only_what_stays=only_what_stays)
         inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
-        targeted, replaced_by = (None, None) if self._target is None else plan_to(loader, *self._target)
-        if targeted is not None:
-            targeted = describer.describe(targeted, only_what_stays=True)
+        way, replaced_by = (None, None) if self._target is None else plan_to(loader, *self._target)
+        targeted = None if way is None else describer.describe(way, only_what_stays=True)
         self.dependencies.add(loader, [*pending, *(targeted or ())])
         return {
             "applied": len(applied),
@@ -167,6 +171,13 @@ class DatabaseDescriber:
                 if state != "unasked" and not has_table(model._meta.db_table, tables)
             ],
             "present": find_present(routed, tables - foreign),
+            **describe_rights(
+                connection,
+                loader,
+                self._effects,
+                [] if state != "ok" or inconsistent is not None else planned if way is None else way,
+                tables,
+            ),
         }
 
     def _find_missing(self, connection, loader, tables, routed):

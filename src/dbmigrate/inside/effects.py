@@ -65,8 +65,11 @@ class Effects:
             return ""
         return self._taken_over.get((label, name))
 
-    def reaching(self, connection, migration):
-        """Return a Reaching for each operation of a migration that the routers do not refuse on this database."""
+    def reaching(self, connection, migration, backwards=False):
+        """Return a Reaching for each operation of a migration that the routers do not refuse on this database.
+
+        `backwards`: whether it is to be undone.
+        """
         found = []
         for number, operation in self._operations_of(migration):
             answer, model = self.answer_operation(connection, migration.app_label, operation)

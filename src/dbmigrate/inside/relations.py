@@ -120,7 +120,7 @@ def constrained_fields(operation, label, state_before):
     """Return [(lower-case model name, field, (app label, model) it points to)] for the constraints it makes."""
     found = []
     for model, name, field in _fields_of(operation):
-        target = _planned_target(field, label, model)
+        target = planned_target(field, label, model)
         if target is None or target == (label, model):
             continue
         if isinstance(operation, AlterField) and target == _target_before(state_before(), label, model, name):
@@ -168,7 +168,7 @@ def _follow(relation, label, entries):
         elif (
             isinstance(operation, AlterField)
             and operation.name == field
-            and _planned_target(operation.field, label, model) is None
+            and planned_target(operation.field, label, model) is None
         ):
             taken_back = True
             break
@@ -188,10 +188,10 @@ def _fields_of(operation):
 def _target_before(state, label, model, name):
     known = state.models.get((label, model))
     field = None if known is None else dict(known.fields).get(name)
-    return None if field is None else _planned_target(field, label, model)
+    return None if field is None else planned_target(field, label, model)
 
 
-def _planned_target(field, label, model):
+def planned_target(field, label, model):
     """Return (app label, lower-case model name) of what a field of a migration constrains, else None."""
     is_automatic = isinstance(field, ManyToManyField) and not field.remote_field.through
     if not (field.remote_field.db_constraint if is_automatic else getattr(field, "db_constraint", False)):

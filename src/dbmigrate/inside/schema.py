@@ -83,9 +83,9 @@ class SchemaWalk:
 
     def _parts_of(self, key):
         state = self.state.models.get(key)
-        if state is None or not _has_table(state):
+        if state is None or not has_table_of_its_own(state):
             return []
-        return list(_Parts(self._connection, key, state).find())
+        return list(ModelParts(self._connection, key, state).find())
 
 
 def recorded_walk(connection, loader):
@@ -100,8 +100,8 @@ def state_columns(connection, state):
     """Return {folded table: folded names of its columns} of the models of a state that have a table each."""
     columns = {}
     for key, model in state.models.items():
-        if _has_table(model):
-            for part in _Parts(connection, key, model).find():
+        if has_table_of_its_own(model):
+            for part in ModelParts(connection, key, model).find():
                 if part.kind == "column":
                     columns.setdefault(part.table.casefold(), set()).add(part.name.casefold())
     return columns
@@ -112,8 +112,8 @@ def state_indexes(connection, state, table):
     return [
         part
         for key, model in state.models.items()
-        if _has_table(model)
-        for part in _Parts(connection, key, model).find()
+        if has_table_of_its_own(model)
+        for part in ModelParts(connection, key, model).find()
         if part.table.casefold() == table and part.kind in ("index", "unique", "constraint", "foreign key")
     ]
 
@@ -158,7 +158,8 @@ def _shorten(name):
     return truncate_name(name, default_connection.ops.max_name_length())
 
 
-def _has_table(state):
+def has_table_of_its_own(state):
+    """Whether Django makes a table for a state of a model."""
     options = state.options
     swapped_for = getattr(settings, options.get("swappable") or "", None)
     is_swapped = swapped_for and swapped_for.lower() != "{}.{}".format(state.app_label, state.name_lower)
@@ -177,10 +178,11 @@ def _touched(operation, label):
     return {(label, name.lower()) for name in names if isinstance(name, str)}
 
 
-class _Parts:
+class ModelParts:
     """The parts of one model."""
 
     def __init__(self, connection, key, state):
+        """Take a state of the model (app label, lower-case name) that has a table of its own."""
         self._connection = connection
         self._features = connection.features
         self._key = key

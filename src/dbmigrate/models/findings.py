@@ -28,6 +28,10 @@ class Finding(Value):
     """Whether `all` and `run` refuse to touch anything while it stands."""
     stops_app_only: bool = False
     """Of one that stops: whether it leaves alone a run that was asked for other apps, or for some databases."""
+    stops_work_only: bool = False
+    """Of one that stops: whether it leaves alone a run that only records (`--fake`)."""
+    stops_runs_only: bool = False
+    """Of one that stops: whether `plan` shows all the same what a run would do, as for a role that may only read."""
     message: str
     hint: str
     aliases: tuple[str, ...] = ()

@@ -49,6 +49,8 @@ class PlanReport(Value):
     graph: Literal["mermaid", "dot"] | None = None
     """The drawing that is shown instead of the steps."""
     refusal: Refusal | None = None
+    refused_with: int = 21
+    """The exit code of a run of it, where there is a refusal."""
     """Why `all` and `run` would end with 21 instead of running this plan: a database takes no writes."""
 
 

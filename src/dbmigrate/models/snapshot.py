@@ -265,6 +265,33 @@ class RefusingColumn(Value):
     """Whether a trigger runs before each insert, which may fill it."""
 
 
+class Needing(Value):
+    """An operation of a migration that needs a right."""
+
+    id: MigrationId
+    model: str
+    """Lower-case name of the model it is about; "" for the app as a whole."""
+    answer: Answer
+    """What the routers say of that on this alias."""
+
+
+class LackingRight(Value):
+    """A right that the role of a database lacks, and what of the migrations to be applied or undone needs it."""
+
+    right: str
+    """In the server's words, for example "CREATE"; "ownership"; "superuser"; "a schema to create in"."""
+    on: str
+    """What of, for example "schema public"."""
+    owner: str | None = None
+    """Who has it, where only one role can."""
+    grant: str
+    """The statement that gives it."""
+    is_for_record: bool
+    """Whether no migration can be recorded without it."""
+    needed_by: tuple[Needing, ...]
+    """In the order they would run."""
+
+
 class PendingMigration(Value):
     """A migration that is not recorded on an alias (or is to be undone there)."""
 
@@ -384,6 +411,12 @@ class Database(Value):
     """Models (label.model) of apps without migrations that are not refused here and have no table yet."""
     present: tuple[str, ...] = ()
     """Models (label.model) that foreign keys point to, that no router wants here, and whose table is here."""
+    role: str | None = None
+    """As whom its sessions work, as the server says; None where that was not asked."""
+    rights_unknown: str | None = None
+    """Why the server does not say what its role may do, in its words; None if it does, or nothing is pending."""
+    lacking: tuple[LackingRight, ...] = ()
+    """Only what is certain."""
 
 
 class Change(Value):

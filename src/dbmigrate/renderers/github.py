@@ -210,7 +210,9 @@ def _findings(report: Answer) -> Sequence[Finding]:
             if report.sql is not None or report.graph is not None:
                 return ()
             notes = [finding for finding in report.plan.findings if finding.level == "note"]
-            return [*words.warnings(report.plan), *notes]
+            refusal = report.refusal.message if report.refusal is not None else ""
+            stopping = [finding for finding in report.plan.findings if finding.sentence in refusal]
+            return [*stopping, *words.warnings(report.plan, report.refusal), *notes]
         case CheckReport() | MakeReport():
             return report.findings
         case StatusReport():

@@ -145,9 +145,10 @@ class Page:
         plan = report.plan
         self._line(_project_line(report.project), "dim")
         if report.refusal is not None:
-            self._line(f"warning: {report.refusal.message}; a run of this plan ends with 21", LEVEL_STYLES["warning"])
+            ends = f"a run of this plan ends with {report.refused_with}"
+            self._line(f"warning: {report.refusal.message}; {ends}", LEVEL_STYLES["warning"])
             self._line(f"   hint: {report.refusal.hint}", is_copied=has_command(report.refusal.hint))
-        self._findings(words.warnings(plan))
+        self._findings(words.warnings(plan, report.refusal))
         if plan.make is not None:
             self._title(f"First: {report.project.command_line(*plan.make.arguments)}")
             for change in plan.make.changes:

@@ -24,7 +24,15 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.findings import Finding, Level
-from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedDatabase, PlannedMigration, SkipReason, Step
+from dbmigrate.models.plan import (
+    MakeMigrations,
+    MigrationPlan,
+    PlannedDatabase,
+    PlannedMigration,
+    Refusal,
+    SkipReason,
+    Step,
+)
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult, SchemaChange
 from dbmigrate.models.snapshot import Trouble
 
@@ -107,12 +115,17 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def warnings(plan: MigrationPlan) -> list[Finding]:
+def warnings(plan: MigrationPlan, refusal: Refusal | None = None) -> list[Finding]:
     """Return what a run says of its plan before it starts; notes are for those who look at the plan.
+
+    `refusal`: what a plan says already of a run of it.
 
     What is an error to `check` and does not stop a run is a warning there, and says so.
     """
-    return [_as_warning(finding) for finding in plan.findings if finding.level != "note"]
+    said = refusal.message if refusal is not None else ""
+    return [
+        _as_warning(finding) for finding in plan.findings if finding.level != "note" and finding.sentence not in said
+    ]
 
 
 def _as_warning(finding: Finding) -> Finding:
