@@ -21,6 +21,7 @@ from dbmigrate.models.snapshot import describe_silence
 from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
 from dbmigrate.redact import Redactor
+from dbmigrate.room import write_lock_url
 from dbmigrate.sentences import one_line
 from dbmigrate.settings_modules import settings_hint
 from dbmigrate.system import MORE_FILES
@@ -54,7 +55,21 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
     if kind == "no-lock":
         return LockedError(
             f"the lock cannot be taken on {said} (nothing was changed)",
-            hint="behind a pooler set lock_url for the database, a way around it; --no-lock goes without a lock",
+            hint=f"{_way_to_a_lock(error)}--no-lock, with which nothing keeps two runs apart",
+        )
+    if kind == "no-room":
+        return LockedError(
+            f"the lock has a connection of its own, and there is no room for it on {said} (nothing was changed)",
+            hint="allow that user one connection more; or another user for the lock, under [tool.dbmigrate]: "
+            f"{_lock_url(error)}; or --no-lock, with which nothing keeps two runs apart",
+        )
+    if kind == "no-pool":
+        return LockedError(
+            f"database {said}: its lock has a connection of its own, and while it has it the pooler in front of the "
+            "database gives out no other one for the migrations (nothing was changed)",
+            hint="let its pool be 2 or more (default_pool_size or pool_size of PgBouncer); or lead the lock around it, "
+            f"under [tool.dbmigrate]: {_lock_url({**error, 'host': 'SERVER', 'port': 'PORT'})}; "
+            "or --no-lock, with which nothing keeps two runs apart",
         )
     if kind == "no-files":
         return LockedError(
@@ -123,6 +138,21 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         ),
     }[kind]
     return ProjectError(message, hint=hint, detail=detail)
+
+
+def _way_to_a_lock(error: Mapping[str, Any]) -> str:
+    """Return what can be done where a lock cannot be taken, up to the "or" before --no-lock."""
+    if "vendor" not in error:
+        return ""  # a file's
+    url = _lock_url({**error, "host": "SERVER", "port": "PORT"})
+    if error["vendor"] == "mysql":
+        return f"where this server takes no named locks, take it on one that does, under [tool.dbmigrate]: {url}; or "
+    return f"behind a pooler lead the lock around it, under [tool.dbmigrate]: {url}; or "
+
+
+def _lock_url(error: Mapping[str, Any]) -> str:
+    place = {key: str(error[key]) for key in ("alias", "vendor", "host", "port", "name")}
+    return write_lock_url(**place)
 
 
 def _consoles_hint(consoles: Sequence[tuple[str, str | None]]) -> str:

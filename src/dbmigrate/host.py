@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from dbmigrate.models.holdings import Holder, Holdings, Thing
     from dbmigrate.models.plan import PlannedMigration, Scope
     from dbmigrate.models.result import OperationTrace
+    from dbmigrate.models.rooms import Room
     from dbmigrate.models.servers import LockState, Reached
     from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot, Unstable
     from dbmigrate.models.sql import MigrationSql
     from dbmigrate.models.verification import VerifiedDatabase
+
+ROOM_SECONDS = 5.0
+"""For a database that has just answered."""
 
 BOOT_WORDS = ("migrate",)
 """What the project sees as its command: some settings look at sys.argv."""
@@ -273,6 +277,14 @@ class Host:
         answers = self._ask("reach", {"aliases": list(aliases), "seconds": seconds})
         assert isinstance(answers, dict)
         return {alias: Reached.model_validate(self._without_secrets(answer)) for alias, answer in answers.items()}
+
+    def find_room(self, aliases: Sequence[str]) -> dict[str, tuple[Room, ...]]:
+        """Return what limits the sessions on these databases now, by alias; one after the other is connected to."""
+        from dbmigrate.models.rooms import Room
+
+        answers = self._ask("find_room", {"aliases": list(aliases), "seconds": ROOM_SECONDS})
+        assert isinstance(answers, dict)
+        return {alias: tuple(Room.model_validate(room) for room in rooms) for alias, rooms in answers.items()}
 
     def lock(self, aliases: Sequence[str], urls: Mapping[str, str]) -> LockState:
         """Try once for the locks of these databases; what is held stays held until `unlock` or the end of the process.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from dataclasses import asdict
 from queue import SimpleQueue
 
+from dbmigrate.capacity import check_room, find_caps_now
 from dbmigrate.channel import ENTRY
 from dbmigrate.errors import (
     ExitCode,
@@ -26,6 +27,7 @@ from dbmigrate.models.events import (
     PlanReady,
     RunFinished,
     StepFinished,
+    StepsCapped,
     StepSkipped,
     Stopping,
 )
@@ -76,6 +78,7 @@ def migrate(
     if reviewed.plan.is_empty or not has_locks:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
+    check_room(work, reviewed)
     try:
         locks = yield from take_locks(
             work.host,
@@ -151,9 +154,11 @@ def _migrate(
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)
         yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
+        caps = find_caps_now(work, reviewed.plan, reviewed.snapshot)
+        yield from (StepsCapped(cap=cap) for cap in caps)
         results: list[StepResult] = []
         stopped_by = None
-        for event in run_steps(reviewed.plan, workshop, keep_going=keep_going):
+        for event in run_steps(reviewed.plan, workshop, keep_going=keep_going, caps=caps):
             if isinstance(event, Stopping):
                 stopped_by = event.signal
             if isinstance(event, StepFinished | StepSkipped):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Literal
@@ -25,6 +25,7 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.result import StepResult
+from dbmigrate.models.rooms import Cap
 from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.process import ChildEnded, ChildMessage, ChildOutput, ChildRequest, Launcher, RunningChild, StopRequested
 from dbmigrate.progress import MigrationWatch
@@ -41,6 +42,9 @@ LADDER = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
 
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 """What the system says where it has no file, no process or no memory for one more child: until one has ended."""
+
+CLOSING_SECONDS = 0.3
+"""A server may count the session of a child that has ended for so long."""
 
 LATER_SECONDS = 0.5
 """Between two tries to start a child again for which there was no room."""
@@ -87,14 +91,17 @@ def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Eve
         yield from crew.listen()
 
 
-def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> Iterator[Event]:
+def run_steps(
+    plan: MigrationPlan, workshop: Workshop, *, keep_going: bool, caps: Sequence[Cap] = ()
+) -> Iterator[Event]:
     """Run every step and yield what happens: exactly one StepFinished or StepSkipped for each step of the plan.
 
     A step's lines lie between its StepStarted and its StepFinished. At most `plan.jobs` run at once, in plan order, a
-    step after all of its `after`. After a failure nothing new starts, or with `keep_going` only what does not need
-    the failed step. A first StopRequested lets what runs finish, the second interrupts it.
+    step after all of its `after`, and of the databases of a cap no more than it says. After a failure nothing new
+    starts, or with `keep_going` only what does not need the failed step. A first StopRequested lets what runs finish,
+    the second interrupts it.
     """
-    crew = _Crew(workshop)
+    crew = _Crew(workshop, caps)
     waiting = list(plan.steps)
     while waiting or crew.running or crew.paused:
         yield from crew.resume()
@@ -102,7 +109,7 @@ def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> I
             if not crew.troubled and not crew.rung and crew.busy >= plan.jobs:
                 break
             verdict = _verdict(step, crew, keep_going=keep_going)
-            if verdict == "wait" or (verdict == "start" and crew.busy >= plan.jobs):
+            if verdict == "wait" or (verdict == "start" and not crew.has_room(step, plan.jobs)):
                 continue
             if isinstance(verdict, _Skip):
                 waiting.remove(step)
@@ -116,7 +123,7 @@ def run_steps(plan: MigrationPlan, workshop: Workshop, *, keep_going: bool) -> I
             yield StepStarted(step=step, command=workshop.request(step).command)
             if failed is not None:
                 yield StepFinished(result=failed)
-        if crew.running or crew.paused:
+        if crew.running or crew.paused or (waiting and crew.is_closing):
             yield from crew.listen()
 
 
@@ -198,8 +205,11 @@ class _Tail:
 class _Crew:
     """The children that run and the results of those that ended: the state of one run."""
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: Workshop, caps: Sequence[Cap] = ()) -> None:
         self._workshop = workshop
+        self._caps = caps
+        self._closing: list[tuple[str | None, float]] = []
+        """Aliases whose sessions a server with a cap may still count, and until when."""
         self.running: dict[str, _Job] = {}
         self.ended: dict[str, StepResult] = {}
         self.paused: dict[str, _Pause] = {}
@@ -241,9 +251,23 @@ class _Crew:
         """How many steps run, or are about to again."""
         return len(self.running) + len(self.paused)
 
+    def has_room(self, step: Step, jobs: int) -> bool:
+        """Whether one more step may run: of all, and of those that share a limit with its database."""
+        aliases = [job.alias for job in self.running.values()] + [pause.step.alias for pause in self.paused.values()]
+        aliases += [alias for alias, _ in self._closing]
+        shared = [cap for cap in self._caps if step.alias in cap.aliases]
+        return self.busy < jobs and all(sum(alias in cap.aliases for alias in aliases) < cap.most for cap in shared)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether a session is waited for that a server may still count."""
+        return bool(self._closing)
+
     def has_news(self) -> bool:
         """Whether anything has started or ended since it was asked last; what children print is none."""
-        seen, self._seen = self._seen, (len(self.ended), len(self.running), len(self.paused), self.rung)
+        self._closing = [one for one in self._closing if one[1] > self._workshop.clock()]
+        now = (len(self.ended), len(self.running), len(self.paused), len(self._closing), self.rung)
+        seen, self._seen = self._seen, now
         is_time = self._room_at is not None and self._room_at <= self._workshop.clock()
         if is_time:
             self._room_at = None
@@ -288,6 +312,7 @@ class _Crew:
     def _seconds_left(self) -> float | None:
         """Return how long to wait for a message: until the next pause, or a time that was set, is over."""
         times = [pause.until for pause in self.paused.values()]
+        times += [until for _, until in self._closing]
         times += [time for time in (self._deadline, self._room_at) if time is not None]
         return max(0.0, min(times) - self._workshop.clock()) if times else None
 
@@ -306,6 +331,8 @@ class _Crew:
 
     def _end(self, message: ChildEnded) -> MakeFinished | StepFinished | StepRetried:
         job = self.running.pop(message.key)
+        if any(job.alias in cap.aliases for cap in self._caps):
+            self._closing.append((job.alias, self._workshop.clock() + CLOSING_SECONDS))
         interrupted = self.rung > 1 and message.returncode != 0
         result = StepResult(
             id=message.key,

@@ -16,6 +16,7 @@ from .history import find_inconsistency, find_left_tables, find_unknown, find_wa
 from .missing import find_missing_tables, find_unmade_tables, fold, has_table
 from .relations import find_planned_relations, find_present, follow_fields
 from .rights import describe_rights
+from .room import describe_room
 from .routes import answer_in, app_configs, is_on_alias, tables_of
 from .rundata import describe_data_operations
 from .schema import recorded_walk
@@ -64,6 +65,7 @@ class DatabaseDescriber:
             "identity": None,
             "read_only": why_no_writes(connection),
             "in_memory": is_in_memory(connection),
+            "room": [],
             "applied": 0,
             "last_applied": None,
             "records": None,
@@ -95,6 +97,8 @@ class DatabaseDescriber:
         try:
             if state != "unasked":
                 description.update(describe_server(connection, state))
+            if state == "ok":
+                description["room"] = describe_room(connection)
             description.update(self._describe_contents(connection, state, routed))
             if state == "ok" and "migrate" in find_replaced_commands():
                 description["schema_name"], description["census"] = take_census(connection)

@@ -6,8 +6,11 @@ from django.db import Error as DatabaseError
 
 from .boot import BootError
 from .opened import find_descriptors, standing_for_its_alias
+from .patience import connect_patiently
+from .pooling import is_pooled
 from .sentences import one_line
 from .servers import describe_server
+from .troubles import FULL, find_trouble
 
 
 class ConnectionLock:
@@ -17,6 +20,7 @@ class ConnectionLock:
         """Lock nothing yet; `url` is another way to the database, `mark` what is this run's alone."""
         self.alias = connection.alias
         self.environment = {}
+        self.is_pooled = False
         self._sockets = set()
         self._mark = mark
         self.connection = _own_connection(connection, url)
@@ -31,8 +35,10 @@ class ConnectionLock:
         before = _sockets()
         try:
             with standing_for_its_alias(self.connection):
-                self._connect()
+                connect_patiently(self._connect, self.connection)
             self._sockets = _sockets() - before
+            with self.connection.cursor() as cursor:
+                self.is_pooled = is_pooled(self.connection, cursor)
             return describe_server(self.connection, "ok")["identity"]
         except DatabaseError as error:
             self._refuse(error)
@@ -46,7 +52,22 @@ class ConnectionLock:
 
     def _refuse(self, error):
         self.connection.close()
-        raise BootError("no-lock", "{}: {}".format(self.alias, one_line(str(error))), alias=self.alias)
+        is_full = isinstance(error, DatabaseError) and find_trouble(error, self.connection) == FULL
+        raise BootError(
+            "no-room" if is_full else "no-lock",
+            "{}: {}".format(self.alias, one_line(str(error))),
+            **describe_place(self.connection),
+        )
+
+
+def describe_place(connection):
+    """Return what a URL that leads to the same database begins with."""
+    configured = connection.settings_dict
+    return {
+        "alias": connection.alias,
+        "vendor": connection.vendor,
+        **{key.lower(): str(configured.get(key) or "") for key in ("HOST", "PORT", "NAME")},
+    }
 
 
 def _sockets():

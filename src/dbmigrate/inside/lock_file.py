@@ -20,6 +20,7 @@ class FileLock:
 
     environment = {}
     connection = None
+    is_pooled = False
     descriptors = ()  # a copy of this process keeps the file: the lock ends with the last of both
 
     def __init__(self, connection, _url, _mark):

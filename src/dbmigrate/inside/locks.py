@@ -11,11 +11,14 @@ import time
 
 from django.db import connections
 
+from .boot import BootError
+from .lock_connection import describe_place
 from .lock_file import FileLock, fcntl
 from .lock_mysql import MysqlLock
 from .lock_names import NAME
 from .lock_postgresql import PostgresqlLock
 from .marks import VARIABLE
+from .pooling import has_room
 from .servers import sqlite_file
 
 try:
@@ -46,7 +49,7 @@ class Locks:
         if not self._locks:
             _make_room(len(aliases))
             self._locks = _prepare(aliases, urls, self._mark, missing)
-        waiting = None
+        waiting, held = None, len(self._held)
         for key, lock in sorted(self._locks.items()):
             if key not in self._held:
                 waiting = lock.take()
@@ -54,6 +57,8 @@ class Locks:
                     waiting["alias"] = lock.alias
                     break
                 self._held.append(key)
+        if waiting is None and len(self._held) > held:
+            self._check_room()
         environment = {alias: {} for alias in aliases}
         for lock in self._locks.values():
             environment[lock.alias].update(lock.environment)
@@ -62,6 +67,16 @@ class Locks:
             for variables in environment.values():
                 variables[VARIABLE] = self._mark
         return {"waiting": waiting, "missing": missing, "environment": environment}
+
+    def _check_room(self):
+        """Do nothing if poolers have a session left for the migrations, next to that of the lock.
+
+        Raises:
+            BootError: one has not.
+        """
+        for lock in self._locks.values():
+            if lock.is_pooled and not has_room(lock.alias):
+                raise BootError("no-pool", lock.alias, **describe_place(lock.connection))
 
     def end_orphans(self, seconds):
         """End what servers still do for children that are gone; their last breath may take these seconds."""

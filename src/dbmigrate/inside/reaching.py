@@ -11,6 +11,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from .opened import standing_for_its_alias
+from .patience import CLOSING_SECONDS, connect_patiently
 from .sentences import one_line
 from .servers import must_be_there, sqlite_file
 from .troubles import describe_failure, unreachable
@@ -29,15 +30,26 @@ THREADS = "dbmigrate "
 
 def reach(aliases, seconds):
     """Return {alias: {"state", "trouble", "error"}} for these aliases."""
-    return open_connections(aliases, min(seconds, ANSWER_SECONDS))
+    answers = open_connections(aliases, min(seconds, ANSWER_SECONDS))
+    crowded = [alias for alias in aliases if answers[alias]["trouble"] == "not-accepting"]
+    if crowded and len(aliases) > 1:
+        # Connections of our own may have what they would have had: once more, one at a time.
+        for alias in aliases:
+            connections[alias].close()
+        for alias in crowded:
+            answers.update(open_connections([alias], min(seconds, ANSWER_SECONDS), min(seconds / 2, CLOSING_SECONDS)))
+            connections[alias].close()
+    return answers
 
 
-def open_connections(aliases, seconds=ANSWER_SECONDS):
+def open_connections(aliases, seconds=ANSWER_SECONDS, patience=0.0):
     """Open the connections of these aliases, each in a thread of its own, and say how that went.
+
+    patience: seconds for which a server may count sessions that were just closed.
 
     state: "ok", "absent" for an SQLite file that connecting would create, "no-engine", or "unreachable".
     """
-    attempts = [_Attempt(alias) for alias in aliases]
+    attempts = [_Attempt(alias, patience) for alias in aliases]
     deadline = time.monotonic() + seconds
     return {attempt.alias: attempt.finish(deadline, seconds) for attempt in attempts}
 
@@ -53,19 +65,30 @@ def open_in_turn(aliases):
 
     The caller closes each. Not all at once: fifty databases of one server would take its last connection.
     """
-    waiting, attempts = deque(aliases), deque()
+    waiting, attempts, most = deque(aliases), deque(), MOST_OPEN
     while waiting or attempts:
-        while waiting and len(attempts) < MOST_OPEN:
-            attempts.append(_Attempt(waiting.popleft()))
+        while waiting and len(attempts) < most:
+            attempts.append(_Attempt(waiting.popleft(), CLOSING_SECONDS if most == 1 else 0.0))
         attempt = attempts.popleft()
-        yield attempt.alias, attempt.finish(attempt.began_at + ANSWER_SECONDS, ANSWER_SECONDS)
+        answer = attempt.finish(attempt.began_at + ANSWER_SECONDS, ANSWER_SECONDS)
+        if answer["trouble"] == "not-accepting" and most > 1:
+            # Connections of our own may have what it would have had: once more, without them.
+            for ahead in attempts:
+                ahead.finish(ahead.began_at + ANSWER_SECONDS, ANSWER_SECONDS)
+                connections[ahead.alias].close()
+            waiting.extendleft(reversed([attempt.alias, *(ahead.alias for ahead in attempts)]))
+            attempts.clear()
+            most = 1
+            continue
+        yield attempt.alias, answer
 
 
 class _Attempt:
     """One connection being opened."""
 
-    def __init__(self, alias):
+    def __init__(self, alias, patience):
         self.alias = alias
+        self._patience = patience
         self.began_at = time.monotonic()
         self._answer = None
         self._connection = connections[alias]
@@ -97,7 +120,8 @@ class _Attempt:
 
     def _open(self):
         try:
-            self._answer = {"state": _find_state(self._connection), "trouble": None, "error": None}
+            state = connect_patiently(lambda: _find_state(self._connection), self._connection, self._patience)
+            self._answer = {"state": state, "trouble": None, "error": None}
         except (DatabaseError, ImproperlyConfigured, OSError) as error:
             found = describe_failure(error, self._connection)
             self._answer = (_blame_receiver(error) if found["trouble"] == "other" else None) or found

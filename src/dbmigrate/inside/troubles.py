@@ -17,17 +17,20 @@ from django.db import connections
 from .boot import BootError, is_of_project
 from .sentences import one_line
 
+FULL = "full"
+"""There is no room for one more connection; to others it is "not-accepting"."""
+
 _CODES = {
     "28P01": "password",
     "3D000": "no-database",
     "42501": "rights",
-    "53300": "not-accepting",
+    "53300": FULL,
     "57P01": "not-accepting",
     "57P02": "not-accepting",
     "57P03": "not-accepting",
     "57P04": "no-database",
-    1040: "not-accepting",
-    1041: "not-accepting",
+    1040: FULL,
+    1041: FULL,
     1044: "rights",
     1045: "password",
     1047: "starting",  # WSREP has not yet prepared node for application use
@@ -37,8 +40,8 @@ _CODES = {
     1130: "password",
     1142: "rights",
     1143: "rights",
-    1203: "not-accepting",
-    1226: "not-accepting",
+    1203: FULL,
+    1226: FULL,
     1227: "rights",
     1251: "password",
     1524: "password",
@@ -84,18 +87,8 @@ _WORDS = (
             "select command denied",
         ),
     ),
-    (
-        "not-accepting",
-        (
-            "shutting down",
-            "too many",
-            "connection slots",
-            "not currently accepting",
-            "not accepting connections",
-            "has exceeded the",
-            "no more connections allowed",
-        ),
-    ),
+    ("not-accepting", ("shutting down", "not currently accepting", "not accepting connections")),
+    (FULL, ("too many", "connection slots", "has exceeded the", "no more connections allowed")),
     (
         "password",
         (
@@ -162,10 +155,10 @@ def describe_failure(error, connection):
     if isinstance(error, ImproperlyConfigured):
         calls = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
         return unreachable("settings" if "get_connection_params" in calls else "driver", text)
-    trouble = _find_trouble(error, connection)
+    trouble = find_trouble(error, connection)
     if trouble == "rights":
         return {"state": "unreadable", "trouble": trouble, "error": text}
-    return unreachable(trouble, text)
+    return unreachable("not-accepting" if trouble == FULL else trouble, text)
 
 
 def unreachable(trouble, error):
@@ -173,7 +166,8 @@ def unreachable(trouble, error):
     return {"state": "unreachable", "trouble": trouble, "error": error}
 
 
-def _find_trouble(error, connection):
+def find_trouble(error, connection):
+    """Return what a driver's error says is the matter: models.snapshot.Trouble, or FULL."""
     code = _find_code(error)
     trouble = _CODES.get(code)
     if code in _LOST:

@@ -7,6 +7,7 @@ from typing import Literal, Union
 from dbmigrate.models.base import Value
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.result import RunResult, StepResult
+from dbmigrate.models.rooms import Cap
 from dbmigrate.models.servers import LockHolder
 from dbmigrate.models.snapshot import MigrationId, Trouble
 
@@ -65,6 +66,13 @@ class DdlLockTimeoutIgnored(Value):
     type: Literal["ddl-lock-timeout-ignored"] = "ddl-lock-timeout-ignored"
     alias: str
     because: str
+
+
+class StepsCapped(Value):
+    """Fewer databases are migrated at the same time than was asked for: a server has no room for more."""
+
+    type: Literal["steps-capped"] = "steps-capped"
+    cap: Cap
 
 
 class MakeStarted(Value):
@@ -194,6 +202,7 @@ Event = Union[
     StepFinished,
     StepRetried,
     StepSkipped,
+    StepsCapped,
     Stopping,
     RunFinished,
 ]

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from dbmigrate.models.base import Value
+from dbmigrate.models.rooms import Room
 
 Answer = Literal["yes", "no", "none", "error"]
 """What the routers said: True, False, nobody had an opinion, or one of them raised."""
@@ -359,6 +360,8 @@ class Database(Value):
     """Product and version, for example "PostgreSQL 15.4"; empty unless state is "ok"."""
     identity: str | None
     """Equal for two aliases of one physical database and schema; None where it could not be asked."""
+    room: tuple[Room, ...] = ()
+    """What limits the sessions here, as far as the server tells."""
     read_only: str | None
     """Why it takes no writes, for example "the server is a standby"; None if it does."""
     in_memory: bool = False

@@ -30,6 +30,7 @@ from dbmigrate.models.events import (
     StepFinished,
     StepOutput,
     StepRetried,
+    StepsCapped,
     StepStarted,
     Stopping,
 )
@@ -107,6 +108,8 @@ class RichRenderer:
                 self._labelled("warning", words.retried(event), "yellow")
             case LockMissing():
                 self._labelled("warning", words.lockless(event), "yellow")
+            case StepsCapped():
+                self._labelled("warning", words.capped(event), "yellow")
             case PlanReady():
                 self._begin(event.plan)
             case MakeStarted():

@@ -27,6 +27,7 @@ from dbmigrate.models.events import (
     StepOutput,
     StepProgress,
     StepRetried,
+    StepsCapped,
     StepSkipped,
     StepStarted,
     Stopping,
@@ -75,6 +76,8 @@ class PlainRenderer:
                 self._warn(words.retried(event))
             case LockMissing():
                 self._warn(words.lockless(event))
+            case StepsCapped():
+                self._warn(words.capped(event))
             case PlanReady():
                 self._show_plan(event.plan)
             case MakeStarted():

@@ -21,6 +21,7 @@ from dbmigrate.models.events import (
     LockMissing,
     LocksTaken,
     StepRetried,
+    StepsCapped,
     Stopping,
 )
 from dbmigrate.models.findings import Finding, Level
@@ -356,6 +357,12 @@ def unlocked(event: LocksTaken) -> str:
 def lockless(event: LockMissing) -> str:
     """Return that nothing keeps two runs apart on a database."""
     return f"no lock on database {event.alias}: {event.because}; see to it that only one run migrates it at a time"
+
+
+def capped(event: StepsCapped) -> str:
+    """Return how many databases are migrated at a time, and why not more."""
+    cap = event.cap
+    return f"{listed(cap.aliases)}: {cap.most} at a time, as {cap.because}"
 
 
 def making(make: MakeMigrations) -> str:

@@ -1,0 +1,57 @@
+"""Ask servers whether they have room for what a run opens there, before anything moves."""
+
+from __future__ import annotations
+
+from dbmigrate.errors import LockedError
+from dbmigrate.models.events import DatabaseAwaited
+from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.rooms import Cap
+from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.reviewing import Review, Work, targeted_aliases
+from dbmigrate.room import Shortage, describe_shortage, find_caps, find_shortage, rooms_of, ways_out
+
+CLOSING_SECONDS = 1.0
+"""A server may count a session for a moment after it was closed."""
+
+PAUSE_SECONDS = 0.2
+
+
+def check_room(work: Work, reviewed: Review) -> None:
+    """Do nothing if there is room for the locks of a plan's databases and one connection more; wait as configured.
+
+    Raises:
+        LockedError: there is none.
+    """
+    aliases, lock_url = targeted_aliases(reviewed.plan), work.settings.lock_url
+    shortage = find_shortage(rooms_of(reviewed.snapshot), aliases, lock_url)
+    until = work.clock() + max(CLOSING_SECONDS, work.settings.wait)
+    said = None
+    while shortage is not None:
+        # The look's own sessions were counted too; from now on there is one at a time.
+        shortage = find_shortage(work.host.find_room(shortage.aliases), aliases, lock_url)
+        if shortage is None or not shortage.may_pass or work.clock() >= until:
+            break
+        if work.settings.wait and describe_shortage(shortage) != said:
+            said = describe_shortage(shortage)
+            work.tell(_awaited(shortage, said, until - work.clock()))
+        work.sleep(PAUSE_SECONDS)
+    if shortage is not None:
+        raise LockedError(
+            f"{describe_shortage(shortage)} (nothing was changed)", hint=ways_out(shortage, reviewed.snapshot.databases)
+        )
+
+
+def find_caps_now(work: Work, plan: MigrationPlan, snapshot: Snapshot) -> tuple[Cap, ...]:
+    """Return of which databases fewer have to be migrated at a time than the plan would, the locks being held."""
+    caps = find_caps(rooms_of(snapshot), plan)
+    if not caps:
+        return ()
+    rooms = work.host.find_room([alias for cap in caps for alias in cap.aliases])
+    work.sleep(PAUSE_SECONDS)  # as above: the last of the sessions that asked
+    return find_caps(rooms, plan)
+
+
+def _awaited(shortage: Shortage, said: str, seconds_left: float) -> DatabaseAwaited:
+    return DatabaseAwaited(
+        alias=shortage.aliases[0], trouble="not-accepting", error=said, seconds_left=max(0.0, seconds_left)
+    )

@@ -1,0 +1,58 @@
+"""Poolers: several clients share the sessions of a server, and who comes when all are taken waits in a queue.
+
+PgBouncer tells its administrators alone how many it has. So whether the lock has left one for the migrations is tried.
+"""
+
+import os
+import socket
+import threading
+
+from django.db import connections
+
+from .opened import find_descriptors
+from .reaching import THREADS
+
+PROOF_SECONDS = 3.0
+"""A pooler that has a session of the server left gives it at once; PgBouncer's clients wait up to query_wait_timeout,
+which is 120 s unless it is configured."""
+
+
+def is_pooled(connection, cursor):
+    """Return whether a PostgreSQL connection leads to a pooler: it has told another number than its session has."""
+    if connection.vendor != "postgresql":
+        return False
+    told = getattr(getattr(connection.connection, "info", None), "backend_pid", None)
+    cursor.execute("SELECT pg_backend_pid()")
+    return told is not None and told != cursor.fetchone()[0]
+
+
+def has_room(alias):
+    """Return whether a pooler gives an alias one more session of its server, next to those that are taken."""
+    connection = connections[alias]
+    answers = []
+
+    def ask():
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                answers.append(cursor.fetchone())
+        except Exception:  # it is cut below, or refused
+            pass
+
+    before = _sockets()
+    connection.inc_thread_sharing()
+    thread = threading.Thread(target=ask, name=THREADS + alias, daemon=True)
+    thread.start()
+    thread.join(PROOF_SECONDS)
+    if thread.is_alive():
+        for number in _sockets() - before:
+            with socket.socket(fileno=os.dup(number)) as waiting:
+                waiting.shutdown(socket.SHUT_RDWR)
+        thread.join(PROOF_SECONDS)
+    connection.dec_thread_sharing()
+    connection.close()
+    return bool(answers)
+
+
+def _sockets():
+    return {number for number, link in find_descriptors().items() if link.startswith("socket:")}

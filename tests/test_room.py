@@ -1,0 +1,242 @@
+"""Roles, databases, servers and poolers that have room for a few connections only: the lock needs one of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.background import start
+from support.cli import dbmigrate
+from support.mariadb import DRIVER, MariadbServer
+from support.pgbouncer import pgbouncer
+from support.postgresql import PostgresqlServer
+from support.projects import Project, simple_app, write_project
+
+SERVERS = [
+    pytest.param("postgresql", marks=pytest.mark.postgresql),
+    pytest.param("mariadb", marks=pytest.mark.mariadb),
+]
+NO_LOCK = "or --no-lock, with which nothing keeps two runs apart"
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def limited(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Return a function that makes databases of one user with a limit, and returns their entries."""
+    made = []
+
+    def make(engine: str, count: int, most: int) -> list[dict[str, Any]]:
+        server = request.getfixturevalue(engine)
+        entries = [server.create_database() for _ in range(count)]
+        user = f"few_{entries[0]['NAME']}"
+        if engine == "postgresql":
+            server.query(entries[0], f"CREATE ROLE {user} LOGIN CONNECTION LIMIT {most}")
+            for entry in entries:
+                server.query(entry, f'ALTER DATABASE "{entry["NAME"]}" OWNER TO {user}')
+        else:
+            root = {**entries[0], "NAME": None}
+            server.query(root, f"CREATE USER {user}@'127.0.0.1' WITH MAX_USER_CONNECTIONS {most}")
+            for entry in entries:
+                server.query(root, f"GRANT ALL ON {entry['NAME']}.* TO {user}@'127.0.0.1'")
+                entry["PASSWORD"] = ""
+            made.append((server, root, user))
+        return [{**entry, "USER": user} for entry in entries]
+
+    yield make
+    for server, root, user in made:
+        server.query(root, f"DROP USER {user}@'127.0.0.1'")
+
+
+def project_on(folder: Path, entries: list[dict[str, Any]], settings: str = "") -> Project:
+    """Write a project with an app for each database: default, second, third."""
+    aliases = ("default", "second", "third")[: len(entries)]
+    is_mysql = entries[0]["ENGINE"].endswith("mysql")
+    return write_project(
+        folder / "site",
+        {f"on_{alias}": simple_app() for alias in aliases},
+        aliases=dict(zip(aliases, entries, strict=True)),
+        rules={f"on_{alias}": alias for alias in aliases},
+        settings=(DRIVER if is_mysql else "") + settings,
+    )
+
+
+def describe_user(entry: dict[str, Any]) -> tuple[str, str]:
+    """Return a user as it is named, and the statement that raises its limit, without the number."""
+    if entry["ENGINE"].endswith("mysql"):
+        user = f"'{entry['USER']}'@'127.0.0.1'"
+        return f"user {user}", f"ALTER USER {user} WITH MAX_USER_CONNECTIONS"
+    return f'role "{entry["USER"]}"', f'ALTER ROLE "{entry["USER"]}" CONNECTION LIMIT'
+
+
+@pytest.mark.parametrize("engine", SERVERS)
+def test_a_user_of_one_connection_has_none_for_the_lock(engine: str, tmp_path: Path, limited: Any) -> None:
+    (entry,) = limited(engine, 1, most=1)
+    project = project_on(tmp_path, [entry])
+    user, statement = describe_user(entry)
+
+    refused = dbmigrate("all", cwd=project.root).expect(20)
+    done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
+
+    assert (
+        "error: database default: its lock has a connection of its own, so a run needs 2 at a time (1 for the lock "
+        f"and 1 for the migrations), and {user} may have 1 connection (" in refused.stderr
+    )
+    assert "(nothing was changed)" in refused.stderr
+    assert f"hint: {statement} 2; or another user for the lock, under [tool.dbmigrate]: lock_url.default = " in (
+        refused.stderr
+    )
+    assert NO_LOCK in refused.stderr
+    assert "Waiting" not in refused.stderr
+    assert "All migrations completed successfully" in done.stdout
+
+
+@pytest.mark.postgresql
+def test_the_lock_of_a_user_of_one_connection_can_be_anothers(
+    tmp_path: Path, limited: Any, postgresql: PostgresqlServer
+) -> None:
+    (entry,) = limited("postgresql", 1, most=1)
+    project = project_on(tmp_path, [entry])
+    host = str(entry["HOST"]).replace("/", "%2F")
+    owner = postgresql.query(entry, "SELECT 1") and "postgres"
+    url = f"postgresql://{owner}@{host}:{entry['PORT']}/{entry['NAME']}"
+    project.write("pyproject.toml", f'[tool.dbmigrate]\nlock_url.default = "{url}"\n')
+
+    done = dbmigrate("all", cwd=project.root).expect(0)
+
+    assert "All migrations completed successfully" in done.stdout
+
+
+@pytest.mark.parametrize("engine", SERVERS)
+def test_databases_of_one_user_are_migrated_as_there_is_room(engine: str, tmp_path: Path, limited: Any) -> None:
+    entries = limited(engine, 3, most=3)
+    project = project_on(tmp_path, entries)
+    server_user, statement = describe_user(entries[0])
+
+    refused = dbmigrate("all", cwd=project.root).expect(20)
+    looked = dbmigrate("status", "--exit-code", cwd=project.root).expect(10)
+    one = dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
+
+    assert (
+        "error: databases default, second, third: each lock has a connection of its own, so a run needs 4 at a time "
+        f"(3 for the locks and 1 for the migrations), and {server_user} may have 3 connections (" in refused.stderr
+    )
+    assert f"hint: {statement} 4; or " in refused.stderr
+    assert "or one at a time: dbmigrate run --database default" in refused.stderr
+    assert "unreachable" not in looked.stdout
+    assert "All migrations completed successfully" in one.stdout
+
+
+@pytest.mark.parametrize("launcher", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("engine", SERVERS)
+def test_no_more_databases_are_migrated_at_a_time_than_a_user_has_connections(
+    engine: str, launcher: str, tmp_path: Path, limited: Any
+) -> None:
+    entries = limited(engine, 3, most=4)
+    project = project_on(tmp_path, entries)
+    user, _ = describe_user(entries[0])
+
+    # default first: its process records what the others make; then both at a time, if there was room.
+    dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
+    done = dbmigrate("all", "--jobs", "3", "--launcher", launcher, cwd=project.root).expect(0)
+
+    assert f"warning: second, third: 1 at a time, as {user} may have 4 connections (" in done.stderr
+    assert done.stderr.count("at a time") == 1
+    assert "All migrations completed successfully" in done.stdout
+
+
+@pytest.mark.parametrize("engine", SERVERS)
+def test_a_look_connects_no_more_often_than_there_is_room(engine: str, tmp_path: Path, limited: Any) -> None:
+    project = project_on(tmp_path, limited(engine, 3, most=1))
+
+    looked = dbmigrate("status", "--exit-code", cwd=project.root).expect(10)
+    waited = dbmigrate("wait", cwd=project.root).expect(0)
+    done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
+
+    assert "unreachable" not in looked.stdout
+    assert "3 of 3 databases answer" in waited.stdout
+    assert "1 at a time" in done.stderr
+    assert "All migrations completed successfully" in done.stdout
+
+
+@pytest.mark.postgresql
+def test_connections_of_others_count_and_can_be_waited_for(
+    tmp_path: Path, limited: Any, postgresql: PostgresqlServer
+) -> None:
+    (entry,) = limited("postgresql", 1, most=2)
+    project = project_on(tmp_path, [entry])
+
+    with postgresql.session(entry):
+        refused = dbmigrate("all", cwd=project.root).expect(20)
+        process = start(project, "all", "--wait", "60")
+        line = next(line for line in process.stdout or () if "Waiting" in line)
+    rest = process.communicate(timeout=90)[0]
+
+    assert "may have 2 connections (CONNECTION LIMIT); others have 1 of them (nothing was changed)" in refused.stderr
+    assert "close some of the others' connections; --wait SECONDS waits for that" in refused.stderr
+    assert "it takes no more connections now: database default: its lock has a connection of its own" in line
+    assert process.returncode == 0, line + rest
+
+
+@pytest.mark.postgresql
+def test_a_database_of_one_connection_has_none_for_the_lock(
+    tmp_path: Path, limited: Any, postgresql: PostgresqlServer
+) -> None:
+    (entry,) = limited("postgresql", 1, most=-1)
+    postgresql.query(entry, f'ALTER DATABASE "{entry["NAME"]}" CONNECTION LIMIT 1')
+    project = project_on(tmp_path, [entry])
+
+    refused = dbmigrate("all", cwd=project.root).expect(20)
+
+    assert f'and database "{entry["NAME"]}" takes 1 connection (CONNECTION LIMIT) (nothing' in refused.stderr
+    assert f'hint: ALTER DATABASE "{entry["NAME"]}" CONNECTION LIMIT 2; {NO_LOCK}' in refused.stderr
+
+
+@pytest.mark.pgbouncer
+@pytest.mark.parametrize("mode", ["transaction", pytest.param("session", marks=pytest.mark.soak)])
+def test_a_pool_of_one_has_no_connection_for_the_migrations(
+    mode: str, tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    entry = postgresql.create_database()
+    with pgbouncer(entry, mode, "default_pool_size = 1\n") as port:
+        project = project_on(tmp_path, [{**entry, "HOST": "127.0.0.1", "PORT": str(port)}])
+
+        refused = dbmigrate("all", cwd=project.root).expect(20)
+        done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
+
+    assert (
+        "error: database default: its lock has a connection of its own, and while it has it the pooler in front of "
+        "the database gives out no other one for the migrations (nothing was changed)" in refused.stderr
+    )
+    assert f'lock_url.default = "postgresql://USER:PASSWORD@SERVER:PORT/{entry["NAME"]}"' in refused.stderr
+    assert NO_LOCK in refused.stderr
+    assert "All migrations completed successfully" in done.stdout
+
+
+@pytest.mark.mariadb
+def test_a_server_that_forbids_named_locks_is_told_with_the_ways_out(tmp_path: Path, mariadb: MariadbServer) -> None:
+    forbidding = """
+from pymysql.cursors import Cursor
+_query = Cursor._query
+
+def query(self, sql):
+    if "GET_LOCK" in sql:
+        raise pymysql.OperationalError(
+            1105, "Percona-XtraDB-Cluster prohibits use of GET_LOCK with pxc_strict_mode = ENFORCING"
+        )
+    return _query(self, sql)
+
+Cursor._query = query
+"""
+    project = project_on(tmp_path, [mariadb.create_database()], forbidding)
+
+    refused = dbmigrate("all", cwd=project.root).expect(20)
+    done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
+
+    assert "prohibits use of GET_LOCK with pxc_strict_mode = ENFORCING" in refused.stderr
+    assert "hint: where this server takes no named locks, take it on one that does" in refused.stderr
+    assert 'lock_url.default = "mysql://USER:PASSWORD@SERVER:PORT/' in refused.stderr
+    assert "All migrations completed successfully" in done.stdout
