@@ -137,3 +137,35 @@ def test_what_a_german_mariadb_refuses_is_known_by_its_code(tmp_path: Path, germ
         "nowhere": "unknown-host",
     }
     assert "Benutzer 'tester'@" in said["password"]["error"]
+
+
+@pytest.mark.localised
+def test_a_right_that_a_german_server_misses_is_told_with_what_to_grant(
+    tmp_path: Path, german: PostgresqlServer
+) -> None:
+    entry = german.create_database()
+    german.query(entry, "CREATE ROLE shut_out LOGIN")
+    german.query(entry, f'REVOKE CONNECT ON DATABASE "{entry["NAME"]}" FROM public')
+    project = write_project(
+        tmp_path / "site", {"core": simple_app()}, aliases={"default": {**entry, "USER": "shut_out"}}
+    )
+
+    outcome = dbmigrate("all", "--wait", "600", cwd=project.root).expect(21)
+
+    assert "database default cannot be read: " in outcome.stderr
+    assert "keine Berechtigung für Datenbank" in outcome.stderr
+    assert 'hint: GRANT access to that database to the user of DATABASES["default"]' in outcome.stderr
+
+
+@pytest.mark.localised
+def test_a_german_postgresql_without_room_for_the_lock_is_told_apart(tmp_path: Path, german: PostgresqlServer) -> None:
+    entry = german.create_database()
+    german.query(entry, "CREATE ROLE once LOGIN CONNECTION LIMIT 1")
+    german.query(entry, f'ALTER DATABASE "{entry["NAME"]}" OWNER TO once')
+    project = write_project(tmp_path / "site", {"core": simple_app()}, aliases={"default": {**entry, "USER": "once"}})
+
+    refused = dbmigrate("all", cwd=project.root).expect(20)
+    done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
+
+    assert 'ALTER ROLE "once" CONNECTION LIMIT 2' in refused.stderr
+    assert "All migrations completed successfully" in done.stdout

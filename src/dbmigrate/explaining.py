@@ -67,7 +67,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         return LockedError(
             f"database {said}: its lock has a connection of its own, and while it has it the pooler in front of the "
             "database gives out no other one for the migrations (nothing was changed)",
-            hint="let its pool be 2 or more (default_pool_size or pool_size of PgBouncer); or lead the lock around it, "
+            hint="let its pool be 2 or more (PgBouncer: default_pool_size, max_client_conn); or lead the lock around, "
             f"under [tool.dbmigrate]: {_lock_url({**error, 'host': 'SERVER', 'port': 'PORT'})}; "
             "or --no-lock, with which nothing keeps two runs apart",
         )

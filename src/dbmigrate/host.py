@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbmigrate.channel import Channel
-from dbmigrate.errors import ProjectError
+from dbmigrate.errors import ProjectError, UnreachableError
 from dbmigrate.models.target import Target, Twin
 from dbmigrate.redact import Redactor
 
@@ -184,8 +184,14 @@ class Host:
         return tuple(MigrationSql.model_validate(answer) for answer in answers)
 
     def find_blockers(self, alias: str) -> tuple[str, ...]:
-        """Return the sessions that hold locks on tables of a PostgreSQL database, as the server describes them."""
-        answers = self._ask("find_blockers", {"alias": alias})
+        """Return the sessions that hold locks on tables of a PostgreSQL database, as the server describes them.
+
+        None where it cannot be asked, which is no reason to end a run.
+        """
+        try:
+            answers = self._ask("find_blockers", {"alias": alias})
+        except UnreachableError:
+            return ()
         assert isinstance(answers, list)
         return tuple(self.redactor.scrub(str(answer)) for answer in answers)
 

@@ -99,11 +99,12 @@ def _cure(silent: Sequence[Database], project: Project) -> str:
     if silent[0].vendor == "sqlite" and "database is locked" in (silent[0].error or ""):
         return "another process writes to that file: wait for it with --wait SECONDS, or end that process"
     incurable = next((database for database in silent if database.trouble in INCURABLE), None)
+    if incurable is None and all(database.trouble == "not-accepting" for database in silent):
+        return "wait for it with --wait SECONDS, or let it take more connections, of that user or at all"
     if incurable is None:
         return f"start it, or correct {_setting(silent[0].alias)}; --wait SECONDS waits for it"
     if incurable.state == "unreadable":
-        # 'permission denied for database "app"', "Access denied for user 'shop' to database 'app'"
-        right = "access to that database" if " database " in (incurable.error or "") else "SELECT ON django_migrations"
+        right = "SELECT ON django_migrations" if incurable.server else "access to that database"
         return f"GRANT {right} to the user of {_setting(incurable.alias)}, or name another user there"
     return f"correct {_to_correct(incurable)}, no waiting cures it"
 

@@ -98,7 +98,7 @@ def ways_out(shortage: Shortage, databases: Collection[Database]) -> str:
             "role": f'ALTER ROLE "{room.name}" CONNECTION LIMIT {raised}',
             "user": f"ALTER USER {room.name} WITH MAX_USER_CONNECTIONS {raised}",
             "database": f'ALTER DATABASE "{room.name}" CONNECTION LIMIT {raised}',
-            "server": f"max_connections: at least {raised} that this user may have",
+            "server": f"raise max_connections of the server by {raised - room.most}",
         }[room.kind]
     ]
     if shortage.may_pass:

@@ -94,8 +94,8 @@ TROUBLES: dict[Trouble, str] = {
     "other": "it does not answer",
 }
 
-# PostgreSQL ("permission denied for schema public", "must be owner of table"), MySQL (errors 1142 and 1044).
-_LACKS_RIGHTS = re.compile(r"permission denied|must be owner of|command denied to user|access denied for user", re.I)
+# SQLSTATE 42501 as psycopg names it, and MySQL's numbers; PostgreSQL's own words are English where its server is.
+_LACKS_RIGHTS = re.compile(r"InsufficientPrivilege|permission denied|must be owner of|\((?:1044|1142|1143|1227|1370), ")
 
 # CSI and OSC sequences, then every other control character but the tab.
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
