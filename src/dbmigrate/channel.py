@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import select
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -82,8 +83,11 @@ class Channel:
         self._target = target
         self.redactor = Redactor()
         """Scrubs what the process says of what went wrong."""
+        self.ask_until: Callable[[], float] = lambda: math.inf
+        """When a question is given up although its own time is not over: a signal has come."""
         self._has_answered = False
         self._is_given_up = False
+        self._has_had_its_time = False
         self._unsent = b""
         self._rest = b""
         self._last = 0
@@ -196,12 +200,12 @@ class Channel:
 
         A signal while it is waited for kills it too.
         """
-        self._is_given_up = True
+        self._is_given_up = self._has_ended = True
         self._close_stdin()
         assert self._process.stdout is not None
         self._process.stdout.close()
         try:
-            self._end(END_SECONDS if self._has_answered else 0)
+            self._end(END_SECONDS if self._has_answered and not self._has_had_its_time else 0)
         finally:
             self._signal(signal.SIGTERM)  # what manage.py has started, and would have ended behind its command
             self._reader.join(timeout=1)
@@ -210,16 +214,22 @@ class Channel:
     def _wait(self, number: int, seconds: float) -> Reply:
         deadline = time.monotonic() + seconds
         while not self.has_reply(number):
-            if time.monotonic() >= deadline:
-                raise ProjectError(
-                    f"the project did not answer within {seconds:.0f} s (interpreter {self._target.python})",
-                    hint="see what its settings or a database connection wait for; the last lines it printed: -v",
-                    detail=self.redactor.scrub("\n".join(self._printed)),
-                )
+            if time.monotonic() >= min(deadline, self.ask_until()):
+                self._has_had_its_time = True
+                raise self._silent(seconds if time.monotonic() >= deadline else None)
             self._exchange(SLICE_SECONDS)
         if number not in self._replies:
             self._raise_without_answer()
         return self._replies.pop(number)
+
+    def _silent(self, seconds: float | None) -> ProjectError:
+        """Return the error for a question that took longer than these seconds; None: than a signal leaves it."""
+        within = "in time after the signal" if seconds is None else f"within {seconds:.0f} s"
+        return ProjectError(
+            f"the project did not answer {within} (interpreter {self._target.python})",
+            hint="see what its settings or a database connection wait for; the last lines it printed: -v",
+            detail=self.redactor.scrub("\n".join(self._printed)),
+        )
 
     def _send(self, request: Mapping[str, object]) -> None:
         self._unsent += json.dumps(request).encode() + b"\n"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
 
@@ -16,7 +19,16 @@ from dbmigrate.models.target import Choice
 from dbmigrate.process import ChildMessage, ChildRequest, Launcher, RunningChild, SpawnLauncher, watch
 
 KILLED = -9
-"""What is reported of a child of which nothing is known but that its host is gone."""
+"""What is reported of a child of which nothing is known but that it has ended."""
+
+BEGIN_SECONDS = 60.0
+"""How long it may take until a child that was forked has a process id."""
+
+CODE_SECONDS = 1.0
+"""How long the process that waits for a child may take to report an end that the system has reported already."""
+
+SLICE_SECONDS = 0.2
+"""Between two looks whether a signal has come."""
 
 
 def choose_launcher(host: Host, wanted: LauncherName, environment: Mapping[str, str]) -> Launcher:
@@ -73,24 +85,23 @@ class ForkLauncher:
         step = {key: begin[key] for key in ("death", "scope", "words")}
         own = {name: value for name, value in request.environment.items() if self._environment.get(name) != value}
         ends = _make_pipes(3)
-        out, err, status = (os.fdopen(reading, "rb") for reading, _ in ends)
-        forked: SimpleQueue[bool] = SimpleQueue()
+        out, err = (os.fdopen(reading, "rb") for reading, _ in ends[:2])
+        status: IO[bytes] = os.fdopen(ends[2][0], "rb", buffering=0)  # what is to be read must be seen by select
+        forked: SimpleQueue[int | None] = SimpleQueue()
         pid = None
         try:
             try:
                 # Before there is a child: one that cannot be watched must not begin.
-                watch((out, err), request.key, lambda: _read_code(status) if forked.get() else None, outbox)
+                watch((out, err), request.key, lambda: _wait_for_code(status, forked.get()), outbox)
                 reason = self._host.fork(step, own, [writing for _, writing in ends])
             finally:
                 for _, writing in ends:
                     os.close(writing)
-            pid = None if reason is not None else _read_pid(status)
+            pid = None if reason is not None else _read_pid(status, self._host)
         except ProjectError as error:
             raise _host_has_ended() from error
         finally:
-            forked.put(pid is not None)
-            if pid is None:
-                status.close()
+            forked.put(pid)
         return _ForkedChild(pid, status) if pid is not None else self._spawn.start(request, outbox)
 
 
@@ -111,12 +122,16 @@ def _make_pipes(count: int) -> list[tuple[int, int]]:
     return ends
 
 
-def _read_pid(status: IO[bytes]) -> int | None:
+def _read_pid(status: IO[bytes], host: Host) -> int | None:
     """Return the process id of the copy that migrates; None if the system refused the second of the two forks.
 
     Raises:
-        OSError: the host has ended.
+        OSError: the host has ended, or had to be ended: it may have been stopped, and would begin the step later.
     """
+    deadline = time.monotonic() + BEGIN_SECONDS
+    while not select.select([status], [], [], SLICE_SECONDS)[0]:
+        if time.monotonic() >= min(deadline, host.ask_until):
+            host.close()
     line = status.readline()
     if not line:
         raise _host_has_ended()
@@ -134,7 +149,7 @@ class _ForkedChild:
         self._status = status
 
     def send_signal(self, signum: int) -> None:
-        if self._status.closed or not self._pid:  # it has ended
+        if self._status.closed:  # it has ended
             return
         try:
             os.killpg(self._pid, signum)
@@ -142,7 +157,42 @@ class _ForkedChild:
             pass
 
 
-def _read_code(status: IO[bytes]) -> int:
+def _wait_for_code(status: IO[bytes], pid: int | None) -> int | None:
+    """Wait until a child has ended and return its exit code; None if there is no child.
+
+    The process that reports it may be stopped or killed. So the system is asked too, whose word counts: a child that
+    has ended has ended, and one that has not is still waited for.
+    """
     with status:
-        line = status.readline()
-    return int(line) if line else KILLED
+        if pid is None:
+            return None
+        line = _read_report(status, pid)
+        return int(line) if line else _read_code_of_dead(pid)
+
+
+def _read_report(status: IO[bytes], pid: int) -> bytes:
+    """Return the line about a child's end; b"" if it has ended and nobody reports it."""
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:  # it has ended already; or an older kernel, where there is only the report
+        return status.readline()
+    try:
+        ready = select.select([status.fileno(), process], [], [])[0]
+        if status.fileno() not in ready:
+            ready = select.select([status.fileno()], [], [], CODE_SECONDS)[0]
+        line = status.readline() if ready else b""
+        if not line:
+            select.select([process], [], [])  # of a killed reporter the child gets a signal, and may take its time
+        return line
+    finally:
+        os.close(process)
+
+
+def _read_code_of_dead(pid: int) -> int:
+    """Return the exit code of a child that nobody has waited for yet, as far as the system tells (proc(5), stat)."""
+    try:
+        _, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return KILLED
+    state, *_, status = rest.split()
+    return os.waitstatus_to_exitcode(int(status)) if state == "Z" else KILLED

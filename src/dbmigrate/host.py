@@ -5,7 +5,8 @@ Standard library at import time: the process is started first, and pydantic is l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,26 @@ class Host:
     def redactor(self) -> Redactor:
         """What knows the secrets of the project's DATABASES; it knows none before `boot`."""
         return self._channel.redactor
+
+    @contextmanager
+    def hurried(self, ask_until: Callable[[], float]) -> Iterator[None]:
+        """While the block runs, give the process up where a question is not answered by then (monotonic seconds)."""
+        before = self._channel.ask_until
+        self._channel.ask_until = ask_until
+        try:
+            yield
+        finally:
+            self._channel.ask_until = before
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the process is asked nothing more: it did not answer in time, or was ended."""
+        return self._channel.is_given_up
+
+    @property
+    def ask_until(self) -> float:
+        """When what is asked now is given up, whatever its own time is."""
+        return self._channel.ask_until()
 
     def boot(self) -> None:
         """Wait until the project is up.
@@ -304,6 +325,12 @@ class Host:
 
         return LockState.model_validate(self._ask("lock", {"aliases": list(aliases), "urls": dict(urls)}))
 
+    def end_orphans(self, seconds: float) -> tuple[str, ...]:
+        """End the statements of steps that have ended; return the databases that still run one after these seconds."""
+        answer = self._ask("end_orphans", {"seconds": seconds})
+        assert isinstance(answer, list)
+        return tuple(answer)
+
     def unlock(self) -> None:
         """Release every lock; a process that has ended holds none, and one that is given up is ended."""
         if self._channel.is_given_up:
@@ -333,7 +360,11 @@ class Host:
             ProjectError: the process has ended.
         """
         self._channel.send_files(pipes)
-        reason = self._ask("fork", {"step": step, "variables": dict(variables)})
+        try:
+            reason = self._ask("fork", {"step": step, "variables": dict(variables)})
+        except ProjectError:
+            self.close()  # or it might fork the step later, when nobody listens to it
+            raise
         return None if reason is None else str(reason)
 
     def close(self) -> None:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from queue import SimpleQueue
 
+from dbmigrate.afterwards import Run, find_result
 from dbmigrate.capacity import check_room, find_caps_now
 from dbmigrate.channel import ENTRY
 from dbmigrate.errors import (
     ExitCode,
     Interrupted,
     ModelChangesError,
-    PartialError,
     ProjectError,
     StepError,
-    UnreachableError,
 )
 from dbmigrate.models.events import (
     Event,
@@ -33,15 +33,16 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
-from dbmigrate.models.result import OperationTrace, StepResult
+from dbmigrate.models.result import StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
-from dbmigrate.outcome import build_result, is_refusal, new_migrations, telling_line, with_places, with_traces
+from dbmigrate.outcome import is_refusal, new_migrations, telling_line
 from dbmigrate.preflight import check_writable, losses_not_foreseen
 from dbmigrate.process import ChildMessage, ChildRequest
-from dbmigrate.reviewing import Look, Review, Work, find_losses, needs_idle, prepare, targeted_aliases
+from dbmigrate.reviewing import Look, Review, Work, find_losses, prepare, targeted_aliases
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
 from dbmigrate.spelling import make_hint
+from dbmigrate.stopping import Stops
 from dbmigrate.traffic import Traffic
 from dbmigrate.waiting import take_locks
 from dbmigrate.writing import check_written, is_as_before
@@ -55,11 +56,12 @@ def migrate(
     has_locks: bool = True,
     agree: Callable[[MigrationPlan], None] = lambda plan: None,
     is_asked: bool = False,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
 
-    PlanReady comes first, once nothing stands against it and every lock is held, and RunFinished last. Only what
-    waits for a lock comes before. `has_locks`: whether to keep other runs away. `agree` is called with a plan
+    PlanReady comes first, once nothing stands against it and every lock is held, and RunFinished last, when they are
+    free again. Until the generator is closed after it a signal ends nothing: the report is written. Only what waits for
+    a lock comes before the plan. `has_locks`: whether to keep other runs away. `agree` is called with a plan
     before it is run, before the locks too, and raises what ends the run; `is_asked`: whether it asks a person, who has
     to know of all that is to be written before the locks.
 
@@ -139,49 +141,53 @@ def _migrate(
         again=traffic.again,
     )
     yield PlanReady(plan=reviewed.plan)
-    with work.listen(outbox):
+    with work.listen(outbox, settings.grace) as stops, work.host.hurried(stops.ask_until):
         written: tuple[str, ...] = ()
         if reviewed.plan.make is not None:
             before, make_migrations = reviewed, reviewed.plan.make
             ended = yield from _write_migrations(make_migrations, workshop)
-            if ended.status != "ok":
-                raise _make_failed(work, before.snapshot, make_migrations, ended)
-            work.host.forget(make_migrations.apps)  # a command of the project's may amend a file that was read before
-            reviewed = _prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
-            written = new_migrations(before.snapshot, reviewed.snapshot)
-            check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
+            with _asking(stops):
+                if ended.status != "ok":
+                    raise _make_failed(work, before.snapshot, make_migrations, ended)
+                work.host.forget(
+                    make_migrations.apps
+                )  # a command of the project's may amend a file that was read before
+                reviewed = _prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
+                written = new_migrations(before.snapshot, reviewed.snapshot)
+                check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
             _check_losses(before, reviewed, written)
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)
         yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
-        caps = find_caps_now(work, reviewed.plan, reviewed.snapshot)
+        with _asking(stops):
+            caps = find_caps_now(work, reviewed.plan, reviewed.snapshot)
         yield from (StepsCapped(cap=cap) for cap in caps)
         results: list[StepResult] = []
-        stopped_by = None
         for event in run_steps(reviewed.plan, workshop, keep_going=keep_going, caps=caps):
-            if isinstance(event, Stopping):
-                stopped_by = event.signal
             if isinstance(event, StepFinished | StepSkipped):
                 results.append(event.result)
             yield event
-        after = _verify(work, selection, results) if results else reviewed.snapshot
-        counts = not selection.fake and "DBM301" not in settings.ignore
-        routing = reviewed.routing
-        result = build_result(
-            reviewed.plan,
-            results,
-            reviewed.snapshot,
-            after,
-            written=written,
-            signal=stopped_by,
-            seconds=work.clock() - started_at,
-            expects_table=lambda database, model: counts and routing.has(database, model),
-        )
-        backwards = {
-            migration.id for step in reviewed.plan.steps for migration in step.migrations if migration.backwards
-        }
-        result = with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
-        yield RunFinished(result=with_places(result, lambda migration: _place(work, migration)))
+        run = Run(selection, reviewed, written, results, stops, started_at)
+        with stops.asking():
+            result = find_result(work, run)
+            work.host.unlock()
+        yield RunFinished(result=result)
+
+
+@contextmanager
+def _asking(stops: Stops) -> Iterator[None]:
+    """Let a signal end what the block asks, while nothing is migrated yet.
+
+    Raises:
+        Interrupted: a signal has come, and the project did not answer in the time that it leaves.
+    """
+    try:
+        with stops.asking():
+            yield
+    except ProjectError as error:
+        if stops.signum is None:
+            raise
+        raise _stopped(stops.signum, "stopped") from error
 
 
 def _check_losses(before: Review, reviewed: Review, written: Collection[MigrationId]) -> None:
@@ -224,13 +230,18 @@ def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Ge
         if isinstance(event, MakeFinished):
             result = event.result
     assert result is not None
-    if stopped is not None and result.status == "ok":
-        raise Interrupted(
-            "stopped after makemigrations; no database was touched",
-            hint="look at what it wrote (git status), then run the same command again",
-            code=ExitCode.of_signal(stopped.signal),
-        )
+    if stopped is not None and result.status in ("ok", "interrupted"):
+        when = "stopped after makemigrations" if result.status == "ok" else "makemigrations was interrupted"
+        raise _stopped(stopped.signal, when)
     return result
+
+
+def _stopped(signum: int, what: str) -> Interrupted:
+    return Interrupted(
+        f"{what}; no database was touched",
+        hint="look at what makemigrations wrote, if it did (git status), then rerun the command",
+        code=ExitCode.of_signal(signum),
+    )
 
 
 def _make_failed(
@@ -249,38 +260,6 @@ def _make_failed(
     return StepError(
         f"{message}; no database was touched", hint=f"run it directly to see: {' '.join(result.command)}", detail=detail
     )
-
-
-def _verify(work: Work, selection: Selection, results: Sequence[StepResult]) -> Snapshot:
-    try:
-        return work.host.inspect(idle=needs_idle(work.settings, selection))
-    except ProjectError as error:
-        ended = ", ".join(f"{result.id}: {result.status}" for result in results)
-        raise PartialError(
-            f"the databases could not be asked after the run ({error.message}); the processes ended: {ended}",
-            hint="see where they stand with: dbmigrate status",
-            detail=error.detail,
-        ) from error
-
-
-def _trace(
-    work: Work, alias: str, migration: MigrationId, backwards: Collection[MigrationId]
-) -> Sequence[OperationTrace]:
-    """Return what is left of a failed migration; nothing where it was to be undone, or the database is gone."""
-    if migration in backwards:
-        return ()
-    try:
-        return work.host.trace(alias, migration)
-    except (ProjectError, UnreachableError):
-        return ()
-
-
-def _place(work: Work, migration: MigrationId) -> tuple[str, int | None] | None:
-    """Return file and line of a migration; None where they cannot be found."""
-    try:
-        return work.host.locate([("migration", migration)])[0]
-    except ProjectError:
-        return None
 
 
 def _death(database: Database | None, environment: Mapping[str, str]) -> signal.Signals:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
 
@@ -34,10 +34,13 @@ def build_result(
     signal: int | None,
     seconds: float,
     expects_table: Callable[[Database, str], bool] = lambda database, model: True,
+    busy: Collection[str] = (),
 ) -> RunResult:
     """Hold the plan against the databases as they are now: neither a process's code nor its words are trusted.
 
-    `expects_table`: whether it counts that a model (label.model) has no table on a database.
+    Of a database that could not be asked the words are told, and that they are only that. `expects_table`: whether it
+    counts that a model (label.model) has no table on a database. `busy`: aliases whose server may still be at work on
+    what a step has left.
     """
     by_step = {result.id: result for result in results}
     databases = []
@@ -45,7 +48,9 @@ def build_result(
         steps = [step for step in plan.steps if step.alias == planned.alias]
         database = after.database(planned.alias)
         if steps and database is not None:
-            databases.append(_Judge(plan, planned, steps, by_step, before.database(planned.alias), database).judge())
+            was = before.database(planned.alias)
+            is_busy = planned.alias in busy
+            databases.append(_Judge(plan, planned, steps, by_step, was, database, is_busy=is_busy).judge())
         else:
             databases.append(_untouched(planned))
         if database is not None and planned.skip in (None, "nothing-pending"):
@@ -61,6 +66,12 @@ def build_result(
         limits=plan.limits,
     )
     return result.model_copy(update={"constance": _constance(plan, result)})
+
+
+def unasked(before: Snapshot, because: str) -> Snapshot:
+    """Return the snapshot of databases that could not be asked after a run."""
+    said = {"state": "unreachable", "trouble": "silent", "error": because, "missing": ()}
+    return before.model_copy(update={"databases": tuple(one.model_copy(update=said) for one in before.databases)})
 
 
 def with_traces(result: RunResult, find: Callable[[str, MigrationId], Sequence[OperationTrace]]) -> RunResult:
@@ -149,6 +160,8 @@ class _Judge:
     """As it was before the run."""
     database: Database
     """As it is after the run."""
+    is_busy: bool
+    """Whether its server may still be at work on what a step has left."""
 
     def judge(self) -> DatabaseResult:
         """Return what happened to it."""
@@ -171,11 +184,19 @@ class _Judge:
             fake=self.plan.selection.fake,
             ran_for=next((step.because for step in self.steps if step.reason == "receivers"), ()),
             waited_for=self._waited_for(own),
+            is_asked=self._is_asked,
             schemas=schemas or (),
             counted=None if schemas is None else len(self.database.census or ()),
         )
 
+    @property
+    def _is_asked(self) -> bool:
+        return self.database.state in ("ok", "absent")
+
     def _is_done(self, migration: PlannedMigration) -> bool:
+        """Return whether a migration is where it should be, as the database says, or else as its process said."""
+        if not self._is_asked:
+            return any(migration.id in self.results[step.id].done for step in self.steps if step.id in self.results)
         is_pending = migration.id in {pending.id for pending in self.database.pending}
         return self.database.state == "ok" and is_pending == migration.backwards
 
@@ -223,6 +244,8 @@ class _Judge:
                 return self._describe(step, result, missing, kind="interrupted")
             if result.status == "failed":
                 return self._describe(step, result, missing)
+            if step.migrations and not self._is_asked:
+                return self._describe(step, result, missing, kind="not-asked")
             if missing:
                 return self._describe(step, result, missing, kind="not-recorded")
         return None
@@ -240,6 +263,9 @@ class _Judge:
         migration = (
             self._failed_migration(result, missing) if kind in ("command", "interrupted", "not-recorded") else None
         )
+        is_silent = self.is_busy or (kind == "interrupted" and not self._is_asked)
+        may_still_run = migration is not None and is_silent and self.database.vendor != "sqlite"  # which is no server
+        rolled_back = self._is_rolled_back(step, migration) if kind in ("command", "interrupted") else None
         return Failure(
             kind=kind,
             step=step.id,
@@ -248,7 +274,8 @@ class _Judge:
             seconds=result.seconds,
             migration=migration,
             backwards=any(planned.backwards for planned in step.migrations if planned.id == migration),
-            rolled_back=self._is_rolled_back(step, migration) if kind in ("command", "interrupted") else None,
+            rolled_back=None if rolled_back and may_still_run else rolled_back,
+            may_still_run=may_still_run,
             raised_at=result.raised_at,
             last_lines=result.last_lines,
             message=self._message(result, kind),
@@ -272,7 +299,7 @@ class _Judge:
 
     def _message(self, result: StepResult, kind: FailureKind) -> str:
         if self.database.error is not None:
-            return f"the database does not answer any more: {self.database.error}"
+            return f"the database could not be asked afterwards: {self.database.error}"
         if kind == "not-recorded":
             return "the process ended well, and the database does not have the migration recorded"
         if result.because is not None:

@@ -22,6 +22,8 @@ class MigrationWatch:
         self._planned = [migration.id for migration in step.migrations]
         self._seen: list[MigrationId] = []
         self._is_done = True
+        self.done: list[MigrationId] = []
+        """The migrations that were said to be done."""
         self.is_backwards = False
 
     @property
@@ -44,12 +46,18 @@ class MigrationWatch:
         match = _ANNOUNCED.match(line)
         if match is None:
             if self._seen and _DONE.search(line.rstrip()):
-                self._is_done = True
+                self._note(is_done=True)
             return None
         act, migration, rest = match.groups()
         self.is_backwards = act == "Unapplying"
         is_new = migration not in self._seen
         if is_new:
             self._seen.append(migration)
-        self._is_done = bool(_DONE.search(rest.rstrip()))
+        self._note(is_done=bool(_DONE.search(rest.rstrip())))
         return migration if is_new else None
+
+    def _note(self, *, is_done: bool) -> None:
+        """Take what the line of the last migration says so far: one that says "OK" in its middle goes on."""
+        self._is_done = is_done
+        others = [migration for migration in self.done if migration != self._seen[-1]]
+        self.done = [*others, self._seen[-1]] if is_done else others

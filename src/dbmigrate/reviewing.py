@@ -45,6 +45,7 @@ from dbmigrate.selecting import check_has_apps, check_selection, check_settings,
 from dbmigrate.settings_modules import settings_hint
 from dbmigrate.stability import find_unstable
 from dbmigrate.starting import find_startable
+from dbmigrate.stopping import Stops
 from dbmigrate.waiting import wait_for_databases
 
 NamedOpen = Literal["migrated", "looked-at", "refused"]
@@ -89,8 +90,11 @@ class Work:
     """How many this process may use."""
     clock: Callable[[], float]
     """Seconds that only grow."""
-    listen: Callable[[SimpleQueue[ChildMessage]], AbstractContextManager[None]]
-    """While the block runs, a signal puts StopRequested on the queue instead of ending the process."""
+    listen: Callable[[SimpleQueue[ChildMessage], float | None], AbstractContextManager[Stops]]
+    """While the block runs, a signal puts StopRequested on the queue instead of ending the process.
+
+    Takes the seconds that what runs has after it, too (Settings.grace).
+    """
     remember: Callable[[Snapshot], None]
     """Takes the names of what was found, for shell completion."""
     sleep: Callable[[float], None]

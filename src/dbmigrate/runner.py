@@ -104,6 +104,7 @@ def run_steps(
     crew = _Crew(workshop, caps)
     waiting = list(plan.steps)
     while waiting or crew.running or crew.paused:
+        yield from crew.hear()
         yield from crew.resume()
         for step in list(waiting) if crew.has_news() else ():
             if not crew.troubled and not crew.rung and crew.busy >= plan.jobs:
@@ -282,14 +283,23 @@ class _Crew:
         if result.status != "ok":
             self.troubled.append(result)
 
+    def hear(self) -> Iterator[Event]:
+        """Yield what signals have asked for while nobody listened; nothing runs then that could have said more."""
+        while not self.running and not self._workshop.outbox.empty():
+            yield from self._understand(self._workshop.outbox.get())
+
     def listen(self) -> Iterator[Event]:
         """Wait for one message and yield what it means."""
+        # Before the queue, not when it is empty: a child that never stops printing is to be ended too.
+        if self._deadline is not None and self._workshop.clock() >= self._deadline:
+            yield self._climb(self._signum, is_late=True)
         try:
             message = self._workshop.outbox.get(timeout=self._seconds_left())
         except Empty:
-            if self._deadline is not None and self._workshop.clock() >= self._deadline:
-                yield self._climb(self._signum, is_late=True)
             return
+        yield from self._understand(message)
+
+    def _understand(self, message: ChildMessage) -> Iterator[Event]:
         if isinstance(message, StopRequested):
             yield self._climb(message.signum)
         elif isinstance(message, ChildEnded):
@@ -344,6 +354,7 @@ class _Crew:
             last_lines=job.tail.lines,
             raised_at=job.tail.raised_at,
             in_flight=job.watch.in_flight if job.watch is not None else None,
+            done=tuple(job.watch.done) if job.watch is not None else (),
         )
         if isinstance(job.work, MakeMigrations):
             return MakeFinished(result=result)

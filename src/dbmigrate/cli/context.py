@@ -20,7 +20,7 @@ import click
 
 from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.names import remember_names
-from dbmigrate.cli.signals import hold_back, listen
+from dbmigrate.cli.signals import hold_back, leave_on_signals, listen
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
 from dbmigrate.discovery import count_cpus, find_project, find_root, find_target, find_working_directory
 from dbmigrate.errors import DbmigrateError, ExitCode, ProjectError
@@ -197,7 +197,8 @@ class Session:
     def renderer(self, wanted: str) -> _Guarded:
         """Return the renderer for a format; "auto" looks at the streams."""
         chosen = self._format() if wanted == "auto" else wanted
-        return _Guarded(self._build_renderer(chosen), self.err)
+        renderer = self._build_renderer(chosen)
+        return _Guarded(renderer, self.err) if self.is_menu else _Guarded(renderer, self.err, leave_on_signals)
 
     def _format(self) -> str:
         is_terminal = self.out.isatty() and self.err.isatty()
@@ -313,17 +314,18 @@ class _Both:
             renderer.refuse(error)
 
     def close(self, code: ExitCode) -> None:
-        """End the output."""
-        for renderer in self._renderers:
+        """End the output, that of the command last: it may be the end of the command."""
+        for renderer in reversed(self._renderers):
             renderer.close(code)
 
 
 class _Guarded:
     """A renderer that is dropped when its stream fails (closed pipe, full disk): the run goes on."""
 
-    def __init__(self, renderer: Renderer, err: TextIO) -> None:
+    def __init__(self, renderer: Renderer, err: TextIO, at_end: Callable[[ExitCode], None] = lambda code: None) -> None:
         self._renderer: Renderer | None = renderer
         self._err = err
+        self._at_end = at_end
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -340,6 +342,7 @@ class _Guarded:
     def close(self, code: ExitCode) -> None:
         """End the output."""
         self._try("close", code)
+        self._at_end(code)
 
     @property
     def forward(self) -> Callable[[str], None] | None:

@@ -35,6 +35,8 @@ class KeptHost:
             names = sorted({*now, *self._taken} - {name for name in now if now[name] == self._taken.get(name)})
             self._say(f"the project changed ({names[0]}{', …' if len(names) > 1 else ''}): loading it again")
             self.close()
+        if self._host is not None and self._host.is_given_up:
+            self.close()
         if self._host is None:
             self._host, self._taken = Host(target, environment), now
         try:

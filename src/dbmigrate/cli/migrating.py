@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -94,23 +95,25 @@ def run(
     plan = result = None
     agree = consent.ask if consent is not None else lambda plan: None
     is_asked = consent is not None and consent.can_ask
-    for event in migrating.migrate(
-        work, selection, keep_going=keep_going, has_locks=has_locks, agree=agree, is_asked=is_asked
-    ):
-        if isinstance(event, PlanReady):
-            plan = event.plan
-        if isinstance(event, RunFinished):
-            result = event.result
-        renderer.show(event)
-    assert plan is not None
-    assert result is not None
-    error = judge(result)
-    renderer.answer(RunReport(plan=plan, run=result))
-    if error is not None:
-        renderer.refuse(error)
-    code = error.code if error is not None else result.exit_code
-    renderer.close(code)
-    return code
+    with closing(
+        migrating.migrate(work, selection, keep_going=keep_going, has_locks=has_locks, agree=agree, is_asked=is_asked)
+    ) as events:
+        for event in events:
+            if isinstance(event, PlanReady):
+                plan = event.plan
+            renderer.show(event)
+            if isinstance(event, RunFinished):
+                result = event.result
+                break  # and no further: as long as it is not closed, no signal takes the report away
+        assert plan is not None
+        assert result is not None
+        error = judge(result)
+        renderer.answer(RunReport(plan=plan, run=result))
+        if error is not None:
+            renderer.refuse(error)
+        code = error.code if error is not None else result.exit_code
+        renderer.close(code)
+        return code
 
 
 def show_plan(

@@ -17,7 +17,7 @@ from dbmigrate.cli.given import given_words, read_global_options
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.meaning import command_of_django, meant
 from dbmigrate.cli.options import global_options
-from dbmigrate.cli.signals import Terminated, end_on_signals
+from dbmigrate.cli.signals import Terminated, end_on_signals, leave_on_signals
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
 from dbmigrate.redact import Redactor
@@ -145,6 +145,7 @@ def _write_log(text: str) -> str | None:
 
 
 def _refuse(error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any]) -> ExitCode:
+    leave_on_signals(error.code)  # the second ends at once what the first has begun
     try:
         session = current_session(dict(options), _command_in(arguments))
         wanted = options.get("format") or format_of_line(arguments, session.environ)

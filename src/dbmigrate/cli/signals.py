@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from dbmigrate.errors import ProjectError
+from dbmigrate.stopping import Stops
 from dbmigrate.system import MORE_PROCESSES
 
 if TYPE_CHECKING:
@@ -41,9 +43,19 @@ def end_on_signals() -> None:
             signal.signal(signum, raise_terminated)
 
 
+def leave_on_signals(code: int) -> None:
+    """Let a signal end this process at once with the exit code that is decided: all that is to be said was said."""
+
+    def leave(signum: int, frame: FrameType | None) -> NoReturn:
+        os._exit(code)
+
+    for signum in _heard():
+        signal.signal(signum, leave)
+
+
 @contextmanager
-def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
-    """Let signals put StopRequested on the queue while the block runs.
+def listen(outbox: SimpleQueue[ChildMessage], grace: float | None = None) -> Iterator[Stops]:
+    """Let signals put StopRequested on the queue while the block runs; what it is given has heard them too.
 
     Through a pipe and a thread, not from a Python handler: that one runs between two instructions of the main thread,
     and a signal in the moment before the thread begins to wait for the queue would be heard with the next message
@@ -53,7 +65,8 @@ def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
     os.set_blocking(writing, False)
     before_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before = {signum: signal.signal(signum, _ignore) for signum in _heard()}
-    reader = threading.Thread(target=_pass_on, args=(reading, outbox), daemon=True)
+    stops = Stops(time.monotonic, grace)
+    reader = threading.Thread(target=_pass_on, args=(reading, outbox, stops), daemon=True)
     from dbmigrate.process import start_thread  # not before a run: `--help` must not pay for it
 
     try:
@@ -62,10 +75,11 @@ def listen(outbox: SimpleQueue[ChildMessage]) -> Iterator[None]:
         said = f"{error.strerror}; no database was touched"
         raise ProjectError(f"dbmigrate cannot begin: {said}", hint=MORE_PROCESSES) from error
     try:
-        yield
+        yield stops
     finally:
         for signum, handler in before.items():
-            signal.signal(signum, handler)
+            if signal.getsignal(signum) is _ignore:  # and not what `leave_on_signals` has put there meanwhile
+                signal.signal(signum, handler)
         signal.set_wakeup_fd(before_fd)
         os.close(writing)
         reader.join()
@@ -80,12 +94,13 @@ def _ignore(signum: int, frame: FrameType | None) -> None:
     """Do nothing, unlike SIG_IGN, which children would inherit."""
 
 
-def _pass_on(reading: int, outbox: SimpleQueue[ChildMessage]) -> None:
+def _pass_on(reading: int, outbox: SimpleQueue[ChildMessage], stops: Stops) -> None:
     from dbmigrate.process import StopRequested
 
     while signums := os.read(reading, 64):
         for signum in signums:
             if signum in SIGNALS:
+                stops.note(signum)
                 outbox.put(StopRequested(signum))
 
 

@@ -87,6 +87,7 @@ def _serve(channel, handover, started_at, opened):
         "verify": verification.verify,
         "lock": held.lock,
         "unlock": held.unlock,
+        "end_orphans": held.end_orphans_now,
         "why_not_fork": forker.why_not_fork,
         "fork": forker.fork,
         "find_blockers": blockers.find_blockers,

@@ -39,13 +39,18 @@ class MysqlLock(ConnectionLock):
         return {"holder": "{} (user {} from {}, connection {})".format(NAME, *row[:3]), "seconds": float(row[3])}
 
     def end_orphans(self, mark):
-        """End the sessions of steps: no step is left, but MySQL goes on with a statement whose client is gone."""
+        """End the sessions of steps: no step is left, but MySQL goes on with a statement whose client is gone.
+
+        Return how many there were.
+        """
         try:
             with self.connection.cursor() as cursor:
-                for number in find_marked(cursor, mark):
+                numbers = find_marked(cursor, mark)
+                for number in numbers:
                     self._end(cursor, number)
+                return len(numbers)
         except DatabaseError:
-            pass  # the server is gone
+            return 0  # the server is gone
 
     def _end(self, cursor, number):
         try:

@@ -89,6 +89,19 @@ class Locks:
                 return
             time.sleep(0.05)
 
+    def end_orphans_now(self, seconds):
+        """End what servers still do for children that are gone; return the aliases whose server still does after these.
+
+        The children are gone already, so a server where nothing is left is not asked again.
+        """
+        deadline = time.monotonic() + seconds
+        held = [lock for key, lock in self._locks.items() if key in self._held and isinstance(lock, MysqlLock)]
+        while True:
+            held = [lock for lock in held if lock.end_orphans(self._mark)]
+            if not held or time.monotonic() >= deadline:
+                return [lock.alias for lock in held]
+            time.sleep(0.05)
+
     def unlock(self):
         """Release everything."""
         self.end_orphans(0)

@@ -14,7 +14,7 @@ StepStatus = Literal["ok", "failed", "interrupted", "not-run"]
 DatabaseStatus = Literal["migrated", "unchanged", "ran", "skipped", "failed", "interrupted", "not-run"]
 """What became of a database. "ran": its migrate ran, and what it changed cannot be counted."""
 
-FailureKind = Literal["command", "interrupted", "post-migrate", "not-recorded", "launch"]
+FailureKind = Literal["command", "interrupted", "post-migrate", "not-recorded", "not-asked", "launch"]
 
 
 class StepResult(Value):
@@ -32,6 +32,8 @@ class StepResult(Value):
     """The end of what it printed, both streams in the order in which the lines began; at most 25."""
     in_flight: MigrationId | None = None
     """The migration it had announced and not finished."""
+    done: tuple[MigrationId, ...] = ()
+    """The migrations that it said were done; what counts is what the database says."""
     raised_at: str | None = None
     """The last place outside of installed packages in a traceback it printed."""
     because: str | None = None
@@ -52,8 +54,8 @@ class Failure(Value):
 
     kind: FailureKind
     """"command": the process failed; "interrupted": it was asked to end; "post-migrate": it failed after every
-    migration was recorded; "not-recorded": it ended well and a migration is still not recorded; "launch": it could not
-    be started."""
+    migration was recorded; "not-recorded": it ended well and a migration is still not recorded; "not-asked": it
+    ended well and the database could not be asked; "launch": it could not be started."""
     step: str
     command: tuple[str, ...]
     exit_code: int | None
@@ -67,6 +69,8 @@ class Failure(Value):
     """Whether it was to be undone."""
     rolled_back: bool | None
     """Whether the database undid the failed migration by itself; None if no migration failed."""
+    may_still_run: bool = False
+    """Whether the server may still work on the failed migration: its process has ended, the server does not say."""
     traces: tuple[OperationTrace, ...] = ()
     """What is left of the failed migration; empty if nothing is, or nothing can be known."""
     raised_at: str | None = None
@@ -105,6 +109,8 @@ class DatabaseResult(Value):
     """Whether it could not be asked what is applied there; only of one that had no step."""
     applied: tuple[MigrationId, ...]
     """Recorded by this run, in plan order, as the database says afterwards."""
+    is_asked: bool = True
+    """Whether the database could be asked afterwards; if not, `applied` and `undone` are what its processes said."""
     undone: tuple[MigrationId, ...]
     """Taken back by this run, in plan order, as the database says afterwards."""
     only_recorded: int

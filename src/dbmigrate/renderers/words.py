@@ -491,7 +491,9 @@ def _in_schemas(changes: Sequence[SchemaChange]) -> str:
 
 
 def _moved(database: DatabaseResult) -> str:
-    return f", after {done(database)}" if database.applied or database.undone or database.schemas else ""
+    if not (database.applied or database.undone or database.schemas):
+        return ""
+    return f", after {done(database)}" + ("" if database.is_asked else " (as its process said)")
 
 
 def failure_subject(failure: Failure) -> str:
@@ -503,6 +505,8 @@ def failure_subject(failure: Failure) -> str:
             return "migrate failed after every migration was applied"
         case "not-recorded":
             return f"{failure.migration} is not recorded"
+        case "not-asked":
+            return "migrate ended well, but the result could not be verified"
         case "launch":
             return "the process could not be started"
         case "interrupted":
@@ -524,6 +528,11 @@ def failure_lines(database: DatabaseResult, failure: Failure, *, is_brief: bool 
     elif failure.rolled_back is True:
         left = "what is there of it was there before it began" if failure.traces else "nothing of it is left"
         lines.append(f"the database rolled {failure.migration} back: {left}")
+    if failure.may_still_run:
+        lines.append(
+            f"the server may still be running {failure.migration}, although its process has ended: look at its "
+            "sessions (pg_stat_activity; SHOW PROCESSLIST)"
+        )
     if failure.rolled_back is False:
         half = "half undone" if failure.backwards else "half done"
         lines.append(f"{failure.migration} may be {half}: this migration is not rolled back")
@@ -534,7 +543,7 @@ def failure_lines(database: DatabaseResult, failure: Failure, *, is_brief: bool 
     if failure.traces:
         lines += trace_lines(failure)
         lines += [f"  {way}" for way in ways_on(database.alias, failure)]
-    if failure.last_lines and failure.kind != "interrupted":
+    if failure.last_lines and failure.kind not in ("interrupted", "not-asked"):
         shown = brief(failure.last_lines) if is_brief else failure.last_lines
         is_whole = len(shown) == len(failure.last_lines)
         lines.append("its last lines:" if is_whole else "from its last lines (-v shows all of them):")
@@ -695,7 +704,8 @@ def verdict(result: RunResult) -> str:
             verb = "" if what == "failed" else "was " if len(found) == 1 else "were "
             parts.append(f"{len(found)} of {plural(total, 'database')} {verb}{what}: {_named(found)}")
     done = [database.alias for database in result.databases if database.status == "migrated"]
-    parts.append(f"migrated: {listed(done)}" if done else "no database moved" if not result.moved else "")
+    is_known = all(database.is_asked for database in result.unfinished)
+    parts.append(f"migrated: {listed(done)}" if done else "no database moved" if is_known and not result.moved else "")
     return "; ".join(part for part in parts if part)
 
 
@@ -736,9 +746,13 @@ def advice(result: RunResult) -> str:
         return "decide what becomes of what was there already, listed above, before running the same command again"
     if any(failure.rolled_back is False or failure.traces for failure in failures):
         return "look at what the failed migration left, listed above, before running the same command again"
+    if any(failure.may_still_run for failure in failures):
+        return "see that no session of the server runs the migration any more, then rerun the command"
     stand_in = next(filter(None, (_stand_in(database, result) for database in result.databases)), None)
     if stand_in is not None:
         return stand_in
+    if all(failure.kind == "not-asked" for failure in failures):
+        return "once it answers, rerun the command: it verifies what is there and resumes where it stopped"
     if any(failure.kind != "interrupted" for failure in failures):
         return "fix the cause, then rerun the command; it resumes where it stopped"
     return "rerun the command; it resumes where it stopped"
