@@ -369,9 +369,8 @@ def _run(work: Work, *words: str) -> tuple[int, str]:
 def _attach(command: Sequence[str], work: Work) -> tuple[int, list[str]]:
     """Run a command on our terminal; return its code, and what it wrote to stderr, which is passed on at once."""
     written = b""
-    with subprocess.Popen(
-        command, cwd=work.target.cwd, env=dict(work.environment), stdout=2, stderr=subprocess.PIPE
-    ) as process:
+    environment = {**work.environment, "PYTHONIOENCODING": ":backslashreplace"}  # the terminal's own encoding
+    with subprocess.Popen(command, cwd=work.target.cwd, env=environment, stdout=2, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         for part in read_while_running(process, process.stderr):
             os.write(2, part)

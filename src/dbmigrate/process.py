@@ -40,6 +40,8 @@ def child_environment(base: Mapping[str, str], *, settings: str | None) -> dict[
     environment = {"PGCONNECT_TIMEOUT": CONNECT_SECONDS, **base}
     # A piped manage.py would show nothing until it ends.
     environment["PYTHONUNBUFFERED"] = "1"
+    # Its pipes are read as UTF-8, and no character of a name may end a migration.
+    environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"
     if settings is not None:
         environment["DJANGO_SETTINGS_MODULE"] = settings
     return environment

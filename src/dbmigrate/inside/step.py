@@ -23,7 +23,10 @@ def main():
     if request["twin"] is not None:
         twin.arrange(request["twin"])
     elif request["scope"] is None and not marks.are_wanted():
-        os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
+        try:
+            os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
+        except UnicodeEncodeError:
+            pass  # the locale has no bytes for a name among the words; within this process they need none
     _run(request["manage"], request["words"], request["scope"])
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TextIO
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import Event
 from dbmigrate.models.reports import Answer, Envelope
+from dbmigrate.renderers.encoding import encodable
+
+_NOT_ASCII = re.compile("[^\0-\x7f]")
 
 
 class JsonRenderer:
@@ -32,6 +39,27 @@ class JsonRenderer:
 
     def close(self, code: ExitCode) -> None:
         """Write the document."""
-        envelope = Envelope.of(self._command, code, self._answer, self._error)
-        self._out.write(envelope.model_dump_json(indent=2) + "\n")
+        text = _document(Envelope.of(self._command, code, self._answer, self._error))
+        if not (self._out.encoding or "").lower().replace("-", "").startswith("utf8"):
+            text = _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+        self._out.write(f"{text}\n")
         self._out.flush()
+
+
+def _document(envelope: Envelope) -> str:
+    try:
+        return envelope.model_dump_json(indent=2)
+    except PydanticSerializationError:  # a path, a name or a message has bytes that are not UTF-8
+        return to_json(_encodable(envelope.model_dump()), indent=2).decode()
+
+
+def _encodable(value: object) -> object:
+    match value:
+        case str():
+            return encodable(value)
+        case dict():
+            return {_encodable(key): _encodable(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_encodable(part) for part in value]
+        case _:
+            return value

@@ -21,7 +21,7 @@ from dbmigrate.models.result import DatabaseResult, RunReport
 from dbmigrate.models.snapshot import MigrationId, describe_silence
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
-from dbmigrate.renderers.files import open_report
+from dbmigrate.renderers.encoding import encodable, open_report
 from dbmigrate.renderers.places import Places
 from dbmigrate.system import shortened
 
@@ -126,12 +126,14 @@ class JunitRenderer:
             attributes["file"] = self._places.find(case.file) or case.file
             if case.line is not None:
                 attributes["line"] = str(case.line)
-        element = ElementTree.SubElement(suite, "testcase", _clean(attributes))
+        element = ElementTree.SubElement(suite, "testcase", _clean_all(attributes))
         if case.outcome == "skipped":
-            ElementTree.SubElement(element, "skipped", _clean({"message": case.message}))
+            ElementTree.SubElement(element, "skipped", _clean_all({"message": case.message}))
         elif case.outcome != "passed":
-            why = ElementTree.SubElement(element, case.outcome, _clean({"type": case.type, "message": case.message}))
-            why.text = _FORBIDDEN.sub("", case.text)
+            why = ElementTree.SubElement(
+                element, case.outcome, _clean_all({"type": case.type, "message": case.message})
+            )
+            why.text = _clean(case.text)
         if case.printed:
             ElementTree.SubElement(element, "system-out").text = _FORBIDDEN.sub("", case.printed)
 
@@ -236,5 +238,9 @@ def _database_case(database: DatabaseResult, command: str) -> Case:
     )
 
 
-def _clean(attributes: dict[str, str]) -> dict[str, str]:
-    return {name: _FORBIDDEN.sub("", value) for name, value in attributes.items()}
+def _clean_all(attributes: dict[str, str]) -> dict[str, str]:
+    return {name: _clean(value) for name, value in attributes.items()}
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("", encodable(text))

@@ -11,7 +11,7 @@ from dbmigrate.errors import ExitCode
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
-from dbmigrate.renderers.files import open_report
+from dbmigrate.renderers.encoding import open_report
 
 MOST_BYTES = 1024 * 1024
 """For all that a step appends; GitHub refuses a file that is larger."""
