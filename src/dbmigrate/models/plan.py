@@ -131,10 +131,9 @@ class Need(Value):
 
     @property
     def sentence(self) -> str:
-        """Which migration needs which."""
-        if self.backwards:
-            return f"undoing {self.migration} on {self.alias} needs {self.needed} on {self.other}"
-        return f"{self.migration} on {self.alias} needs {self.needed} on {self.other}"
+        """Which migration needs which, or only depends on it."""
+        undoing, needs = "undoing " if self.backwards else "", "needs" if self.is_certain else "depends on"
+        return f"{undoing}{self.migration} on {self.alias} {needs} {self.needed} on {self.other}"
 
 
 class ConstanceCover(Value):
