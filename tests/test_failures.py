@@ -218,12 +218,12 @@ def test_a_migration_in_the_way_of_traffic_is_given_up_and_tried_again(migrated_
     ) as traffic:
         traffic.execute("LOCK TABLE core_item IN SHARE UPDATE EXCLUSIVE MODE")
         process = start(here.project, "all", "--skip-makemigrations", "--ddl-lock-timeout", "0.3")
-        line = next(line for line in process.stdout or () if "again in" in line)
+        line = next(line for line in process.stdout or () if "retrying" in line)
         traffic.rollback()
         rest = process.communicate(timeout=60)[0]
 
     assert process.returncode == 0, line + rest
-    assert "default: a lock was not to be had in time (try 1), nothing was changed; again in 2.0 s" in line
+    assert "default: retrying core.0002_index (lock timed out; attempt 2 of 6) in 2.0 s; nothing was changed" in line
     assert "(a report, idle in transaction, transaction open for" in line
     assert "LOCK TABLE core_item" in line
     assert here.recorded()["core.0002_index"] == 1

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dbmigrate.errors import PartialError, ProjectError, UnreachableError
-from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.result import OperationTrace, RunResult, StepResult
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.outcome import build_result, unasked, with_places, with_traces
 from dbmigrate.reviewing import Review, Work, needs_idle
 from dbmigrate.stopping import Stops
@@ -59,6 +59,21 @@ def find_result(work: Work, run: Run) -> RunResult:
     backwards = _backwards(plan)
     result = with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
     return with_places(result, lambda migration: _place(work, migration))
+
+
+def is_undone(work: Work, database: Database | None, step: Step, migration: MigrationId) -> bool:
+    """Return whether a database has nothing of a migration that failed in a step; False if nobody can say."""
+    planned = next((one for one in step.migrations if one.id == migration), None)
+    if planned is None or database is None:
+        return False
+    try:
+        if work.host.is_recorded(step.alias, migration) != planned.backwards:
+            return False
+        if database.transactional_ddl:
+            return True
+        return not planned.backwards and not any(one.is_there for one in work.host.trace(step.alias, migration))
+    except (ProjectError, UnreachableError):
+        return False
 
 
 def _end_orphans(work: Work, run: Run) -> Collection[str]:

@@ -82,17 +82,17 @@ class ForkLauncher:
         """Start the child, with a thread that reads its pipes and one that waits for its end."""
         assert request.first_line is not None
         begin = json.loads(request.first_line)
-        step = {key: begin[key] for key in ("death", "scope", "words")}
+        step = {key: begin[key] for key in ("death", "scope", "is_watched", "words")}
         own = {name: value for name, value in request.environment.items() if self._environment.get(name) != value}
-        ends = _make_pipes(3)
-        out, err = (os.fdopen(reading, "rb") for reading, _ in ends[:2])
-        status: IO[bytes] = os.fdopen(ends[2][0], "rb", buffering=0)  # what is to be read must be seen by select
+        ends = _make_pipes(4)
+        out, err, told = (os.fdopen(reading, "rb") for reading, _ in ends[:3])
+        status: IO[bytes] = os.fdopen(ends[3][0], "rb", buffering=0)  # what is to be read must be seen by select
         forked: SimpleQueue[int | None] = SimpleQueue()
         pid = None
         try:
             try:
                 # Before there is a child: one that cannot be watched must not begin.
-                watch((out, err), request.key, lambda: _wait_for_code(status, forked.get()), outbox)
+                watch((out, err, told), request.key, lambda: _wait_for_code(status, forked.get()), outbox)
                 reason = self._host.fork(step, own, [writing for _, writing in ends])
             finally:
                 for _, writing in ends:

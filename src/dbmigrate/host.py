@@ -216,6 +216,10 @@ class Host:
         assert isinstance(answers, list)
         return tuple(self.redactor.scrub(str(answer)) for answer in answers)
 
+    def is_recorded(self, alias: str, migration: MigrationId) -> bool:
+        """Return whether a migration is recorded on a database."""
+        return bool(self._ask("is_recorded", {"alias": alias, "migration": migration}))
+
     def trace(self, alias: str, migration: MigrationId) -> tuple[OperationTrace, ...]:
         """Return what a migration that did not get to its end has left in a database."""
         from dbmigrate.models.result import OperationTrace

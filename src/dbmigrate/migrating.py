@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from queue import SimpleQueue
 
-from dbmigrate.afterwards import Run, find_result
+from dbmigrate.afterwards import Run, find_result, is_undone
 from dbmigrate.capacity import check_room, find_caps_now
 from dbmigrate.channel import ENTRY
 from dbmigrate.errors import (
@@ -39,6 +39,7 @@ from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.outcome import is_refusal, new_migrations, telling_line
 from dbmigrate.preflight import check_writable, losses_not_foreseen
 from dbmigrate.process import ChildMessage, ChildRequest
+from dbmigrate.retrying import Retrying
 from dbmigrate.reviewing import Look, Review, Work, find_losses, prepare, targeted_aliases
 from dbmigrate.runner import MAKE, Workshop, run_makemigrations, run_steps
 from dbmigrate.spelling import make_hint
@@ -118,7 +119,8 @@ def _migrate(
     if not reviewed.plan.is_empty:
         work.launcher.warm_up()
     settings, snapshot = work.settings, reviewed.snapshot
-    traffic = Traffic(settings.ddl_lock_timeout, settings.ddl_retries, work.host.find_blockers)
+    traffic = Traffic(settings.ddl_lock_timeout)
+    is_replaced = "migrate" in snapshot.replaced_commands
 
     def environment(job: Step | MakeMigrations) -> Mapping[str, str]:
         if isinstance(job, MakeMigrations):
@@ -134,11 +136,16 @@ def _migrate(
     workshop = Workshop(
         launcher=work.launcher,
         outbox=outbox,
-        request=lambda job: _request(work, job, environment(job), death=death(job)),
+        request=lambda job: _request(work, job, environment(job), death=death(job), is_watched=not is_replaced),
         redactor=work.host.redactor,
         clock=work.clock,
         grace=settings.grace,
-        again=traffic.again,
+        again=Retrying(
+            settings.ddl_retries if settings.ddl_lock_timeout is not None else None,
+            reviewed.plan.jobs,
+            lambda step, migration: is_undone(work, snapshot.database(step.alias), step, migration),
+            work.host.find_blockers,
+        ).again,
     )
     yield PlanReady(plan=reviewed.plan)
     with work.listen(outbox, settings.grace) as stops, work.host.hurried(stops.ask_until):
@@ -274,16 +281,18 @@ def _death(database: Database | None, environment: Mapping[str, str]) -> signal.
 
 
 def _request(
-    work: Work, job: Step | MakeMigrations, environment: Mapping[str, str], *, death: signal.Signals
+    work: Work, job: Step | MakeMigrations, environment: Mapping[str, str], *, death: signal.Signals, is_watched: bool
 ) -> ChildRequest:
     """Return what to start for a step: manage.py as a person would, or under one more router where it needs one.
 
-    `death`: the signal that it gets when dbmigrate is killed.
+    `death`: the signal that it gets when dbmigrate is killed. `is_watched`: whether a migration that fails may be tried
+    again, if it says for what.
     """
     command = work.target.command(*job.arguments)
     first_line = {
         "parent": os.getpid(),
         "death": int(death),
+        "is_watched": is_watched and isinstance(job, Step) and any(one.does for one in job.migrations),
         "scope": job.scope.model_dump() if isinstance(job, Step) and job.scope is not None else None,
         "twin": asdict(work.twin) if work.twin is not None else None,
         "manage": list(work.target.manage),

@@ -182,6 +182,7 @@ class _Judge:
             seconds=sum(result.seconds for result in own),
             failure=failure,
             fake=self.plan.selection.fake,
+            retries=sum(result.retries for result in own),
             ran_for=next((step.because for step in self.steps if step.reason == "receivers"), ()),
             waited_for=self._waited_for(own),
             is_asked=self._is_asked,

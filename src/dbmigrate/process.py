@@ -31,6 +31,9 @@ LEFT_BYTES = 4 * CHUNK_BYTES
 TAKEN_SECONDS = 0.005
 """Between two looks whether messages were taken from the outbox."""
 
+TOLD_VARIABLE = "_DBMIGRATE_TELL"
+"""The descriptor on which a step writes for dbmigrate (inside/retelling.py)."""
+
 CONNECT_SECONDS = "10"
 """libpq waits for ever by default: for a host that drops packets that is the life of the container."""
 
@@ -78,6 +81,14 @@ class ChildOutput:
 
 
 @dataclass(frozen=True)
+class ChildTold:
+    """A line that a step wrote for dbmigrate, and not for a person."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
 class ChildEnded:
     """The child has ended and its pipes were read; comes once, after all of its output."""
 
@@ -92,7 +103,7 @@ class StopRequested:
     signum: int
 
 
-ChildMessage = Union[ChildOutput, ChildEnded, StopRequested]
+ChildMessage = Union[ChildOutput, ChildTold, ChildEnded, StopRequested]
 
 
 class RunningChild(Protocol):
@@ -128,20 +139,29 @@ class SpawnLauncher:
 
     def start(self, request: ChildRequest, outbox: SimpleQueue[ChildMessage]) -> RunningChild:
         """Start the process, with a thread that reads its pipes and one that waits for it."""
-        process = subprocess.Popen(
-            request.argv,
-            cwd=request.cwd,
-            env=dict(request.environment),
-            stdin=subprocess.DEVNULL if request.first_line is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # Its own session: ^C on the terminal reaches dbmigrate alone, which decides what the children hear of it.
-            start_new_session=True,
-        )
+        reading, writing = os.pipe()
+        told = os.fdopen(reading, "rb")
+        try:
+            process = subprocess.Popen(
+                request.argv,
+                cwd=request.cwd,
+                env={**request.environment, TOLD_VARIABLE: str(writing)},
+                pass_fds=[writing],
+                stdin=subprocess.DEVNULL if request.first_line is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                # Its own session: ^C on the terminal reaches dbmigrate alone, which decides what the children hear.
+                start_new_session=True,
+            )
+        except OSError:
+            told.close()
+            raise
+        finally:
+            os.close(writing)
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            watch((process.stdout, process.stderr), request.key, process.wait, outbox)
+            watch((process.stdout, process.stderr, told), request.key, process.wait, outbox)
         except OSError:
             process.kill()  # one that waits for its first line has done nothing yet
             process.wait()
@@ -173,10 +193,12 @@ def _write_first_line(stdin: IO[bytes], line: str) -> None:
         pass  # it ended before it read; its exit status tells
 
 
-def watch(
-    streams: tuple[IO[bytes], IO[bytes]], key: str, wait: Callable[[], int | None], outbox: SimpleQueue[ChildMessage]
-) -> None:
-    """Report what comes on a child's stdout and stderr, and its end when `wait` returns its code; None is no child.
+Streams = tuple[IO[bytes], IO[bytes], IO[bytes]]
+"""Stdout, stderr, and what a step writes for dbmigrate."""
+
+
+def watch(streams: Streams, key: str, wait: Callable[[], int | None], outbox: SimpleQueue[ChildMessage]) -> None:
+    """Report what comes on a child's streams, and its end when `wait` returns its code; None is no child.
 
     Raises:
         OSError: the system gives no thread or no file for it; nothing is reported.
@@ -278,19 +300,19 @@ class _Gate:
             self._is_open = False
 
 
-def _read(selector: selectors.BaseSelector, streams: tuple[IO[bytes], IO[bytes]], key: str, gate: _Gate) -> None:
-    """Read both pipes to their ends.
+def _read(selector: selectors.BaseSelector, streams: Streams, key: str, gate: _Gate) -> None:
+    """Read the pipes to their ends.
 
     Where both have something, stdout comes first: Django says "Applying x..." there, and the traceback that follows on
     stderr must not be told before it.
     """
-    out, err = (_Lines(key, "stdout", gate), _Lines(key, "stderr", gate))
-    with selector, streams[0], streams[1]:
-        selector.register(streams[0], selectors.EVENT_READ, out)
-        selector.register(streams[1], selectors.EVENT_READ, err)
+    out, err, told = (_Lines(key, stream, gate) for stream in ("stdout", "stderr", "told"))
+    with selector, streams[0], streams[1], streams[2]:
+        for stream, lines in zip(streams, (out, err, told), strict=True):
+            selector.register(stream, selectors.EVENT_READ, lines)
         while selector.get_map():
             ready = {id(chosen.data): chosen for chosen, _ in selector.select()}
-            for lines in (out, err):
+            for lines in (out, err, told):
                 chosen = ready.get(id(lines))
                 if chosen is None:
                     continue
@@ -309,7 +331,7 @@ def _read(selector: selectors.BaseSelector, streams: tuple[IO[bytes], IO[bytes]]
 class _Lines:
     """Cuts what comes on one stream into lines."""
 
-    def __init__(self, key: str, stream: Literal["stdout", "stderr"], gate: _Gate) -> None:
+    def __init__(self, key: str, stream: Literal["stdout", "stderr", "told"], gate: _Gate) -> None:
         self._key = key
         self._stream = stream
         self._gate = gate
@@ -325,6 +347,10 @@ class _Lines:
             self._put(self._rest, is_complete=not chunk)
 
     def _put(self, line: bytes, *, is_complete: bool) -> None:
+        if self._stream == "told":
+            if is_complete:
+                self._gate.put(ChildTold(key=self._key, text=line.decode("utf-8", errors="replace")))
+            return
         self._gate.put(ChildOutput(key=self._key, stream=self._stream, text=_decode(line), is_complete=is_complete))
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Literal
 
+from pydantic import ValidationError
+
 from dbmigrate.frames import FRAME, is_foreign_frame
 from dbmigrate.models.events import (
     Event,
@@ -24,10 +26,19 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
-from dbmigrate.models.result import StepResult
+from dbmigrate.models.result import StepResult, Transient
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.snapshot import MigrationId
-from dbmigrate.process import ChildEnded, ChildMessage, ChildOutput, ChildRequest, Launcher, RunningChild, StopRequested
+from dbmigrate.process import (
+    ChildEnded,
+    ChildMessage,
+    ChildOutput,
+    ChildRequest,
+    ChildTold,
+    Launcher,
+    RunningChild,
+    StopRequested,
+)
 from dbmigrate.progress import MigrationWatch
 from dbmigrate.redact import Redactor
 
@@ -59,7 +70,9 @@ class Retry:
 
     pause: float
     """Seconds until then."""
-    blockers: tuple[str, ...]
+    most_tries: int
+    """How often it is tried at most."""
+    blockers: tuple[str, ...] = ()
     """Sessions that were in its way, as the server describes them."""
 
 
@@ -77,7 +90,7 @@ class Workshop:
     grace: float | None = None
     """Seconds that what runs gets to finish after a first SIGTERM or SIGHUP; None is as long as it needs."""
     again: Callable[[Step, StepResult, int], Retry | None] = lambda step, result, tries: None
-    """(step, how it ended, how often it was tried) -> whether to try it again."""
+    """(step, how it ended, how often its migration was tried) -> whether to try it again."""
 
 
 def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
@@ -157,6 +170,9 @@ class _Job:
     started_at: float
     child: RunningChild
     watch: MigrationWatch | None
+    retries: int = 0
+    transient: Transient | None = None
+    """What it said last of why a migration failed."""
     tail: _Tail = field(default_factory=lambda: _Tail(LAST_LINES))
 
     @property
@@ -169,9 +185,19 @@ class _Pause:
     """A step that failed and is tried again."""
 
     step: Step
+    job: _Job
+    """The child that failed."""
     result: StepResult
     """How it ended the last time."""
     until: float
+
+
+def _read_transient(line: str) -> Transient | None:
+    """Return what a step says of its failure; None where another process of the project's wrote to the same pipe."""
+    try:
+        return Transient.model_validate_json(line)
+    except ValidationError:
+        return None
 
 
 class _Tail:
@@ -218,16 +244,19 @@ class _Crew:
         """Of `ended`, those that did not end well, in the order in which they ended."""
         self._seen: tuple[int, ...] = ()
         self.rung = 0
-        self._tries: Counter[str] = Counter()
+        self._tries: Counter[tuple[str, MigrationId | None]] = Counter()
         self._deadline: float | None = None
         self._room_at: float | None = None
         """When to try again to start a child for which there was no room."""
         self._signum = 0
 
-    def start(self, work: Step | MakeMigrations) -> StepResult | Literal["later"] | None:
-        """Start a child; return a result if that is not possible, "later" if it may be once one that runs has ended."""
+    def start(self, work: Step | MakeMigrations, before: _Job | None = None) -> StepResult | Literal["later"] | None:
+        """Start a child; return a result if that is not possible, "later" if it may be once one that runs has ended.
+
+        `before`: the one of the same step that failed and is tried again.
+        """
         request = self._workshop.request(work)
-        started_at = self._workshop.clock()
+        started_at = self._workshop.clock() if before is None else before.started_at
         alias = work.alias if isinstance(work, Step) else None
         try:
             child = self._workshop.launcher.start(request, self._workshop.outbox)
@@ -239,7 +268,10 @@ class _Crew:
             self._note(result)
             return result
         watch = MigrationWatch(work) if isinstance(work, Step) else None
-        self.running[request.key] = _Job(work, request.command, started_at, child, watch)
+        job = _Job(work, request.command, started_at, child, watch)
+        if before is not None:
+            job.watch, job.retries = before.watch, before.retries + 1
+        self.running[request.key] = job
         return None
 
     def skip(self, step: Step, *, because: str) -> StepResult:
@@ -304,6 +336,8 @@ class _Crew:
             yield self._climb(message.signum)
         elif isinstance(message, ChildEnded):
             yield self._end(message)
+        elif isinstance(message, ChildTold):
+            self.running[message.key].transient = _read_transient(message.text)
         else:
             yield from self._output(message)
 
@@ -312,7 +346,7 @@ class _Crew:
         for key, pause in list(self.paused.items()):
             if self.rung or pause.until <= self._workshop.clock():
                 del self.paused[key]
-                failed = pause.result if self.rung else self.start(pause.step)
+                failed = pause.result if self.rung else self.start(pause.step, pause.job)
                 if failed == "later":
                     self.paused[key] = replace(pause, until=self._workshop.clock() + LATER_SECONDS)
                 elif failed is not None:
@@ -355,19 +389,37 @@ class _Crew:
             raised_at=job.tail.raised_at,
             in_flight=job.watch.in_flight if job.watch is not None else None,
             done=tuple(job.watch.done) if job.watch is not None else (),
+            transient=job.transient if message.returncode != 0 else None,
+            retries=job.retries,
         )
         if isinstance(job.work, MakeMigrations):
             return MakeFinished(result=result)
-        self._tries[message.key] += 1
-        if result.status == "failed" and not self.rung:
-            again = self._workshop.again(job.work, result, self._tries[message.key])
-            if again is not None:
-                self.paused[message.key] = _Pause(job.work, result, self._workshop.clock() + again.pause)
-                return StepRetried(
-                    step=job.work, tries=self._tries[message.key], pause=again.pause, blockers=again.blockers
-                )
+        return self._retry(job, job.work, result) or self._finish(result)
+
+    def _finish(self, result: StepResult) -> StepFinished:
         self._note(result)
         return StepFinished(result=result)
+
+    def _retry(self, job: _Job, step: Step, result: StepResult) -> StepRetried | None:
+        """Put a step aside that failed for a reason that passes; None if it is not tried again."""
+        if result.status != "failed" or result.transient is None or self.rung:
+            return None
+        failed = (step.id, result.transient.migration)
+        self._tries[failed] += 1
+        again = self._workshop.again(step, result, self._tries[failed])
+        if again is None:
+            return None
+        self.paused[step.id] = _Pause(step, job, result, self._workshop.clock() + again.pause)
+        return StepRetried(
+            step=step,
+            tries=self._tries[failed],
+            pause=again.pause,
+            blockers=again.blockers,
+            most_tries=again.most_tries,
+            migration=result.transient.migration,
+            code=result.transient.code,
+            reason=result.transient.words,
+        )
 
     def _output(self, message: ChildOutput) -> Iterator[Event]:
         job = self.running[message.key]

@@ -1,24 +1,13 @@
-"""Migrations that wait for locks of other sessions: give up after a while, let the traffic pass, and try again."""
+"""Migrations that wait for locks of other sessions: have the server give them up after a while."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dbmigrate.models.events import DdlLockTimeoutIgnored
 from dbmigrate.models.plan import MigrationPlan, Step
-from dbmigrate.models.result import StepResult
 from dbmigrate.models.snapshot import Database, Snapshot
-from dbmigrate.runner import Retry
-
-# SQLSTATE 55P03: psycopg names the exception so, the server (in English) says the rest.
-SIGNS = ("LockNotAvailable", "canceling statement due to lock timeout")
-
-FIRST_PAUSE = 2.0
-"""Seconds before the second try; each further pause is twice as long."""
-
-DOUBLINGS = 8
-"""After which the pauses grow no more: they are 8 minutes then."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +16,6 @@ class Traffic:
 
     timeout: float | None
     """Seconds; None if it was not asked for."""
-    retries: int
-    find_blockers: Callable[[str], Sequence[str]]
-    """Sessions that hold locks on an alias."""
 
     def environment(self, step: Step, database: Database | None, own: Mapping[str, str]) -> dict[str, str]:
         """Return the variables of a step's child: its own, with the timeout where the step may be tried again."""
@@ -50,13 +36,6 @@ class Traffic:
         for alias, because in reasons.items():
             if because is not None:
                 yield DdlLockTimeoutIgnored(alias=alias, because=because)
-
-    def again(self, step: Step, result: StepResult, tries: int) -> Retry | None:
-        """Return whether to try a failed step again: only if it failed for want of a lock, which changed nothing."""
-        is_late = any(sign in line for line in result.last_lines for sign in SIGNS)
-        if self.timeout is None or not is_late or tries > self.retries:
-            return None
-        return Retry(pause=FIRST_PAUSE * 2 ** min(tries - 1, DOUBLINGS), blockers=tuple(self.find_blockers(step.alias)))
 
 
 def _why_not(step: Step, database: Database | None, own: Mapping[str, str]) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from dbmigrate.process import ChildEnded, ChildMessage, ChildOutput, ChildRequest, StopRequested
+from dbmigrate.process import ChildEnded, ChildMessage, ChildOutput, ChildRequest, ChildTold, StopRequested
 
 
 @dataclass
@@ -38,6 +38,8 @@ class Script:
     cannot_start: str | None = None
     no_room: tuple[int, ...] = ()
     """Which tries to start it find no room for it; the first is 1."""
+    told: str | None = None
+    """What it writes for dbmigrate."""
     then_stop: tuple[int, ...] = ()
     """Signals that come to dbmigrate right after its lines."""
 
@@ -70,6 +72,8 @@ class FakeLauncher:
         self.children[request.key] = child
         for line in script.lines:
             outbox.put(ChildOutput(request.key, "stdout", line, is_complete=True))
+        if script.told is not None:
+            outbox.put(ChildTold(request.key, script.told))
         for signum in script.then_stop:
             outbox.put(StopRequested(signum))
         if script.ends_on is None:

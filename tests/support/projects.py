@@ -124,10 +124,12 @@ def write_project(
     return project
 
 
-def everywhere(root: Path, aliases: Mapping[str, Mapping[str, Any]] | tuple[str, ...]) -> Project:
-    """Write a project whose app belongs on every one of these databases."""
+def everywhere(
+    root: Path, aliases: Mapping[str, Mapping[str, Any]] | tuple[str, ...], app: Mapping[str, str] | None = None
+) -> Project:
+    """Write a project whose app (`core`) belongs on every one of these databases."""
     project = write_project(
-        root, {"core": simple_app()}, aliases=aliases, settings='DATABASE_ROUTERS = ["everywhere.Router"]\n'
+        root, {"core": app or simple_app()}, aliases=aliases, settings='DATABASE_ROUTERS = ["everywhere.Router"]\n'
     )
     project.write(
         "everywhere.py", "class Router:\n    def allow_migrate(self, db, app_label, **hints):\n        return True\n"

@@ -242,8 +242,9 @@ def test_a_step_for_which_there_is_no_room_although_nothing_runs_has_failed() ->
 
 
 def test_a_step_that_is_tried_again_waits_for_room_too() -> None:
-    launcher = FakeLauncher({"a": Script(ends_on=signal.SIGINT), "b": Script(code=1, no_room=(2,))})
-    tries = iter([Retry(pause=0.0, blockers=())])
+    told = '{"migration": null, "code": "SQLITE_BUSY", "words": "database is locked", "is_clean": true}'
+    launcher = FakeLauncher({"a": Script(ends_on=signal.SIGINT), "b": Script(code=1, no_room=(2,), told=told)})
+    tries = iter([Retry(pause=0.0, most_tries=2)])
     here = replace(workshop(launcher), again=lambda step, result, number: next(tries, None))
     launcher.on_start = lambda key: (
         launcher.children["a"].send_signal(signal.SIGINT) if launcher.started == ["a", "b", "b"] else None

@@ -87,16 +87,17 @@ class Forker:
         return self._shared_connection()
 
     def fork(self, step, variables):
-        """Start a step whose stdout, stderr and status come over the socket; return why not, or None.
+        """Start a step whose descriptors come over the socket; return why not, or None.
 
+        They are stdout, stderr, what `retelling` writes to, and the step's status.
         It returns a second time, in the copy that is to run the step, and there a `Copy`.
 
-        step: {"death", "scope", "words"}; variables: what its environment has beside this process's own.
+        step: {"death", "scope", "is_watched", "words"}; variables: what its environment has beside this process's own.
         """
         self._copies = [pid for pid in self._copies if runs(pid)]
-        received = _receive(self._handover, 3)
+        received = _receive(self._handover, 4)
         try:
-            if len(received) < 3:
+            if len(received) < 4:
                 return "it has too many files open"
             reason = self.why_not_fork(warm_up=True)
             return reason if reason is not None else self._fork(step, variables, *received)
@@ -104,7 +105,7 @@ class Forker:
             for descriptor in received:
                 os.close(descriptor)
 
-    def _fork(self, step, variables, out, err, status):
+    def _fork(self, step, variables, out, err, told, status):
         sys.stdout.flush()
         sys.stderr.flush()
         gc.freeze()  # a copy that counted references for its garbage collection would copy every object
@@ -117,8 +118,8 @@ class Forker:
             self._copies.append(pid)
             return None
         try:
-            watcher = self._watch(own, out, err, status)
-            return _become(step, variables, out, err, watcher)
+            watcher = self._watch(own, (out, err, told), status)
+            return _become(step, variables, out, err, told, watcher)
         except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
             os._exit(1)
 
@@ -158,7 +159,7 @@ class Forker:
         except (Exception, SystemExit):
             pass  # the step that needs it says so, in its own words
 
-    def _watch(self, parent, out, err, status):
+    def _watch(self, parent, others, status):
         """Be the first copy: fork the second, and report its process id (0: there is none) and its end.
 
         It returns in the second alone, with the process id of the first.
@@ -179,8 +180,8 @@ class Forker:
             if handler is not None:
                 signal.signal(signal.SIGCHLD, handler)
             return own
-        os.close(out)
-        os.close(err)
+        for descriptor in others:
+            os.close(descriptor)
         os.write(status, b"%d\n" % pid)
         _, ended = os.waitpid(pid, 0)
         code = -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
@@ -240,7 +241,7 @@ def _find_peer(descriptor):
     return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else os.fsdecode(peer)
 
 
-def _become(step, variables, out, err, parent):
+def _become(step, variables, out, err, told, parent):
     """Be the second copy: a process of its own, in the surroundings of its step."""
     os.setsid()
     end_with(parent, step["death"])
@@ -251,7 +252,7 @@ def _become(step, variables, out, err, parent):
     random.seed()
     os.environ.update(variables)
     _forget_types()
-    arrange_in_copy(step["scope"])
+    arrange_in_copy(step["scope"], os.dup(told) if step["is_watched"] else None)
     return Copy(step["words"])
 
 

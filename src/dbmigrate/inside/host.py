@@ -82,6 +82,7 @@ def _serve(channel, handover, started_at, opened):
         "empty": emptying.empty,
         "reach": reaching.reach,
         "find_room": room.find_room,
+        "is_recorded": traces.is_recorded,
         "trace": traces.trace,
         "explain": routes.explain,
         "verify": verification.verify,

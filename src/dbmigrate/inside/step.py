@@ -1,8 +1,8 @@
 """One step: become manage.py, or run it with one more router or marked sessions; never outlive dbmigrate.
 
 The first line of stdin is {"parent": process id of dbmigrate, "death": the signal for when it dies, "scope":
-models.plan.Scope or null, "twin": models.target.Twin or null, "manage": script, "words": what follows it}; afterwards
-stdin is empty.
+models.plan.Scope or null, "is_watched": whether to say why a migration failed, "twin": models.target.Twin or null,
+"manage": script, "words": what follows it}; afterwards stdin is empty.
 """
 
 import json
@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from . import boot, marks, twin
+from . import boot, marks, retelling, twin
 
 
 def main():
@@ -20,13 +20,16 @@ def main():
     os.dup2(empty, 0)
     os.close(empty)
     end_with(request["parent"], request["death"])
+    descriptor = retelling.take_descriptor()
     if request["twin"] is not None:
         twin.arrange(request["twin"])
-    elif request["scope"] is None and not marks.are_wanted():
+    elif request["scope"] is None and not marks.are_wanted() and not request["is_watched"]:
         try:
             os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
         except UnicodeEncodeError:
             pass  # the locale has no bytes for a name among the words; within this process they need none
+    if request["is_watched"] and descriptor is not None:
+        retelling.arrange(descriptor)
     _run(request["manage"], request["words"], request["scope"])
 
 
@@ -56,10 +59,15 @@ def _run(manage, words, scope):
     boot.run_manage(manage, words)
 
 
-def arrange_in_copy(scope):
-    """Do for a step, in a copy of the process that has booted, what `main` does for one in a process of its own."""
+def arrange_in_copy(scope, descriptor):
+    """Do for a step, in a copy of the process that has booted, what `main` does for one in a process of its own.
+
+    `descriptor`: where to say why a migration failed (`retelling`), None if that is not wanted.
+    """
     from .scope import add_router
 
+    if descriptor is not None:
+        retelling.arrange(descriptor)
     if marks.are_wanted():
         marks.mark_sessions()
     if scope is not None:

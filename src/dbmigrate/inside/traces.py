@@ -7,7 +7,7 @@ from django.db.migrations import AlterField, RemoveField, SeparateDatabaseAndSta
 
 from .catalogue import Catalogue
 from .effects import Effects, numbered_operations
-from .graph import Disk
+from .graph import Disk, read_records
 from .judging import alters_column, is_shown, name_operation, shows_alteration
 from .routes import RouteBook
 from .schema import SchemaWalk
@@ -19,6 +19,15 @@ number, model: effects.Reaching; is_there: whether the catalogue shows what it d
 added, removed: schema.Part; missing: those of a table or column that is there which are not; before, after: the states
 of the project around it, None if they are not wanted.
 """
+
+
+def is_recorded(alias, migration):
+    """Return whether a migration is recorded on a database."""
+    connection = connections[alias]
+    try:
+        return tuple(migration.split(".", 1)) in read_records(connection)
+    finally:
+        connection.close()
 
 
 def trace(alias, migration):

@@ -137,7 +137,7 @@ class StepFinished(Value):
 
 
 class StepRetried(Value):
-    """A migrate process was in the way of others, did nothing, and is tried again; its StepFinished is yet to come."""
+    """A migrate process failed for a reason that passes, and is tried again; its StepFinished is yet to come."""
 
     type: Literal["step-retried"] = "step-retried"
     step: Step
@@ -147,6 +147,14 @@ class StepRetried(Value):
     """Seconds until it is tried again."""
     blockers: tuple[str, ...]
     """Sessions that were in its way, as the server describes them."""
+    most_tries: int
+    """How often it is tried at most."""
+    migration: MigrationId | None
+    """The migration that failed; None if none had begun."""
+    code: str
+    """The server's: an SQLSTATE, a number of MySQL, or "SQLITE_BUSY"."""
+    reason: str
+    """For example "deadlock detected"."""
 
 
 class StepSkipped(Value):

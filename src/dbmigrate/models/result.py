@@ -17,6 +17,19 @@ DatabaseStatus = Literal["migrated", "unchanged", "ran", "skipped", "failed", "i
 FailureKind = Literal["command", "interrupted", "post-migrate", "not-recorded", "not-asked", "launch"]
 
 
+class Transient(Value):
+    """An error of a server that passes by itself, as a step says it that failed for it."""
+
+    migration: MigrationId | None
+    """None if it failed before its first migration."""
+    code: str
+    """The server's: an SQLSTATE, a number of MySQL, or "SQLITE_BUSY"."""
+    words: str
+    """For example "deadlock detected"."""
+    is_clean: bool
+    """Whether nothing of the migration was committed, as far as the process could see."""
+
+
 class StepResult(Value):
     """How one process ended."""
 
@@ -36,6 +49,10 @@ class StepResult(Value):
     """The migrations that it said were done; what counts is what the database says."""
     raised_at: str | None = None
     """The last place outside of installed packages in a traceback it printed."""
+    transient: Transient | None = None
+    """What it failed for, if that passes by itself; None if it did not fail for it, or did not say."""
+    retries: int = 0
+    """How often it was tried again."""
     because: str | None = None
     """For "not-run": the step that failed, or "interrupted"; for a process that could not start: the reason."""
 
@@ -129,6 +146,8 @@ class DatabaseResult(Value):
     """Other schemas of the database that are not as they were before, where the project replaces `migrate`."""
     without_table: tuple[str, ...] = ()
     """Models (label.model) that belong there and have no table, which no migration is going to make (DBM301)."""
+    retries: int = 0
+    """How often a step of it was tried again because of an error that passes."""
     counted: int | None = None
     """How many schemas were counted before and after for that; None if that could not be, or need not."""
 

@@ -441,7 +441,7 @@ def database_sentence(database: DatabaseResult) -> str:
     """Return what became of one database."""
     match database.status:
         case "migrated":
-            return done(database)
+            return f"{done(database)}{_retries(database)}"
         case "unchanged":
             if database.counted is not None:
                 return f"ran, and {plural(database.counted, 'schema')} hold what they held before"
@@ -455,12 +455,16 @@ def database_sentence(database: DatabaseResult) -> str:
             return skip_sentence(database.owner, database.skip, database.because, len(database.out_of_reach))
         case "failed":
             assert database.failure is not None
-            return f"{failure_subject(database.failure)}{_moved(database)}"
+            return f"{failure_subject(database.failure)}{_moved(database)}{_retries(database)}"
         case "interrupted":
             return f"interrupted{_moved(database)}; {plural(len(database.remaining), 'migration')} not applied"
         case "not-run":
             cause = f" because {database.waited_for} failed" if database.waited_for else ""
             return f"not started{cause}{_moved(database)}; {plural(len(database.remaining), 'migration')} pending"
+
+
+def _retries(database: DatabaseResult) -> str:
+    return f"; {database.retries} {'retry' if database.retries == 1 else 'retries'}" if database.retries else ""
 
 
 def done(database: DatabaseResult) -> str:
@@ -610,11 +614,12 @@ def needs(plan: MigrationPlan) -> list[str]:
 
 
 def retried(event: StepRetried) -> str:
-    """Return that a step is tried again, and who was in its way."""
-    blockers = f"; in its way: {'; '.join(event.blockers)}" if event.blockers else ""
+    """Return that a step is tried again, why, and who was in its way."""
+    blockers = f"; blocked by: {'; '.join(event.blockers)}" if event.blockers else ""
+    attempt = f"attempt {event.tries + 1} of {event.most_tries}"
     return (
-        f"{event.step.id}: a lock was not to be had in time (try {event.tries}), nothing was changed; "
-        f"again in {duration(event.pause)}{blockers}"
+        f"{event.step.alias}: retrying {event.migration or 'migrate'} ({event.reason}; {attempt}) "
+        f"in {duration(event.pause)}; nothing was changed{blockers}"
     )
 
 
