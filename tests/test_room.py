@@ -101,8 +101,7 @@ def test_the_lock_of_a_user_of_one_connection_can_be_anothers(
     (entry,) = limited("postgresql", 1, most=1)
     project = project_on(tmp_path, [entry])
     host = str(entry["HOST"]).replace("/", "%2F")
-    owner = postgresql.query(entry, "SELECT 1") and "postgres"
-    url = f"postgresql://{owner}@{host}:{entry['PORT']}/{entry['NAME']}"
+    url = f"postgresql://postgres@{host}:{entry['PORT']}/{entry['NAME']}"
     project.write("pyproject.toml", f'[tool.dbmigrate]\nlock_url.default = "{url}"\n')
 
     done = dbmigrate("all", cwd=project.root).expect(0)
@@ -240,3 +239,22 @@ Cursor._query = query
     assert "hint: where this server takes no named locks, take it on one that does" in refused.stderr
     assert 'lock_url.default = "mysql://USER:PASSWORD@SERVER:PORT/' in refused.stderr
     assert "All migrations completed successfully" in done.stdout
+
+
+@pytest.mark.postgresql
+def test_a_reset_needs_no_more_connections_than_a_run(
+    tmp_path: Path, limited: Any, postgresql: PostgresqlServer
+) -> None:
+    (entry,) = limited("postgresql", 1, most=2)
+    project = project_on(tmp_path, [entry], "DEBUG = True\n")
+    administrator = {**entry, "USER": "postgres"}
+    postgresql.query(administrator, f"ALTER ROLE {entry['USER']} CREATEDB")
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    done = dbmigrate("reset", "--confirm", "site_settings", cwd=project.root).expect(0)
+    postgresql.query(administrator, f"ALTER ROLE {entry['USER']} CONNECTION LIMIT 1")
+    refused = dbmigrate("reset", "--confirm", "site_settings", cwd=project.root).expect(20)
+
+    assert "All migrations completed successfully" in done.stdout
+    assert "database default: its lock has a connection of its own, so a run needs 2 at a time" in refused.stderr
+    assert "(nothing was changed)" in refused.stderr

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dbmigrate.errors import LockedError
 from dbmigrate.models.events import DatabaseAwaited
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.snapshot import Snapshot
-from dbmigrate.reviewing import Review, Work, targeted_aliases
+from dbmigrate.reviewing import Work
 from dbmigrate.room import Shortage, describe_shortage, find_caps, find_shortage, rooms_of, ways_out
 
 CLOSING_SECONDS = 1.0
@@ -16,19 +18,22 @@ CLOSING_SECONDS = 1.0
 PAUSE_SECONDS = 0.2
 
 
-def check_room(work: Work, reviewed: Review) -> None:
-    """Do nothing if there is room for the locks of a plan's databases and one connection more; wait as configured.
+def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> None:
+    """Do nothing if there is room for the locks of these databases and one connection more; wait as configured.
 
     Raises:
         LockedError: there is none.
     """
-    aliases, lock_url = targeted_aliases(reviewed.plan), work.settings.lock_url
-    shortage = find_shortage(rooms_of(reviewed.snapshot), aliases, lock_url)
+    if work.host.has_locks:
+        return  # it has taken them already, and looked at the databases since
+    rooms, lock_url = rooms_of(snapshot), work.settings.lock_url
+    shortage = find_shortage(rooms, aliases, lock_url)
     until = work.clock() + max(CLOSING_SECONDS, work.settings.wait)
     said = None
     while shortage is not None:
         # The look's own sessions were counted too; from now on there is one at a time.
-        shortage = find_shortage(work.host.find_room(shortage.aliases), aliases, lock_url)
+        rooms = {**rooms, **work.host.find_room(shortage.aliases)}
+        shortage = find_shortage(rooms, aliases, lock_url)
         if shortage is None or not shortage.may_pass or work.clock() >= until:
             break
         if work.settings.wait and describe_shortage(shortage) != said:
@@ -37,7 +42,8 @@ def check_room(work: Work, reviewed: Review) -> None:
         work.sleep(PAUSE_SECONDS)
     if shortage is not None:
         raise LockedError(
-            f"{describe_shortage(shortage)} (nothing was changed)", hint=ways_out(shortage, reviewed.snapshot.databases)
+            f"{describe_shortage(shortage)} (nothing was changed)",
+            hint=ways_out(shortage, snapshot.databases),
         )
 
 

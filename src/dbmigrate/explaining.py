@@ -174,6 +174,8 @@ def _explain_scratch(error: Mapping[str, Any], said: str) -> DeclinedError:
         "mysql": "give the user the right that Django's tests need too: "
         f"GRANT ALL PRIVILEGES ON `test\\_%`.* TO '{user}'@'localhost'",
     }.get(str(error["vendor"]), "start such a database anew by hand, and name the others with --database")
+    if error["is_full"]:
+        hint = "wait until others have closed their connections, or allow that user one more"
     return DeclinedError(
         f"no scratch database can be created next to database {alias}: {said}; so whether its migrations can be "
         "applied anew is unknown (nothing was changed)",

@@ -49,6 +49,8 @@ class Host:
         self._is_booted = False
         self.boot_seconds = 0.0
         """How long the project took to come up, in its own process; 0.0 before `boot`."""
+        self.has_locks = False
+        """Whether it holds all locks that were asked for."""
         self.may_copy = False
         """Whether the process may be copied to do two things at a time, if it can be: there must be a CPU for it."""
         words = [*BOOT_WORDS, *([f"--settings={target.settings}"] if target.settings else [])]
@@ -327,7 +329,9 @@ class Host:
         """
         from dbmigrate.models.servers import LockState
 
-        return LockState.model_validate(self._ask("lock", {"aliases": list(aliases), "urls": dict(urls)}))
+        state = LockState.model_validate(self._ask("lock", {"aliases": list(aliases), "urls": dict(urls)}))
+        self.has_locks = state.waiting is None
+        return state
 
     def end_orphans(self, seconds: float) -> tuple[str, ...]:
         """End the statements of steps that have ended; return the databases that still run one after these seconds."""
@@ -337,6 +341,7 @@ class Host:
 
     def unlock(self) -> None:
         """Release every lock; a process that has ended holds none, and one that is given up is ended."""
+        self.has_locks = False
         if self._channel.is_given_up:
             self.close()
             return

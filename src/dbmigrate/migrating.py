@@ -81,7 +81,7 @@ def migrate(
     if reviewed.plan.is_empty or not has_locks:
         yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
         return
-    check_room(work, reviewed)
+    check_room(work, reviewed.snapshot, targeted_aliases(reviewed.plan))
     try:
         locks = yield from take_locks(
             work.host,

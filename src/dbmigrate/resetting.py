@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbmigrate.capacity import check_room
 from dbmigrate.dropping import Emptying, check_holders, plan_emptyings
 from dbmigrate.errors import (
     DbmigrateError,
@@ -66,22 +67,25 @@ class ResetPlan:
         return tuple(emptying.alias for emptying in self.emptyings)
 
 
-def plan_reset(work: Work, databases: Sequence[str], *, stamp: str) -> ResetPlan:
+def plan_reset(work: Work, databases: Sequence[str], *, stamp: str, has_locks: bool) -> ResetPlan:
     """Return what a reset of these databases (none named: all that are migrated) would take away.
 
     What was taken away can be made again: that was tried, on scratch databases. `stamp` names the folder the files go
-    to, for example "2026-01-31T12-00-00".
+    to, for example "2026-01-31T12-00-00". `has_locks`: whether other runs are going to be kept away.
 
     Raises:
         UsageError: a database that is not there or not migrated, or an app that lives on others as well.
         DeclinedError: DEBUG is off, a database is on another machine or would stay empty, migration files are not
             committed, migrations cannot be made and applied anew, or something that stays needs what would be dropped.
         FindingsError: what was taken away could not be made again.
+        LockedError: there is no room for the locks.
         UnreachableError: a database does not answer.
     """
     look = find_belongings(work, databases)
     snapshot, routing = look.reviewed.snapshot, look.reviewed.routing
     migrated = tuple(alias for alias in routing.kinds if routing.is_migrated(alias))
+    if has_locks:
+        check_room(work, snapshot, migrated)
     kept_in = look.root / KEPT_IN / stamp
     own = [app for app in snapshot.apps if app.is_own and app.migrations_module]
     shared = [alias for alias, kind in routing.kinds.items() if kind.kind == "same"]

@@ -41,7 +41,7 @@ def command(
         from dbmigrate.models.selection import Selection
 
         stamp = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S}"
-        plan = resetting.plan_reset(work, databases, stamp=stamp)
+        plan = resetting.plan_reset(work, databases, stamp=stamp, has_locks=not no_lock)
         _show(session, plan)
         _agree(session, plan.name, confirm)
         try:

@@ -50,6 +50,7 @@ def _serve(channel, handover, started_at, opened):
         inspection,
         language,
         locks,
+        patience,
         places,
         reaching,
         room,
@@ -62,6 +63,7 @@ def _serve(channel, handover, started_at, opened):
     )
 
     held = locks.Locks()
+    patient = patience.Patience()
     scratches = scratch.Scratches()
     forker = forking.Forker(channel, held, opened, handover)
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False))
@@ -119,5 +121,6 @@ def _serve(channel, handover, started_at, opened):
         else:
             if isinstance(result, forking.Copy):
                 opened.stop()
+                patient.stop()
                 return result.words
             channel.reply(result)

@@ -6,7 +6,6 @@ from django.db import Error as DatabaseError
 
 from .boot import BootError
 from .opened import find_descriptors, standing_for_its_alias
-from .patience import connect_patiently
 from .pooling import is_pooled
 from .sentences import one_line
 from .servers import describe_server
@@ -35,7 +34,7 @@ class ConnectionLock:
         before = _sockets()
         try:
             with standing_for_its_alias(self.connection):
-                connect_patiently(self._connect, self.connection)
+                self._connect()
             self._sockets = _sockets() - before
             with self.connection.cursor() as cursor:
                 self.is_pooled = is_pooled(self.connection, cursor)

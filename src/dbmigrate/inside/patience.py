@@ -1,8 +1,11 @@
 """Servers count a session for a moment after its client has closed it: what has no room now may have it at once."""
 
+import threading
 import time
+from functools import partial
 
 from django.db import Error as DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .troubles import FULL, find_trouble
 
@@ -12,7 +15,29 @@ CLOSING_SECONDS = 2.0
 PAUSE_SECONDS = 0.1
 
 
-def connect_patiently(connect, connection, seconds=CLOSING_SECONDS):
+class Patience:
+    """While it lasts, a connection that finds no room is tried again for a moment: a question may follow another.
+
+    Not in threads, where several are opened at a time and have what the others would have (reaching.py).
+    """
+
+    def __init__(self):
+        """Begin."""
+        self._connect = connect = BaseDatabaseWrapper.connect
+
+        def connect_in_turn(connection):
+            if threading.current_thread() is not threading.main_thread():
+                return connect(connection)
+            return connect_patiently(partial(connect, connection), connection, CLOSING_SECONDS)
+
+        BaseDatabaseWrapper.connect = connect_in_turn
+
+    def stop(self):
+        """Let connections be opened as Django does."""
+        BaseDatabaseWrapper.connect = self._connect
+
+
+def connect_patiently(connect, connection, seconds):
     """Return what `connect` returns, which opens a connection; it is called again while there is no room for it.
 
     Raises:

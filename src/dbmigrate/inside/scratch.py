@@ -10,6 +10,7 @@ from .boot import BootError
 from .opened import standing_for_its_alias
 from .sentences import one_line
 from .servers import sqlite_file
+from .troubles import FULL, find_trouble
 from .twin import lead_to
 
 PREFIX = "test_dbmigrate_"
@@ -55,8 +56,14 @@ class Scratches:
             except (DatabaseError, OSError, NotImplementedError) as error:
                 self.drop()
                 said = one_line(str(error))
+                is_full = isinstance(error, DatabaseError) and find_trouble(error, connection) == FULL
                 raise BootError(
-                    "scratch", said, alias=alias, vendor=connection.vendor, user=connection.settings_dict.get("USER")
+                    "scratch",
+                    said,
+                    alias=alias,
+                    vendor=connection.vendor,
+                    user=connection.settings_dict.get("USER"),
+                    is_full=is_full,
                 ) from error
             finally:
                 connection.close()
@@ -134,6 +141,7 @@ def _furnish(connection, name):
             # Lists (search_path) are written as they are kept, every other value as a text.
             in_sql = value if key.endswith(("_path", "_libraries")) else "'{}'".format(value.replace("'", "''"))
             _try(cursor, "ALTER DATABASE {} SET {} TO {}".format(quote(name), key, in_sql))
+    connection.close()  # a role may have room for one only
     scratch = connection.copy()
     scratch.settings_dict["OPTIONS"].pop("pool", None)
     lead_to(scratch, name)
