@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from dbmigrate.confidential import find_secrets
 from dbmigrate.errors import ProjectError
 from dbmigrate.models.target import Target
 from dbmigrate.process import CHUNK_BYTES, start_thread
@@ -74,15 +75,18 @@ class Question:
 class Channel:
     """One process in the target's interpreter, and what goes to it and comes back."""
 
-    def __init__(self, target: Target, environment: Mapping[str, str], start: Mapping[str, object]) -> None:
+    def __init__(
+        self, target: Target, environment: Mapping[str, str], start: Mapping[str, object], redactor: Redactor
+    ) -> None:
         """Start the process, with what it has to know for its boot; its reply is the answer of `booted`.
+
+        `redactor` learns what the process knows of secrets when something went wrong.
 
         Raises:
             ProjectError: the interpreter cannot be started.
         """
         self._target = target
-        self.redactor = Redactor()
-        """Scrubs what the process says of what went wrong."""
+        self._redactor = redactor
         self.ask_until: Callable[[], float] = lambda: math.inf
         """When a question is given up although its own time is not over: a signal has come."""
         self._has_answered = False
@@ -185,7 +189,8 @@ class Channel:
         if not reply["ok"]:
             from dbmigrate.explaining import explain  # only what went wrong needs it
 
-            raise explain(reply["error"], self._target, self.redactor, "\n".join(self._printed))
+            self._redactor.learn(find_secrets(reply["error"].pop("named_values", ())))
+            raise explain(reply["error"], self._target, self._redactor, "\n".join(self._printed))
         answer: object = reply["result"]
         return answer
 
@@ -228,7 +233,7 @@ class Channel:
         return ProjectError(
             f"the project did not answer {within} (interpreter {self._target.python})",
             hint="see what its settings or a database connection wait for; the last lines it printed: -v",
-            detail=self.redactor.scrub("\n".join(self._printed)),
+            detail="\n".join(self._printed),
         )
 
     def _send(self, request: Mapping[str, object]) -> None:
@@ -289,9 +294,9 @@ class Channel:
         how = f"by signal {-code}" if code < 0 else f"with exit status {code}"
         last = next((line for line in reversed(self._printed) if line.strip()), "it printed nothing")
         raise ProjectError(
-            self.redactor.scrub(f"the project's interpreter {self._target.python} ended {how}: {last.strip()}"),
+            f"the project's interpreter {self._target.python} ended {how}: {last.strip()}",
             hint=f"try the same by hand: {' '.join(self._target.command('check'))}",
-            detail=self.redactor.scrub("\n".join(self._printed)),
+            detail="\n".join(self._printed),
         )
 
     def _drain(self, pipe: IO[bytes]) -> None:

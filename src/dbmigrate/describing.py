@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
@@ -25,7 +25,6 @@ from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import UNKNOWN_STATES, Database, MigrationId, ModelAnswers, Snapshot
 from dbmigrate.models.snapshot import Answer as RouterAnswer
 from dbmigrate.models.target import Choice, Target
-from dbmigrate.redact import Redactor
 from dbmigrate.routing import DEFAULT_ALIAS, Routing
 from dbmigrate.selecting import is_wanted
 
@@ -241,7 +240,7 @@ def _migrations(snapshot: Snapshot, routing: Routing) -> tuple[MigrationStatus, 
 
 def _configuration(settings: Settings) -> tuple[SettingOrigin, ...]:
     origins = settings.origins
-    shown = {**vars(settings), "lock_url": _without_passwords(settings.lock_url)}
+    shown = {**vars(settings), "lock_url": tuple(f"{alias}={url}" for alias, url in settings.lock_url.items())}
     rows = [
         SettingOrigin(key=key, value=shown[key], origin=origin) for key, origin in origins.items() if key != "databases"
     ]
@@ -251,10 +250,6 @@ def _configuration(settings: Settings) -> tuple[SettingOrigin, ...]:
             if value is not None:
                 rows.append(SettingOrigin(key=f"databases.{alias}.{key}", value=value, origin=origins["databases"]))
     return tuple(rows)
-
-
-def _without_passwords(urls: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"{alias}={Redactor().scrub(url)}" for alias, url in urls.items())
 
 
 def _routed_apps(snapshot: Snapshot, routing: Routing) -> list[RoutedApp]:

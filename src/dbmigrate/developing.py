@@ -20,6 +20,7 @@ from dbmigrate.errors import (
     UsageError,
 )
 from dbmigrate.listing import listed
+from dbmigrate.models.base import MESSAGE
 from dbmigrate.models.events import CommandStarted
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
@@ -28,7 +29,7 @@ from dbmigrate.nearest import nearest
 from dbmigrate.outcome import REFUSED, new_migrations, telling_line
 from dbmigrate.planner import build_plan
 from dbmigrate.preflight import stopped_by
-from dbmigrate.process import CHUNK_BYTES, read_while_running
+from dbmigrate.process import read_while_running
 from dbmigrate.reviewing import Look, Review, Work, review, review_patiently
 from dbmigrate.routing import Routing
 from dbmigrate.spelling import NO_INPUT, Option, named_make, spell, spell_makemigrations, wants_name
@@ -149,7 +150,7 @@ def _ended(
     `unnamed`: apps for which it was to write a migration without a name; a makemigrations of the project's own may
     insist on one, and writes nothing then.
     """
-    message = f"{words[0]} failed (exit {code}): {said}"
+    message = f"{words[0]} failed (exit {code}): {_shown(work, said)}"
     by_itself = f"see its output above; the command is: {shlex.join(work.target.command(*words))}"
     own = words[0] in snapshot.replaced_commands and "--name" in snapshot.commands[words[0]].words
     if own and unnamed and is_as_before(work, snapshot):
@@ -190,7 +191,7 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     code, said = _run(work, *spelled.arguments)
     if code != 0 and said.startswith(REFUSED):
         raise UsageError(
-            f"squashmigrations refuses: {said.removeprefix(REFUSED).strip()} (nothing was changed)",
+            f"squashmigrations refuses: {_shown(work, said.removeprefix(REFUSED).strip())} (nothing was changed)",
             hint=f"see which migrations there are: dbmigrate status --migrations --app {label}",
         )
     if code != 0:
@@ -366,23 +367,52 @@ def _run(work: Work, *words: str) -> tuple[int, str]:
     return code, telling_line(lines)
 
 
-def _attach(command: Sequence[str], work: Work) -> tuple[int, list[str]]:
-    """Run a command on our terminal; return its code, and what it wrote to stderr, which is passed on at once."""
-    written = b""
+def _shown(work: Work, said: str) -> str:
+    return MESSAGE.shorten(work.host.redactor.scrub(said))
+
+
+def _attach(command: Sequence[str], work: Work) -> tuple[int, Sequence[str]]:
+    """Run a command on our terminal; return its code and its last lines.
+
+    What it prints is passed on without secrets as soon as a line is whole, or looks like a question. Only the stdout of
+    one that has a terminal is its own: it asks there.
+    """
+    lines: deque[str] = deque(maxlen=MOST_LINES)
+    rest, asked = b"", b""
     environment = {**work.environment, "PYTHONIOENCODING": ":backslashreplace"}  # the terminal's own encoding
-    with subprocess.Popen(command, cwd=work.target.cwd, env=environment, stdout=2, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        for part in read_while_running(process, process.stderr):
-            os.write(2, part)
-            written = (written + part)[-CHUNK_BYTES:]
-    return process.returncode, work.host.redactor.scrub(written.decode(errors="replace")).splitlines()
+    with subprocess.Popen(
+        command,
+        cwd=work.target.cwd,
+        env=environment,
+        stdout=2 if os.isatty(2) else subprocess.PIPE,
+        stderr=subprocess.PIPE if os.isatty(2) else subprocess.STDOUT,
+    ) as process:
+        pipe = process.stderr or process.stdout
+        assert pipe is not None
+        for part in read_while_running(process, pipe):
+            *whole, rest = (rest + part).split(b"\n")
+            for line in whole:
+                lines.append(line.decode(errors="replace"))
+                _pass_on(work, line.removeprefix(asked) + b"\n")
+                asked = b""
+            if rest.endswith(b" ") and not part:
+                _pass_on(work, rest.removeprefix(asked))
+                asked = rest
+    if rest:
+        lines.append(rest.decode(errors="replace"))
+        _pass_on(work, rest.removeprefix(asked))
+    return process.returncode, [*lines]
+
+
+def _pass_on(work: Work, written: bytes) -> None:
+    os.write(2, work.host.redactor.scrub(written.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
 
 
 def _run_forwarding(command: Sequence[str], work: Work, forward: Callable[[str], None]) -> tuple[int, Sequence[str]]:
     lines: deque[str] = deque(maxlen=MOST_LINES)
 
     def take(line: bytes) -> None:
-        lines.append(work.host.redactor.scrub(line.decode(errors="replace").rstrip("\r")))
+        lines.append(line.decode(errors="replace").rstrip("\r"))
         forward(lines[-1])
 
     rest = b""

@@ -17,6 +17,7 @@ from dbmigrate.errors import (
     UnreachableError,
     UsageError,
 )
+from dbmigrate.models.base import MESSAGE
 from dbmigrate.models.snapshot import describe_silence
 from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
@@ -25,9 +26,6 @@ from dbmigrate.room import write_lock_url
 from dbmigrate.sentences import one_line
 from dbmigrate.settings_modules import settings_hint
 from dbmigrate.system import MORE_FILES
-
-MOST_OF_A_SENTENCE = 400
-"""Characters of an exception that are shown without `-v`."""
 
 ENGINES = (
     *(f"django.db.backends.{name}" for name in ("postgresql", "mysql", "sqlite3", "oracle")),
@@ -49,7 +47,8 @@ DRIVERS = {
 
 def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printed: str) -> DbmigrateError:
     """Return the error a person sees for one that the host reported."""
-    kind, said = str(error["kind"]), redactor.scrub(str(error["message"]))
+    kind, said = str(error["kind"]), str(error["message"])
+    shown = _sentence(redactor.scrub(said))
     if kind in ("unknown-migration", "ambiguous-migration"):
         return _explain_migration(kind, error["app"], said, error["names"])
     if kind == "no-lock":
@@ -88,9 +87,9 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             hint="see which databases can be looked at: dbmigrate status",
         )
     if kind == "scratch":
-        return _explain_scratch(error, _sentence(said))
+        return _explain_scratch(error, shown)
     if kind in ("router", "engine"):
-        return _explain_setting(kind, error, _sentence(said), target, redactor, printed)
+        return _explain_setting(kind, error, target, redactor, printed)
     if kind == "circular":
         apps = " and ".join(error["apps"])
         return ModelChangesError(
@@ -100,11 +99,11 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             f"{' '.join(error['apps'])}, put it back, and the same again",
         )
     if kind == "migrations":
-        return _explain_migrations(error, _sentence(said), target, redactor, printed)
+        return _explain_migrations(error, shown, target, printed)
     python, manage = target.python, " ".join(target.manage)
     because = target.choices["python"].reason
     place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
-    detail = _detail(error, redactor, printed)
+    detail = _detail(error, printed)
     message, hint = {
         "python-too-old": (
             f"{python} is {said}; dbmigrate needs Python 3.8 or newer in the project",
@@ -131,9 +130,9 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             f"{manage} cannot be loaded: {said}",
             "pass --python with the interpreter it changes to, and --manage with the script that it runs",
         ),
-        "emptying": (_sentence(said), "the whole traceback: -v"),
+        "emptying": (shown, "the whole traceback: -v"),
         "project": (
-            f"the project could not be loaded: {_sentence(said)}{place}",
+            f"the project could not be loaded: {shown}{place}",
             _project_hint(said, target, is_path_safe=bool(error.get("safe_path"))),
         ),
     }[kind]
@@ -183,9 +182,9 @@ def _explain_scratch(error: Mapping[str, Any], said: str) -> DeclinedError:
     )
 
 
-def _detail(error: Mapping[str, Any], redactor: Redactor, printed: str) -> str | None:
+def _detail(error: Mapping[str, Any], printed: str) -> str | None:
     """Return what only `-v` shows: the traceback, and what the project printed."""
-    return redactor.scrub("\n".join(part for part in (str(error.get("traceback") or ""), printed) if part)) or None
+    return "\n".join(part for part in (str(error.get("traceback") or ""), printed) if part) or None
 
 
 def _explain_migration(kind: str, app: str, name: str, names: list[str]) -> UsageError:
@@ -195,33 +194,34 @@ def _explain_migration(kind: str, app: str, name: str, names: list[str]) -> Usag
 
 
 def _explain_setting(
-    kind: str, error: Mapping[str, Any], said: str, target: Target, redactor: Redactor, printed: str
+    kind: str, error: Mapping[str, Any], target: Target, redactor: Redactor, printed: str
 ) -> ProjectError:
     """Return the error for an entry of DATABASE_ROUTERS or DATABASES that cannot be loaded."""
+    said = str(error["message"])
     place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
-    detail = _detail(error, redactor, printed)
+    detail = _detail(error, printed)
     if kind == "router":
         entry = str(error["entry"])
         hint = _router_hint(entry, error, target)
         return ProjectError(
-            f"the entry {entry} of DATABASE_ROUTERS cannot be loaded: {said}{place}", hint=hint, detail=detail
+            f"the entry {entry} of DATABASE_ROUTERS cannot be loaded: {_sentence(redactor.scrub(said))}{place}",
+            hint=hint,
+            detail=detail,
         )
-    alias, engine = str(error["alias"]), redactor.scrub(str(error["engine"]))
+    alias, engine = str(error["alias"]), str(error["engine"])
     if error["because"] is not None and not error["is_wrong"] and NO_BACKEND in said:
         # Django's sentence speaks of a wrong name, and means the exception before it.
-        said = _sentence(redactor.scrub(str(error["because"])))
+        said = str(error["because"])
     return ProjectError(
-        f"the ENGINE of database {alias}, {engine}, cannot be loaded: {said}{place}",
-        hint=_engine_hint(alias, engine, said, target, is_wrong=error["is_wrong"]),
+        f"the ENGINE of database {alias}, {engine}, cannot be loaded: {_sentence(redactor.scrub(said))}{place}",
+        hint=_engine_hint(alias, engine, one_line(said), target, is_wrong=error["is_wrong"]),
         detail=detail,
     )
 
 
-def _explain_migrations(
-    error: Mapping[str, Any], said: str, target: Target, redactor: Redactor, printed: str
-) -> ProjectError:
+def _explain_migrations(error: Mapping[str, Any], said: str, target: Target, printed: str) -> ProjectError:
     """Return the error for migrations that Django cannot load."""
-    detail = _detail(error, redactor, printed)
+    detail = _detail(error, printed)
     if error["missing"] is None:
         place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
         return ProjectError(
@@ -280,7 +280,7 @@ def _sentence(said: str) -> str:
     if not lines:
         return "it did not say why"
     whole = lines[-1] if said.startswith("  File") or lines[0].startswith("File ") else one_line(said)
-    return whole if len(whole) <= MOST_OF_A_SENTENCE else whole[:MOST_OF_A_SENTENCE] + "…"
+    return MESSAGE.shorten(whole)
 
 
 def _project_hint(said: str, target: Target, *, is_path_safe: bool) -> str:

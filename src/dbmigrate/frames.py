@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-FRAME = re.compile(r' +File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)$')
+FRAME_PATH = re.compile(r' +File "(?P<file>[^"\n]+)", line (?P<line>\d+)')
+FRAME = re.compile(FRAME_PATH.pattern + r", in (?P<name>\S+)$")
 
 _FOREIGN = (
     "site-packages",

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dbmigrate.channel import Channel
+from dbmigrate.confidential import NAME, TEXT, find_secrets
 from dbmigrate.errors import ProjectError, UnreachableError
 from dbmigrate.models.target import Target, Twin
 from dbmigrate.redact import Redactor
@@ -39,8 +40,12 @@ BOOT_WORDS = ("migrate",)
 class Host:
     """The booted project. Questions are asked one at a time; leaving the `with` block ends the process."""
 
-    def __init__(self, target: Target, environment: Mapping[str, str], twin: Twin | None = None) -> None:
+    def __init__(
+        self, target: Target, environment: Mapping[str, str], redactor: Redactor, twin: Twin | None = None
+    ) -> None:
         """Start the process; it boots while the caller does something else. `twin`: what it is to be instead.
+
+        `redactor` learns the secrets of the project, and what things are called in it.
 
         Raises:
             ProjectError: the interpreter cannot be started.
@@ -55,18 +60,16 @@ class Host:
         """Whether the process may be copied to do two things at a time, if it can be: there must be a CPU for it."""
         words = [*BOOT_WORDS, *([f"--settings={target.settings}"] if target.settings else [])]
         start = {"manage": list(target.manage), "words": words, "twin": None if twin is None else asdict(twin)}
-        self._channel = Channel(target, environment, start)
+        self._channel = Channel(target, environment, {**start, "wanted": [NAME, TEXT]}, redactor)
+        self.redactor = redactor
+        """What knows the secrets of the project; before `boot` those of the environment."""
+        redactor.learn_names(target.names)
 
     def __enter__(self) -> Host:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def redactor(self) -> Redactor:
-        """What knows the secrets of the project's DATABASES; it knows none before `boot`."""
-        return self._channel.redactor
 
     @contextmanager
     def hurried(self, ask_until: Callable[[], float]) -> Iterator[None]:
@@ -97,7 +100,8 @@ class Host:
         if not self._is_booted:
             started = self._channel.booted.answer()
             assert isinstance(started, dict)
-            self._channel.redactor = Redactor(started["secrets"])
+            self.redactor.learn(find_secrets(started["named_values"]))
+            self.redactor.learn_names(started["names"])
             self.boot_seconds = started["boot_seconds"]
             self._is_booted = True
 
@@ -142,8 +146,9 @@ class Host:
             "settings_option": self._target.settings_option,
             "argv": (self._target.python, *self._target.manage),
         }
-        answer["databases"] = [self._without_secrets(database) for database in answer["databases"]]
-        return Snapshot.model_validate(answer)
+        snapshot = Snapshot.model_validate(answer)
+        self.redactor.learn_names(name for app in snapshot.apps for name in app.migrations)
+        return snapshot
 
     def find_changes(self, started: Sequence[str] = ()) -> tuple[Change, ...] | None:
         """Return the apps whose models are not what the migrations of the last `inspect` describe.
@@ -216,7 +221,7 @@ class Host:
         except UnreachableError:
             return ()
         assert isinstance(answers, list)
-        return tuple(self.redactor.scrub(str(answer)) for answer in answers)
+        return tuple(str(answer) for answer in answers)
 
     def is_recorded(self, alias: str, migration: MigrationId) -> bool:
         """Return whether a migration is recorded on a database."""
@@ -249,7 +254,7 @@ class Host:
 
         answers = self._ask("verify", {"places": places, "repair": repair})
         assert isinstance(answers, list)
-        return tuple(VerifiedDatabase.model_validate(self._without_secrets(answer)) for answer in answers)
+        return tuple(VerifiedDatabase.model_validate(answer) for answer in answers)
 
     def find_host(self, alias: str) -> str:
         """Return the host a database is really on; "" for a file or a socket."""
@@ -309,7 +314,7 @@ class Host:
 
         answers = self._ask("reach", {"aliases": list(aliases), "seconds": seconds})
         assert isinstance(answers, dict)
-        return {alias: Reached.model_validate(self._without_secrets(answer)) for alias, answer in answers.items()}
+        return {alias: Reached.model_validate(answer) for alias, answer in answers.items()}
 
     def find_room(self, aliases: Sequence[str]) -> dict[str, tuple[Room, ...]]:
         """Return what limits the sessions on these databases now, by alias; one after the other is connected to."""
@@ -383,16 +388,6 @@ class Host:
     def _ask(self, question: str, arguments: Mapping[str, object]) -> object:
         self.boot()
         return self._channel.ask(question, arguments).answer()
-
-    def _without_secrets(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return an answer about one database with its error scrubbed: drivers repeat what they were given.
-
-        Some take a whole connection string for a name or a host. That one is not looked through for the password
-        itself: many a database of a developer is called as its password is.
-        """
-        error = answer["error"]
-        named: dict[str, Any] = {key: Redactor().scrub(answer[key]) for key in ("name", "host") if key in answer}
-        return {**answer, **named, "error": None if error is None else self.redactor.scrub(error)}
 
 
 def _dump(things: Sequence[Thing]) -> list[dict[str, object]]:

@@ -20,6 +20,7 @@ from dbmigrate.errors import (
     ProjectError,
     StepError,
 )
+from dbmigrate.models.base import MESSAGE
 from dbmigrate.models.events import (
     Event,
     MakeFinished,
@@ -137,7 +138,6 @@ def _migrate(
         launcher=work.launcher,
         outbox=outbox,
         request=lambda job: _request(work, job, environment(job), death=death(job), is_watched=not is_replaced),
-        redactor=work.host.redactor,
         clock=work.clock,
         grace=settings.grace,
         again=Retrying(
@@ -257,7 +257,8 @@ def _make_failed(
     """Return the error for a makemigrations that failed, or that refused in its own words: a person has to answer."""
     last = result.because or telling_line(result.last_lines)
     ended = f"exit {result.exit_code} after {result.seconds:.1f} s" if result.exit_code is not None else "not started"
-    message, detail = f"makemigrations failed ({ended}): {last}", "\n".join(result.last_lines)
+    shown = MESSAGE.shorten(work.host.redactor.scrub(last))
+    message, detail = f"makemigrations failed ({ended}): {shown}", "\n".join(result.last_lines)
     if result.status == "failed" and result.exit_code and is_refusal(result.last_lines) and is_as_before(work, before):
         return ModelChangesError(
             f"{message} (nothing was changed)",

@@ -20,9 +20,6 @@ from dbmigrate.models.result import (
 from dbmigrate.models.snapshot import Database, MigrationId, SchemaCount, Snapshot
 from dbmigrate.sentences import one_line
 
-MOST_OF_A_MESSAGE = 400
-"""Characters of what an exception says; all of it is in the last lines."""
-
 
 def build_result(
     plan: MigrationPlan,
@@ -320,7 +317,7 @@ def telling_line(lines: Sequence[str]) -> str:
     # Django shows no traceback of these; one that stands above is of something that was logged.
     command_errors = [number for number, line in enumerate(said) if line.startswith(REFUSED)]
     if command_errors:
-        return _shortened(" ".join(said[command_errors[-1] :]))
+        return " ".join(said[command_errors[-1] :])
     return _exception(lines) or (said[-1] if said else "it printed nothing")
 
 
@@ -336,8 +333,4 @@ def _exception(lines: Sequence[str]) -> str | None:
         return None
     # Below the last frame come its source and its marks, indented, then the exception, perhaps with several lines.
     below = dropwhile(lambda line: not line or line.startswith(" "), lines[frames[-1] + 1 :])
-    return _shortened(one_line("\n".join(line for line in below if line.strip(" ^")))) or None
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= MOST_OF_A_MESSAGE else f"{text[:MOST_OF_A_MESSAGE]}…"
+    return one_line("\n".join(line for line in below if line.strip(" ^"))) or None

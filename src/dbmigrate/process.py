@@ -14,8 +14,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Literal, Protocol, Union
 
-MAX_LINE_LENGTH = 4000
-"""Characters of one line that are kept; the rest is dropped and said so."""
+MAX_LINE_LENGTH = 65536
+"""Bytes of one line that are kept: a key in it must be whole to be found; what has been read must fit into memory."""
 
 DRAIN_SECONDS = 1.0
 """How long the pipes of a finished child are still read: a grandchild that inherited them may hold them open."""
@@ -237,7 +237,7 @@ def _drain(reader: threading.Thread, gate: _Gate) -> None:
 
 
 def read_while_running(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> Iterator[bytes]:
-    """Yield what a child writes, as it comes, and what is left in its pipe when it has ended.
+    """Yield what a child writes, as it comes, and what is left in its pipe when it has ended; b"" where it is silent.
 
     A grandchild that inherited the pipe may hold it open; that delays us by at most DRAIN_SECONDS.
     """
@@ -256,6 +256,8 @@ def read_while_running(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> Ite
                 yield chunk
             elif deadline is not None and time.monotonic() >= deadline:
                 return
+            else:
+                yield b""
 
 
 def start_thread(thread: threading.Thread) -> None:
@@ -343,7 +345,7 @@ class _Lines:
         for line in lines:
             self._put(line, is_complete=True)
         if self._rest:
-            self._rest = self._rest[: MAX_LINE_LENGTH * 4]  # a line without an end must not grow for ever
+            self._rest = self._rest[:MAX_LINE_LENGTH]  # a line without an end must not grow for ever
             self._put(self._rest, is_complete=not chunk)
 
     def _put(self, line: bytes, *, is_complete: bool) -> None:
@@ -355,9 +357,6 @@ class _Lines:
 
 
 def _decode(line: bytes) -> str:
-    text = line.decode("utf-8", errors="replace").rstrip("\r")
+    text = line[:MAX_LINE_LENGTH].decode("utf-8", errors="replace").rstrip("\r")
     # A progress bar rewrites its line with carriage returns; what stands there last is what counts.
-    text = text.rsplit("\r", 1)[-1]
-    if len(text) <= MAX_LINE_LENGTH:
-        return text
-    return f"{text[:MAX_LINE_LENGTH]} … ({len(text) - MAX_LINE_LENGTH} more characters)"
+    return text.rsplit("\r", 1)[-1]

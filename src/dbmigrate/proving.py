@@ -119,7 +119,7 @@ def _check_carried(
 
 def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, Holdings]:
     environment = {**work.environment, "PYTHONDONTWRITEBYTECODE": "1"}
-    with Host(work.target, environment, twin) as host:
+    with Host(work.target, environment, work.host.redactor, twin) as host:
         try:
             host.boot()
             launcher = choose_launcher(host, work.settings.launcher, environment)

@@ -197,7 +197,7 @@ def find_losses(
 
 def _open_another(work: Work, seed: str) -> Host:
     """Boot the project once more, with another order of sets."""
-    return Host(work.target, {**work.environment, "PYTHONHASHSEED": seed}, work.twin)
+    return Host(work.target, {**work.environment, "PYTHONHASHSEED": seed}, work.host.redactor, work.twin)
 
 
 def needs_idle(settings: Settings, selection: Selection) -> bool:

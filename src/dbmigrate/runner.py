@@ -40,7 +40,6 @@ from dbmigrate.process import (
     StopRequested,
 )
 from dbmigrate.progress import MigrationWatch
-from dbmigrate.redact import Redactor
 
 LAST_LINES = 25
 """Lines of a child that are kept for the report of its failure."""
@@ -84,7 +83,6 @@ class Workshop:
     outbox: SimpleQueue[ChildMessage]
     """Where children and `listen` put what they have to say."""
     request: Callable[[Step | MakeMigrations], ChildRequest]
-    redactor: Redactor
     clock: Callable[[], float]
     """Seconds that only grow."""
     grace: float | None = None
@@ -212,14 +210,14 @@ class _Tail:
         self.raised_at: str | None = None
         """The last frame of a traceback that is in no installed package: the project's own."""
 
-    def take(self, output: ChildOutput, text: str) -> None:
+    def take(self, output: ChildOutput) -> None:
         line = self._unfinished.pop(output.stream, None)
         if line is None:
             line = [""]
             self._lines.append(line)
-        line[0] = text
-        frame = FRAME.match(text)
-        if frame is not None and not is_foreign_frame(text):
+        line[0] = output.text
+        frame = FRAME.match(output.text)
+        if frame is not None and not is_foreign_frame(output.text):
             self.raised_at = f"{frame['file']}:{frame['line']} in {frame['name']}"
         if not output.is_complete:
             self._unfinished[output.stream] = line
@@ -423,13 +421,12 @@ class _Crew:
 
     def _output(self, message: ChildOutput) -> Iterator[Event]:
         job = self.running[message.key]
-        text = self._workshop.redactor.scrub(message.text)
-        migration = job.watch.read(text) if job.watch is not None and message.stream == "stdout" else None
+        migration = job.watch.read(message.text) if job.watch is not None and message.stream == "stdout" else None
         if migration is not None:
             yield self._progress(job, message.key, migration)
-        job.tail.take(message, text)
+        job.tail.take(message)
         if message.is_complete:
-            yield StepOutput(step=message.key, alias=job.alias, stream=message.stream, text=text)
+            yield StepOutput(step=message.key, alias=job.alias, stream=message.stream, text=message.text)
 
     def _progress(self, job: _Job, key: str, migration: MigrationId) -> StepProgress:
         assert job.watch is not None

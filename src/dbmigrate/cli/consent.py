@@ -67,7 +67,8 @@ class Consent:
         if not self.can_ask:
             raise losses_refused(losses, plan.make_first)
         session = self._session
-        session.err.write(f"{printable_lines(describe_losses(losses, 'nothing was changed yet'))}\n")
+        described = session.redactor.scrub(describe_losses(losses, "nothing was changed yet"), is_own=True)
+        session.err.write(f"{printable_lines(described)}\n")
         session.err.flush()
         if not session.prompter().confirm("Write and apply it?", is_yes=False):
             raise losses_declined(plan.make_first)

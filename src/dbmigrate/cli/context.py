@@ -21,11 +21,13 @@ import click
 from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.names import remember_names
 from dbmigrate.cli.signals import hold_back, leave_on_signals, listen
+from dbmigrate.confidential import find_secrets
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
 from dbmigrate.discovery import count_cpus, find_project, find_root, find_target, find_working_directory
 from dbmigrate.errors import DbmigrateError, ExitCode, ProjectError
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Target
+from dbmigrate.redact import Redactor
 
 if TYPE_CHECKING:
     from dbmigrate.host import Host
@@ -41,18 +43,21 @@ if TYPE_CHECKING:
 class HostKeeper(Protocol):
     """Decides how long a host lives."""
 
-    def open(self, target: Target, environment: Mapping[str, str]) -> AbstractContextManager[Host]:
+    def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> AbstractContextManager[Host]:
         """Return a host of this target for the length of the block."""
 
 
 class OneCommand:
     """A host for each command: it ends with it."""
 
-    def open(self, target: Target, environment: Mapping[str, str]) -> AbstractContextManager[Host]:
+    def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> AbstractContextManager[Host]:
         """Start a host."""
         from dbmigrate.host import Host
 
-        return Host(target, environment)
+        return Host(target, environment, redactor)
+
+
+_REDACTOR = "dbmigrate.redactor"
 
 
 @dataclass
@@ -66,6 +71,8 @@ class Session:
     err: TextIO
     environ: Mapping[str, str]
     keeper: HostKeeper
+    redactor: Redactor
+    """What takes the secrets out of everything that is shown."""
 
     @cached_property
     def cwd(self) -> Path:
@@ -115,7 +122,9 @@ class Session:
             for key in ("settings", "manage", "python", "format", "wait", "launcher")
             if self.options.get(key) is not None
         }
-        return merge_settings(file, self.environ, given | dict(flags)), file.path.parent if file is not None else None
+        settings = merge_settings(file, self.environ, given | dict(flags))
+        self.redactor.learn(find_secrets(settings.lock_url.items()))
+        return settings, file.path.parent if file is not None else None
 
     @contextmanager
     def open(
@@ -134,7 +143,7 @@ class Session:
 
         now = datetime.now(timezone.utc)
         file = JunitRenderer(self.cwd / junit, self.command, self._places(), time.monotonic, now)
-        report = _Guarded(file, self.err)
+        report = _Guarded(file, self.err, self.redactor)
         try:
             with self._open(flags, load) as (work, renderer):
                 yield work, _Both(renderer, report)
@@ -153,7 +162,7 @@ class Session:
         target = find_target(self.cwd, self.options.get("project"), settings, self.environ, config_folder=config_folder)
         folder = Path(target.choices["project"].value)
         environment = child_environment(self.environ, settings=target.settings)
-        with self.keeper.open(target, environment) as host:
+        with self.keeper.open(target, environment, self.redactor) as host:
             with hold_back():
                 from dbmigrate.forking import choose_launcher
                 from dbmigrate.reviewing import Work
@@ -197,8 +206,8 @@ class Session:
     def renderer(self, wanted: str) -> _Guarded:
         """Return the renderer for a format; "auto" looks at the streams."""
         chosen = self._format() if wanted == "auto" else wanted
-        renderer = self._build_renderer(chosen)
-        return _Guarded(renderer, self.err) if self.is_menu else _Guarded(renderer, self.err, leave_on_signals)
+        renderer, at_end = self._build_renderer(chosen), (lambda code: None) if self.is_menu else leave_on_signals
+        return _Guarded(renderer, self.err, self.redactor, at_end)
 
     def _format(self) -> str:
         is_terminal = self.out.isatty() and self.err.isatty()
@@ -320,11 +329,21 @@ class _Both:
 
 
 class _Guarded:
-    """A renderer that is dropped when its stream fails (closed pipe, full disk): the run goes on."""
+    """A renderer that gets no secrets, and is dropped when its stream fails (closed pipe, full disk): the run goes on.
 
-    def __init__(self, renderer: Renderer, err: TextIO, at_end: Callable[[ExitCode], None] = lambda code: None) -> None:
+    Nothing is scrubbed before: what was is for people alone, and dbmigrate itself reads what came.
+    """
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        err: TextIO,
+        redactor: Redactor,
+        at_end: Callable[[ExitCode], None] = lambda code: None,
+    ) -> None:
         self._renderer: Renderer | None = renderer
         self._err = err
+        self._redactor = redactor
         self._at_end = at_end
 
     def show(self, event: Event) -> None:
@@ -352,8 +371,10 @@ class _Guarded:
     def _try(self, method: str, argument: object) -> None:
         if self._renderer is None:
             return
+        from dbmigrate.renderers.scrubbing import scrubbed
+
         try:
-            getattr(self._renderer, method)(argument)
+            getattr(self._renderer, method)(scrubbed(argument, self._redactor))
         except OSError as error:
             self._renderer = None
             _warn_about_stream(self._err, error)
@@ -367,7 +388,9 @@ def _warn_about_stream(err: TextIO, error: OSError) -> None:
         pass
 
 
-def current_session(options: dict[str, Any], command: str | None, keeper: HostKeeper | None = None) -> Session:
+def current_session(
+    options: dict[str, Any], command: str | None, redactor: Redactor, keeper: HostKeeper | None = None
+) -> Session:
     """Return the session of this process."""
     return Session(
         options=options,
@@ -376,12 +399,25 @@ def current_session(options: dict[str, Any], command: str | None, keeper: HostKe
         err=sys.stderr,
         environ=os.environ,
         keeper=keeper or OneCommand(),
+        redactor=redactor,
     )
 
 
 def session_of(context: click.Context) -> Session:
     """Return the session of a command: its global options, and the host of the menu it was called from."""
-    return current_session(read_global_options(context), context.info_name, context.find_root().obj)
+    options = read_global_options(context)
+    return current_session(options, context.info_name, redactor_of(context), context.find_root().obj)
+
+
+def redactor_of(context: click.Context) -> Redactor:
+    """Return what takes the secrets out of everything that this process shows; one for all of its commands."""
+    redactor: Redactor = context.meta[_REDACTOR]
+    return redactor
+
+
+def keep_redactor(context: click.Context, redactor: Redactor) -> None:
+    """Let the commands of a command line find it."""
+    context.meta[_REDACTOR] = redactor
 
 
 def format_of_line(arguments: Sequence[str], environ: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dbmigrate.host import Host
 from dbmigrate.models.target import Target
+from dbmigrate.redact import Redactor
 
 SKIPPED_FOLDERS = {"node_modules", "site-packages", "__pycache__", "venv", "env"}
 """Beside every folder whose name begins with a dot."""
@@ -28,7 +29,7 @@ class KeptHost:
         self._taken: Fingerprint = {}
 
     @contextmanager
-    def open(self, target: Target, environment: Mapping[str, str]) -> Iterator[Host]:
+    def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> Iterator[Host]:
         """Give the host that is there, or a new one."""
         now = fingerprint(target.root)
         if self._host is not None and now != self._taken:
@@ -38,7 +39,7 @@ class KeptHost:
         if self._host is not None and self._host.is_given_up:
             self.close()
         if self._host is None:
-            self._host, self._taken = Host(target, environment), now
+            self._host, self._taken = Host(target, environment, redactor), now
         try:
             yield self._host
         except BaseException:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbmigrate.cli.context import current_session, session_of
+from dbmigrate.cli.context import current_session, redactor_of, session_of
 from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.keeping import KeptHost
 from dbmigrate.cli.options import global_options
@@ -71,6 +71,7 @@ class _CommandLine:
 
         self._root = root
         self._options = options
+        self._redactor = redactor_of(root)
         self._console = Console(markup=False, emoji=False, highlight=False, no_color=not has_color)
         self._keeper = KeptHost(self.say)
         self._is_refused = False
@@ -79,7 +80,7 @@ class _CommandLine:
 
     def look(self) -> StatusReport | None:
         """Ask for the state of every database, migrations included."""
-        session = current_session(self._options, "status", self._keeper)
+        session = current_session(self._options, "status", self._redactor, self._keeper)
         try:
             with session.open({}) as (work, _):
                 from dbmigrate import answering
@@ -112,6 +113,7 @@ class _CommandLine:
         """Print a line."""
         from dbmigrate.renderers.fitting import hang
 
+        text = self._redactor.scrub(text, is_own=True)
         is_copied = text.startswith("$ ")
         for line in [text] if is_copied else hang(text, self._console.width):
             self._console.print(line, style="bold" if is_heading else None, soft_wrap=True)
@@ -127,6 +129,6 @@ class _CommandLine:
     def _refuse(self, error: DbmigrateError | KeyboardInterrupt) -> ExitCode:
         self._is_refused = True
         known = error if isinstance(error, DbmigrateError) else Interrupted("interrupted; nothing was migrated")
-        session = current_session(self._options, None)
+        session = current_session(self._options, None, self._redactor)
         session.renderer(self._options.get("format") or "auto").refuse(known)
         return known.code

@@ -12,12 +12,13 @@ import click
 
 from dbmigrate import __version__
 from dbmigrate.cli.completion import VARIABLE
-from dbmigrate.cli.context import current_session, format_of_line, session_of
+from dbmigrate.cli.context import current_session, format_of_line, keep_redactor, session_of
 from dbmigrate.cli.given import given_words, read_global_options
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.meaning import command_of_django, meant
 from dbmigrate.cli.options import global_options
 from dbmigrate.cli.signals import Terminated, end_on_signals, leave_on_signals
+from dbmigrate.confidential import find_secrets
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.nearest import nearest
 from dbmigrate.redact import Redactor
@@ -79,26 +80,29 @@ class Root(click.Group):
         """Run the command line and leave with its exit code; nothing else in dbmigrate exits the process."""
         arguments = list(sys.argv[1:] if args is None else args)
         options: dict[str, Any] = {}
+        redactor = Redactor()
         if VARIABLE in os.environ:
             self._main_shell_completion({}, "dbmigrate", VARIABLE)
         end_on_signals()
         try:
             extra["standalone_mode"] = False
+            redactor.learn(find_secrets(os.environ.items()))
             with self.make_context(prog_name or "dbmigrate", list(arguments)) as context:
+                keep_redactor(context, redactor)
                 options = read_global_options(context)
                 code = self.invoke(context)
         except click.exceptions.Exit as error:
             code = error.exit_code
         except (DbmigrateError, click.ClickException) as error:
-            code = _refuse(_as_own(error, arguments), arguments, options)
+            code = _refuse(_as_own(error, arguments), arguments, options, redactor)
         except (KeyboardInterrupt, click.Abort):
-            code = _refuse(Interrupted("interrupted; nothing was migrated"), arguments, options)
+            code = _refuse(Interrupted("interrupted; nothing was migrated"), arguments, options, redactor)
         except Terminated as error:
             terminated = Interrupted(f"ended by {error}; nothing was migrated", code=ExitCode.TERMINATED)
-            code = _refuse(terminated, arguments, options)
+            code = _refuse(terminated, arguments, options, redactor)
         except Exception as error:
             known = refused(error) if isinstance(error, OSError) else None
-            code = _refuse(known or _as_bug(error), arguments, options)
+            code = _refuse(known or _as_bug(error, redactor), arguments, options, redactor)
         leave(code)
 
 
@@ -117,10 +121,10 @@ def _as_own(error: DbmigrateError | click.ClickException, arguments: Sequence[st
     return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=line or f"{path} --help")
 
 
-def _as_bug(error: Exception) -> DbmigrateError:
+def _as_bug(error: Exception, redactor: Redactor) -> DbmigrateError:
     import traceback
 
-    story = Redactor().scrub("".join(traceback.format_exception(error)))
+    story = redactor.scrub("".join(traceback.format_exception(error)))
     log = _write_log(f"dbmigrate {__version__}, Python {sys.version}\n\n{story}")
     proof = f"the log {log}" if log is not None else "what -v prints (no log could be written)"
     return DbmigrateError(
@@ -144,17 +148,20 @@ def _write_log(text: str) -> str | None:
     return log.name
 
 
-def _refuse(error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any]) -> ExitCode:
+def _refuse(
+    error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any], redactor: Redactor
+) -> ExitCode:
     leave_on_signals(error.code)  # the second ends at once what the first has begun
     try:
-        session = current_session(dict(options), _command_in(arguments))
+        session = current_session(dict(options), _command_in(arguments), redactor)
         wanted = options.get("format") or format_of_line(arguments, session.environ)
         renderer = session.renderer(wanted)
         renderer.refuse(error)
         renderer.close(error.code)
     except Exception:
         # What is wrong may be that nothing can be loaded any more (no file to open, no memory).
-        say(error)
+        hint = redactor.scrub(error.hint) if error.hint is not None else None
+        say(DbmigrateError(redactor.scrub(error.message), hint=hint))
     return error.code
 
 

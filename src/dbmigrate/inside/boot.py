@@ -273,6 +273,12 @@ def _setup_django(argv):
 
 def describe(error):
     """Return a BootError for what the project's own code raised, with the place in its files."""
+    described = _describe(error)
+    described.__cause__ = error
+    return described
+
+
+def _describe(error):
     if isinstance(error, SystemExit):
         return BootError("exit", "SystemExit: {}".format(error.code), **_place(error))
     from .wrong import find_wrong_entry  # only what went wrong needs it

@@ -4,7 +4,7 @@ import gc
 import sys
 import time
 
-from . import boot, twin
+from . import boot, named_values, twin
 from .channel import Channel
 
 ORPHAN_SECONDS = 1.0
@@ -19,11 +19,13 @@ def main():
     start = channel.receive()
     if start is None:
         return
+    wanted = named_values.Wanted(*start["wanted"])
     # A third of a short process's time is garbage collection and teardown; the host holds nothing that needs either.
     gc.disable()
 
     def give_up(error):
-        channel.fail(error.kind, error.message, **error.fields)
+        values = named_values.collect(wanted, error.__cause__ or error)
+        channel.fail(error.kind, error.message, named_values=values, **error.fields)
         raise boot.HostEnds
 
     if start["twin"] is not None:
@@ -31,12 +33,12 @@ def main():
     boot.boot_project(
         start["manage"],
         start["words"],
-        take_over=lambda opened: _serve(channel, handover, started_at, opened),
+        take_over=lambda opened: _serve(channel, handover, started_at, wanted, opened),
         give_up=give_up,
     )
 
 
-def _serve(channel, handover, started_at, opened):
+def _serve(channel, handover, started_at, wanted, opened):
     """Answer questions until there are no more, which raises HostEnds.
 
     It returns in a copy of this process alone, with the words of its command.
@@ -99,7 +101,8 @@ def _serve(channel, handover, started_at, opened):
     questions.update(
         {name: language.without_translations(questions[name]) for name in questions if name not in copying}
     )
-    channel.reply({"secrets": inspection.find_secrets(), "boot_seconds": time.monotonic() - started_at})
+    booted = {"named_values": named_values.collect(wanted), "names": named_values.collect_names()}
+    channel.reply(dict(booted, boot_seconds=time.monotonic() - started_at))
     while True:
         request = channel.receive()
         if request is None:

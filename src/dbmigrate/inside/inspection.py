@@ -2,9 +2,7 @@
 
 import importlib
 import platform
-import re
 import sys
-import urllib.parse
 
 from django import get_version
 from django.conf import settings
@@ -142,42 +140,3 @@ class Inspector:
             "constance": find_constance(),
             "relations": find_relations([database["routes"] for database in databases], homes),
         }
-
-
-def find_secrets():
-    """Return the secret values of DATABASES, for scrubbing what children print; they never enter the snapshot."""
-    secrets = set()
-    for alias in connections:
-        secrets |= _secrets_in(connections.databases[alias])
-    return sorted(secrets)
-
-
-def _secrets_in(mapping):
-    """Return values whose key says that they are secret, and passwords inside URLs and connection strings."""
-    found = set()
-    for key, value in mapping.items():
-        if isinstance(value, dict):
-            found |= _secrets_in(value)
-        elif isinstance(value, bytes):
-            found |= _secrets_in({key: value.decode("utf-8", "replace")})
-        elif isinstance(value, (list, tuple)):
-            for number, item in enumerate(value):
-                found |= _secrets_in({"{} {}".format(key, number): item})
-        elif isinstance(value, (str, int)) and not isinstance(value, bool) and _is_secret(key):
-            found.add(str(value))
-        elif isinstance(value, str):
-            found |= {secret for form in _SECRETS_IN_TEXT for secret in form.findall(value)}
-            found |= {urllib.parse.unquote(secret) for secret in found}
-    return {secret for secret in found if secret}
-
-
-def _is_secret(key):
-    word = str(key).upper()
-    return any(part in word for part in ("PASSWORD", "PASSWD", "PASSPHRASE", "TOKEN", "SECRET", "CREDENTIAL"))
-
-
-_SECRETS_IN_TEXT = (
-    re.compile(r"://[^\s/:@]*:([^\s/@]+)@"),
-    re.compile(r"(?i)\b(?:ssl)?password\s*=\s*'([^']+)'"),
-    re.compile(r"(?i)\b(?:ssl)?password\s*=\s*([^\s'&;]+)"),
-)

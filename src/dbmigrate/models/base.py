@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -10,3 +12,22 @@ class Value(BaseModel):
 
     # A command needs few of the models; what validates one is built when it is first needed.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+@dataclass(frozen=True)
+class Most:
+    """How many characters of a text are shown: what is behind them is left out once there are no secrets in it."""
+
+    characters: int
+
+    def shorten(self, text: str) -> str:
+        """Return the text, or its beginning and how much is left out."""
+        left = len(text) - self.characters
+        return text if left <= 0 else f"{text[: self.characters]} … ({left} more characters)"
+
+
+LINE = Most(4000)
+"""For a line that a child printed."""
+
+MESSAGE = Most(400)
+"""For what an exception says; all of it is in the last lines."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Union
+from typing import Annotated, Literal, Union
 
-from dbmigrate.models.base import Value
+from dbmigrate.models.base import LINE, Value
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.result import RunResult, StepResult
 from dbmigrate.models.rooms import Cap
@@ -106,13 +106,13 @@ class StepStarted(Value):
 
 
 class StepOutput(Value):
-    """A line that a child printed: decoded, scrubbed of secrets, bounded in length."""
+    """A line that a child printed, decoded."""
 
     type: Literal["step-output"] = "step-output"
     step: str
     alias: str | None
     stream: Literal["stdout", "stderr"]
-    text: str
+    text: Annotated[str, LINE]
 
 
 class StepProgress(Value):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from dbmigrate.errors import ExitCode
-from dbmigrate.models.base import Value
+from dbmigrate.models.base import LINE, MESSAGE, Value
 from dbmigrate.models.plan import MigrationPlan, SkipReason
 from dbmigrate.models.snapshot import MigrationId
 
@@ -41,7 +41,7 @@ class StepResult(Value):
     """The process's own: negative is the signal that ended it; None if it never started."""
     seconds: float = 0.0
     command: tuple[str, ...] = ()
-    last_lines: tuple[str, ...] = ()
+    last_lines: Annotated[tuple[str, ...], LINE] = ()
     """The end of what it printed, both streams in the order in which the lines began; at most 25."""
     in_flight: MigrationId | None = None
     """The migration it had announced and not finished."""
@@ -92,8 +92,8 @@ class Failure(Value):
     """What is left of the failed migration; empty if nothing is, or nothing can be known."""
     raised_at: str | None = None
     """Where in the project's own code it was raised, for example "/srv/blog/migrations/0002_fill.py:5 in fill"."""
-    last_lines: tuple[str, ...]
-    message: str
+    last_lines: Annotated[tuple[str, ...], LINE]
+    message: Annotated[str, MESSAGE]
     """The last line that says something, or the reason it could not start."""
 
 

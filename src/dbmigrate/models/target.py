@@ -45,6 +45,13 @@ class Target:
         return Path(chosen).name if chosen == self.manage[0] else chosen
 
     @property
+    def names(self) -> frozenset[str]:
+        """What things are called in the paths and words that it is made of."""
+        paths = (self.root, self.cwd, Path(self.python), *map(Path, self.manage))
+        words = (*self.manage, *(str(path) for path in paths), *(choice.value for choice in self.choices.values()))
+        return frozenset({*words, *(part for path in paths for part in path.parts)})
+
+    @property
     def settings_option(self) -> str | None:
         """What follows the words of every command."""
         return f"--settings={self.settings}" if self.settings else None

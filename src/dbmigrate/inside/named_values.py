@@ -1,0 +1,184 @@
+"""Values of the project and of its environment that may be secret, with their names, and what things are called.
+
+They go through the private channel to dbmigrate, which decides which of them it hides. It sends along how names and
+texts look that it wants to know of: `wanted`, two regular expressions.
+"""
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+
+MOST_DEEP = 8
+"""Dictionaries within one another."""
+
+FIELDS = ("model_fields", "__fields__", "__dataclass_fields__", "__attrs_attrs__")
+"""What the class of a settings object has (pydantic, dataclasses, attrs); of other objects nothing is read."""
+
+
+class Wanted:
+    """Which values are told."""
+
+    def __init__(self, name, text):
+        """Take a regular expression for names, in any case, and one for texts."""
+        self._name = re.compile(name, re.IGNORECASE)
+        self._text = re.compile(text)
+
+    def pairs(self, name, value, is_forced=False, depth=0):
+        """Yield (name, text) of a value and of what it holds.
+
+        `is_forced`: whether what is lazy is asked, whatever it is called. To ask may take long, or need what is not
+        there yet: translations, a database.
+        """
+        is_named = bool(self._name.search(name))
+        if isinstance(value, bool) or value is None or depth > MOST_DEEP:
+            return
+        if type(value) is str or (not _is_lazy(value) and isinstance(value, str)):
+            if is_named or self._text.search(value):
+                yield name, str(value)
+        elif _is_lazy(value) and not (is_named or is_forced):
+            return
+        elif isinstance(value, (bytes, bytearray)):
+            yield from self.pairs(name, bytes(value).decode("utf-8", "replace"), is_forced, depth)
+        elif isinstance(value, Mapping):
+            for key, item in list(value.items()):
+                yield from self.pairs(str(key), item, is_forced, depth + 1)
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            for item in list(value):
+                yield from self.pairs(name, item, is_forced, depth + 1)
+        elif hasattr(value, "get_secret_value"):
+            yield from self.pairs(name, value.get_secret_value(), is_forced, depth + 1)
+        elif not isinstance(value, type) and any(hasattr(type(value), field) for field in FIELDS):
+            yield from self.pairs(name, dict(vars(value)), is_forced, depth + 1)
+        elif (is_named and isinstance(value, (int, float))) or _is_lazy(value):
+            yield from self.pairs(name, str(value), is_forced, depth + 1)
+
+    def safe_pairs(self, name, value, is_forced=False):
+        """Return what `pairs` yields until the project's own code raises."""
+        found = []
+        try:
+            found.extend(self.pairs(name, value, is_forced))
+        except Exception:  # of a lazy value, or a mapping of the project's own
+            pass
+        return found
+
+
+def _is_lazy(value):
+    functional = sys.modules.get("django.utils.functional")
+    return functional is not None and issubclass(type(value), (functional.Promise, functional.LazyObject))
+
+
+def collect(wanted, error=None):
+    """Return [name, value] of everything wanted; `error`: what the project raised before it was up, if it did."""
+    found = []
+    for name, value in list(os.environ.items()):
+        found += wanted.safe_pairs(name, value)
+    for name, value, is_forced in _settings():
+        found += wanted.safe_pairs(name, value, is_forced)
+    if error is not None:
+        for name, value in _left_by(error):
+            found += wanted.safe_pairs(name, value)
+    try:
+        for name, value in _in_files():
+            found += wanted.safe_pairs(name, value)
+    except Exception:  # DATABASES may be anything before Django has looked at it
+        pass
+    return [list(pair) for pair in dict.fromkeys(found)]
+
+
+def _settings():
+    """Yield (name, value, whether to ask what is lazy) of the settings, as far as they are there."""
+    conf = sys.modules.get("django.conf")
+    if conf is None or not conf.settings.configured:
+        return
+    for name in dir(conf.settings):
+        if name.isupper():
+            try:
+                yield name, getattr(conf.settings, name), name == "DATABASES"
+            except Exception:  # a property of a settings class
+                continue
+    for alias, entry in _databases().items():
+        yield alias, entry, True
+
+
+def _databases():
+    """Return the entries of DATABASES as connections use them; {} before that."""
+    try:
+        from django.db import connections
+
+        return dict(connections.databases)
+    except Exception:  # Django is not there, or does not take the entries
+        return {}
+
+
+def _left_by(error):
+    """Yield (name, value) of what the project's modules had defined when they raised."""
+    errors, frames = [error], []
+    for one in errors:
+        frames += [frame for frame, _ in traceback.walk_tb(one.__traceback__)]
+        errors += [other for other in (one.__cause__, one.__context__) if other is not None and other not in errors]
+    from .boot import is_of_project
+
+    for frame in frames:
+        yield from list(frame.f_locals.items())
+        if is_of_project(frame.f_code.co_filename):
+            yield from list(frame.f_globals.items())
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and is_of_project(file):
+            yield from [(name, value) for name, value in list(vars(module).items()) if name.isupper()]
+
+
+def _in_files():
+    """Yield (name, value) of the files that the drivers read: passwords stand in them too."""
+    paths = set()
+    for entry in _databases().values():
+        options = dict(entry.get("OPTIONS") or {})
+        engine = str(entry.get("ENGINE"))
+        paths.add(options.get("read_default_file"))
+        if "postg" in engine:
+            paths |= {options.get("passfile"), os.environ.get("PGPASSFILE"), "~/.pgpass"}
+            paths |= {options.get("servicefile"), os.environ.get("PGSERVICEFILE"), "~/.pg_service.conf"}
+            if "PGSYSCONFDIR" in os.environ:
+                paths.add(os.path.join(os.environ["PGSYSCONFDIR"], "pg_service.conf"))
+    for path in paths - {None, ""}:
+        for line in _lines(os.path.expanduser(str(path))):
+            name, equals, value = line.partition("=")
+            if equals and " " not in name.strip():
+                yield name.strip(), value.strip()
+                yield name.strip(), value.strip().strip("'\"")
+            # host:port:database:user:password, where \: is a colon of a field (libpq's docs, "The Password File").
+            fields = re.split(r"(?<!\\):", line)
+            if len(fields) == 5:
+                yield "password", re.sub(r"\\(.)", r"\1", fields[4])
+
+
+def _lines(path, depth=0):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = [line.strip() for line in file]
+    except OSError:
+        return
+    for line in lines:
+        if line.startswith("!include ") and depth < MOST_DEEP:  # of MySQL's option files
+            yield from _lines(line.split(None, 1)[1], depth + 1)
+        elif line and line[0] not in "#;[":
+            yield line
+
+
+def collect_names():
+    """Return what is called somehow: databases, apps, models, tables, columns, users and hosts."""
+    from django.apps import apps
+    from django.conf import settings
+
+    names = {str(getattr(settings, "SETTINGS_MODULE", ""))}
+    for alias, entry in _databases().items():
+        names |= {alias, *(str(entry.get(key) or "") for key in ("ENGINE", "NAME", "USER", "HOST"))}
+    for config in apps.get_app_configs():
+        names |= {config.label, config.name, config.path}
+    for model in apps.get_models(include_auto_created=True):
+        meta = model._meta
+        names |= {meta.object_name, meta.model_name, meta.db_table, meta.label, meta.label_lower}
+        names |= {name for field in meta.local_fields for name in (field.name, field.column) if name}
+    return sorted(name for name in names if name and "://" not in name and "=" not in name)
