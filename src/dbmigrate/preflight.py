@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 
 from dbmigrate.errors import (
@@ -23,7 +23,6 @@ from dbmigrate.models.snapshot import (
     INCURABLE,
     UNKNOWN_STATES,
     Database,
-    MigrationId,
     Project,
     Snapshot,
     describe_silence,
@@ -158,7 +157,6 @@ def check_findings(findings: Sequence[Finding], plan: MigrationPlan, targeted: S
 
 def find_stopping(findings: Sequence[Finding], plan: MigrationPlan, targeted: Sequence[str]) -> list[Finding]:
     """Return the findings that stop a plan, which looks after these aliases."""
-    planned = {(step.alias, migration.id) for step in plan.steps for migration in step.migrations}
     unwritten = plan.make.constraining if plan.make is not None else frozenset()
     return [
         finding
@@ -167,7 +165,7 @@ def find_stopping(findings: Sequence[Finding], plan: MigrationPlan, targeted: Se
         and not (finding.stops_app_only and plan.selection.leaves_out(finding.apps))
         and not (finding.stops_work_only and plan.selection.fake)
         and (not finding.aliases or {*finding.aliases} & {*targeted})
-        and (not finding.migrations or {*finding.migrations} & unwritten or _applies(finding, planned))
+        and (not finding.migrations or {*finding.migrations} & unwritten or is_planned(finding, plan))
     ]
 
 
@@ -181,11 +179,12 @@ def describe_stop(findings: Sequence[Finding]) -> Refusal | None:
     )
 
 
-def _applies(finding: Finding, planned: Collection[tuple[str, MigrationId]]) -> bool:
-    """Return whether one of a finding's migrations is planned where the finding is about."""
+def is_planned(finding: Finding, plan: MigrationPlan) -> bool:
+    """Return whether a plan has one of the migrations of a finding on one of its databases."""
     return any(
-        identifier in finding.migrations and (not finding.aliases or alias in finding.aliases)
-        for alias, identifier in planned
+        migration.id in finding.migrations and (not finding.aliases or step.alias in finding.aliases)
+        for step in plan.steps
+        for migration in step.migrations
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal
 
-from dbmigrate.checks import check_ids, run_checks
+from dbmigrate.checks import OF_PLANS, check_ids, run_checks
 from dbmigrate.checks.dangers import find_dangers
 from dbmigrate.host import Host
 from dbmigrate.models.events import (
@@ -38,6 +38,7 @@ from dbmigrate.preflight import (
     find_refusal,
     find_silent,
     find_stopping,
+    is_planned,
 )
 from dbmigrate.process import ChildMessage, Launcher
 from dbmigrate.routing import Routing, route
@@ -160,6 +161,7 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
         # What makemigrations is about to write is not missing.
         if not (finding.id == "DBM101" and set(finding.apps) <= set(written))
         and (finding.stops or finding.id not in work.settings.ignore)
+        and (finding.id not in OF_PLANS or is_planned(finding, plan))
     )
     findings = locate_findings(work, findings)
     losses = find_losses(snapshot, routing, plan, plan.unwritten)

@@ -63,6 +63,8 @@ class Routing:
 
     def does(self, alias: str, migration: PendingMigration) -> bool:
         """Return whether a migration does something on an alias, the one more router considered."""
+        if migration.unasked:
+            return True
         if self.by_rules or migration.answer == "none":
             return migration.answer != "no" and self._has_place_for(alias, migration)
         return migration.answer in ("yes", "error")

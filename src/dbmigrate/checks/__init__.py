@@ -22,6 +22,7 @@ from dbmigrate.checks.refusing_columns import find_refusing_columns
 from dbmigrate.checks.router_errors import find_router_errors
 from dbmigrate.checks.routing_rules import find_broken_rules, find_rules_not_followed
 from dbmigrate.checks.shared_databases import find_shared_databases
+from dbmigrate.checks.unasking_operations import find_unasking_operations
 from dbmigrate.checks.unknown_migrations import find_unknown_migrations
 from dbmigrate.checks.unmigrated_apps import find_unmigrated_apps
 from dbmigrate.errors import UsageError
@@ -40,6 +41,8 @@ class Rule:
     find: Callable[[Snapshot, Routing], Iterator[Finding]]
     needs_databases: bool = False
     """Whether it can only be answered by asking the databases."""
+    is_about_plan: bool = False
+    """Whether it holds only where a plan has one of the migrations that it is about."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -56,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM206", find_open_databases),
     Rule("DBM207", find_shared_databases, needs_databases=True),
     Rule("DBM208", find_data_migrations),
+    Rule("DBM209", find_unasking_operations, is_about_plan=True),
     Rule("DBM210", find_mutual_needs, needs_databases=True),
     Rule("DBM301", find_missing_tables, needs_databases=True),
     Rule("DBM302", find_unknown_migrations, needs_databases=True),
@@ -67,6 +71,8 @@ RULES: tuple[Rule, ...] = (
 """In the order of their ids."""
 
 IDS = tuple(rule.id for rule in RULES)
+
+OF_PLANS = frozenset(rule.id for rule in RULES if rule.is_about_plan)
 
 
 def run_checks(snapshot: Snapshot, routing: Routing) -> tuple[Finding, ...]:

@@ -15,8 +15,9 @@ def find_data_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Findi
     places: dict[tuple[MigrationId, str], tuple[DataOperation, list[str]]] = {}
     for database in snapshot.databases:
         for migration in database.pending if routing.is_migrated(database.alias) else ():
+            unasked = {operation.operation for operation in migration.unasked}  # DBM209
             for operation in migration.data:
-                if _runs(routing, database, migration, operation):
+                if operation.operation not in unasked and _runs(routing, database, migration, operation):
                     key = (migration.id, operation.operation)
                     places.setdefault(key, (operation, []))[1].append(database.alias)
     for (identifier, _), (operation, aliases) in places.items():

@@ -264,7 +264,7 @@ class _MigrationDescriber:
         dangers = DangerFinder(self._connection, self._effects, self._loader, self._tables)
         described, made = [], []
         for migration, backwards in plan:
-            reaching = self._effects.reaching(self._connection, migration)
+            reaching = self._effects.reaching(self._connection, migration, backwards)
             entry = self._describe(migration, backwards, reaching)
             entry.update(describe_data(reaching, backwards))
             if not backwards and reaching:
@@ -300,6 +300,7 @@ class _MigrationDescriber:
             "relations": [],
             "data": [],
             "dangers": [],
+            "unasked": self._effects.find_unasked(self._connection, migration, backwards),
         }
 
 

@@ -9,6 +9,8 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.fields import FieldOperation
 from django.db.migrations.operations.models import ModelOperation
 
+from .asking import find_manner, overrides_work
+
 STRENGTH = ("no", "none", "error", "yes")
 
 
@@ -72,7 +74,7 @@ class Effects:
         """
         found = []
         for number, operation in self._operations_of(migration):
-            answer, model = self.answer_operation(connection, migration.app_label, operation)
+            answer, model = self.answer_operation(connection, migration.app_label, operation, backwards)
             if answer != "no":
                 found.append(Reaching(number, operation, answer, model))
         return found
@@ -84,8 +86,30 @@ class Effects:
             self._operations[key] = list(numbered_operations(migration.operations))
         return self._operations[key]
 
-    def answer_operation(self, connection, label, operation):
-        """Return (answer, model it is about) for one operation; "" for the app as a whole."""
+    def find_unasked(self, connection, migration, backwards=False):
+        """Return models.snapshot.UnaskedOperation for each operation that asks no router and may have to be refused."""
+        found = []
+        for number, operation in self._operations_of(migration):
+            answer, model = self._ask(connection, migration.app_label, operation)
+            if answer in ("no", "none") and find_manner(operation, connection.vendor, backwards) == "runs":
+                found.append(
+                    {"operation": number, "name": type(operation).__name__, "model": model or "", "answer": answer}
+                )
+        return found
+
+    def answer_operation(self, connection, label, operation, backwards=False):
+        """Return (answer, model it is about) for one operation; "" for the app as a whole.
+
+        The answer is "yes" for one that does not ask the routers, or not as far as can be seen: it runs.
+        """
+        answer, model = self._ask(connection, label, operation)
+        if answer in ("no", "none"):
+            is_known = find_manner(operation, connection.vendor, backwards) in ("asks", "nothing")
+            answer = answer if is_known else "yes"
+        return answer, model
+
+    def _ask(self, connection, label, operation):
+        """Return (what the routers say if they are asked as Django's operations ask them, model it is about)."""
         name = _model_name(operation)
         if name is not None:
             return self.answer_model(connection, label, name), name
@@ -181,6 +205,8 @@ def numbered_operations(operations, prefix=""):
     for index, operation in enumerate(operations):
         number = "{}{}".format(prefix, index)
         if isinstance(operation, migrations.SeparateDatabaseAndState):
+            if overrides_work(operation):
+                yield number, operation
             yield from numbered_operations(operation.database_operations, number + ".")
         elif not _is_noop(operation):
             yield number, operation

@@ -127,7 +127,7 @@ def _read_call(work, node, function, seen):
     called = called_name(node)
     work.asks_where_it_is |= called in GUARDS
     work.touches_tables |= called in WORKING
-    work.deletes |= (called in DELETING and _root(node.func) not in ("cache", "caches")) or (
+    work.deletes |= (called in DELETING and root_of(node.func) not in ("cache", "caches")) or (
         called in EXECUTING and any(destroys(text) for argument in node.args for text in texts_in(argument))
     )
     if is_get_model(node):
@@ -209,7 +209,8 @@ def called_name(node):
     return getattr(node.func, "attr", getattr(node.func, "id", None))
 
 
-def _root(node):
+def root_of(node):
+    """Return the name that a chain of attributes, calls and subscripts begins with; None if it begins with none."""
     while isinstance(node, (ast.Attribute, ast.Call, ast.Subscript)):
         node = node.func if isinstance(node, ast.Call) else node.value
     return getattr(node, "id", None)

@@ -220,6 +220,18 @@ class DataOperation(Value):
     operation: str
 
 
+class UnaskedOperation(Value):
+    """An operation that asks no router and runs wherever its migration is applied, where the routers do not say yes."""
+
+    operation: str
+    name: str
+    """Of its class."""
+    model: str
+    """Lower-case name of the model that it names; "" if it names none."""
+    answer: Answer
+    """What the routers would say."""
+
+
 DangerKind = Literal["drops-table", "drops-column", "drops-data", "irreversible", "rewrites", "locks"]
 
 
@@ -314,6 +326,7 @@ class PendingMigration(Value):
     relations: tuple[PlannedRelation, ...] = ()
     data: tuple[DataOperation, ...] = ()
     dangers: tuple[Danger, ...] = ()
+    unasked: tuple[UnaskedOperation, ...] = ()
     works_on_data: bool = False
     """Whether an operation of it that reaches this database works on rows, or may: it is RunPython, RunSQL, or none of
     Django's."""
