@@ -278,3 +278,18 @@ def test_operations_that_ask_nobody_stop_everything_where_they_do_not_belong(tmp
     project.write("blog/operations.py", text)
     left = dbmigrate("check", "--format", "json", cwd=project.root).expect(13).json["result"]["findings"]
     assert {finding["message"].split(" ")[0] for finding in left} == {"RunsByCursor", "RunsWithHints"}
+
+
+def test_plan_sql_runs_nothing_that_an_operation_does_on_a_cursor(tmp_path: Path) -> None:
+    project = site_of(tmp_path / "site", "RunsByCursor()", "Runs()")
+    project.write(
+        "blog/operations.py", OPERATIONS.replace("UPDATE blog_item SET name = name", "CREATE TABLE made (x int)")
+    )
+    dbmigrate("run", "--database", "blog_db", "--app", "blog", "--to", "0001", cwd=project.root).expect(0)
+
+    shown = dbmigrate("plan", "--database", "blog_db", "--sql", cwd=project.root).expect(0)
+
+    beside = "its SQL cannot be written down: an operation runs it on a cursor, not through the schema editor: "
+    assert f"-- {beside}CREATE TABLE made (x int)" in shown.stdout
+    assert "\nCREATE TABLE made (x int);" in shown.stdout
+    assert project.tables()["blog"] == {"django_migrations", "blog_item"}

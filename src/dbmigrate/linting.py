@@ -52,7 +52,7 @@ def lint(
         sql = [written for step in steps for written in work.host.sql(step.alias, step.migrations, step.scope)]
         for written in sql:
             if written.problem is not None:
-                because = f"its SQL cannot be written down before those above it are applied: {written.problem}"
+                because = written.why_not
                 not_linted.append(NotLinted(alias=database.alias, migrations=(written.id,), because=because))
         readable = [written for written in sql if written.problem is None]
         linted.append(Linted(alias=database.alias, migrations=tuple(written.id for written in readable)))

@@ -16,3 +16,11 @@ class MigrationSql(Value):
     """How many of them, at the end, Django runs after all operations: indexes and constraints of new tables."""
     problem: str | None
     """Why the statements could not be written down, for example a lookup of what is not there yet; None if they are."""
+    is_by_cursor: bool = False
+    """Whether that is so because an operation does not leave its statements to the schema editor: they would run."""
+
+    @property
+    def why_not(self) -> str:
+        """Return the whole of `problem`, what could be done about it included."""
+        after = "" if self.is_by_cursor else " before those above it are applied"
+        return f"its SQL cannot be written down{after}: {self.problem}"

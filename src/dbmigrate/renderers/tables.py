@@ -252,7 +252,7 @@ class Page:
                 self._line(f"-- database {step.alias}, migration {migration.id}", "bold", is_copied=True)
                 if migration.problem is not None:
                     self._line(
-                        f"-- cannot be written down before the migrations above it are applied: {migration.problem}",
+                        f"-- {migration.why_not}",
                         is_copied=True,
                     )
                 for statement in migration.statements:
