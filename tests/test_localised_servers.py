@@ -70,7 +70,7 @@ def test_what_a_german_postgresql_refuses_is_known_by_its_code(
         "nobody": {"HOST": "/nowhere"},
     }
     aliases = {alias: {**entry, **change} for alias, change in changes.items()}
-    # The project itself speaks another language, as far as the machine has it.
+    # The project speaks German itself: so do libpq and the C library then.
     project = write_project(
         tmp_path / "site",
         {"core": simple_app()},
@@ -79,7 +79,8 @@ def test_what_a_german_postgresql_refuses_is_known_by_its_code(
     )
     python = ("--python", environment(driver)) if driver != "psycopg" else ()
 
-    outcome = dbmigrate("status", "--format", "json", *python, cwd=project.root).expect(0)
+    speaking = {"LANG": "de_DE.UTF-8", "LOCPATH": str(german.folder.parent)}
+    outcome = dbmigrate("status", "--format", "json", *python, cwd=project.root, environment=speaking).expect(0)
 
     said = {database["alias"]: database for database in outcome.json["result"]["databases"]}
     assert {alias: said[alias]["trouble"] for alias in changes} == {
