@@ -78,9 +78,12 @@ def test_a_user_of_one_connection_has_none_for_the_lock(engine: str, tmp_path: P
     project = project_on(tmp_path, [entry])
     user, statement = describe_user(entry)
 
+    planned = dbmigrate("plan", cwd=project.root).expect(0)
     refused = dbmigrate("all", cwd=project.root).expect(20)
     done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
 
+    assert "warning: database default: its lock has a connection of its own" in planned.stdout
+    assert f"a run of this plan ends with 20\n   hint: {statement} 2; or" in planned.stdout
     assert (
         "error: database default: its lock has a connection of its own, so a run needs 2 at a time (1 for the lock "
         f"and 1 for the migrations), and {user} may have 1 connection (" in refused.stderr

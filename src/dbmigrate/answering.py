@@ -15,7 +15,7 @@ from dbmigrate.describing import (
 )
 from dbmigrate.errors import ExitCode, UsageError
 from dbmigrate.forking import describe_launcher
-from dbmigrate.models.plan import MakeMigrations, Step
+from dbmigrate.models.plan import MakeMigrations, Refusal, Step
 from dbmigrate.models.reports import (
     ExplainReport,
     InfoReport,
@@ -30,17 +30,28 @@ from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.target import Choice
 from dbmigrate.nearest import nearest
 from dbmigrate.preflight import describe_stop, find_unwritable
-from dbmigrate.reviewing import Look, Review, Work, find_stops, prepare, review, review_patiently
+from dbmigrate.reviewing import (
+    Look,
+    Review,
+    Work,
+    find_stops,
+    prepare,
+    review,
+    review_patiently,
+    targeted_aliases,
+)
+from dbmigrate.room import find_refusal
 from dbmigrate.selecting import check_names
 
 
 def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
     """Answer what `all` or `run` would do, refusals included.
 
-    A database that takes no writes is part of the answer, and a role that may not do what is pending.
+    A database that takes no writes is part of the answer, a role that may not do what is pending, and one that has no
+    connection for the lock.
     """
     reviewed = prepare(work, selection, Look(changes="compared"), is_run=False)
-    unwritable = find_unwritable(reviewed.snapshot, reviewed.routing, reviewed.plan)
+    refusal, refused_with = _find_refusal(work, reviewed)
     statements = None
     if sql:
         statements = tuple(
@@ -54,9 +65,21 @@ def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid
         launcher=_launcher(work, reviewed, is_needed=not reviewed.plan.is_empty).value,
         sql=statements,
         graph=graph,
-        refusal=unwritable or describe_stop(find_stops(reviewed)),
-        refused_with=ExitCode.UNREACHABLE if unwritable is not None else ExitCode.FINDINGS,
+        refusal=refusal,
+        refused_with=refused_with,
     )
+
+
+def _find_refusal(work: Work, reviewed: Review) -> tuple[Refusal | None, ExitCode]:
+    """Return why a run of a plan would be refused although it can be shown, and its exit code then."""
+    unwritable = find_unwritable(reviewed.snapshot, reviewed.routing, reviewed.plan)
+    if unwritable is not None:
+        return unwritable, ExitCode.UNREACHABLE
+    stopping = describe_stop(find_stops(reviewed))
+    if stopping is not None or reviewed.plan.is_empty:
+        return stopping, ExitCode.FINDINGS
+    crowded = find_refusal(reviewed.snapshot, targeted_aliases(reviewed.plan), work.settings.lock_url)
+    return crowded, ExitCode.LOCKED if crowded is not None else ExitCode.FINDINGS
 
 
 def read_sql(work: Work, step: Step, make: MakeMigrations | None) -> tuple[MigrationSql, ...]:

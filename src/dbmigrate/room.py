@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote, urlsplit
 
 from dbmigrate.listing import listed
-from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.plan import MigrationPlan, Refusal
 from dbmigrate.models.rooms import Cap, Room
 from dbmigrate.models.snapshot import Database, Snapshot
 
@@ -49,6 +49,16 @@ def find_shortage(rooms: Rooms, aliases: Sequence[str], lock_url: Mapping[str, s
         if locks and locks + 1 > room.most - room.others:
             found.append(Shortage(room, sharing, locks))
     return min(found, key=lambda shortage: (shortage.may_pass, shortage.room.most), default=None)
+
+
+def find_refusal(snapshot: Snapshot, aliases: Sequence[str], lock_url: Mapping[str, str]) -> Refusal | None:
+    """Return that a run cannot have the connections that it needs on these databases, whatever others close."""
+    shortage = find_shortage(rooms_of(snapshot), aliases, lock_url)
+    if shortage is None or shortage.may_pass:
+        return None
+    # Nobody has asked how many of the sessions were the look's own.
+    shortage = replace(shortage, room=shortage.room.model_copy(update={"others": 0}))
+    return Refusal(message=describe_shortage(shortage), hint=ways_out(shortage, snapshot.databases))
 
 
 def find_caps(rooms: Rooms, plan: MigrationPlan) -> tuple[Cap, ...]:
