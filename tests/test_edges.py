@@ -346,3 +346,106 @@ def test_a_user_without_a_home_migrates_as_everybody(sample: Project) -> None:
 
     assert ended.returncode == 0, ended
     assert "shop.0003_order_index" in applied(sample.database("shop_db"))
+
+
+ANSWERS = ("status --format json", "plan --format github", "info --format rich", "check", "all --dry-run")
+
+
+@pytest.mark.parametrize("words", [*ANSWERS, "--help", "--version", "all --help", "completion bash"])
+def test_an_answer_that_standard_output_does_not_take_is_no_success(sample: Project, words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [str(EXECUTABLE), *words.split()],
+            cwd=sample.root,
+            env=clean_environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == 2, ended
+    assert ended.stderr.splitlines()[-2:] == [
+        "error: the answer cannot be written to standard output: No space left on device",
+        "hint: free space on that disk (df -h), or raise the quota of this user",
+    ]
+    assert ended.stderr.count("cannot be written") == 1
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_work_is_done_also_where_nobody_can_be_told(sample: Project, form: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = [
+            subprocess.run(
+                [str(EXECUTABLE), *words, "--format", form],
+                cwd=sample.root,
+                env=clean_environment(),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+            for words in (("verify",), ("all",))
+        ]
+
+    verified, migrated = ended
+    assert verified.returncode == 10  # it says more than that the answer is lost
+    assert "warning: the answer cannot be written to standard output: No space left on device" in verified.stderr
+    assert migrated.returncode == 0, migrated
+    said = "warning: the output cannot be written any more (No space left on device); the work goes on"
+    assert migrated.stderr.count(said) == 1
+    assert "shop.0003_order_index" in applied(sample.database("shop_db"))
+
+
+def test_an_error_is_told_on_stderr_where_standard_output_does_not_take_it(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [str(EXECUTABLE), "status", "--format", "json"],
+            cwd=tmp_path,
+            env=clean_environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == 3
+    assert f"error: no manage.py in {tmp_path} or above it" in ended.stderr
+
+
+def test_a_reader_who_has_read_enough_of_an_answer_is_no_failure(sample: Project) -> None:
+    for words in (("plan",), ("all", "--help")):
+        reading, writing = os.pipe()
+        os.close(reading)
+        ended = subprocess.run(
+            [str(EXECUTABLE), *words],
+            cwd=sample.root,
+            env=clean_environment(),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        os.close(writing)
+
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_databases_that_are_all_excluded_are_not_called_up_to_date(sample: Project) -> None:
+    sample.write("pyproject.toml", '[tool.dbmigrate]\nexclude = ["default", "blog_db", "shop_db"]\n')
+    nothing = "There is no database to migrate: default, blog_db, shop_db (excluded by the configuration)"
+
+    said = {
+        words: dbmigrate(*words.split(), cwd=sample.root).expect(0).stdout.splitlines()[-1]
+        for words in ("all", "plan", "run --app blog", "check", "verify", "wait")
+    }
+
+    assert said == {
+        "all": nothing,
+        "plan": nothing,
+        "run --app blog": nothing,
+        "check": "no database was looked at (of what kind each is: dbmigrate status): nothing found",
+        "verify": "nothing was verified: there is no database to look at; of what kind each is: dbmigrate status",
+        "wait": "there is no database to wait for; of what kind each is: dbmigrate status",
+    }
+    assert sample.tables() == {}

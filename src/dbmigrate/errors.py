@@ -73,6 +73,10 @@ class UsageError(DbmigrateError):
     code = ExitCode.USAGE
 
 
+class LostAnswer(UsageError):  # noqa: N818 - named for the outcome
+    """Standard output did not take the answer that the command is there for."""
+
+
 class ProjectError(DbmigrateError):
     """The project could not be found or loaded."""
 

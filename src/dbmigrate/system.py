@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dbmigrate.errors import ProjectError, UsageError
+from dbmigrate.errors import LostAnswer, ProjectError
 
 MORE_PROCESSES = "raise the number of processes and threads that this user may have: ulimit -u"
 MORE_FILES = "raise the number of open files: ulimit -n 1024"
@@ -58,11 +58,20 @@ def looking() -> Iterator[None]:
         raise refused(error) from error
 
 
-def lost_answer(error: OSError) -> UsageError | None:
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
+"""What the system says of a write, without the name of a file where it is a stream."""
+
+
+def is_of_stream(error: OSError) -> bool:
+    """Return whether this was raised by writing to a stream that was opened by somebody else."""
+    return error.errno in _FULL and error.filename is None
+
+
+def lost_answer(error: OSError) -> LostAnswer | None:
     """Return the error for an answer that standard output did not take; None where its reader has read enough."""
     if error.errno == errno.EPIPE:  # `| head -1` has what it wanted
         return None
-    return UsageError(
+    return LostAnswer(
         f"the answer cannot be written to standard output: {error.strerror}",
         hint=_HINTS.get(error.errno or 0, "let standard output lead to a file, a pipe or a terminal that takes it"),
     )

@@ -8,7 +8,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -24,10 +24,11 @@ from dbmigrate.cli.signals import hold_back, leave_on_signals, listen
 from dbmigrate.confidential import find_secrets
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
 from dbmigrate.discovery import count_cpus, find_project, find_root, find_target, find_working_directory
-from dbmigrate.errors import DbmigrateError, ExitCode, ProjectError
+from dbmigrate.errors import DbmigrateError, ExitCode, LostAnswer, ProjectError
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Target
 from dbmigrate.redact import Redactor
+from dbmigrate.system import lost_answer
 
 if TYPE_CHECKING:
     from dbmigrate.host import Host
@@ -328,8 +329,14 @@ class _Both:
             renderer.close(code)
 
 
+DONE = ("run", "make", "squash")
+"""Answers of commands that did something: it stays done when nobody can be told of it."""
+
+
 class _Guarded:
-    """A renderer that gets no secrets, and is dropped when its stream fails (closed pipe, full disk): the run goes on.
+    """A renderer that gets no secrets, and is dropped when its stream fails (closed pipe, full disk).
+
+    What runs goes on then; an answer is lost.
 
     Nothing is scrubbed before: what was is for people alone, and dbmigrate itself reads what came.
     """
@@ -345,6 +352,14 @@ class _Guarded:
         self._err = err
         self._redactor = redactor
         self._at_end = at_end
+        self._is_work = True
+        """Whether what is shown is about work that goes on without it."""
+        self._lost: LostAnswer | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether what was to be shown could not be written."""
+        return self._renderer is None
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -352,15 +367,25 @@ class _Guarded:
 
     def answer(self, report: Answer) -> None:
         """Show the answer."""
+        self._is_work = report.type in DONE
         self._try("answer", report)
 
     def refuse(self, error: DbmigrateError) -> None:
-        """Show the error."""
+        """Show the error; where that is not possible, `is_lost` says so."""
+        self._is_work = False
         self._try("refuse", error)
 
     def close(self, code: ExitCode) -> None:
-        """End the output."""
+        """End the output.
+
+        Raises:
+            LostAnswer: all that the command is there for is an answer, and that was not written.
+        """
         self._try("close", code)
+        if self._lost is not None:
+            if code == ExitCode.OK:
+                raise self._lost
+            _warn(self._err, self._lost.message)
         self._at_end(code)
 
     @property
@@ -377,15 +402,16 @@ class _Guarded:
             getattr(self._renderer, method)(scrubbed(argument, self._redactor))
         except OSError as error:
             self._renderer = None
-            _warn_about_stream(self._err, error)
+            if self._is_work:
+                _warn(self._err, f"the output cannot be written any more ({error.strerror}); the work goes on")
+            else:
+                self._lost = lost_answer(error)
 
 
-def _warn_about_stream(err: TextIO, error: OSError) -> None:
-    try:
-        err.write(f"warning: the output cannot be written any more ({error.strerror}); the work goes on\n")
+def _warn(err: TextIO, text: str) -> None:
+    with suppress(OSError):
+        err.write(f"warning: {text}\n")
         err.flush()
-    except OSError:
-        pass
 
 
 def current_session(

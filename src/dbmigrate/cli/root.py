@@ -19,10 +19,10 @@ from dbmigrate.cli.meaning import command_of_django, meant
 from dbmigrate.cli.options import global_options
 from dbmigrate.cli.signals import Terminated, end_on_signals, leave_on_signals
 from dbmigrate.confidential import find_secrets
-from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
+from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, LostAnswer, UsageError
 from dbmigrate.nearest import nearest
 from dbmigrate.redact import Redactor
-from dbmigrate.system import refused, shortened
+from dbmigrate.system import is_of_stream, lost_answer, refused, shortened
 
 COMMANDS = (
     "menu",
@@ -100,9 +100,11 @@ class Root(click.Group):
         except Terminated as error:
             terminated = Interrupted(f"ended by {error}; nothing was migrated", code=ExitCode.TERMINATED)
             code = _refuse(terminated, arguments, options, redactor)
+        except OSError as error:
+            known = _as_refusal(error)
+            code = ExitCode.OK if known is None else _refuse(known, arguments, options, redactor)
         except Exception as error:
-            known = refused(error) if isinstance(error, OSError) else None
-            code = _refuse(known or _as_bug(error, redactor), arguments, options, redactor)
+            code = _refuse(_as_bug(error, redactor), arguments, options, redactor)
         leave(code)
 
 
@@ -119,6 +121,11 @@ def _as_own(error: DbmigrateError | click.ClickException, arguments: Sequence[st
     # Click gives no context with an option that lacks its value.
     path = context.command_path if context is not None else f"dbmigrate {_command_in(arguments) or ''}".rstrip()
     return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=line or f"{path} --help")
+
+
+def _as_refusal(error: OSError) -> DbmigrateError | None:
+    """Return the error for what the system refused; None where the reader of a help has read enough."""
+    return lost_answer(error) if is_of_stream(error) else refused(error)
 
 
 def _as_bug(error: Exception, redactor: Redactor) -> DbmigrateError:
@@ -152,14 +159,19 @@ def _refuse(
     error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any], redactor: Redactor
 ) -> ExitCode:
     leave_on_signals(error.code)  # the second ends at once what the first has begun
+    if isinstance(error, LostAnswer):
+        say(error)
+        return error.code
     try:
         session = current_session(dict(options), _command_in(arguments), redactor)
         wanted = options.get("format") or format_of_line(arguments, session.environ)
         renderer = session.renderer(wanted)
         renderer.refuse(error)
         renderer.close(error.code)
-    except Exception:
-        # What is wrong may be that nothing can be loaded any more (no file to open, no memory).
+        is_shown = not renderer.is_lost
+    except Exception:  # what is wrong may be that nothing can be loaded any more (no file to open, no memory)
+        is_shown = False
+    if not is_shown:
         hint = redactor.scrub(error.hint) if error.hint is not None else None
         say(DbmigrateError(redactor.scrub(error.message), hint=hint))
     return error.code

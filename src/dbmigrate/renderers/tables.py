@@ -403,6 +403,9 @@ class Page:
 
     def _show_wait(self, report: WaitReport) -> None:
         self._errors(report)
+        if not report.databases:
+            self._line("there is no database to wait for; of what kind each is: dbmigrate status")
+            return
         answering = [database.alias for database in report.databases if database not in report.silent]
         self._line(
             f"{len(answering)} of {words.plural(len(report.databases), 'database')} answer"

@@ -253,6 +253,8 @@ def check_verdict(report: CheckReport) -> str:
     levels: tuple[Level, ...] = ("error", "warning", "note")
     found = ", ".join(plural(counted[level], level) for level in levels if counted[level])
     where = f"{plural(len(report.databases), 'database')} looked at{extent(report.limits)}"
+    if not report.databases and not report.not_checked:
+        where = "no database was looked at (of what kind each is: dbmigrate status)"
     failing = f"; {exit_sentence(report.exit_code)}" if report.exit_code else ""
     return f"{where}: {found or 'nothing found'}{failing}"
 
@@ -660,6 +662,9 @@ def nothing_pending(
     lacking = _lacking(databases)
     if lacking:
         return f"Nothing pending that could be applied: {lacking}"
+    left_out = _all_left_out(databases)
+    if left_out:
+        return f"There is no database to migrate: {left_out}"
     if limits:
         return f"Nothing pending in what was looked at{extent(limits)}"
     if not is_everything:
@@ -670,6 +675,17 @@ def nothing_pending(
         if database.skip in UNSEEN or (database.skip == "read-only" and database.is_unknown)
     ]
     return f"Nothing pending: every database{f' but {names(unseen)}' if unseen else ''} is up to date"
+
+
+def _all_left_out(databases: Sequence[PlannedDatabase | DatabaseResult]) -> str:
+    """Return why each database that was asked for was left out; "" if one of them was not."""
+    asked = [database for database in databases if database.skip != "not-selected"]
+    reasons: dict[str, list[str]] = {}
+    for database in asked:
+        if database.skip is None or database.skip not in UNSEEN:
+            return ""
+        reasons.setdefault(SKIPS[database.skip], []).append(database.alias)
+    return "; ".join(f"{names(aliases)} ({reason})" for reason, aliases in reasons.items())
 
 
 def _lacking(databases: Sequence[PlannedDatabase | DatabaseResult]) -> str:
