@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -382,3 +384,114 @@ def test_nothing_is_claimed_where_code_may_work_as_another_role(roles: Roles, tm
     dbmigrate("all", cwd=project.root).expect(0)
 
     assert "core_note" in roles.server.tables(roles.entries["default"])
+
+
+NUMBERS = (
+    '("a", models.IntegerField()), ("b", models.IntegerField(db_index=True)), ("c", models.IntegerField(unique=True))'
+)
+CHANGES = {
+    "words": 'migrations.AlterField("words", "a", models.IntegerField(help_text="A"))',
+    "added_index": 'migrations.AddIndex("added_index", models.Index(fields=["b", "a"], name="more"))',
+    "gone_index": 'migrations.RemoveIndex("gone_index", "index_gone_index")',
+    "added_unique": 'migrations.AddConstraint("added_unique", models.UniqueConstraint(fields=["b"], name="one"))',
+    "gone_unique": 'migrations.RemoveConstraint("gone_unique", "unique_gone_unique")',
+    "together": 'migrations.AlterUniqueTogether("together", {("a", "b")})',
+    "unique_field": 'migrations.AlterField("unique_field", "a", models.IntegerField(unique=True))',
+    "indexed_field": 'migrations.AlterField("indexed_field", "a", models.IntegerField(db_index=True))',
+    "plain_field": 'migrations.AlterField("plain_field", "b", models.IntegerField())',
+    "renamed": 'migrations.RenameField("renamed", "b", "d")',
+    "column": 'migrations.AlterField("column", "b", models.IntegerField(db_index=True, db_column="d"))',
+    "gone_field": 'migrations.RemoveField("gone_field", "b")',
+    "added_field": 'migrations.AddField("added_field", "d", models.IntegerField(null=True, unique=True))',
+    "added_key": 'migrations.AddField("added_key", "d", models.ForeignKey("words.words", models.CASCADE, null=True))',
+}
+"""By label of an app, and name of its model: a change of its table."""
+
+NEEDING = {
+    "postgresql": (
+        "added_index",
+        "added_unique",
+        "together",
+        "unique_field",
+        "indexed_field",
+        "added_field",
+        "added_key",
+    ),
+    "mariadb": ("added_index", "gone_index", "indexed_field", "plain_field"),
+}
+"""Those that a role fails to make that owns the tables and may not create, or a user without INDEX."""
+
+
+def change(label: str, operation: str | None = None) -> dict[str, str]:
+    """Return the files of an app that makes a table with indexes, and then changes it."""
+    indexes = f'"indexes": [models.Index(fields=["a"], name="index_{label}")]'
+    constraints = f'"constraints": [models.UniqueConstraint(fields=["a"], name="unique_{label}")]'
+    made = f"migrations.CreateModel({label!r}, [{ID}, {NUMBERS}], options={{{indexes}, {constraints}}})"
+    files = {"models.py": "", "migrations/0001_initial.py": migration(made)}
+    if operation is not None:
+        files["migrations/0002_change.py"] = migration(operation, after=((label, "0001_initial"),))
+    return files
+
+
+@pytest.fixture
+def changing(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Project]:
+    """Return an engine and a project with every change pending, whose role lacks one right."""
+    engine: str = request.param
+    server = request.getfixturevalue(engine)
+    entry, role, settings = server.create_database(), new_role(), DRIVER if engine == "mariadb" else ""
+    first = write_project(
+        tmp_path / "first", {label: change(label) for label in CHANGES}, aliases={"default": entry}, settings=settings
+    )
+    dbmigrate("all", "--skip-makemigrations", cwd=first.root).expect(0)
+    if engine == "postgresql":
+        made = [f"CREATE ROLE {role} LOGIN", f"GRANT SELECT, INSERT ON django_migrations TO {role}"]
+        made += [f"ALTER TABLE {label}_{label} OWNER TO {role}" for label in CHANGES]
+    else:
+        made = [f"CREATE USER {role} IDENTIFIED BY 'word'"]
+        made += [f"GRANT SELECT, INSERT, UPDATE, CREATE, ALTER, DROP ON `{entry['NAME']}`.* TO {role}"]
+        request.addfinalizer(lambda: server.query(entry, f"DROP USER {role}"))
+    for statement in made:
+        server.query(entry, statement)
+    apps = {label: change(label, text) for label, text in CHANGES.items()}
+    aliases = {"default": {**entry, "USER": role, "PASSWORD": "word"}}
+    return engine, write_project(tmp_path / "site", apps, aliases=aliases, settings=settings)
+
+
+@pytest.mark.parametrize(
+    "changing",
+    [
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+        pytest.param("mariadb", marks=[pytest.mark.mariadb, pytest.mark.soak]),
+    ],
+    indirect=True,
+)
+def test_what_indexes_and_columns_need_is_known(changing: tuple[str, Project]) -> None:
+    engine, project = changing
+
+    checked = dbmigrate("check", "--select", "DBM305", "--format", "json", cwd=project.root).expect(13).json["result"]
+
+    assert [sorted(finding["migrations"]) for finding in checked["findings"]] == [
+        sorted(f"{label}.0002_change" for label in NEEDING[engine])
+    ]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "changing",
+    [
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+    ],
+    indirect=True,
+)
+def test_what_is_said_to_need_a_right_fails_without_it_and_nothing_else(changing: tuple[str, Project]) -> None:
+    engine, project = changing
+
+    ends = {
+        label: subprocess.run(
+            [sys.executable, "manage.py", "migrate", label], cwd=project.root, capture_output=True, timeout=60
+        ).returncode
+        for label in CHANGES
+    }
+
+    assert {label for label, code in ends.items() if code} == set(NEEDING[engine])

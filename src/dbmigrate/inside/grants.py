@@ -9,6 +9,8 @@ RIGHTS = {
     "drop": ("DROP",),
     "alter": ("ALTER",),
     "index": ("INDEX",),
+    "unindex": ("INDEX",),
+    "unique": ("ALTER",),
     "rename": ("ALTER", "DROP"),
     "reference": ("REFERENCES",),
 }

@@ -10,8 +10,8 @@ from .relations import planned_target
 from .schema import ModelParts, automatic_table, column_type, has_table_of_its_own
 
 Need = namedtuple("Need", "act name")
-"""act: "make", "drop", "alter", "index", "rename" or "reference", and name: a table as a model names it; or
-act: "extension", and name: that of a PostgreSQL extension."""
+"""act: "make", "drop", "alter", "index", "unindex", "unique" (a constraint that is an index), "rename" or "reference",
+and name: a table as a model names it; or act: "extension", and name: that of a PostgreSQL extension."""
 
 Doing = namedtuple("Doing", "migration reaching needs")
 """An operation of a migration that the routers do not refuse (effects.Reaching), and its needs."""
@@ -165,8 +165,6 @@ class _Change:
                 yield Need("alter", table)
         for name in [name for name in after if name not in before]:
             yield from self._add(table, name, after[name])
-            if any(part.kind == "index" and part.source == ("field", name) for part in self._parts(new)):
-                yield Need("index", table)
         for name in [name for name in after if name in before]:
             yield from self._alter(table, before[name], after[name])
         yield from self._index(table, old, new)
@@ -201,18 +199,19 @@ class _Change:
         )
 
     def _index(self, table, old, new):
-        """Yield what indexes and constraints take that are in one of the two only."""
-        kinds = {"index": "index", "constraint": "alter"}
-        parts = [self._named_parts(model) for model in (old, new)]
-        for part in parts[0] ^ parts[1]:
-            yield Need(kinds.get(part[0], "alter"), table)
+        """Yield what indexes and constraints take that are in one of the two; those of a gone column go with it."""
+        before, after = self._indexes(old), self._indexes(new)
+        fields = _fields(new)
+        for kind, name, _ in after - before:
+            is_check = kind == "constraint" and isinstance(_constraint(new, name), models.CheckConstraint)
+            yield Need("index" if kind == "index" else "alter" if is_check else "unique", table)
+        for kind, _, source in before - after:
+            if source[0] != "field" or source[1] in fields:
+                yield Need("unindex" if kind == "index" else "alter", table)
 
-    def _named_parts(self, model):
-        return {
-            (part.kind, part.name, part.columns)
-            for part in self._parts(model)
-            if part.source[0] in ("index", "constraint", "unique_together", "index_together")
-        }
+    def _indexes(self, model):
+        kinds = ("index", "unique", "constraint")
+        return {(part.kind, part.name, part.source) for part in self._parts(model) if part.kind in kinds}
 
     def _columns(self, model):
         return {part.name for part in self._parts(model) if part.kind == "column"}
@@ -240,6 +239,10 @@ class _Change:
 
 def _fields(model):
     return dict(model.fields)
+
+
+def _constraint(model, name):
+    return next((one for one in model.options.get("constraints", ()) if one.name == name), None)
 
 
 def _is_automatic(field):

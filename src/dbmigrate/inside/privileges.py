@@ -113,7 +113,7 @@ class PostgresqlRights:
         if not table.is_owned and not (need.act == "drop" and table.is_schema_owned):
             grant = "ALTER TABLE {} OWNER TO {};"
             return [self._lack("ownership", "table", table.full_name, grant, owner=table.owner)]
-        return self._lacks_to_make(table.schema) if need.act in ("index", "rename") else []
+        return self._lacks_to_make(table.schema) if need.act in ("index", "unique", "rename") else []
 
     def _ask_limits(self):
         named = {split_table(self._connection, model._meta.db_table)[0] for model in apps.get_models()}
