@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from support.background import start, until
 from support.cli import dbmigrate
+from support.environments import environment
 from support.mariadb import MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, create, everywhere, migration, model, simple_app, write_project
@@ -64,16 +65,25 @@ def end_of(process: subprocess.Popen[str], code: int) -> str:
     return rest
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize(
+    ("launcher", "django"),
+    [
+        ("fork", None),
+        pytest.param("spawn", None, marks=pytest.mark.soak),
+        pytest.param("fork", "django32", marks=pytest.mark.soak),
+        pytest.param("fork", "newest", marks=pytest.mark.soak),
+    ],
+)
 def test_an_sqlite_file_that_another_process_writes_to_for_a_moment(
-    launcher: str, migrated_site: Callable[[str], Site]
+    launcher: str, django: str | None, migrated_site: Callable[[str], Site]
 ) -> None:
     here = migrated_site("sqlite")
+    python = () if django is None else ("--python", environment(django))
     here.project.append("site_settings.py", 'DATABASES["default"]["OPTIONS"] = {"timeout": 0.1}')
     pending(here, "migrations.RunPython(go)", head=write_row("now"))
     with closing(sqlite3.connect(here.project.database("default"), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        process = all_of(here.project, "--launcher", launcher)
+        process = all_of(here.project, "--launcher", launcher, *python)
         line = line_with(process, "retrying")
         other.execute("ROLLBACK")
         rest = end_of(process, 0)
@@ -130,15 +140,21 @@ def test_a_real_deadlock_on_postgresql(launcher: str, migrated_site: Callable[[s
 @pytest.mark.parametrize(
     ("others", "own", "reason"),
     [
-        ("CREATE SCHEMA extra", "CREATE SCHEMA IF NOT EXISTS extra", "made at the same time by another session"),
+        (
+            "CREATE SCHEMA extra",
+            "CREATE SCHEMA IF NOT EXISTS extra",
+            "made at the same time by another session (pg_namespace)",
+        ),
         ("ALTER ROLE {role} SET work_mem = '5MB'", "ALTER ROLE {role} SET jit = off", "tuple concurrently updated"),
     ],
     ids=["create-if-not-exists", "alter-role"],
 )
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_a_catalogue_that_another_session_writes_to(
-    others: str, own: str, reason: str, migrated_site: Callable[[str], Site]
+    others: str, own: str, reason: str, driver: str, migrated_site: Callable[[str], Site]
 ) -> None:
     here = migrated_site("postgresql")
+    python = () if driver == "psycopg" else ("--python", environment(driver))
     role = f"reporter_{here.entry['NAME']}"
     here.query(f"CREATE ROLE {role}")
     here.query(f"ALTER ROLE {role} SET work_mem = '4MB'")
@@ -146,7 +162,7 @@ def test_a_catalogue_that_another_session_writes_to(
     try:
         with connect(here) as other:
             other.execute(others.format(role=role).encode())
-            process = all_of(here.project)
+            process = all_of(here.project, *python)
             until(lambda: here.query(WAITING), "waiting for the other session", 30)
             other.commit()
             line = line_with(process, "retrying")
