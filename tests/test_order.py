@@ -160,15 +160,17 @@ def test_three_databases_in_a_chain_go_one_after_the_other(tmp_path: Path) -> No
     assert (rows(project, "shop_db", "shop_item"), rows(project, "blog_db", "blog_item")) == (1, 1)
 
 
+FOREIGN_KEY = 'models.ForeignKey("core.Item", models.CASCADE, db_constraint=False)'
+
 OPERATIONS = {
-    "own": 'Item = apps.get_model("blog", "Item")\n    Item.objects.update(name=slugify(datetime.date.today()))',
-    "helper": 'fill(apps.get_model("blog", "Item"))',
+    "own": 'Item = apps.get_model("own", "Item")\n    Item.objects.update(name=slugify(datetime.date.today()))',
+    "helper": 'fill(apps.get_model("helper", "Item"))',
     "reads": 'apps.get_model("core", "Item").objects.count()',
-    "leads": 'for one in apps.get_model("blog", "Item").objects.all():\n        one.core.name',
+    "leads": 'for one in apps.get_model("leads", "Item").objects.all():\n        one.core.name',
     "imports": "from core.models import Item\n    Item.objects.count()",
-    "commands": 'call_command("check", apps.get_model("blog", "Item"))',
+    "commands": 'call_command("check", apps.get_model("commands", "Item"))',
     "deletes": "migrations.RunSQL('DELETE FROM core_item')",
-    "ownsql": "migrations.RunSQL('DELETE FROM blog_item')",
+    "ownsql": "migrations.RunSQL('DELETE FROM ownsql_item')",
     "othersql": "migrations.RunSQL('SELECT 1')",
 }
 HEAD = """\
@@ -184,26 +186,23 @@ def fill(given):
 
 
 def test_a_data_migration_that_works_with_its_own_app_alone_needs_nothing_else(tmp_path: Path) -> None:
-    blog = {
-        "models.py": model("Item", 'core = models.ForeignKey("core.Item", models.CASCADE, db_constraint=False)'),
-        "migrations/0001_initial.py": migration(
-            create("Item", '("core", models.ForeignKey("core.Item", models.CASCADE, db_constraint=False))'),
-            after=(("core", FIRST),),
-        ),
-    }
-    before = FIRST
-    for number, (name, operation) in enumerate(OPERATIONS.items(), 2):
+    apps = {"core": simple_app()}
+    for label, operation in OPERATIONS.items():
         operations = [operation] if operation.startswith("migrations.") else ["migrations.RunPython(go)"]
         head = f"{HEAD}def go(apps, schema_editor):\n    {operation}\n"
-        file = f"{number:04}_{name}"
-        blog[f"migrations/{file}.py"] = migration(*operations, after=(("blog", before),), head=head)
-        before = file
-    project = routed(tmp_path / "site", {"core": simple_app(), "blog": blog}, {"blog": "blog_db"})
+        apps[label] = {
+            "models.py": model("Item", f"core = {FOREIGN_KEY}"),
+            "migrations/0001_initial.py": migration(
+                create("Item", f'("core", {FOREIGN_KEY})'), after=(("core", FIRST),)
+            ),
+            "migrations/0002_data.py": migration(*operations, after=((label, FIRST),), head=head),
+        }
+    project = routed(tmp_path / "site", apps, {label: f"{label}_db" for label in OPERATIONS})
 
     plan = dbmigrate("plan", "--format", "json", cwd=project.root).expect(0).json["result"]["plan"]
 
-    certain = {need["migration"].partition("_")[2] for need in plan["needs"] if need["is_certain"]}
-    assert {need["migration"].partition("_")[2] for need in plan["needs"]} == {*OPERATIONS}
+    certain = {need["migration"].partition(".")[0] for need in plan["needs"] if need["is_certain"]}
+    assert {need["alias"] for need in plan["needs"]} == {f"{label}_db" for label in OPERATIONS}
     assert certain == {*OPERATIONS} - {"own", "helper", "ownsql"}
 
 

@@ -21,7 +21,7 @@ from dbmigrate.models.plan import (
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Database, MigrationId, PendingMigration, Snapshot
-from dbmigrate.needs import find_needs
+from dbmigrate.needs import find_needs, pick_needs
 from dbmigrate.ordering import order_databases
 from dbmigrate.routing import DEFAULT_ALIAS, Routing, migrated_apps
 from dbmigrate.spelling import NO_INPUT, Option, Spelled, database_option, spell, spell_makemigrations
@@ -73,7 +73,7 @@ def build_plan(
 def _plan_needs(
     snapshot: Snapshot, routing: Routing, selection: Selection, steps_by_alias: Mapping[str, Sequence[Step]]
 ) -> tuple[Need, ...]:
-    """Return what the migrations of these steps need of databases that are migrated, now or in another run."""
+    """Return what these steps need of databases that are migrated, now or in another run: a need for each pair."""
     if selection.fake:
         return ()
     planned = {
@@ -84,7 +84,10 @@ def _plan_needs(
     }
     migrated = [database.alias for database in snapshot.databases if routing.is_migrated(database.alias)]
     needs = find_needs(snapshot, routing, migrated, to=selection.to is not None)
-    return tuple(need for need in needs if (need.alias, need.migration) in planned)
+    return pick_needs(
+        [need for need in needs if (need.alias, need.migration) in planned],
+        is_met=lambda need: need.backwards or (need.other, need.needed) in planned,
+    )
 
 
 def _default_jobs(databases: Sequence[Database], cpus: int) -> int:

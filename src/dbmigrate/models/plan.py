@@ -179,8 +179,8 @@ class MigrationPlan(Value):
     findings: tuple[Finding, ...]
     constance: ConstanceCover | None
     needs: tuple[Need, ...] = ()
-    """What its migrations need of other databases, one of its own or not; it goes by them, unless they need each other
-    (DBM210)."""
+    """What its migrations need of other databases, one of its own or not: a need for each pair. It goes by them, unless
+    they need each other (DBM210)."""
     losses: tuple[Finding, ...] = ()
     """What destroys data in migrations that are not written yet: a run asks first, or refuses."""
     limits: tuple[str, ...] = ()

@@ -36,6 +36,7 @@ from dbmigrate.models.plan import (
 )
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult, SchemaChange
 from dbmigrate.models.snapshot import Trouble
+from dbmigrate.routing import DEFAULT_ALIAS
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
@@ -610,9 +611,17 @@ def ways_on(alias: str, failure: Failure) -> list[str]:
 
 
 def needs(plan: MigrationPlan) -> list[str]:
-    """Return why one database comes before another, a sentence for each pair."""
-    pairs = {(need.first, need.then): need for need in reversed(plan.needs)}
-    return [f"{first} comes before {then}: {need.sentence}" for (first, then), need in reversed(pairs.items())]
+    """Return why one database comes before another: a sentence for each that comes before `default`, or is needed."""
+    place = {step.alias: number for number, step in reversed(list(enumerate(plan.steps)))}
+    told = [
+        need
+        for need in plan.needs
+        if (need.is_certain or need.then == DEFAULT_ALIAS)
+        and need.first in place
+        and place[need.first] < place.get(need.then, -1)
+    ]
+    more = [f"and {len(told) - MANY} more that wait for what they need"] if len(told) > MANY else []
+    return [f"{need.first} comes before {need.then}: {need.sentence}" for need in told[:MANY]] + more
 
 
 def retried(event: StepRetried) -> str:
