@@ -149,8 +149,10 @@ class Channel:
         """
         return self._is_given_up
 
-    def ask(self, question: str, arguments: Mapping[str, object]) -> Question:
+    def ask(self, question: str, arguments: Mapping[str, object], silence_seconds: float) -> Question:
         """Send a question, and wait for nothing.
+
+        `silence_seconds`: how long a database's server may say nothing, whatever it is asked for the answer.
 
         Raises:
             ProjectError: the process was given up.
@@ -161,7 +163,8 @@ class Channel:
                 hint=f"see whether the project answers by itself: {' '.join(self._target.command('check'))}",
             )
         self._last += 1
-        self._send({"number": self._last, "question": question, "arguments": arguments})
+        request = {"number": self._last, "question": question, "arguments": arguments, "seconds": silence_seconds}
+        self._send(request)
         return Question(self, self._last)
 
     def send_files(self, descriptors: Sequence[int]) -> None:

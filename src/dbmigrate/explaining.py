@@ -70,6 +70,12 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             f"under [tool.dbmigrate]: {_lock_url({**error, 'host': 'SERVER', 'port': 'PORT'})}; "
             "or --no-lock, with which nothing keeps two runs apart",
         )
+    if kind == "silent-lock":
+        return UnreachableError(
+            f"{describe_silence(error['alias'], 'silent', said)} when its lock was to be taken (nothing was changed)",
+            hint="rerun the command when it answers; lock_url is another way to it for the lock alone, "
+            "--no-lock goes without a lock",
+        )
     if kind == "no-files":
         return LockedError(
             f"the lock cannot be taken on {said}: each database needs one open file (nothing was changed)",

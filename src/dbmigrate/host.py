@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbmigrate.channel import Channel
+from dbmigrate.channel import ANSWER_SECONDS, Channel
 from dbmigrate.confidential import NAME, TEXT, find_secrets
 from dbmigrate.errors import ProjectError, UnreachableError
 from dbmigrate.models.target import Target, Twin
@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 
 ROOM_SECONDS = 5.0
 """For a database that has just answered."""
+
+SILENCE_SECONDS = 15.0
+"""How long a server may say nothing, unless more or less was asked for (`Host.silence_seconds`)."""
+
+SHORTEST_SILENCE = 2.0
+"""How long a server may say nothing however little was asked for: it may be far away."""
+
+UNLOCK_SECONDS = 2.0
+"""How long a server may say nothing when its lock is released; it ends with the connection anyway."""
 
 BOOT_WORDS = ("migrate",)
 """What the project sees as its command: some settings look at sys.argv."""
@@ -58,6 +67,8 @@ class Host:
         """Whether it holds all locks that were asked for."""
         self.may_copy = False
         """Whether the process may be copied to do two things at a time, if it can be: there must be a CPU for it."""
+        self.silence_seconds = SILENCE_SECONDS
+        """How long a server may say nothing, whatever it is asked, before its connection is cut."""
         words = [*BOOT_WORDS, *([f"--settings={target.settings}"] if target.settings else [])]
         start = {"manage": list(target.manage), "words": words, "twin": None if twin is None else asdict(twin)}
         self._channel = Channel(target, environment, {**start, "wanted": [NAME, TEXT]}, redactor)
@@ -114,6 +125,7 @@ class Host:
         contact: bool = True,
         idle: bool = False,
         foreseen: Sequence[str] = (),
+        seconds: float | None = None,
     ) -> Snapshot:
         """Look at the project and at every database.
 
@@ -122,6 +134,7 @@ class Host:
         is applied. `contact`: ask the databases; without, each is described as if it were empty. `idle`: describe
         also what is pending on a database and does nothing there (Database.pending). `foreseen`: apps whose changes
         are described as if makemigrations had written them; there must be nothing that it would have to ask.
+        `seconds`: how long a server may say nothing, if not `silence_seconds`.
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
@@ -139,7 +152,7 @@ class Host:
             "may_copy": self.may_copy,
             "foreseen": list(foreseen),
         }
-        answer = self._ask("inspect", arguments)
+        answer = self._ask("inspect", arguments, seconds=seconds)
         assert isinstance(answer, dict)
         answer["project"] |= {
             "called": self._target.called,
@@ -264,7 +277,10 @@ class Host:
         """Return what a database holds; `count`: with the rows in its tables."""
         from dbmigrate.models.holdings import Holdings
 
-        return Holdings.model_validate(self._ask("describe_holdings", {"alias": alias, "count": count}))
+        return Holdings.model_validate(
+            # The server itself is told how long a table may be counted (inside/holdings.py).
+            self._ask("describe_holdings", {"alias": alias, "count": count}, seconds=SILENCE_SECONDS)
+        )
 
     def find_holders(self, alias: str, things: Sequence[Thing]) -> tuple[Holder, ...]:
         """Return what would stay in a database and needs one of these things, which are to be dropped."""
@@ -282,13 +298,13 @@ class Host:
         Raises:
             DeclinedError: one cannot be made.
         """
-        answer = self._ask("make_scratch", {"aliases": list(aliases), "folder": str(folder)})
+        answer = self._ask("make_scratch", {"aliases": list(aliases), "folder": str(folder)}, seconds=ANSWER_SECONDS)
         assert isinstance(answer, dict)
         return answer
 
     def drop_scratch(self) -> None:
         """Drop the scratch databases."""
-        self._ask("drop_scratch", {})
+        self._ask("drop_scratch", {}, seconds=ANSWER_SECONDS)
 
     def find_hand_written(self, labels: Sequence[str]) -> tuple[tuple[Path, str], ...]:
         """Return (file, operation) in migrations of these apps that makemigrations never writes, as RunPython."""
@@ -302,7 +318,8 @@ class Host:
         Raises:
             ProjectError: it cannot be done, wholly or in part; or the process does not answer.
         """
-        self._ask("empty", {"alias": alias, "things": _dump(things), "rehearse": rehearse})
+        arguments = {"alias": alias, "things": _dump(things), "rehearse": rehearse}
+        self._ask("empty", arguments, seconds=ANSWER_SECONDS)  # to drop much takes long
 
     def forget(self, labels: Sequence[str]) -> None:
         """Let the process forget the migrations of these apps, whose files are gone and may come again."""
@@ -312,7 +329,7 @@ class Host:
         """Ask these databases, all at the same time, whether they answer; not for longer than these seconds."""
         from dbmigrate.models.servers import Reached
 
-        answers = self._ask("reach", {"aliases": list(aliases), "seconds": seconds})
+        answers = self._ask("reach", {"aliases": list(aliases), "seconds": seconds}, seconds=seconds)
         assert isinstance(answers, dict)
         return {alias: Reached.model_validate(answer) for alias, answer in answers.items()}
 
@@ -324,23 +341,26 @@ class Host:
         assert isinstance(answers, dict)
         return {alias: tuple(Room.model_validate(room) for room in rooms) for alias, rooms in answers.items()}
 
-    def lock(self, aliases: Sequence[str], urls: Mapping[str, str]) -> LockState:
+    def lock(self, aliases: Sequence[str], urls: Mapping[str, str], *, seconds: float | None = None) -> LockState:
         """Try once for the locks of these databases; what is held stays held until `unlock` or the end of the process.
 
-        `urls`: other ways to a database for its lock alone, by alias.
+        `urls`: other ways to a database for its lock alone, by alias. `seconds`: how long a server may say nothing, if
+        not `silence_seconds`.
 
         Raises:
             LockedError: a lock cannot be tried at all.
+            UnreachableError: a server says nothing for too long.
         """
         from dbmigrate.models.servers import LockState
 
-        state = LockState.model_validate(self._ask("lock", {"aliases": list(aliases), "urls": dict(urls)}))
+        arguments = {"aliases": list(aliases), "urls": dict(urls)}
+        state = LockState.model_validate(self._ask("lock", arguments, seconds=seconds))
         self.has_locks = state.waiting is None
         return state
 
     def end_orphans(self, seconds: float) -> tuple[str, ...]:
         """End the statements of steps that have ended; return the databases that still run one after these seconds."""
-        answer = self._ask("end_orphans", {"seconds": seconds})
+        answer = self._ask("end_orphans", {"seconds": seconds}, seconds=max(seconds, SHORTEST_SILENCE))
         assert isinstance(answer, list)
         return tuple(answer)
 
@@ -351,7 +371,7 @@ class Host:
             self.close()
             return
         try:
-            self._ask("unlock", {})
+            self._ask("unlock", {}, seconds=UNLOCK_SECONDS)
         except ProjectError:
             self.close()
 
@@ -385,9 +405,9 @@ class Host:
         """End the process; harmless when it has ended."""
         self._channel.close()
 
-    def _ask(self, question: str, arguments: Mapping[str, object]) -> object:
+    def _ask(self, question: str, arguments: Mapping[str, object], *, seconds: float | None = None) -> object:
         self.boot()
-        return self._channel.ask(question, arguments).answer()
+        return self._channel.ask(question, arguments, seconds or self.silence_seconds).answer()
 
 
 def _dump(things: Sequence[Thing]) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from dbmigrate.checks import OF_PLANS, check_ids, run_checks
 from dbmigrate.checks.dangers import find_dangers
-from dbmigrate.host import Host
+from dbmigrate.host import SHORTEST_SILENCE, SILENCE_SECONDS, Host
 from dbmigrate.models.events import (
     DatabaseReached,
     Event,
@@ -55,6 +55,13 @@ is when nothing is named, or it is refused."""
 
 Changes = Literal["compared", "left-out", "compared-if-idle"]
 """Whether the models are compared with the migrations; "compared-if-idle": only where there is nothing else to do."""
+
+
+LAST_PART = 3
+"""At the end of the wait a server gets at least this part of the seconds for what it is asked."""
+
+PAUSE_SECONDS = 1.0
+"""Between two looks at a database that answers and cannot be looked at."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +124,11 @@ class Review:
     plan: MigrationPlan
 
 
-def review(work: Work, selection: Selection, look: Look) -> Review:
+def review(work: Work, selection: Selection, look: Look, *, seconds: float | None = None) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
-    Findings that the configuration ignores are left out, but for those that stop a run.
+    Findings that the configuration ignores are left out, but for those that stop a run. `seconds`: how long a server
+    may say nothing, if not as long as the host lets it.
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
     inspect = partial(
@@ -130,6 +138,7 @@ def review(work: Work, selection: Selection, look: Look) -> Review:
         records=look.records,
         contact=look.contact,
         idle=needs_idle(work.settings, selection),
+        seconds=seconds,
     )
     snapshot = inspect()
     work.remember(snapshot)
@@ -226,15 +235,27 @@ def review_patiently(work: Work, selection: Selection, look: Look, *, all_of_the
 
     `all_of_them`: also for those that the selection leaves out.
     """
-    reviewed = review(work, selection, look)
-    silent = (
-        [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
-        if all_of_them
-        else find_silent(reviewed.snapshot, reviewed.routing, selection)
-    )
-    if silent and wait_for_silent(work, reviewed.snapshot, silent):
-        reviewed = review(work, selection, look)
-    return reviewed
+    started_at = work.clock()
+    # Not for the whole time at first: whoever reads along learns what is waited for.
+    reviewed = review(work, selection, look, seconds=min(SILENCE_SECONDS, work.host.silence_seconds))
+    is_again = False
+    while True:
+        silent = (
+            [database.alias for database in reviewed.snapshot.databases if database.state == "unreachable"]
+            if all_of_them
+            else find_silent(reviewed.snapshot, reviewed.routing, selection)
+        )
+        if silent and is_again:  # it answers and still cannot be looked at, because a table is locked for example
+            work.sleep(max(0.0, min(PAUSE_SECONDS, started_at + work.settings.wait - work.clock())))
+        if not silent or not _wait_for_silent(work, reviewed.snapshot, silent, started_at):
+            return reviewed
+        is_again = True
+        reviewed = review(work, selection, look, seconds=_next_silence(work.clock() - started_at, work.settings.wait))
+
+
+def _next_silence(gone: float, seconds: float) -> float:
+    """Return how long a server may say nothing in the next look, when so much of the time to wait has gone by."""
+    return max(min(seconds - gone, max(SILENCE_SECONDS, gone)), seconds / LAST_PART, SHORTEST_SILENCE)
 
 
 def targeted_aliases(plan: MigrationPlan) -> tuple[str, ...]:
@@ -280,17 +301,17 @@ def find_stops(reviewed: Review) -> list[Finding]:
     return find_stopping(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
 
 
-def wait_for_silent(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> bool:
+def _wait_for_silent(work: Work, snapshot: Snapshot, aliases: Sequence[str], started_at: float) -> bool:
     """Wait for databases as long as the settings say; return whether one answers that did not."""
-    if not work.settings.wait:
-        return False
     silent = {
         database.alias: Reached(state=database.state, trouble=database.trouble, error=database.error)
         for database in snapshot.databases
         if database.alias in aliases
     }
     is_news = False
-    for event in wait_for_databases(work.host, silent, work.settings.wait, clock=work.clock, sleep=work.sleep):
+    for event in wait_for_databases(
+        work.host, silent, work.settings.wait, started_at=started_at, clock=work.clock, sleep=work.sleep
+    ):
         is_news |= isinstance(event, DatabaseReached)
         work.tell(event)
     return is_news

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dbmigrate.errors import UsageError
 from dbmigrate.models.reports import Repair, VerifyReport
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.models.snapshot import UNKNOWN_STATES, Database, MigrationId, Snapshot
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.nearest import nearest
 from dbmigrate.repairing import find_repairs
@@ -36,7 +36,7 @@ def verify(work: Work, named: Sequence[str] = (), *, repair: bool, judged: Seque
         if is_wanted(database, routing, selection, or_read_only=True)
         and (routing.is_checked(database.alias) or database.alias in named)
     ]
-    databases = work.host.verify({alias: _places(routing, alias) for alias in aliases}, repair=repair)
+    databases = _verify(work, reviewed.snapshot, {alias: _places(routing, alias) for alias in aliases}, repair=repair)
     return VerifyReport(
         project=reviewed.snapshot.project,
         databases=databases,
@@ -49,6 +49,29 @@ def verify(work: Work, named: Sequence[str] = (), *, repair: bool, judged: Seque
         findings=tuple(
             finding.model_copy(update={"level": "warning"}) for finding in reviewed.findings if finding.id == "DBM101"
         ),
+    )
+
+
+def _verify(
+    work: Work, snapshot: Snapshot, places: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
+) -> tuple[VerifiedDatabase, ...]:
+    """Return what is found on each database; one that did not answer just now has no routing to be held to."""
+    silent = {database.alias: database for database in snapshot.databases if database.state in UNKNOWN_STATES}
+    asked = {alias: place for alias, place in places.items() if alias not in silent}
+    found = {database.alias: database for database in work.host.verify(asked, repair=repair)} if asked else {}
+    return tuple(found[alias] if alias in found else _unasked(silent[alias]) for alias in places)
+
+
+def _unasked(database: Database) -> VerifiedDatabase:
+    return VerifiedDatabase(
+        alias=database.alias,
+        error=database.error,
+        trouble=database.trouble,
+        inconsistent=None,
+        migrations=(),
+        invalid_indexes=(),
+        unknown=(),
+        leftover=(),
     )
 
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from dbmigrate.errors import LockedError
-from dbmigrate.host import Host
+from dbmigrate.host import SHORTEST_SILENCE, SILENCE_SECONDS, Host
 from dbmigrate.models.events import DatabaseAwaited, DatabaseReached, LockAwaited, LockMissing, LocksTaken
 from dbmigrate.models.servers import LockState, Reached
 from dbmigrate.models.snapshot import INCURABLE, Trouble
@@ -15,20 +15,20 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two tries, the first and the longest."""
 
 SHORTEST_TRY = 1.0
-"""Seconds that a last try gets."""
+"""Seconds that a try gets at least, also the last one."""
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], None]
 
 
 def wait_for_databases(
-    host: Host, silent: Mapping[str, Reached], seconds: float, *, clock: Clock, sleep: Sleep
+    host: Host, silent: Mapping[str, Reached], seconds: float, *, started_at: float, clock: Clock, sleep: Sleep
 ) -> Iterator[DatabaseAwaited | DatabaseReached]:
     """Ask these databases until all answer, the time is over, or one has a trouble that waiting does not cure.
 
-    `silent`: what each of them has said just now.
+    `silent`: what each of them has said since `started_at`, from when the seconds are counted. Each time a server gets
+    as long to answer as has gone by: some wake up slowly, others never answer on a connection that was cut.
     """
-    started_at = clock()
     said: dict[str, Trouble | None] = {}
     waiting = dict(silent)
     pauses = _pauses()
@@ -44,9 +44,9 @@ def wait_for_databases(
         if not waiting or not left or any(said[alias] in INCURABLE for alias in waiting):
             return
         sleep(min(next(pauses), left))
-        for alias, reached in host.reach(
-            list(waiting), seconds=max(SHORTEST_TRY, started_at + seconds - clock())
-        ).items():
+        gone = clock() - started_at
+        patience = max(SHORTEST_TRY, min(seconds - gone, max(SILENCE_SECONDS, gone)))
+        for alias, reached in host.reach(list(waiting), seconds=patience).items():
             waiting[alias] = reached
             if reached.trouble is None:
                 del waiting[alias]
@@ -63,12 +63,15 @@ def take_locks(
 
     Raises:
         LockedError: another run holds one for longer than these seconds; or one cannot be tried at all.
+        UnreachableError: a server says nothing for longer.
     """
     started_at = clock()
     holder: str | None = None
     pauses = _pauses()
     while True:
-        state = host.lock(aliases, urls)
+        left = max(0.0, started_at + seconds - clock())
+        patience = min(host.silence_seconds, max(SHORTEST_SILENCE, left))
+        state = host.lock(aliases, urls, seconds=patience if seconds else None)
         now = clock()
         if state.waiting is None:
             if holder is not None:

@@ -166,6 +166,7 @@ class Session:
         with self.keeper.open(target, environment, self.redactor) as host:
             with hold_back():
                 from dbmigrate.forking import choose_launcher
+                from dbmigrate.host import SHORTEST_SILENCE, SILENCE_SECONDS
                 from dbmigrate.reviewing import Work
 
                 renderer = self.renderer(settings.format)
@@ -175,6 +176,7 @@ class Session:
             gc.freeze()
             gc.enable()
             cpus = count_cpus()
+            host.silence_seconds = max(settings.wait, SHORTEST_SILENCE) if settings.wait else SILENCE_SECONDS
             host.may_copy = settings.launcher != "spawn" and cpus > 1
             yield (
                 Work(

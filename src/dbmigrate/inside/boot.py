@@ -101,7 +101,7 @@ def _set_first_path(folder):
 
 
 def boot_project(manage, words, *, take_over, give_up):
-    """Boot the project and call `take_over(Opened)` in the place of the command, inside the call that manage.py made.
+    """Boot the project and call `take_over(Opened, Watch)` in the command's place, inside the call that manage.py made.
 
     `take_over` returns only in a copy of this process, with the words of the command that is run there. Django's own
     `execute` goes on with them, then manage.py behind it, and then the copy ends as a process of its own.
@@ -118,12 +118,12 @@ def boot_project(manage, words, *, take_over, give_up):
         nonlocal has_ended
         try:
             try:
-                opened = _setup_django(utility.argv)
+                found = _setup_django(utility.argv)
             except BootError as error:
                 give_up(error)
             except BaseException as error:
                 give_up(describe(error))
-            return take_over(opened)
+            return take_over(*found)
         except HostEnds:
             has_ended = True
             _begin_end()
@@ -246,7 +246,7 @@ def _forbid_exec():
 def _setup_django(argv):
     """Do what ManagementUtility.execute does before it looks for the command (django/core/management/__init__.py).
 
-    Returns what knows the connections that were opened meanwhile.
+    Returns what knows the connections that were opened meanwhile, and what knows which of them is waited for.
     """
     import django
 
@@ -265,10 +265,11 @@ def _setup_django(argv):
         pass
     getattr(settings, "INSTALLED_APPS")  # noqa: B009 - loads the settings module, as Django does at this point
     from .opened import Opened
+    from .silence import Watch
 
-    opened = Opened()
+    opened, watch = Opened(), Watch()
     django.setup()
-    return opened
+    return opened, watch
 
 
 def describe(error):

@@ -3,6 +3,7 @@
 import gc
 import sys
 import time
+from functools import partial
 
 from . import boot, named_values, twin
 from .channel import Channel
@@ -33,12 +34,12 @@ def main():
     boot.boot_project(
         start["manage"],
         start["words"],
-        take_over=lambda opened: _serve(channel, handover, started_at, wanted, opened),
+        take_over=lambda opened, watch: _serve(channel, handover, started_at, wanted, opened, watch),
         give_up=give_up,
     )
 
 
-def _serve(channel, handover, started_at, wanted, opened):
+def _serve(channel, handover, started_at, wanted, opened, watch):
     """Answer questions until there are no more, which raises HostEnds.
 
     It returns in a copy of this process alone, with the words of its command.
@@ -68,7 +69,7 @@ def _serve(channel, handover, started_at, wanted, opened):
     patient = patience.Patience()
     scratches = scratch.Scratches()
     forker = forking.Forker(channel, held, opened, handover)
-    inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False))
+    inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False), watch)
     questions = {
         "inspect": inspector.inspect,
         "find_changes": inspector.find_changes,
@@ -89,7 +90,7 @@ def _serve(channel, handover, started_at, wanted, opened):
         "is_recorded": traces.is_recorded,
         "trace": traces.trace,
         "explain": routes.explain,
-        "verify": verification.verify,
+        "verify": partial(verification.verify, watch),
         "lock": held.lock,
         "unlock": held.unlock,
         "end_orphans": held.end_orphans_now,
@@ -107,14 +108,16 @@ def _serve(channel, handover, started_at, wanted, opened):
         request = channel.receive()
         if request is None:
             forker.end_copies()
-            held.end_orphans(ORPHAN_SECONDS)
+            with watch.limit(ORPHAN_SECONDS):
+                held.end_orphans(ORPHAN_SECONDS)
             scratches.drop()
             raise boot.HostEnds
         try:
-            try:
-                result = questions[request["question"]](**request["arguments"])
-            finally:
-                opened.close(held.connections())
+            with watch.limit(request["seconds"] if request["question"] not in copying else None):
+                try:
+                    result = questions[request["question"]](**request["arguments"])
+                finally:
+                    opened.close(held.connections())
         except boot.BootError as error:
             channel.fail(error.kind, error.message, **error.fields)
         except Exception as error:
@@ -125,5 +128,6 @@ def _serve(channel, handover, started_at, wanted, opened):
             if isinstance(result, forking.Copy):
                 opened.stop()
                 patient.stop()
+                watch.stop()
                 return result.words
             channel.reply(result)

@@ -37,9 +37,10 @@ UNASKED = {"state": "unasked", "trouble": None, "error": None}
 class Inspector:
     """Looks at the project, as often as it is asked to."""
 
-    def __init__(self, why_not_copy):
+    def __init__(self, why_not_copy, watch):
         """Know of nothing yet; `why_not_copy()` returns why this process cannot be copied, or None."""
         self._why_not_copy = why_not_copy
+        self._watch = watch
         self._disk = None
         self._before = {}
         self._comparison = None
@@ -115,9 +116,11 @@ class Inspector:
         rules = read_rules()
         homes = unfollowed_rules(rules)
         describer = DatabaseDescriber(disk, effects, Makers(disk), homes, target, records, idle, before)
-        reached = open_in_turn(list(connections)) if contact else ((alias, UNASKED) for alias in connections)
+        reached = (
+            open_in_turn(list(connections), self._watch) if contact else ((alias, UNASKED) for alias in connections)
+        )
         databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
-        settle_identities(databases)
+        settle_identities(databases, self._watch.seconds)
         return {
             "project": {
                 "settings_module": settings.SETTINGS_MODULE if hasattr(settings, "SETTINGS_MODULE") else "",

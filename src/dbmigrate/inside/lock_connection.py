@@ -5,10 +5,12 @@ import urllib.parse
 from django.db import Error as DatabaseError
 
 from .boot import BootError
-from .opened import find_descriptors, standing_for_its_alias
+from .opened import standing_for_its_alias
 from .pooling import is_pooled
 from .sentences import one_line
 from .servers import describe_server
+from .silence import SilenceError
+from .sockets import find_sockets
 from .troubles import FULL, find_trouble
 
 
@@ -27,15 +29,15 @@ class ConnectionLock:
     @property
     def descriptors(self):
         """Those of its connection; what receivers have opened with it is closed by now."""
-        return [number for number, _ in self._sockets & _sockets()]
+        return [number for number, _ in self._sockets & find_sockets()]
 
     def find_identity(self):
         """Connect, and return what names the database for every run."""
-        before = _sockets()
+        before = find_sockets()
         try:
             with standing_for_its_alias(self.connection):
                 self._connect()
-            self._sockets = _sockets() - before
+            self._sockets = find_sockets() - before
             with self.connection.cursor() as cursor:
                 self.is_pooled = is_pooled(self.connection, cursor)
             return describe_server(self.connection, "ok")["identity"]
@@ -51,6 +53,8 @@ class ConnectionLock:
 
     def _refuse(self, error):
         self.connection.close()
+        if isinstance(error, SilenceError):
+            raise BootError("silent-lock", str(error), alias=self.alias) from error
         is_full = isinstance(error, DatabaseError) and find_trouble(error, self.connection) == FULL
         raise BootError(
             "no-room" if is_full else "no-lock",
@@ -67,11 +71,6 @@ def describe_place(connection):
         "vendor": connection.vendor,
         **{key.lower(): str(configured.get(key) or "") for key in ("HOST", "PORT", "NAME")},
     }
-
-
-def _sockets():
-    """Return {(descriptor, what it is)} of the sockets of this process: not every driver tells which is its own."""
-    return {(number, link) for number, link in find_descriptors().items() if link.startswith("socket:")}
 
 
 def _own_connection(connection, url):

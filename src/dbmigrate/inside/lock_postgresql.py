@@ -8,6 +8,7 @@ from django.db import Error as DatabaseError
 from .lock_connection import ConnectionLock
 from .lock_names import NAME, own_name
 from .servers import find_home
+from .silence import SilenceError
 
 CHECK_OPTION = "-c client_connection_check_interval=1000"
 """PostgreSQL 14 and newer: a session whose client is gone ends within a second, also in the middle of a statement."""
@@ -31,6 +32,8 @@ class PostgresqlLock(ConnectionLock):
                 cursor.execute("SELECT current_setting('client_connection_check_interval', true)")
                 if cursor.fetchone()[0] == "1s":
                     self.environment = {"PGOPTIONS": options}
+        except SilenceError:
+            raise  # it would not answer without options either
         except DatabaseError:
             self.connection.close()  # an older server, or a pooler that takes no options
         finally:

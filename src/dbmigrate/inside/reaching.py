@@ -14,35 +14,34 @@ from .opened import standing_for_its_alias
 from .patience import CLOSING_SECONDS, connect_patiently
 from .sentences import one_line
 from .servers import must_be_there, sqlite_file
+from .silence import THREADS, describe_silence, find_threads
 from .troubles import describe_failure, unreachable
-
-ANSWER_SECONDS = 15.0
-"""A server that accepts a connection and says nothing is given up; not every driver has a limit of its own."""
 
 MOST_OPEN = 16
 """Connections that are open at the same time while databases are looked at."""
 
 DISPATCHER = os.path.join("django", "dispatch", "dispatcher.py")
 
-THREADS = "dbmigrate "
-"""What the names of our threads begin with, before that of a database."""
+
+_QUESTIONS = {"postgresql": "SELECT 1", "mysql": "SELECT 1", "sqlite": "PRAGMA schema_version"}
+"""What shows that a database answers: a pooler takes a connection for a dead server, SQLite one to a locked file."""
 
 
 def reach(aliases, seconds):
     """Return {alias: {"state", "trouble", "error"}} for these aliases."""
-    answers = open_connections(aliases, min(seconds, ANSWER_SECONDS))
+    answers = open_connections(aliases, seconds)
     crowded = [alias for alias in aliases if answers[alias]["trouble"] == "not-accepting"]
     if crowded and len(aliases) > 1:
         # Connections of our own may have what they would have had: once more, one at a time.
         for alias in aliases:
             connections[alias].close()
         for alias in crowded:
-            answers.update(open_connections([alias], min(seconds, ANSWER_SECONDS), min(seconds / 2, CLOSING_SECONDS)))
+            answers.update(open_connections([alias], seconds, min(seconds / 2, CLOSING_SECONDS)))
             connections[alias].close()
     return answers
 
 
-def open_connections(aliases, seconds=ANSWER_SECONDS, patience=0.0):
+def open_connections(aliases, seconds, patience=0.0):
     """Open the connections of these aliases, each in a thread of its own, and say how that went.
 
     patience: seconds for which a server may count sessions that were just closed.
@@ -51,30 +50,32 @@ def open_connections(aliases, seconds=ANSWER_SECONDS, patience=0.0):
     """
     attempts = [_Attempt(alias, patience) for alias in aliases]
     deadline = time.monotonic() + seconds
-    return {attempt.alias: attempt.finish(deadline, seconds) for attempt in attempts}
+    return {attempt.alias: attempt.finish(deadline) for attempt in attempts}
 
 
 def find_silent():
     """Return the aliases that a thread of ours still waits for: their servers have said nothing in time."""
-    names = {thread.name for thread in threading.enumerate()}
-    return sorted(name[len(THREADS) :] for name in names if name.startswith(THREADS))
+    return sorted({thread.name[len(THREADS) :] for thread in find_threads()})
 
 
-def open_in_turn(aliases):
-    """Yield (alias, answer as of `open_connections`), the connection open; a few are opened ahead of their turn.
+def open_in_turn(aliases, watch):
+    """Yield (alias, answer as of `reach`), the connection open; a few are opened ahead of their turn.
 
-    The caller closes each. Not all at once: fifty databases of one server would take its last connection.
+    The caller closes each. Not all at once: fifty databases of one server would take its last connection. How long
+    each may be silent the watch (silence.Watch) says.
     """
     waiting, attempts, most = deque(aliases), deque(), MOST_OPEN
     while waiting or attempts:
         while waiting and len(attempts) < most:
             attempts.append(_Attempt(waiting.popleft(), CLOSING_SECONDS if most == 1 else 0.0))
         attempt = attempts.popleft()
-        answer = attempt.finish(attempt.began_at + ANSWER_SECONDS, ANSWER_SECONDS)
+        answer = attempt.finish(_deadline(attempt, watch))
+        if answer["trouble"] == "silent":
+            watch.note_silence(attempt.connection)
         if answer["trouble"] == "not-accepting" and most > 1:
             # Connections of our own may have what it would have had: once more, without them.
             for ahead in attempts:
-                ahead.finish(ahead.began_at + ANSWER_SECONDS, ANSWER_SECONDS)
+                ahead.finish(_deadline(ahead, watch))
                 connections[ahead.alias].close()
             waiting.extendleft(reversed([attempt.alias, *(ahead.alias for ahead in attempts)]))
             attempts.clear()
@@ -83,47 +84,45 @@ def open_in_turn(aliases):
         yield attempt.alias, answer
 
 
+def _deadline(attempt, watch):
+    return attempt.began_at + watch.seconds_for(attempt.connection)
+
+
 class _Attempt:
-    """One connection being opened."""
+    """One connection being opened, in a thread of its own."""
 
     def __init__(self, alias, patience):
         self.alias = alias
         self._patience = patience
         self.began_at = time.monotonic()
         self._answer = None
-        self._connection = connections[alias]
-        if sqlite_file(self._connection) is not None:
-            self._open()  # no server that could be silent
-            self._thread = None
-            return
-        self._connection.inc_thread_sharing()
+        self.connection = connections[alias]
+        self.connection.inc_thread_sharing()
         self._thread = threading.Thread(target=self._open_in_thread, name=THREADS + alias, daemon=True)
         self._thread.start()
 
-    def finish(self, deadline, seconds):
-        """Return the answer; an attempt that lasts longer is left alone, with its connection."""
-        if self._thread is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
-            if self._thread.is_alive():
-                del connections[self.alias]
-                said = "the server took the connection and said nothing for {:.0f} s".format(seconds)
-                return unreachable("silent", said)
-            self._connection.dec_thread_sharing()
+    def finish(self, deadline):
+        """Return the answer; an attempt that lasts longer is given up, with its connection."""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._thread.is_alive():
+            del connections[self.alias]
+            return unreachable("silent", describe_silence(self.connection, deadline - self.began_at))
+        self.connection.dec_thread_sharing()
         return self._answer
 
     def _open_in_thread(self):
         try:
-            with standing_for_its_alias(self._connection):
+            with standing_for_its_alias(self.connection):
                 self._open()
         finally:
             connections.close_all()  # of this thread: what receivers have opened beside it
 
     def _open(self):
         try:
-            state = connect_patiently(lambda: _find_state(self._connection), self._connection, self._patience)
+            state = connect_patiently(lambda: _find_state(self.connection), self.connection, self._patience)
             self._answer = {"state": state, "trouble": None, "error": None}
         except (DatabaseError, ImproperlyConfigured, OSError) as error:
-            found = describe_failure(error, self._connection)
+            found = describe_failure(error, self.connection)
             self._answer = (_blame_receiver(error) if found["trouble"] == "other" else None) or found
         except Exception as error:  # an option that the driver does not know, a password that it cannot encode
             said = "{}: {}".format(type(error).__name__, one_line(str(error)))
@@ -156,4 +155,8 @@ def _find_state(connection):
             raise OSError("the file {} does not exist, and mode=rw does not create it".format(file))
         return "absent"
     connection.ensure_connection()
+    if connection.vendor in _QUESTIONS:
+        with connection.cursor() as cursor:
+            cursor.execute(_QUESTIONS[connection.vendor])
+            cursor.fetchall()
     return "ok"

@@ -11,7 +11,8 @@ from functools import partial
 
 from django.db import connections
 
-from .reaching import THREADS, open_connections
+from .reaching import open_connections
+from .silence import THREADS
 
 PROOF_SECONDS = 2.0
 """Behind a pooler whose only connection holds the lock, the other alias would wait for it."""
@@ -21,8 +22,11 @@ class _UnprovedError(Exception):
     """The servers of some aliases cannot be told apart by locks."""
 
 
-def settle_identities(databases):
-    """Take the clues away from descriptions of databases, and make `identity` equal where aliases share records."""
+def settle_identities(databases, seconds):
+    """Take the clues away from descriptions of databases, and make `identity` equal where aliases share records.
+
+    `seconds`: how long a server may take to be connected to.
+    """
     clues = {}
     for database in databases:
         clue = database.pop("clue", None)
@@ -31,7 +35,7 @@ def settle_identities(databases):
             clues[database["alias"]] = clue
     identities = {}
     for aliases in _find_candidates(clues):
-        servers = _tell_servers_apart(aliases, clues)
+        servers = _tell_servers_apart(aliases, clues, seconds)
         _name_groups(aliases, clues, servers, identities)
     for database in databases:
         database["identity"] = identities.get(database["alias"], database["identity"])
@@ -63,9 +67,9 @@ def _share_records(one, other):
     return one.home == other.home or one.home in other.later or other.home in one.later
 
 
-def _tell_servers_apart(aliases, clues):
+def _tell_servers_apart(aliases, clues, seconds):
     """Return what is equal for aliases of one running server, by alias: proved, or else what the servers say."""
-    trial = _Trial({"postgresql": _PostgresqlProof, "mysql": _MysqlProof}[clues[aliases[0]].vendor]())
+    trial = _Trial({"postgresql": _PostgresqlProof, "mysql": _MysqlProof}[clues[aliases[0]].vendor](), seconds)
     try:
         return {alias: trial.find_server(alias) for alias in aliases}
     except _UnprovedError:
@@ -77,8 +81,9 @@ def _tell_servers_apart(aliases, clues):
 class _Trial:
     """Finds the server of one alias after the other: it sees a lock of those before, or holds one of its own."""
 
-    def __init__(self, proof):
+    def __init__(self, proof, seconds):
         self._proof = proof
+        self._seconds = seconds
         self._holders = []
         self._late = []
 
@@ -88,7 +93,7 @@ class _Trial:
         Raises:
             _UnprovedError: its server does not answer in time, or shows no locks.
         """
-        if open_connections([alias])[alias]["state"] != "ok":
+        if open_connections([alias], self._seconds)[alias]["state"] != "ok":
             raise _UnprovedError()
         connection = connections[alias]
         count = len(self._holders)

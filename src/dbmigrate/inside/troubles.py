@@ -16,6 +16,7 @@ from django.db import connections
 
 from .boot import BootError, is_of_project
 from .sentences import one_line
+from .silence import SilenceError
 
 FULL = "full"
 """There is no room for one more connection; to others it is "not-accepting"."""
@@ -118,6 +119,9 @@ def explain_failure(error, connection):
 
     A backend or a driver may raise anything: what came through their code says nothing of the project.
     """
+    if isinstance(error, SilenceError):
+        asked = "" if error.alias == connection.alias else "database {}, which was asked too: ".format(error.alias)
+        return unreachable("silent", "{}{}".format(asked, error))
     if isinstance(error, (DatabaseError, ImproperlyConfigured, OSError)):
         return describe_failure(error, connection)
     if _is_of_backend(error, connection):

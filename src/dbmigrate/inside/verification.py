@@ -19,7 +19,7 @@ ALIKE = {"index": ("index", "unique", "constraint"), "unique": ("unique", "const
 """Kinds of parts that Catalogue.shows takes for one that is known by its columns alone."""
 
 
-def verify(places, repair):
+def verify(watch, places, repair):
     """Return models.verification.VerifiedDatabase for each alias; nothing is written anywhere.
 
     `places`: {alias: {app label: lower-case model names that belong there, or None for all}}. `repair`: whether to
@@ -29,7 +29,7 @@ def verify(places, repair):
     routes = RouteBook()
     return [
         _describe(connections[alias], reached, disk, routes, places[alias], repair)
-        for alias, reached in open_in_turn(list(places))
+        for alias, reached in open_in_turn(list(places), watch)
     ]
 
 
