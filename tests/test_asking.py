@@ -239,12 +239,23 @@ def test_operations_that_ask_or_do_nothing_are_only_recorded_elsewhere(tmp_path:
     assert project.tables()["default"] == {"django_migrations", "core_item"}
 
 
-def test_an_operation_that_decides_by_itself_is_not_called_only_recorded_and_stops_nothing(tmp_path: Path) -> None:
-    project = site_of(tmp_path / "site", "ByAlias()")
+def test_what_decides_by_itself_is_not_called_only_recorded_and_stops_nothing(tmp_path: Path) -> None:
+    """An operation that looks at the alias, and a migration whose class applies it in its own way."""
+    project = site_of(tmp_path / "site", "ByAlias()", "ForState()")
+    project.append(
+        "blog/migrations/0003_step.py",
+        """
+        def apply(self, project_state, schema_editor, collect_sql=False):
+            return super(Migration, self).apply(project_state, schema_editor, collect_sql)
+
+        Migration.apply = apply
+        """,
+    )
 
     assert planned_on(project, "default") == {
         "blog.0001_initial": False,
         "blog.0002_step": True,
+        "blog.0003_step": True,
         "core.0001_initial": True,
     }
     dbmigrate("all", cwd=project.root).expect(0)

@@ -36,6 +36,11 @@ def find_manner(operation, vendor, backwards=False):
     return _find(type(operation), "database_backwards" if backwards else "database_forwards", vendor, _inner(operation))
 
 
+def is_applied_as_django_does(migration, backwards=False):
+    """Whether a migration does no more than its operations: its class has no `apply` or `unapply` of its own."""
+    return _is_djangos(getattr(type(migration), "unapply" if backwards else "apply"))
+
+
 def overrides_work(operation):
     """Whether what an operation does to a database is not Django's own code."""
     return any(not _is_djangos(getattr(type(operation), name)) for name in DELEGATING)

@@ -6,6 +6,7 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations import SeparateDatabaseAndState
 
+from .asking import is_applied_as_django_does
 from .census import take_census
 from .commands import find_replaced_commands
 from .dangers import DangerFinder
@@ -281,6 +282,8 @@ class _MigrationDescriber:
 
     def _describe(self, migration, backwards, reaching):
         answer, undecided = strongest_answer(reaching)
+        if not is_applied_as_django_does(migration, backwards):
+            answer, undecided = "yes", []  # what it does besides nobody knows
         key = (migration.app_label, migration.name)
         return {
             "id": _id(key),
