@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
@@ -277,6 +278,7 @@ class _Judge:
             raised_at=result.raised_at,
             last_lines=result.last_lines,
             message=self._message(result, kind),
+            is_disk_full=kind in ("command", "post-migrate") and _is_disk_full(result),
         )
 
     def _kind(self, step: Step, result: StepResult, missing: Sequence[PlannedMigration]) -> FailureKind:
@@ -302,8 +304,26 @@ class _Judge:
             return "the process ended well, and the database does not have the migration recorded"
         if result.because is not None:
             return result.because
-        return telling_line(result.last_lines)
+        said = telling_line(result.last_lines)
+        if SYMPTOM in said:
+            said = next((cause for cause in reversed(result.causes) if SYMPTOM not in cause), said)
+        return f"the disk of the database is full: {said}" if _is_disk_full(result) else said
 
+
+def _is_disk_full(result: StepResult) -> bool:
+    return any(map(_DISK_FULL.search, result.causes))
+
+
+SYMPTOM = "TransactionManagementError"
+"""What Django raises of a transaction in which something was raised before: that, it says, or hides, is the cause.
+
+Its editor of SQLite's schema asks for broken foreign keys on its way out of whatever was raised (schema.py, __exit__).
+"""
+
+_DISK_FULL = re.compile(
+    r"\bDiskFull\b|database or disk is full|No space left on device|Disk quota exceeded|\((?:1021|1114|3675),"
+)
+"""The driver's class for PostgreSQL's 53100, the words of SQLite, which has no others, and the numbers of MySQL."""
 
 REFUSED = "CommandError:"
 """What Django prints before the words of a command that does not do what it is asked for."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from dbmigrate.frames import FRAME, is_foreign_frame
+from dbmigrate.frames import FRAME, Chain, is_foreign_frame
 from dbmigrate.models.events import (
     Event,
     MakeFinished,
@@ -209,6 +209,7 @@ class _Tail:
         self._unfinished: dict[str, list[str]] = {}
         self.raised_at: str | None = None
         """The last frame of a traceback that is in no installed package: the project's own."""
+        self.chain = Chain()
 
     def take(self, output: ChildOutput) -> None:
         line = self._unfinished.pop(output.stream, None)
@@ -221,6 +222,8 @@ class _Tail:
             self.raised_at = f"{frame['file']}:{frame['line']} in {frame['name']}"
         if not output.is_complete:
             self._unfinished[output.stream] = line
+        elif output.stream == "stderr":
+            self.chain.take(output.text)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -385,6 +388,7 @@ class _Crew:
             command=job.command,
             last_lines=job.tail.lines,
             raised_at=job.tail.raised_at,
+            causes=tuple(job.tail.chain.causes),
             in_flight=job.watch.in_flight if job.watch is not None else None,
             done=tuple(job.watch.done) if job.watch is not None else (),
             transient=job.transient if message.returncode != 0 else None,

@@ -49,6 +49,8 @@ class StepResult(Value):
     """The migrations that it said were done; what counts is what the database says."""
     raised_at: str | None = None
     """The last place outside of installed packages in a traceback it printed."""
+    causes: Annotated[tuple[str, ...], LINE] = ()
+    """The exceptions of the last traceback it printed, in the order in which they came of each other."""
     transient: Transient | None = None
     """What it failed for, if that passes by itself; None if it did not fail for it, or did not say."""
     retries: int = 0
@@ -95,6 +97,8 @@ class Failure(Value):
     last_lines: Annotated[tuple[str, ...], LINE]
     message: Annotated[str, MESSAGE]
     """The last line that says something, or the reason it could not start."""
+    is_disk_full: bool = False
+    """Whether it failed because the disk of the database is full."""
 
 
 class SchemaChange(Value):

@@ -767,8 +767,17 @@ def exit_sentence(code: ExitCode) -> str:
     return f"exit {code.value} ({code.label}): {EXIT_MEANINGS[code]}"
 
 
+FIX = "fix the cause, then"
+
+
 def advice(result: RunResult) -> str:
     """Return what to do after a run that did not end with 0."""
+    full = [one.alias for one in result.databases if one.failure is not None and one.failure.is_disk_full]
+    then = _advice(result).removeprefix(f"{FIX} ")
+    return f"free space on the disk of database {names(full)}, then {then}" if full else _advice(result)
+
+
+def _advice(result: RunResult) -> str:
     if not result.unfinished:
         return "see why, and what to type, with: dbmigrate check --select DBM301"
     failures = [database.failure for database in result.databases if database.failure is not None]
@@ -784,7 +793,7 @@ def advice(result: RunResult) -> str:
     if all(failure.kind == "not-asked" for failure in failures):
         return "once it answers, rerun the command: it verifies what is there and resumes where it stopped"
     if any(failure.kind != "interrupted" for failure in failures):
-        return "fix the cause, then rerun the command; it resumes where it stopped"
+        return f"{FIX} rerun the command; it resumes where it stopped"
     return "rerun the command; it resumes where it stopped"
 
 
