@@ -304,9 +304,12 @@ class Channel:
 
     def _drain(self, pipe: IO[bytes]) -> None:
         # Whatever the project logs is read at once: a full pipe would stop its boot.
+        is_whole = True
         with pipe:
             for line in iter(lambda: pipe.readline(CHUNK_BYTES), b""):
-                self._printed.append(line.decode("utf-8", errors="replace").rstrip())
+                if is_whole:  # the end of a longer line is not kept: cut in two, a secret would not be found in it
+                    self._printed.append(line.decode("utf-8", errors="replace").rstrip())
+                is_whole = line.endswith(b"\n")
 
     def _signal(self, signum: int) -> None:
         try:

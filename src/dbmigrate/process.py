@@ -25,6 +25,9 @@ CHUNK_BYTES = 65536
 MOST_WAITING = 2000
 """Messages on the outbox above which children are read no further: memory must not grow with what they print."""
 
+USUAL_LENGTH = 4000
+"""Characters of a line above which fewer messages may wait."""
+
 LEFT_BYTES = 4 * CHUNK_BYTES
 """What is read at most of a finished child's pipes; they hold 64 kB each."""
 
@@ -286,7 +289,9 @@ class _Gate:
 
     def put(self, message: ChildMessage) -> None:
         # Not a queue with a limit: a signal must get on it at any time. Meanwhile the child waits for its full pipe.
-        while self._outbox.qsize() >= MOST_WAITING and self._is_open:
+        size = len(message.text) if isinstance(message, ChildOutput) else 0
+        most = MOST_WAITING if size <= USUAL_LENGTH else MOST_WAITING * USUAL_LENGTH // size
+        while self._outbox.qsize() >= most and self._is_open:
             time.sleep(TAKEN_SECONDS)
         with self._lock:
             if self._is_open:

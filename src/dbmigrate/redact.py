@@ -47,11 +47,12 @@ LOOK_BACK = 80
 """In so many characters before a value its name is looked for."""
 
 # `password=x` of a connection string, "PASSWORD": "x" of a dictionary, PASSWORD 'x' of SQL: known or not.
+# Without quotes and with spaces it is source: SET password = other_column.
 _NAMED = re.compile(
     r"""(?ix)
     ( (?: passw(?:or)?d | passphrase | passcode | pwd ) [\w-]*
         (?: (?P<after> \\*['"] | &(?:amp;)*\#?\w{2,5}; | %(?:25)*2[27] )?
-            \s* (?: =>? | (?(after):|(?!)) | %(?:25)*3D ) \s*
+            (?: = | %(?:25)*3D | \s* (?(after):|(?!)) \s* | \s* =>? \s* (?=[bru]?\\*['"]) )
           | \s+ (?=\\*') )
       | identified \s+ by \s+ (?=\\*['"]) )
     [bru]?
@@ -167,7 +168,11 @@ class _Needle:
         self.is_line = True
         """Whether it is only one line of several."""
         self.is_short = len(text) < SHORTEST
-        self.is_word = len(text) < SHORTEST_INSIDE and text.isalnum()
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is hidden as a word alone."""
+        return len(self.text) < SHORTEST_INSIDE and all(secret.isalnum() for secret in self.secrets)
 
 
 class _Index:
@@ -227,11 +232,11 @@ class _Index:
 
     def _is_meant(self, form: str, first: int, last: int, needle: _Needle, words: Container[str]) -> bool:
         """Return whether a hit may be a secret; what is short, or an ordinary word, is one beside a name alone."""
-        if (needle.is_short or needle.is_word) and not _is_word(form, first, last):
-            return False
+        # Of b'value' the reading has no quotes.
+        is_word = _is_word(form, first, last) or (form[first - 1] in "bru" and _is_word(form, first - 1, last))
         if needle.is_short or all(secret.casefold() in self._called or secret in words for secret in needle.secrets):
-            return _is_word(form, first, last) and _is_beside_name(form, first, last)
-        return True
+            return is_word and _is_beside_name(form, first, last)
+        return is_word or not needle.is_word
 
     def _stays(self, text: str, start: int, end: int, form: str, first: int, last: int, needle: _Needle) -> bool:
         """Return whether a hit is no secret where it stands: a part of a longer name, or a word within a line."""

@@ -7,7 +7,6 @@ is looked for in the reading of a text by its own reading, and nobody needs to k
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,10 +80,11 @@ _NOT_AS_LONG = re.compile(r"[\\'\"?]+|[\x00-\x20+\x7f]+|[^\x00-\x7f]")
 def read_all(text: str) -> dict[str, Reading]:
     """Return every reading of a text that is not the same as another one."""
     forms = {}
-    # Behind another escape a backslash may come to stand before a letter, where there was none.
-    is_double = _LETTER.search(text) is not None or ("\\" in text and ("%" in text or "&" in text))
-    for has_letters in (True, False) if is_double else (True,):
-        form = _simplified(_decoded(text, _WITH_LETTERS if has_letters else _WITHOUT_LETTERS))
+    decoded = {False: _decoded(text, _WITHOUT_LETTERS)}
+    if _LETTER.search(decoded[False]) is not None:
+        decoded[True] = _decoded(text, _WITH_LETTERS)
+    for has_letters, plain in decoded.items():
+        form = _simplified(plain)
         forms[form] = Reading(has_letters, is_ascii=False)
         if not form.isascii() or "?" in form:
             forms[_as_ascii(form)] = Reading(has_letters, is_ascii=True)
@@ -122,6 +122,8 @@ def _decode(found: re.Match[str]) -> str:
         except UnicodeDecodeError:
             return raw.decode("latin-1")
     if found["entity"]:
+        import html  # it has a table of 2000 names
+
         return html.unescape("&" + re.sub("^&(?:amp;)*", "", found["entity"]))
     named = found.groupdict()
     if named.get("letter"):

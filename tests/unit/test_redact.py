@@ -107,6 +107,25 @@ def test_what_dbmigrate_says_itself_stays_although_it_is_a_password() -> None:
     assert redactor.scrub(told) == f"database default is {HIDDEN} ({HIDDEN}); see it with: dbmigrate {HIDDEN}"
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("host=h password=abc user=me", "host=h password=*** user=me"),
+        ("password = 'a b' user=me", "password = *** user=me"),
+        ("{'password': 1234, 'x': 1}", "{'password': ***, 'x': 1}"),
+        ('{\\"PASSWORD\\": \\"a\\\\\\"b\\", \\"x\\": 1}', '{\\"PASSWORD\\": ***, \\"x\\": 1}'),
+        ("CREATE ROLE r LOGIN PASSWORD 'abc' VALID", "CREATE ROLE r LOGIN PASSWORD *** VALID"),
+        ("CREATE USER u IDENTIFIED BY 'abc'", "CREATE USER u IDENTIFIED BY ***"),
+        ("UPDATE t SET password = other WHERE id = 1", "UPDATE t SET password = other WHERE id = 1"),
+        ('ADD "password" varchar(128) NOT NULL', 'ADD "password" varchar(128) NOT NULL'),
+        ("password authentication failed for user 'me'", "password authentication failed for user 'me'"),
+        ("redis://:abc@h:6379/0, http://h:80/a@b", "redis://:***@h:6379/0, http://h:80/a@b"),
+    ],
+)
+def test_a_password_that_nobody_knows_is_hidden_by_its_name(told: str, shown: str) -> None:
+    assert Redactor().scrub(told) == shown
+
+
 def test_short_values_are_hidden_beside_their_names_alone() -> None:
     redactor = Redactor(["q", "12", "abc"])
 

@@ -51,7 +51,7 @@ class Wanted:
             yield from self.pairs(name, value.get_secret_value(), is_forced, depth + 1)
         elif not isinstance(value, type) and any(hasattr(type(value), field) for field in FIELDS):
             yield from self.pairs(name, dict(vars(value)), is_forced, depth + 1)
-        elif (is_named and isinstance(value, (int, float))) or _is_lazy(value):
+        elif _is_lazy(value) or (is_named and (isinstance(value, (int, float)) or is_forced)):
             yield from self.pairs(name, str(value), is_forced, depth + 1)
 
     def safe_pairs(self, name, value, is_forced=False):
