@@ -176,6 +176,37 @@ def test_a_server_that_falls_silent_behind_the_steps_is_named(engine: str, site:
     assert here.recorded() == {"core.0001_initial": 1, "core.0002_wait": 1, "more.0001_initial": 1}
 
 
+@pytest.mark.parametrize(
+    ("engine", "launcher"),
+    combinations(ENGINES, ("fork", "spawn"), quick=[("sqlite", "spawn"), ("postgresql", "fork"), ("mariadb", "fork")]),
+)
+def test_a_step_that_takes_too_long_is_interrupted(engine: str, launcher: str, site: Callable[..., Site]) -> None:
+    here = site(engine, APP)
+
+    outcome = within(
+        HANG_SECONDS,
+        *("all", "--skip-makemigrations", "--launcher", launcher, "--step-timeout", "8"),
+        project=here.project,
+    ).expect(31)
+
+    assert "core.0002_wait: it ran for longer than step_timeout (8 s) and was interrupted" in outcome.stderr
+    assert here.recorded() == {"core.0001_initial": 1}
+
+
+@pytest.mark.parametrize("engine", SERVERS)
+def test_a_step_whose_server_falls_silent_ends_with_its_time(engine: str, site: Callable[..., Site]) -> None:
+    here = site(engine)
+    with proxy(here.entry) as between:
+        reach_by(here.project, between)
+        between.freeze_at(b"CREATE TABLE")
+        outcome = within(
+            HANG_SECONDS, *("all", "--skip-makemigrations", "--wait", "2", "--step-timeout", "3"), project=here.project
+        )
+
+    assert outcome.code in (30, 31), outcome
+    assert "it ran for longer than step_timeout (3 s) and was interrupted" in outcome.stderr
+
+
 def test_a_locked_sqlite_file_is_named_and_waited_for(tmp_path: Path) -> None:
     file = tmp_path / "far.sqlite3"
     entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file), "OPTIONS": {"timeout": 600}}

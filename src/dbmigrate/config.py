@@ -282,6 +282,9 @@ KEYS: Mapping[str, Key] = {
     "wait": Key(_seconds, "`0`", "seconds to wait for databases that do not answer"),
     "lock_wait": Key(_seconds, "`60`", "seconds to wait while another run migrates the same database"),
     "grace": Key(_seconds, "as long as they need", "seconds that running migrations get after SIGTERM or SIGHUP"),
+    "step_timeout": Key(
+        _seconds, "as long as it needs", "seconds that one migrate process may run; it is interrupted then"
+    ),
     "ddl_lock_timeout": Key(_seconds, "as the server says", "seconds that a migration waits for other sessions"),
     "ddl_retries": Key(_number, "`5`", "how often it is tried again then, with growing pauses"),
     "lock_url": Key(_urls, "`{}`", "by alias: a URL for the lock alone, around a pooler"),

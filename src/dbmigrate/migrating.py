@@ -140,6 +140,7 @@ def _migrate(
         request=lambda job: _request(work, job, environment(job), death=death(job), is_watched=not is_replaced),
         clock=work.clock,
         grace=settings.grace,
+        step_timeout=settings.step_timeout or None,
         again=Retrying(
             settings.ddl_retries if settings.ddl_lock_timeout is not None else None,
             reviewed.plan.jobs,

@@ -87,6 +87,8 @@ class Workshop:
     """Seconds that only grow."""
     grace: float | None = None
     """Seconds that what runs gets to finish after a first SIGTERM or SIGHUP; None is as long as it needs."""
+    step_timeout: float | None = None
+    """Seconds that one child of a step may run, before it is interrupted; None is as long as it needs."""
     again: Callable[[Step, StepResult, int], Retry | None] = lambda step, result, tries: None
     """(step, how it ended, how often its migration was tried) -> whether to try it again."""
 
@@ -169,6 +171,10 @@ class _Job:
     child: RunningChild
     watch: MigrationWatch | None
     retries: int = 0
+    due_at: float | None = None
+    """When it is interrupted, or ended harder; None is never."""
+    overdue: int = 0
+    """How many signals it has got because it took too long."""
     transient: Transient | None = None
     """What it said last of why a migration failed."""
     tail: _Tail = field(default_factory=lambda: _Tail(LAST_LINES))
@@ -270,6 +276,8 @@ class _Crew:
             return result
         watch = MigrationWatch(work) if isinstance(work, Step) else None
         job = _Job(work, request.command, started_at, child, watch)
+        if isinstance(work, Step) and self._workshop.step_timeout is not None:
+            job.due_at = self._workshop.clock() + self._workshop.step_timeout
         if before is not None:
             job.watch, job.retries = before.watch, before.retries + 1
         self.running[request.key] = job
@@ -326,11 +334,21 @@ class _Crew:
         # Before the queue, not when it is empty: a child that never stops printing is to be ended too.
         if self._deadline is not None and self._workshop.clock() >= self._deadline:
             yield self._climb(self._signum, is_late=True)
+        self._end_overdue()
         try:
             message = self._workshop.outbox.get(timeout=self._seconds_left())
         except Empty:
             return
         yield from self._understand(message)
+
+    def _end_overdue(self) -> None:
+        """Interrupt what has run for too long, and end it harder each second from then on: its server may be silent."""
+        now = self._workshop.clock()
+        for job in self.running.values():
+            if job.due_at is not None and now >= job.due_at:
+                job.overdue += 1
+                job.child.send_signal(LADDER[min(job.overdue + 1, max(LADDER))])
+                job.due_at = now + RUNG_SECONDS
 
     def _understand(self, message: ChildMessage) -> Iterator[Event]:
         if isinstance(message, StopRequested):
@@ -358,6 +376,7 @@ class _Crew:
         """Return how long to wait for a message: until the next pause, or a time that was set, is over."""
         times = [pause.until for pause in self.paused.values()]
         times += [until for _, until in self._closing]
+        times += [job.due_at for job in self.running.values() if job.due_at is not None]
         times += [time for time in (self._deadline, self._room_at) if time is not None]
         return max(0.0, min(times) - self._workshop.clock()) if times else None
 
@@ -393,10 +412,16 @@ class _Crew:
             done=tuple(job.watch.done) if job.watch is not None else (),
             transient=job.transient if message.returncode != 0 else None,
             retries=job.retries,
+            because=self._why_ended(job) if message.returncode != 0 else None,
         )
         if isinstance(job.work, MakeMigrations):
             return MakeFinished(result=result)
         return self._retry(job, job.work, result) or self._finish(result)
+
+    def _why_ended(self, job: _Job) -> str | None:
+        """Return why a child was ended that ran for too long; None for another."""
+        limit = self._workshop.step_timeout
+        return f"it ran for longer than step_timeout ({limit:g} s) and was interrupted" if job.overdue else None
 
     def _finish(self, result: StepResult) -> StepFinished:
         self._note(result)
@@ -404,7 +429,7 @@ class _Crew:
 
     def _retry(self, job: _Job, step: Step, result: StepResult) -> StepRetried | None:
         """Put a step aside that failed for a reason that passes; None if it is not tried again."""
-        if result.status != "failed" or result.transient is None or self.rung:
+        if result.status != "failed" or result.transient is None or self.rung or job.overdue:
             return None
         failed = (step.id, result.transient.migration)
         self._tries[failed] += 1

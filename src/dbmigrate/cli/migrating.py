@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from dbmigrate.renderers.base import Renderer
     from dbmigrate.reviewing import Work
 
-SETTINGS = ("jobs", "skip_makemigrations", "keep_going", "lock_wait", "grace", "ddl_lock_timeout", "ddl_retries")
+SETTINGS = (
+    "jobs",
+    "skip_makemigrations",
+    "keep_going",
+    "lock_wait",
+    "grace",
+    "step_timeout",
+    "ddl_lock_timeout",
+    "ddl_retries",
+)
 """Options that are configuration keys too; the others are part of the selection and named like its fields."""
 
 

@@ -155,6 +155,12 @@ def run_options(command: Decorated) -> Decorated:
                 help="After SIGTERM, interrupt migrations that still run after SECONDS (default: let them finish).",
             ),
             click.option(
+                "--step-timeout",
+                type=click.FloatRange(min=0, max=MOST_SECONDS, min_open=True),
+                metavar="SECONDS",
+                help="Interrupt a migrate process that runs longer than SECONDS (default: let it run).",
+            ),
+            click.option(
                 "--ddl-lock-timeout",
                 type=click.FloatRange(min=0, max=MOST_SECONDS, min_open=True),
                 metavar="SECONDS",

@@ -56,7 +56,8 @@ class StepResult(Value):
     retries: int = 0
     """How often it was tried again."""
     because: str | None = None
-    """For "not-run": the step that failed, or "interrupted"; for a process that could not start: the reason."""
+    """For "not-run": the step that failed, or "interrupted"; for a process that could not start, or that ran for too
+    long: the reason."""
 
 
 class OperationTrace(Value):

@@ -54,6 +54,8 @@ class Settings:
     """Seconds to wait for another run on the same database."""
     grace: float | None = None
     """Seconds that running migrations get to finish after the first SIGTERM or SIGHUP; None is as long as they need."""
+    step_timeout: float | None = None
+    """Seconds that one migrate process may run before it is interrupted; None and 0 are as long as it needs."""
     ddl_lock_timeout: float | None = None
     """Seconds that a statement of a migration waits for a lock of other sessions; None is what the server says."""
     ddl_retries: int = 5
