@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import dbmigrate
+from support.in_process import InProcess, in_this_process
 from support.mariadb import MariadbServer, find_server, join_server, stop_server
 from support.postgresql import PostgresqlServer, private_postgresql, running_server
 from support.projects import Project, copy_sample
@@ -64,6 +65,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         folder = Path(os.environ.pop(SERVERS_FOLDER))
         stop_server(folder / "mariadb")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[InProcess]:
+    """Return what runs command lines that end before a project is started, without a process for each."""
+    with in_this_process(monkeypatch, capsys) as run:
+        yield run
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.cli import Outcome, dbmigrate
 from support.environments import EVERY_DJANGO, environment, find_python
+from support.in_process import InProcess
 from support.postgresql import PostgresqlServer
 from support.projects import (
     Project,
@@ -25,11 +27,17 @@ from support.projects import (
 )
 
 
-def refused(project: Project, *arguments: str, code: int, environment: dict[str, str] | None = None) -> Outcome:
+def refused(
+    project: Project,
+    *arguments: str,
+    code: int,
+    environment: dict[str, str] | None = None,
+    run: Callable[..., Outcome] = dbmigrate,
+) -> Outcome:
     """Run and expect an error that leaves every file of the project as it was and ends with a hint."""
     before = project.content()
 
-    outcome = dbmigrate(*arguments, cwd=project.root, environment=environment)
+    outcome = run(*arguments, cwd=project.root, environment=environment)
 
     outcome.expect(code)
     assert project.content() == before
@@ -650,8 +658,8 @@ def test_the_interpreter_of_the_tests_is_good_enough(sample: Project) -> None:
         ("squashmigrations shop 0001 0003", "dbmigrate squash shop 0001 0003"),
     ],
 )
-def test_a_command_of_django_is_answered_with_ours(sample: Project, word: str, hint: str) -> None:
-    outcome = refused(sample, *word.split(), code=2)
+def test_a_command_of_django_is_answered_with_ours(in_process: InProcess, tmp_path: Path, word: str, hint: str) -> None:
+    outcome = refused(Project(tmp_path), *word.split(), code=2, run=in_process)
 
     has(outcome, f"there is no command {word.split()[0]}", f"hint: {hint}\n")
     assert outcome.stdout == ""
@@ -675,8 +683,8 @@ def test_a_command_of_django_is_answered_with_ours(sample: Project, word: str, h
         ("--settings site.prod migrate blog", "dbmigrate --settings site.prod run --app blog"),
     ],
 )
-def test_what_was_meant_is_a_line_to_paste(tmp_path: Path, line: str, meant: str) -> None:
-    has(dbmigrate(*line.split(), cwd=tmp_path).expect(2), f"hint: {meant}\n")
+def test_what_was_meant_is_a_line_to_paste(in_process: InProcess, tmp_path: Path, line: str, meant: str) -> None:
+    has(in_process(*line.split(), cwd=tmp_path).expect(2), f"hint: {meant}\n")
 
 
 def test_a_name_that_a_command_has_read_before_is_known_as_app_or_database(sample: Project, tmp_path: Path) -> None:

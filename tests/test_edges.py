@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate
+from support.in_process import InProcess
 from support.projects import Project, applied
 
-from dbmigrate.__main__ import write_everything
-from dbmigrate.cli.root import COMMANDS, cli
+from dbmigrate.cli.root import COMMANDS
 from dbmigrate.config import DATABASE_KEYS, KEYS
 
 MUCH = "9" * 400
@@ -40,28 +39,13 @@ def is_one_sentence(outcome: Outcome, *codes: int) -> bool:
 
 
 @pytest.fixture
-def refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Refusals]:
-    """Return what runs a command line in this process, in a folder without a project: whatever it says, 3 comes last.
+def refusals(tmp_path: Path, in_process: InProcess) -> Refusals:
+    """Return what runs a command line in a folder without a project: whatever it says, 3 comes last."""
 
-    One process for each of the thousands of lines would take an hour.
-    """
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("DBMIGRATE_", "DJANGO_", "VIRTUAL_ENV", "GITHUB_"))]:
-        monkeypatch.delenv(name)
-    heard = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {signum: signal.getsignal(signum) for signum in heard}
+    def run(*words: str, **variables: str) -> Outcome:
+        return in_process(*words, cwd=tmp_path, environment=variables)
 
-    def run(*words: str) -> Outcome:
-        write_everything()
-        with pytest.raises(SystemExit) as ended:
-            cli.main(list(words), prog_name="dbmigrate")
-        said = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Outcome(words, tmp_path, ended.value.code, said.out, said.err)
-
-    yield run
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
+    return run
 
 
 WORDS = (
@@ -97,17 +81,13 @@ def test_whatever_stands_for_a_name_is_refused_in_a_sentence(refusals: Refusals)
     assert [outcome for outcome in said if not is_one_sentence(outcome) and outcome.argv != ("completion", "")] == []
 
 
-def test_whatever_a_variable_holds_is_refused_in_a_sentence(
-    refusals: Refusals, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whatever_a_variable_holds_is_refused_in_a_sentence(refusals: Refusals) -> None:
     wrong = []
     for key in KEYS:
-        name = f"DBMIGRATE_{key.upper()}"
-        for word in WORDS if key != "settings" else ("\udcff", " "):
-            monkeypatch.setenv(name, word)
-            if key != "settings" or not word.strip():
-                wrong += [(name, word[:80], one) for one in [refusals("all")] if not is_one_sentence(one)]
-            monkeypatch.delenv(name)
+        for word in WORDS:
+            # With settings and no manage.py the project would be started; an empty variable is none.
+            outcome = refusals("all", **{f"DBMIGRATE_{key.upper()}": word if key != "settings" else " "})
+            wrong += [] if is_one_sentence(outcome) else [(key, word[:80], outcome)]
 
     assert wrong == []
 
@@ -146,11 +126,11 @@ def test_whatever_a_file_says_of_a_key_is_refused_in_a_sentence(refusals: Refusa
         ("\udcff", "cannot be read: 'utf-8' codec can't decode"),
     ],
 )
-def test_a_file_above_that_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_above_that_is_wrong_is_named(in_process: InProcess, tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text, errors="surrogateescape")
     (tmp_path / "project").mkdir()
 
-    outcome = dbmigrate("all", cwd=tmp_path / "project")
+    outcome = in_process("all", cwd=tmp_path / "project")
 
     assert is_one_sentence(outcome, 2), outcome
     assert str(tmp_path / "pyproject.toml") in outcome.stderr
@@ -172,9 +152,9 @@ def test_a_file_above_that_is_wrong_is_named(tmp_path: Path, text: str, said: st
     ],
 )
 def test_a_value_that_nothing_can_be_done_with_is_named_before_anything_is_done(
-    sample: Project, words: tuple[str, ...], variables: dict[str, str], said: str
+    in_process: InProcess, sample: Project, words: tuple[str, ...], variables: dict[str, str], said: str
 ) -> None:
-    outcome = dbmigrate("all", *words, cwd=sample.root, environment=variables)
+    outcome = in_process("all", *words, cwd=sample.root, environment=variables)
 
     assert is_one_sentence(outcome), outcome
     assert said in outcome.stderr
