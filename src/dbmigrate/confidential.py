@@ -41,7 +41,9 @@ SHORTEST_USER_TOKEN = 20
 
 SHORTEST_PIECE = 3
 
-_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*)://((?:(?!://)[^\s'\"<>])*@)")
+_SCHEME = r"(?i)\b([a-z][a-z0-9+.\-]*)://"
+# A password may have a quote in it, and a URL may stand between quotes.
+_URLS = (re.compile(_SCHEME + r"((?:(?!://)[^\s<>])*@)"), re.compile(_SCHEME + r"((?:(?!://)[^\s'\"<>])*@)"))
 _ODBC = re.compile(r"(?i)(?:pwd|password)\s*=\s*\{((?:[^}]|\}\})*)\}")
 _ASSIGNED = re.compile(
     r"""(?ix) (?: passw(?:or)?d | passphrase | pwd ) \s*=\s*
@@ -79,7 +81,7 @@ def is_secret(name: str, value: str) -> bool:
 
 def secrets_in(text: str) -> Iterator[str]:
     """Yield the passwords in the URLs and connection strings of a text, as they are written and as they are meant."""
-    for found in _URL.finditer(text):
+    for found in (found for pattern in _URLS for found in pattern.finditer(text)):
         before_query = found[2].partition("?")[0]
         user, colon, password = (before_query if "@" in before_query else found[2]).rpartition("@")[0].partition(":")
         if colon:

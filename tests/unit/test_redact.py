@@ -144,6 +144,8 @@ def test_short_values_are_hidden_beside_their_names_alone() -> None:
         ("GITHUB_TOKEN", "ghp_x", {"ghp_x"}),
         ("FIELD_ENCRYPTION_KEY", "0123456789abcdef", {"0123456789abcdef"}),
         ("DATABASE_URL", "postgres://u:p%40ss@h/d", {"p%40ss", "p@ss"}),
+        ("DATABASE_URL", "postgres://u:it's%20so@h/d", {"it's%20so", "it's so"}),
+        ("JSON", '{"url": "redis://:abc@h/0","mail":"x@y"}', {"abc", 'abc@h/0","mail":"x', '0","mail":"x'}),
         ("REDIS_URL", "redis://:pass@h:6379/0", {"pass"}),
         ("DATABASE_URL", "postgres://u:pa/ss@word@h/d", {"pa/ss@word", "pa", "ss", "word"} - {"pa", "ss"}),
         ("NAME", "host=h password='it\\'s' dbname=d", {"it\\'s", "it's"}),
