@@ -290,7 +290,8 @@ DATABASES["other"] = Environ({
     "OPTIONS": {"sslpassword": TOLD[2], "passfile": str(BASE / "passwords"), "nested": [{"api_token": TOLD[3]}]},
 })
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": [f"redis://:{TOLD[4]}@h:6379/0"]}}
-STRIPE = {"live": Environ(SECRET=TOLD[5].encode())}
+STRIPE_SECRETS = {"live": Environ(here=TOLD[5].encode(), timeout=5)}
+STRIPE_SECRETS["itself"] = STRIPE_SECRETS
 SIGNING_KEYS = [TOLD[6]]
 os.environ["FROM_DOTENV_TOKEN"] = TOLD[7]
 DATABASE_ROUTERS = ["everywhere.Router"]
@@ -425,3 +426,32 @@ def test_failing_logins_tell_no_password(command: str, option: str, tmp_path: Pa
     shown = outcome.stdout + outcome.stderr
     assert "denied" in shown or command == "info"
     assert [one for one in secrets for trace in traces(one) if trace in shown] == [], outcome
+
+
+BROKEN = """
+import importlib.abc, os, sys
+
+class Break(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "dbmigrate.answering":
+            raise ValueError("broken by {0} and {0!r}".format(os.environ["SOME_TOKEN"]))
+
+sys.meta_path.insert(0, Break())
+"""
+
+
+def test_the_log_of_a_crash_has_no_secrets(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "site", {"core": simple_app()})
+    project.write("patched/sitecustomize.py", BROKEN)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+
+    environment = {"SOME_TOKEN": "tr0m\"b0ne's", "TMPDIR": str(logs), "PYTHONPATH": str(project.root / "patched")}
+    outcome = dbmigrate("status", "-v", cwd=project.root, environment=environment).expect(1)
+
+    [log] = logs.glob("dbmigrate-*.log")
+    assert str(log) in outcome.stderr
+    for text in (outcome.stdout + outcome.stderr, log.read_text()):
+        assert "tr0m" not in text
+        assert "b0ne" not in text
+    assert "broken by ***" in log.read_text()

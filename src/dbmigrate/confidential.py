@@ -23,13 +23,16 @@ _PASSWORD = re.compile(r"passw|pass_?phrase|(?<![a-z])pass(?![a-z])|pwd", re.IGN
 _KEY = re.compile(r"keys?$|auth$", re.IGNORECASE)
 
 # PASSWORD_HASHERS, TOKEN_URL, AWS_ACCESS_KEY_ID, POSTGRES_PASSWORD_FILE: these are about a secret, and none.
-_ABOUT = re.compile(
-    r"(?i)(?:^|_)(?:file|path|dir|folder|store|url|uri|endpoint|domain|host|port|name|header|cookie|prefix|format|field"
+ABOUT = (
+    r"(?:^|_)(?:file|path|dir|folder|store|url|uri|endpoint|domain|host|port|name|header|cookie|prefix|format|field"
     r"|param|timeout|ttl|age|days|hours|minutes|seconds|lifetime|expir\w*|max\w*|min\w*|length|size|count|limit|version"
     r"|validators?|hashers?|generator|algorithms?|alg|class(?:es)?|models?|serializers?|backends?|types?|users?|username"
     r"|ids?|enabled|required|optional|rotation|policy|location|function|func|views?|template|middleware|samesite"
     r"|httponly|secure|audience|issuer|claims?|scopes?|encoding|prompt)$"
 )
+"""What says that it is only something about a secret; in any case."""
+
+_ABOUT_NAME = re.compile(ABOUT, re.IGNORECASE)
 _IMPORTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _WORDS_FOR_NONE = {"true", "false", "none", "null", "yes", "no", "on", "off"}
 
@@ -70,7 +73,7 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
 
 def is_secret(name: str, value: str) -> bool:
     """Return whether a name says of a value that it is secret, and the value does not say that it is something else."""
-    if not _NAME.search(name) or _ABOUT.search(name) or value.lower() in _WORDS_FOR_NONE:
+    if not _NAME.search(name) or _ABOUT_NAME.search(name) or value.lower() in _WORDS_FOR_NONE:
         return False
     if _PASSWORD.search(name):
         return True

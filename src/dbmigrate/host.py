@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbmigrate.channel import ANSWER_SECONDS, Channel
-from dbmigrate.confidential import NAME, TEXT, find_secrets
+from dbmigrate.confidential import ABOUT, NAME, TEXT, find_secrets
 from dbmigrate.errors import ProjectError, UnreachableError
 from dbmigrate.models.target import Target, Twin
 from dbmigrate.redact import Redactor
@@ -71,7 +71,7 @@ class Host:
         """How long a server may say nothing, whatever it is asked, before its connection is cut."""
         words = [*BOOT_WORDS, *([f"--settings={target.settings}"] if target.settings else [])]
         start = {"manage": list(target.manage), "words": words, "twin": None if twin is None else asdict(twin)}
-        self._channel = Channel(target, environment, {**start, "wanted": [NAME, TEXT]}, redactor)
+        self._channel = Channel(target, environment, {**start, "wanted": [NAME, ABOUT, TEXT]}, redactor)
         self.redactor = redactor
         """What knows the secrets of the project; before `boot` those of the environment."""
         redactor.learn_names(target.names)

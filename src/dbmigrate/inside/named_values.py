@@ -1,13 +1,14 @@
 """Values of the project and of its environment that may be secret, with their names, and what things are called.
 
 They go through the private channel to dbmigrate, which decides which of them it hides. It sends along how names and
-texts look that it wants to know of: `wanted`, two regular expressions.
+texts look that it wants to know of: `wanted`, three regular expressions.
 """
 
 import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping
 
 MOST_DEEP = 8
@@ -20,10 +21,12 @@ FIELDS = ("model_fields", "__fields__", "__dataclass_fields__", "__attrs_attrs__
 class Wanted:
     """Which values are told."""
 
-    def __init__(self, name, text):
-        """Take a regular expression for names, in any case, and one for texts."""
+    def __init__(self, name, about, text):
+        """Take a regular expression for names, in any case, one for names that are not meant, and one for texts."""
         self._name = re.compile(name, re.IGNORECASE)
+        self._about = re.compile(about, re.IGNORECASE)
         self._text = re.compile(text)
+        self._seen = {}
 
     def pairs(self, name, value, is_forced=False, depth=0):
         """Yield (name, text) of a value and of what it holds.
@@ -31,7 +34,7 @@ class Wanted:
         `is_forced`: whether what is lazy is asked, whatever it is called. To ask may take long, or need what is not
         there yet: translations, a database.
         """
-        is_named = bool(self._name.search(name))
+        is_named = self._is_meant(name)
         if isinstance(value, bool) or value is None or depth > MOST_DEEP:
             return
         if type(value) is str or (not _is_lazy(value) and isinstance(value, str)):
@@ -41,22 +44,32 @@ class Wanted:
             return
         elif isinstance(value, (bytes, bytearray)):
             yield from self.pairs(name, bytes(value).decode("utf-8", "replace"), is_forced, depth)
+        elif id(value) in self._seen:  # a container may hold itself, many times
+            return
         elif isinstance(value, Mapping):
+            self._seen[id(value)] = value
             for key, item in list(value.items()):
-                yield from self.pairs(str(key), item, is_forced, depth + 1)
+                # {"SECRETS": {"stripe": ...}}: what has no telling name of its own has that of what it is in.
+                is_inner = is_named and not (self._name.search(str(key)) or self._about.search(str(key)))
+                yield from self.pairs(name if is_inner else str(key), item, is_forced, depth + 1)
         elif isinstance(value, (list, tuple, set, frozenset)):
+            self._seen[id(value)] = value
             for item in list(value):
                 yield from self.pairs(name, item, is_forced, depth + 1)
-        elif hasattr(value, "get_secret_value"):
+        elif hasattr(type(value), "get_secret_value"):
             yield from self.pairs(name, value.get_secret_value(), is_forced, depth + 1)
         elif not isinstance(value, type) and any(hasattr(type(value), field) for field in FIELDS):
             yield from self.pairs(name, dict(vars(value)), is_forced, depth + 1)
         elif _is_lazy(value) or (is_named and (isinstance(value, (int, float)) or is_forced)):
             yield from self.pairs(name, str(value), is_forced, depth + 1)
 
+    def _is_meant(self, name):
+        return bool(self._name.search(name)) and not self._about.search(name)
+
     def safe_pairs(self, name, value, is_forced=False):
         """Return what `pairs` yields until the project's own code raises."""
         found = []
+        self._seen = {}
         try:
             found.extend(self.pairs(name, value, is_forced))
         except Exception:  # of a lazy value, or a mapping of the project's own
@@ -95,9 +108,12 @@ def _settings():
     for name in dir(conf.settings):
         if name.isupper():
             try:
-                yield name, getattr(conf.settings, name), name == "DATABASES"
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of settings that Django is about to drop
+                    value = getattr(conf.settings, name)
             except Exception:  # a property of a settings class
                 continue
+            yield name, value, name == "DATABASES"
     for alias, entry in _databases().items():
         yield alias, entry, True
 
