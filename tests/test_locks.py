@@ -288,14 +288,15 @@ def test_where_a_session_does_not_look_for_its_client_the_lock_lasts_until_the_m
     first = start(here.project, "all", "--skip-makemigrations", "--launcher", "fork")
     until_in_migration(first, tmp_path)
 
-    os.kill(host_of(first.pid), signal.SIGKILL)
-    said = first.communicate(timeout=60)[0]
+    host = host_of(first.pid)
+    for pid in (host, first.pid):  # neither can end the migration, which would not outlive the one without the other
+        os.kill(pid, signal.SIGKILL)
+    first.communicate(timeout=60)
     second = start(here.project, "all", "--skip-makemigrations")
     line = next(line for line in second.stdout or () if "Waiting for the lock" in line)
     (tmp_path / "go").touch()
     rest = second.communicate(timeout=60)[0]
 
-    assert first.returncode == 31, said
     assert "held by dbmigrate" in line
     assert second.returncode == 0, rest
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dbmigrate.errors import PartialError, ProjectError, UnreachableError
 from dbmigrate.models.plan import MigrationPlan, Step
-from dbmigrate.models.result import OperationTrace, RunResult, StepResult
+from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.outcome import build_result, unasked, with_places, with_traces
@@ -30,6 +30,7 @@ class Run:
     results: Sequence[StepResult]
     stops: Stops
     started_at: float
+    lost_locks: Sequence[LostLock] = ()
 
 
 def find_result(work: Work, run: Run) -> RunResult:
@@ -55,6 +56,7 @@ def find_result(work: Work, run: Run) -> RunResult:
         seconds=work.clock() - run.started_at,
         expects_table=lambda database, model: counts and routing.has(database, model),
         busy=busy,
+        lost_locks=run.lost_locks,
     )
     backwards = _backwards(plan)
     result = with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))

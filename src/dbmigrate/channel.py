@@ -60,6 +60,10 @@ class Question:
         """Whether `answer` returns at once; looking takes no time."""
         return self._channel.has_reply(self._number)
 
+    def is_answered_within(self, seconds: float) -> bool:
+        """Return whether the answer comes in this time; one that does not may still come."""
+        return self._channel.has_reply_within(self._number, seconds)
+
     def answer(self, seconds: float = ANSWER_SECONDS) -> object:
         """Wait for the answer and return it, once.
 
@@ -179,6 +183,16 @@ class Channel:
         while number not in self._replies and not self._has_ended:
             if not self._exchange(0):
                 return False
+        return True
+
+    def has_reply_within(self, number: int, seconds: float) -> bool:
+        """Return whether the reply to a request comes, or it is certain that it never does, within this time."""
+        deadline = time.monotonic() + seconds
+        while not self.has_reply(number):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._exchange(min(left, SLICE_SECONDS))
         return True
 
     def wait(self, number: int, seconds: float) -> object:

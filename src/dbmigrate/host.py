@@ -20,18 +20,21 @@ from dbmigrate.redact import Redactor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dbmigrate.channel import Question
     from dbmigrate.models.findings import Subject
     from dbmigrate.models.holdings import Holder, Holdings, Thing
     from dbmigrate.models.plan import PlannedMigration, Scope
     from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.rooms import Room
-    from dbmigrate.models.servers import LockState, Reached
+    from dbmigrate.models.servers import LockCheck, LockState, Reached
     from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot, Unstable
     from dbmigrate.models.sql import MigrationSql
     from dbmigrate.models.verification import VerifiedDatabase
 
 ROOM_SECONDS = 5.0
 """For a database that has just answered."""
+CHECK_SECONDS = 0.5
+"""How long the process waits for servers that are asked for locks; what they say later comes with the next answer."""
 
 SILENCE_SECONDS = 15.0
 """How long a server may say nothing, unless more or less was asked for (`Host.silence_seconds`)."""
@@ -364,6 +367,22 @@ class Host:
         assert isinstance(answer, list)
         return tuple(answer)
 
+    def check_locks(self, changed: Mapping[str, Sequence[MigrationId]], *, idle: float) -> LockInquiry:
+        """Ask whether the locks that were taken are still held, and do not wait for the answer.
+
+        `changed`: by alias, migrations that steps of this run may have recorded or taken back; what else is recorded
+        differently was another run. `idle`: seconds within which it is asked again.
+
+        Raises:
+            ProjectError: the process was given up, and its locks with it.
+        """
+        arguments = {
+            "changed": {alias: list(migrations) for alias, migrations in changed.items()},
+            "idle": idle,
+            "seconds": CHECK_SECONDS,
+        }
+        return LockInquiry(self._channel.ask("check_locks", arguments, self.silence_seconds))
+
     def unlock(self) -> None:
         """Release every lock; a process that has ended holds none, and one that is given up is ended."""
         self.has_locks = False
@@ -408,6 +427,30 @@ class Host:
     def _ask(self, question: str, arguments: Mapping[str, object], *, seconds: float | None = None) -> object:
         self.boot()
         return self._channel.ask(question, arguments, seconds or self.silence_seconds).answer()
+
+
+class LockInquiry:
+    """A question for locks that was asked."""
+
+    def __init__(self, question: Question) -> None:
+        """Stand for it."""
+        self._question = question
+
+    def is_answered_within(self, seconds: float) -> bool:
+        """Return whether the answer comes in this time; one that does not may still come."""
+        return self._question.is_answered_within(seconds)
+
+    def answer(self) -> dict[str, LockCheck]:
+        """Return the answer, by alias of those that have a lock; once, when it has come.
+
+        Raises:
+            ProjectError: the process has ended, and its locks with it.
+        """
+        from dbmigrate.models.servers import LockCheck
+
+        answers = self._question.answer()
+        assert isinstance(answers, dict)
+        return {alias: LockCheck.model_validate(answer) for alias, answer in answers.items()}
 
 
 def _dump(things: Sequence[Thing]) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime, timezone
 from queue import SimpleQueue
 
 from dbmigrate.afterwards import Run, find_result, is_undone
@@ -20,6 +21,7 @@ from dbmigrate.errors import (
     ProjectError,
     StepError,
 )
+from dbmigrate.heartbeat import Heartbeat, without_locks
 from dbmigrate.models.base import MESSAGE
 from dbmigrate.models.events import (
     Event,
@@ -36,6 +38,7 @@ from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.result import StepResult
 from dbmigrate.models.selection import Selection
+from dbmigrate.models.servers import LockState
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.outcome import is_refusal, new_migrations, telling_line
 from dbmigrate.preflight import check_writable, losses_not_foreseen
@@ -80,7 +83,7 @@ def migrate(
     if not reviewed.plan.is_empty:
         agree(reviewed.plan)
     if reviewed.plan.is_empty or not has_locks:
-        yield from _migrate(work, selection, reviewed, {}, keep_going=keep_going, started_at=started_at)
+        yield from _migrate(work, selection, reviewed, None, keep_going=keep_going, started_at=started_at)
         return
     check_room(work, reviewed.snapshot, targeted_aliases(reviewed.plan))
     try:
@@ -95,7 +98,7 @@ def migrate(
         # Whatever was true before the locks were held may have been done by another run meanwhile.
         reviewed = _prepare(work, selection, look)
         agree(reviewed.plan)
-        yield from _migrate(work, selection, reviewed, locks.environment, keep_going=keep_going, started_at=started_at)
+        yield from _migrate(work, selection, reviewed, locks, keep_going=keep_going, started_at=started_at)
     finally:
         work.host.unlock()
 
@@ -111,12 +114,13 @@ def _migrate(
     work: Work,
     selection: Selection,
     reviewed: Review,
-    environments: Mapping[str, Mapping[str, str]],
+    locks: LockState | None,
     *,
     keep_going: bool,
     started_at: float,
 ) -> Iterator[Event]:
-    """Do what `migrate` says; `environments` are variables for the children of each database."""
+    """Do what `migrate` says; `locks`: what is held meanwhile."""
+    environments = locks.environment if locks is not None else {}
     if not reviewed.plan.is_empty:
         work.launcher.warm_up()
     settings, snapshot = work.settings, reviewed.snapshot
@@ -139,6 +143,7 @@ def _migrate(
         outbox=outbox,
         request=lambda job: _request(work, job, environment(job), death=death(job), is_watched=not is_replaced),
         clock=work.clock,
+        heartbeat=_heartbeat(work, locks),
         grace=settings.grace,
         step_timeout=settings.step_timeout or None,
         again=Retrying(
@@ -175,7 +180,7 @@ def _migrate(
             if isinstance(event, StepFinished | StepSkipped):
                 results.append(event.result)
             yield event
-        run = Run(selection, reviewed, written, results, stops, started_at)
+        run = Run(selection, reviewed, written, results, stops, started_at, workshop.heartbeat.all_lost)
         with stops.asking():
             result = find_result(work, run)
             work.host.unlock()
@@ -196,6 +201,18 @@ def _asking(stops: Stops) -> Iterator[None]:
         if stops.signum is None:
             raise
         raise _stopped(stops.signum, "stopped") from error
+
+
+def _heartbeat(work: Work, locks: LockState | None) -> Heartbeat:
+    if locks is None:
+        return without_locks()
+    ask = work.host.check_locks
+    return Heartbeat(
+        locks.held,
+        lambda changed, idle: ask(changed, idle=idle),
+        clock=work.clock,
+        now=lambda: datetime.now(timezone.utc),
+    )
 
 
 def _check_losses(before: Review, reviewed: Review, written: Collection[MigrationId]) -> None:

@@ -13,6 +13,7 @@ from dbmigrate.models.result import (
     DatabaseStatus,
     Failure,
     FailureKind,
+    LostLock,
     OperationTrace,
     RunResult,
     SchemaChange,
@@ -31,6 +32,7 @@ def build_result(
     written: Sequence[MigrationId],
     signal: int | None,
     seconds: float,
+    lost_locks: Sequence[LostLock] = (),
     expects_table: Callable[[Database, str], bool] = lambda database, model: True,
     busy: Collection[str] = (),
 ) -> RunResult:
@@ -62,6 +64,7 @@ def build_result(
         seconds=seconds,
         is_everything=plan.selection.is_everything,
         limits=plan.limits,
+        lost_locks=tuple(lost_locks),
     )
     return result.model_copy(update={"constance": _constance(plan, result)})
 

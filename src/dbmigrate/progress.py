@@ -32,6 +32,11 @@ class MigrationWatch:
         return self._seen[-1] if self._seen and not self._is_done else None
 
     @property
+    def announced(self) -> tuple[MigrationId, ...]:
+        """Every migration that has begun."""
+        return tuple(self._seen)
+
+    @property
     def position(self) -> int:
         """1 while the first migration runs."""
         return len(self._seen)

@@ -26,7 +26,7 @@ from dbmigrate.models.events import Event
 from dbmigrate.models.result import RunResult
 from dbmigrate.proving import prove
 from dbmigrate.reviewing import Work
-from dbmigrate.waiting import take_locks
+from dbmigrate.waiting import check_locks, take_locks
 
 KEPT_IN = ".dbmigrate-reset"
 """Folder below the project's root for what was taken away."""
@@ -143,12 +143,14 @@ def rehearse(work: Work, plan: ResetPlan) -> None:
 
     Raises:
         StepError: a database cannot be emptied; all is as it was.
+        LockedError: a lock was lost since it was taken; all is as it was.
     """
     for emptying in plan.emptyings:
         try:
             work.host.empty(emptying.alias, emptying.dropped, rehearse=True)
         except ProjectError as error:
             raise _not_emptied(work, plan, emptying.alias, (), error) from error
+    check_locks(work.host, sleep=work.sleep)
 
 
 def reset(work: Work, plan: ResetPlan) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
@@ -13,8 +13,10 @@ from typing import Literal
 from pydantic import ValidationError
 
 from dbmigrate.frames import FRAME, Chain, is_foreign_frame
+from dbmigrate.heartbeat import IDLE_SECONDS, QUIET_SECONDS, Heartbeat, without_locks
 from dbmigrate.models.events import (
     Event,
+    LockLost,
     MakeFinished,
     MakeStarted,
     StepFinished,
@@ -85,6 +87,8 @@ class Workshop:
     request: Callable[[Step | MakeMigrations], ChildRequest]
     clock: Callable[[], float]
     """Seconds that only grow."""
+    heartbeat: Heartbeat = field(default_factory=without_locks)
+    """Knows whether the locks of the run are still held."""
     grace: float | None = None
     """Seconds that what runs gets to finish after a first SIGTERM or SIGHUP; None is as long as it needs."""
     step_timeout: float | None = None
@@ -101,7 +105,7 @@ def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Eve
     if isinstance(failed, StepResult):
         yield MakeFinished(result=failed)
     while crew.running:
-        yield from crew.listen()
+        yield from crew.listen(idle=QUIET_SECONDS)
 
 
 def run_steps(
@@ -112,14 +116,17 @@ def run_steps(
     A step's lines lie between its StepStarted and its StepFinished. At most `plan.jobs` run at once, in plan order, a
     step after all of its `after`, and of the databases of a cap no more than it says. After a failure nothing new
     starts, or with `keep_going` only what does not need the failed step. A first StopRequested lets what runs finish,
-    the second interrupts it.
+    the second interrupts it. A lost lock is a failure that also interrupts what runs on its database.
     """
     crew = _Crew(workshop, caps)
     waiting = list(plan.steps)
     while waiting or crew.running or crew.paused:
         yield from crew.hear()
         yield from crew.resume()
-        for step in list(waiting) if crew.has_news() else ():
+        has_news = crew.has_news()
+        if waiting and has_news:
+            yield from crew.confirm()
+        for step in list(waiting) if has_news else ():
             if not crew.troubled and not crew.rung and crew.busy >= plan.jobs:
                 break
             verdict = _verdict(step, crew, keep_going=keep_going)
@@ -137,20 +144,23 @@ def run_steps(
             yield StepStarted(step=step, command=workshop.request(step).command)
             if failed is not None:
                 yield StepFinished(result=failed)
-        if crew.running or crew.paused or (waiting and crew.is_closing):
+        if crew.running or crew.paused or (waiting and (crew.is_closing or crew.unsure)):
             yield from crew.listen()
+    yield from crew.confirm_end()
 
 
 @dataclass(frozen=True)
 class _Skip:
     because: str
-    """Id of the step that failed, or "interrupted"."""
+    """Id of the step that failed, or "interrupted", or "lock-lost"."""
 
 
 def _verdict(step: Step, crew: _Crew, *, keep_going: bool) -> Literal["start", "wait"] | _Skip:
     """Return "start", "wait", or why the step is not started any more."""
     if crew.rung:
         return _Skip("interrupted")
+    if crew.lost and (step.alias in crew.lost or not keep_going):
+        return _Skip("lock-lost")
     needed = set(step.after if not keep_going else step.needs)
     for result in crew.troubled:
         if result.status == "failed" and not keep_going:
@@ -158,7 +168,7 @@ def _verdict(step: Step, crew: _Crew, *, keep_going: bool) -> Literal["start", "
         if result.id in needed:
             # The step that failed, not the one that was not started because of it.
             return _Skip(result.because if result.status == "not-run" and result.because else result.id)
-    return "start" if all(other in crew.ended for other in step.after) else "wait"
+    return "start" if not crew.unsure and all(other in crew.ended for other in step.after) else "wait"
 
 
 @dataclass
@@ -256,6 +266,20 @@ class _Crew:
         self._room_at: float | None = None
         """When to try again to start a child for which there was no room."""
         self._signum = 0
+        self._touched: defaultdict[str, set[MigrationId]] = defaultdict(set)
+        """By alias: migrations that steps which ended, or whose words say nothing, may have recorded or taken back."""
+        self._pressed: dict[str, tuple[int, float]] = {}
+        """By alias whose lock is lost: the last rung that its steps have heard, and when they hear the next."""
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """Aliases whose lock is lost."""
+        return self._workshop.heartbeat.lost
+
+    @property
+    def unsure(self) -> frozenset[str]:
+        """Aliases of whose lock nobody knows whether it is held."""
+        return self._workshop.heartbeat.unsure
 
     def start(self, work: Step | MakeMigrations, before: _Job | None = None) -> StepResult | Literal["later"] | None:
         """Start a child; return a result if that is not possible, "later" if it may be once one that runs has ended.
@@ -275,6 +299,8 @@ class _Crew:
             self._note(result)
             return result
         watch = MigrationWatch(work) if isinstance(work, Step) else None
+        if isinstance(work, Step) and work.reason == "replaced-command":  # which may say whatever it likes
+            self._touched[work.alias].update(migration.id for migration in work.migrations)
         job = _Job(work, request.command, started_at, child, watch)
         if isinstance(work, Step) and self._workshop.step_timeout is not None:
             job.due_at = self._workshop.clock() + self._workshop.step_timeout
@@ -309,7 +335,7 @@ class _Crew:
         """Whether anything has started or ended since it was asked last; what children print is none."""
         self._closing = [one for one in self._closing if one[1] > self._workshop.clock()]
         now = (len(self.ended), len(self.running), len(self.paused), len(self._closing), self.rung)
-        seen, self._seen = self._seen, now
+        seen, self._seen = self._seen, (*now, len(self.lost), len(self.unsure))
         is_time = self._room_at is not None and self._room_at <= self._workshop.clock()
         if is_time:
             self._room_at = None
@@ -329,8 +355,8 @@ class _Crew:
         while not self.running and not self._workshop.outbox.empty():
             yield from self._understand(self._workshop.outbox.get())
 
-    def listen(self) -> Iterator[Event]:
-        """Wait for one message and yield what it means."""
+    def listen(self, *, idle: float = IDLE_SECONDS) -> Iterator[Event]:
+        """Wait for one message and yield what it means; `idle`: seconds for which the locks may not be asked for."""
         # Before the queue, not when it is empty: a child that never stops printing is to be ended too.
         if self._deadline is not None and self._workshop.clock() >= self._deadline:
             yield self._climb(self._signum, is_late=True)
@@ -338,8 +364,13 @@ class _Crew:
         try:
             message = self._workshop.outbox.get(timeout=self._seconds_left())
         except Empty:
-            return
-        yield from self._understand(message)
+            pass
+        else:
+            yield from self._understand(message)
+        due_at = self._workshop.heartbeat.due_at
+        if due_at is not None and due_at <= self._workshop.clock():
+            yield from self._beat(idle=idle)
+        self._press_on()
 
     def _end_overdue(self) -> None:
         """Interrupt what has run for too long, and end it harder each second from then on: its server may be silent."""
@@ -360,12 +391,56 @@ class _Crew:
         else:
             yield from self._output(message)
 
-    def resume(self) -> Iterator[StepFinished]:
-        """Start what was to be tried again and is due; after a signal, end it as it stands."""
-        for key, pause in list(self.paused.items()):
-            if self.rung or pause.until <= self._workshop.clock():
+    def confirm(self) -> Iterator[LockLost]:
+        """Ask whether the locks are held, unless that is known from just now."""
+        if not self._workshop.heartbeat.is_fresh:
+            yield from self._beat()
+
+    def confirm_end(self) -> Iterator[Event]:
+        """Ask once more when everything has ended, and wait until it is known; not for what has failed anyway."""
+        yield from self._beat(idle=QUIET_SECONDS)
+        while self.unsure - {result.alias for result in self.troubled} and not self.rung:
+            yield from self.listen()
+
+    def _beat(self, *, idle: float = IDLE_SECONDS) -> Iterator[LockLost]:
+        changed = {alias: sorted(migrations) for alias, migrations in self._changed().items()}
+        for lock in self._workshop.heartbeat.beat(changed, idle=idle):
+            running = [] if lock.is_retaken else [key for key, job in self.running.items() if job.alias == lock.alias]
+            if not lock.is_retaken:
+                self._pressed[lock.alias] = (1, self._workshop.clock())
+            yield LockLost(lock=lock, running=tuple(running))
+
+    def _changed(self) -> dict[str, set[MigrationId]]:
+        """Return by alias which migrations this run may have recorded or taken back until now."""
+        changed = defaultdict(set, {alias: {*migrations} for alias, migrations in self._touched.items()})
+        for job in self.running.values():
+            if job.watch is not None and job.alias is not None:
+                changed[job.alias].update(job.watch.announced)
+        return changed
+
+    def _press_on(self) -> None:
+        """End what runs where the lock is lost, as the second signal and those after it do."""
+        for alias, (rung, next_at) in self._pressed.items():
+            if self._runs_on(alias) and next_at <= self._workshop.clock():
+                rung = min(rung + 1, max(LADDER))
+                for job in self._runs_on(alias):
+                    job.child.send_signal(LADDER[rung])
+                self._pressed[alias] = (rung, self._workshop.clock() + RUNG_SECONDS)
+
+    def resume(self) -> Iterator[StepFinished | LockLost]:
+        """Start what was to be tried again and is due; after a signal, or without a lock, end it as it stands."""
+        is_over = bool(self.rung or self.lost)
+        due = [key for key, pause in self.paused.items() if is_over or pause.until <= self._workshop.clock()]
+        if due and not is_over:
+            yield from self.confirm()
+            is_over = bool(self.lost)
+        for key in due:
+            pause = self.paused[key]
+            if self.unsure and not is_over:
+                self.paused[key] = replace(pause, until=self._workshop.clock() + LATER_SECONDS)
+            else:
                 del self.paused[key]
-                failed = pause.result if self.rung else self.start(pause.step, pause.job)
+                failed = pause.result if is_over else self.start(pause.step, pause.job)
                 if failed == "later":
                     self.paused[key] = replace(pause, until=self._workshop.clock() + LATER_SECONDS)
                 elif failed is not None:
@@ -377,8 +452,12 @@ class _Crew:
         times = [pause.until for pause in self.paused.values()]
         times += [until for _, until in self._closing]
         times += [job.due_at for job in self.running.values() if job.due_at is not None]
-        times += [time for time in (self._deadline, self._room_at) if time is not None]
+        times += [next_at for alias, (_, next_at) in self._pressed.items() if self._runs_on(alias)]
+        times += [time for time in (self._deadline, self._room_at, self._workshop.heartbeat.due_at) if time is not None]
         return max(0.0, min(times) - self._workshop.clock()) if times else None
+
+    def _runs_on(self, alias: str) -> list[_Job]:
+        return [job for job in self.running.values() if job.alias == alias]
 
     def _climb(self, signum: int, *, is_late: bool = False) -> Stopping:
         self.rung += 1
@@ -397,7 +476,7 @@ class _Crew:
         job = self.running.pop(message.key)
         if any(job.alias in cap.aliases for cap in self._caps):
             self._closing.append((job.alias, self._workshop.clock() + CLOSING_SECONDS))
-        interrupted = self.rung > 1 and message.returncode != 0
+        interrupted = (self.rung > 1 or job.alias in self.lost) and message.returncode != 0
         result = StepResult(
             id=message.key,
             alias=job.alias,
@@ -416,6 +495,7 @@ class _Crew:
         )
         if isinstance(job.work, MakeMigrations):
             return MakeFinished(result=result)
+        self._remember(job, job.work, result)
         return self._retry(job, job.work, result) or self._finish(result)
 
     def _why_ended(self, job: _Job) -> str | None:
@@ -423,13 +503,21 @@ class _Crew:
         limit = self._workshop.step_timeout
         return f"it ran for longer than step_timeout ({limit:g} s) and was interrupted" if job.overdue else None
 
+    def _remember(self, job: _Job, step: Step, result: StepResult) -> None:
+        """Remember what a step may have recorded or taken back."""
+        if result.status == "ok":
+            self._touched[step.alias].update(migration.id for migration in step.migrations)
+        if job.watch is not None:
+            self._touched[step.alias].update(job.watch.announced)
+
     def _finish(self, result: StepResult) -> StepFinished:
         self._note(result)
         return StepFinished(result=result)
 
     def _retry(self, job: _Job, step: Step, result: StepResult) -> StepRetried | None:
         """Put a step aside that failed for a reason that passes; None if it is not tried again."""
-        if result.status != "failed" or result.transient is None or self.rung or job.overdue:
+        is_over = bool(self.rung or self.lost or job.overdue)
+        if result.status != "failed" or result.transient is None or is_over:
             return None
         failed = (step.id, result.transient.migration)
         self._tries[failed] += 1

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from dbmigrate.errors import LockedError
+from dbmigrate.heartbeat import QUIET_SECONDS
 from dbmigrate.host import SHORTEST_SILENCE, SILENCE_SECONDS, Host
 from dbmigrate.models.events import DatabaseAwaited, DatabaseReached, LockAwaited, LockMissing, LocksTaken
 from dbmigrate.models.servers import LockState, Reached
@@ -88,11 +89,32 @@ def take_locks(
         sleep(min(next(pauses), left))
 
 
+def check_locks(host: Host, *, sleep: Sleep) -> None:
+    """Do nothing where every lock that was taken is still held, or was acquired again and nobody had it meanwhile.
+
+    Raises:
+        LockedError: one was lost.
+    """
+    while True:
+        checks = host.check_locks({}, idle=QUIET_SECONDS).answer()
+        for alias, check in checks.items():
+            if check.state == "lost":
+                raise LockedError(
+                    f"the lock of database {alias} was lost ({check.because}), and could not be acquired again: "
+                    f"{check.why_not_again} (nothing was changed)",
+                    hint="run the same command again when no other run migrates it",
+                )
+        if not any(check.state == "unsure" for check in checks.values()):
+            return
+        sleep(LONGEST_PAUSE)
+
+
 def _locked(state: LockState, seconds: float) -> LockedError:
     assert state.waiting is not None
     held = f" for {state.waiting.seconds:.0f} s" if state.waiting.seconds is not None else ""
+    silent = f" (it has been silent for {state.waiting.silent:.0f} s)" if state.waiting.is_silent else ""
     return LockedError(
-        f"database {state.waiting.alias} is being migrated by {state.waiting.holder}{held}, "
+        f"database {state.waiting.alias} is being migrated by {state.waiting.holder}{held}{silent}, "
         f"longer than --lock-wait {seconds:g} (nothing was changed)",
         hint="run the same command again when that run has ended, or give it longer: --lock-wait SECONDS; "
         "with --no-lock nothing keeps two runs apart",

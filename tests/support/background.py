@@ -32,6 +32,16 @@ def until(condition: Callable[[], object], what: str, seconds: float = 60) -> No
         time.sleep(0.05)
 
 
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """Read what a process that was started prints, up to the line with these words, and return it."""
+    said = []
+    for line in process.stdout or ():
+        said.append(line)
+        if words in line:
+            return "".join(said)
+    raise AssertionError(f"it has not said {words!r}: {''.join(said)}")
+
+
 def is_alive(pid: int) -> bool:
     """Return whether a process runs; one that only waits to be reaped does not."""
     try:

@@ -68,6 +68,18 @@ class PostgresqlServer:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
 
+    def listen_at(self, address: str, entry: dict[str, Any], clients: str) -> dict[str, Any]:
+        """Start the server again with a TCP address and return a database's entry for it; not a shared one.
+
+        `clients`: the addresses it trusts, as "127.0.0.0/8".
+        """
+        with (self.folder / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {clients} trust\n")
+        options = f"-h {address} -p {entry['PORT']} -k {entry['HOST']}"
+        self.run_program("pg_ctl", "-w", "-m", "fast", "-D", str(self.folder), "stop")
+        self.run_program("pg_ctl", "-w", "-D", str(self.folder), "-l", str(self.folder / "log"), "-o", options, "start")
+        return {**entry, "HOST": address}
+
     def kill_and_restart(self) -> None:
         """Kill the server, as a crash would, if that has not been done, and start it again; not a shared one."""
         record = self.folder / "postmaster.pid"

@@ -17,8 +17,9 @@ from dbmigrate.models.result import StepResult
 from dbmigrate.nearest import nearest
 from dbmigrate.redact import HIDDEN, Redactor
 from dbmigrate.renderers.board import Board
+from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.graphs import dot, mermaid
-from dbmigrate.renderers.words import duration, exit_words, plural, printable
+from dbmigrate.renderers.words import exit_words, plural, printable
 
 SECRETS = st.text(min_size=3, max_size=30).filter(lambda text: text.strip() == text and "*" not in text)
 

@@ -131,7 +131,7 @@ class Forker:
     def _shared_connection(self):
         """Return which open connection, not one of Django's, this process would share with its copies, or None."""
         own = {self._handover.fileno()} if self._handover is not None else set()
-        own.update(descriptor for lock in self._locks.all() for descriptor in lock.descriptors)
+        own.update(number for lock in self._locks.all() for number in (*lock.descriptors, *lock.files))
         databases = {}
         for alias in connections:
             # Only these: the driver of another engine may be missing, which its own database tells.
@@ -144,7 +144,7 @@ class Forker:
                 return "the project has opened a connection to {}, which every copy would use".format(peer)
             if peer is not None:
                 return "a look at the databases leaves a connection to {} open, which every copy would use".format(peer)
-            if target in databases:
+            if target in databases and number not in own:
                 return "the project has opened the file of database {}, which SQLite forbids a copy to use".format(
                     databases[target]
                 )

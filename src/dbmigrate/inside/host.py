@@ -92,6 +92,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         "explain": routes.explain,
         "verify": partial(verification.verify, watch),
         "lock": held.lock,
+        "check_locks": held.check,
         "unlock": held.unlock,
         "end_orphans": held.end_orphans_now,
         "why_not_fork": forker.why_not_fork,
@@ -110,6 +111,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
             forker.end_copies()
             with watch.limit(ORPHAN_SECONDS):
                 held.end_orphans(ORPHAN_SECONDS)
+                held.unlock()
             scratches.drop()
             raise boot.HostEnds
         try:

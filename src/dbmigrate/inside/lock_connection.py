@@ -1,29 +1,49 @@
 """What the locks of PostgreSQL and MySQL have in common: a connection of their own, made as the project makes its."""
 
+import time
 import urllib.parse
 
 from django.db import Error as DatabaseError
+from django.db import connections
 
 from .boot import BootError
-from .opened import standing_for_its_alias
+from .keepalives import keep_alive
+from .opened import find_descriptors, standing_for_its_alias
 from .pooling import is_pooled
 from .sentences import one_line
 from .servers import describe_server
 from .silence import SilenceError
-from .sockets import find_sockets
+from .sockets import find_descriptor, find_sockets, shut
 from .troubles import FULL, find_trouble
+
+RETAKE_SECONDS = 15.0
+"""How long a lost lock is tried for: a server needs some seconds to start again."""
+
+HELD_SECONDS = 2.0
+"""How long it is tried for while others have it: a run that waits has it for a moment at each of its tries."""
+
+PAUSE_SECONDS = 0.25
+"""Between two tries."""
 
 
 class ConnectionLock:
     """A lock on a connection of its own, with the project's driver and settings."""
+
+    is_remote = True
+    files = ()
 
     def __init__(self, connection, url, mark):
         """Lock nothing yet; `url` is another way to the database, `mark` what is this run's alone."""
         self.alias = connection.alias
         self.environment = {}
         self.is_pooled = False
-        self._sockets = set()
+        self.words = None
+        self._url = url
         self._mark = mark
+        self._sockets = set()
+        self._session = None
+        self._records = None
+        self._is_given_up = False
         self.connection = _own_connection(connection, url)
 
     @property
@@ -33,23 +53,109 @@ class ConnectionLock:
 
     def find_identity(self):
         """Connect, and return what names the database for every run."""
-        before = find_sockets()
         try:
-            with standing_for_its_alias(self.connection):
-                self._connect()
-            self._sockets = find_sockets() - before
+            self._open()
             with self.connection.cursor() as cursor:
                 self.is_pooled = is_pooled(self.connection, cursor)
             return describe_server(self.connection, "ok")["identity"]
         except DatabaseError as error:
             self._refuse(error)
 
+    def _open(self):
+        before = find_sockets()
+        with standing_for_its_alias(self.connection):
+            self._connect()
+        number = find_descriptor(self.connection)
+        known = None if number is None else find_descriptors().get(number)
+        self._sockets = find_sockets() - before if known is None else {(number, known)}
+        keep_alive(self.connection)
+
     def _connect(self):
         self.connection.ensure_connection()
 
+    def take(self):
+        """Try to take it; return who holds it ({"holder", "seconds", "silent"}), or None once this run holds it."""
+        try:
+            with self.connection.cursor() as cursor:
+                holder = self._take(cursor)
+                if holder is None:
+                    self._records = self._read_records(cursor)
+                return holder
+        except DatabaseError as error:
+            self._refuse(error)
+
+    def remember(self):
+        """Remember what is recorded in the database."""
+        try:
+            with self.connection.cursor() as cursor:
+                self._records = self._read_records(cursor)
+        except DatabaseError as error:
+            self._refuse(error)
+
+    def ask(self, idle):
+        """Return why it is not held any more, or None; it is asked again within `idle` seconds.
+
+        It lasts as long as the server is silent; `abandon` ends it.
+        """
+        try:
+            with self.connection.cursor() as cursor:
+                return None if self._is_held(cursor, idle) else "the server has released it"
+        except Exception as error:  # whatever a driver raises of a connection that is gone
+            return _said(error)
+
+    def retake(self, find_difference):
+        """Try to take it again; return why that is not possible, or None.
+
+        find_difference: takes the records before and now, and returns how another run has changed them, or None.
+        """
+        began_at = time.monotonic()
+        session, before = self._session, self._records
+        self.abandon()
+        while True:
+            try:
+                holder = self._take_anew(session)
+                if holder is None:
+                    return find_difference(before, self._records)
+                because, limit = "{} has it now".format(holder["holder"]), HELD_SECONDS
+            except Exception as error:  # the server may be starting again
+                because, limit = _said(error), RETAKE_SECONDS
+            self._close()
+            if self._is_given_up or time.monotonic() >= began_at + limit:
+                return because
+            time.sleep(PAUSE_SECONDS)
+
+    def _take_anew(self, session):
+        """Take it on another connection, once the session that had it is over."""
+        self._close()
+        self.connection = _own_connection(connections[self.alias], self._url)
+        self._open()
+        with self.connection.cursor() as cursor:
+            if session is not None:
+                self._end_session(cursor, session)
+            holder = self._take(cursor)
+            if holder is None:
+                self._records = self._read_records(cursor)
+            return holder
+
+    def give_up(self):
+        """Have `ask` and `retake` come to their end, whatever the server does."""
+        self._is_given_up = True
+        self.abandon()
+
+    def abandon(self):
+        """End its connection whatever the server does: who waits for an answer on it gets an error."""
+        for number in self.descriptors:
+            shut(number)
+
+    def _close(self):
+        try:
+            self.connection.close()
+        except Exception:
+            pass  # a connection that cannot be closed is over
+
     def close(self, is_held):
         """Close the connection, which releases the lock."""
-        self.connection.close()
+        self._close()
 
     def _refuse(self, error):
         self.connection.close()
@@ -73,8 +179,15 @@ def describe_place(connection):
     }
 
 
+def _said(error):
+    """Return what a driver says; those of MySQL have a number before it."""
+    text = error.args[-1] if error.args and isinstance(error.args[-1], str) else str(error)
+    return one_line(text) or type(error).__name__
+
+
 def _own_connection(connection, url):
     own = connection.copy()
+    own.inc_thread_sharing()  # it is asked in threads, one after the other
     configured = own.settings_dict
     configured["AUTOCOMMIT"] = True
     # A pool of Django 5.1 starts threads, and would hand out a connection that others get again.

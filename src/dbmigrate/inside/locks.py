@@ -1,4 +1,4 @@
-"""The questions `lock` and `unlock`: one run at a time per physical database.
+"""The questions `lock`, `check_locks` and `unlock`: one run at a time per physical database.
 
 Every lock belongs to a connection (SQLite: a file) of this process alone, so it ends with this process, however that
 ends. A lock is tried, never waited for: a session that waits inside a statement keeps a snapshot, and
@@ -17,7 +17,8 @@ from .lock_file import FileLock, fcntl
 from .lock_mysql import MysqlLock
 from .lock_names import NAME
 from .lock_postgresql import PostgresqlLock
-from .marks import VARIABLE
+from .lock_watch import LockWatch
+from .marks import VARIABLE, describe
 from .pooling import has_room
 from .servers import sqlite_file
 
@@ -36,7 +37,7 @@ class Locks:
     def __init__(self):
         """Hold nothing."""
         self._locks = {}
-        self._held = []
+        self._held = {}
         self._mark = "{}:{}:".format(NAME, secrets.token_hex(8))
 
     def lock(self, aliases, urls):
@@ -49,6 +50,9 @@ class Locks:
         if not self._locks:
             _make_room(len(aliases))
             self._locks = _prepare(aliases, urls, self._mark, missing)
+        if self._locks and len(self._held) == len(self._locks):
+            for lock in self._locks.values():
+                lock.remember()  # this run has emptied databases since
         waiting, held = None, len(self._held)
         for key, lock in sorted(self._locks.items()):
             if key not in self._held:
@@ -56,17 +60,30 @@ class Locks:
                 if waiting is not None:
                     waiting["alias"] = lock.alias
                     break
-                self._held.append(key)
+                self._held[key] = LockWatch(lock)
         if waiting is None and len(self._held) > held:
             self._check_room()
         environment = {alias: {} for alias in aliases}
         for lock in self._locks.values():
             environment[lock.alias].update(lock.environment)
-        if any(isinstance(lock, MysqlLock) for lock in self._locks.values()):
+        if self._locks:
+            run = describe(self._mark, {lock.alias: lock.words for lock in self._locks.values()})
             # Of a step on any database: a data migration may write to another.
             for variables in environment.values():
-                variables[VARIABLE] = self._mark
-        return {"waiting": waiting, "missing": missing, "environment": environment}
+                variables[VARIABLE] = run
+        held = [self._locks[key].alias for key in self._held]
+        return {"waiting": waiting, "missing": missing, "held": held, "environment": environment}
+
+    def check(self, changed, idle, seconds):
+        """Return, by alias, whether the lock is still held (LockWatch.answer), within these seconds.
+
+        changed: by alias, labels of migrations that steps of this run may have recorded or taken back. idle: seconds
+        within which it is asked again.
+        """
+        deadline = time.monotonic() + seconds
+        for key, watch in self._held.items():
+            watch.ask(changed.get(self._locks[key].alias, ()), idle)
+        return {self._locks[key].alias: watch.answer(deadline) for key, watch in self._held.items()}
 
     def _check_room(self):
         """Do nothing if poolers have a session left for the migrations, next to that of the lock.
@@ -81,7 +98,7 @@ class Locks:
     def end_orphans(self, seconds):
         """End what servers still do for children that are gone; their last breath may take these seconds."""
         deadline = time.monotonic() + seconds
-        held = [lock for key, lock in self._locks.items() if key in self._held and isinstance(lock, MysqlLock)]
+        held = self._free_mysql_locks()
         while held:
             for lock in held:
                 lock.end_orphans(self._mark)
@@ -95,19 +112,25 @@ class Locks:
         The children are gone already, so a server where nothing is left is not asked again.
         """
         deadline = time.monotonic() + seconds
-        held = [lock for key, lock in self._locks.items() if key in self._held and isinstance(lock, MysqlLock)]
+        held = self._free_mysql_locks()
         while True:
             held = [lock for lock in held if lock.end_orphans(self._mark)]
             if not held or time.monotonic() >= deadline:
                 return [lock.alias for lock in held]
             time.sleep(0.05)
 
+    def _free_mysql_locks(self):
+        """Return those of MySQL whose connection nobody waits for an answer on."""
+        watched = [(self._locks[key], watch) for key, watch in self._held.items()]
+        return [lock for lock, watch in watched if isinstance(lock, MysqlLock) and watch.stop()]
+
     def unlock(self):
         """Release everything."""
         self.end_orphans(0)
         for key, lock in self._locks.items():
-            lock.close(is_held=key in self._held)
-        self._locks, self._held = {}, []
+            if key not in self._held or self._held[key].stop():
+                lock.close(is_held=key in self._held)
+        self._locks, self._held = {}, {}
 
     def all(self):
         """Return every lock, held or tried for."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Union
 
 from dbmigrate.models.base import LINE, Value
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
-from dbmigrate.models.result import RunResult, StepResult
+from dbmigrate.models.result import LostLock, RunResult, StepResult
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.servers import LockHolder
 from dbmigrate.models.snapshot import MigrationId, Trouble
@@ -58,6 +58,15 @@ class LockMissing(Value):
     type: Literal["lock-missing"] = "lock-missing"
     alias: str
     because: str
+
+
+class LockLost(Value):
+    """A lock was lost while the run had it. Taken again it goes on; else nothing new starts, what runs there ends."""
+
+    type: Literal["lock-lost"] = "lock-lost"
+    lock: LostLock
+    running: tuple[str, ...]
+    """Steps that are ended because of it."""
 
 
 class DdlLockTimeoutIgnored(Value):
@@ -198,6 +207,7 @@ Event = Union[
     DatabaseReached,
     DdlLockTimeoutIgnored,
     LockAwaited,
+    LockLost,
     LockMissing,
     LocksTaken,
     PlanReady,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from dbmigrate.errors import ExitCode
@@ -157,6 +158,20 @@ class DatabaseResult(Value):
     """How many schemas were counted before and after for that; None if that could not be, or need not."""
 
 
+class LostLock(Value):
+    """A lock that a run had and did not keep."""
+
+    alias: str
+    at: datetime
+    """When it was found to be lost, in UTC."""
+    because: Annotated[str, MESSAGE]
+    """Why, in the words of the driver, or of the system for a lock file."""
+    is_retaken: bool
+    """Whether it was taken again, and no other run had it meanwhile."""
+    why_not_again: Annotated[str, MESSAGE] | None
+    """Why it could not be taken again, or not as it was."""
+
+
 class RunResult(Value):
     """Everything a run did; the report and the exit code are made from it alone."""
 
@@ -173,6 +188,13 @@ class RunResult(Value):
     """Whether no database and no app was named."""
     limits: tuple[str, ...] = ()
     """What was not looked at (MigrationPlan.limits)."""
+    lost_locks: tuple[LostLock, ...] = ()
+    """Locks that were lost while it ran, those that were taken again included."""
+
+    @property
+    def unlocked(self) -> tuple[LostLock, ...]:
+        """Locks that were lost for good: another run may have migrated the database at the same time."""
+        return tuple(lost for lost in self.lost_locks if not lost.is_retaken)
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -191,7 +213,7 @@ class RunResult(Value):
         """What the process says to a script."""
         if self.signal is not None and self.unfinished:
             return ExitCode.of_signal(self.signal)
-        if self.unfinished:
+        if self.unfinished or self.unlocked:
             return ExitCode.PARTIAL if self.moved else ExitCode.FAILED
         return ExitCode.DRIFT if any(database.without_table for database in self.databases) else ExitCode.OK
 

@@ -20,6 +20,7 @@ from dbmigrate.models.events import (
     DdlLockTimeoutIgnored,
     Event,
     LockAwaited,
+    LockLost,
     LockMissing,
     LocksTaken,
     MakeFinished,
@@ -36,8 +37,9 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.result import RunResult
-from dbmigrate.renderers import words
+from dbmigrate.renderers import lock_words, words
 from dbmigrate.renderers.board import Board, Row, State
+from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.fitting import hang, has_command, margin
 from dbmigrate.renderers.tables import Page
@@ -99,15 +101,17 @@ class RichRenderer:
             case DatabaseReached():
                 self._say(words.reached(event))
             case LockAwaited():
-                self._say(words.locked(event), "yellow")
+                self._say(lock_words.locked(event), "yellow")
             case LocksTaken():
-                self._say(words.unlocked(event))
+                self._say(lock_words.unlocked(event))
             case DdlLockTimeoutIgnored():
                 self._labelled("warning", words.lock_timeout_without_effect(event), "yellow")
             case StepRetried():
                 self._labelled("warning", words.retried(event), "yellow")
+            case LockLost():
+                self._labelled("warning", lock_words.announce_loss(event), "yellow")
             case LockMissing():
-                self._labelled("warning", words.lockless(event), "yellow")
+                self._labelled("warning", lock_words.lockless(event), "yellow")
             case StepsCapped():
                 self._labelled("warning", words.capped(event), "yellow")
             case PlanReady():
@@ -116,7 +120,7 @@ class RichRenderer:
                 self._say(self._symbol("make") + words.making(event.make))
                 self._say_command(event.command)
             case MakeFinished() if self._verbosity > 0:
-                self._say(f"  makemigrations ended after {words.duration(event.result.seconds)}", "dim")
+                self._say(f"  makemigrations ended after {duration(event.result.seconds)}", "dim")
             case MigrationsWritten():
                 self._say(f"  Migrations written: {listed(event.migrations) or 'none'}")
             case CommandStarted():
@@ -127,7 +131,7 @@ class RichRenderer:
                 self._say(f"  {event.alias or 'makemigrations'}  {event.text}", "dim")
             case StepFinished() if event.result.status == "ok":
                 if self._verbosity > 0:
-                    self._say(f"  {event.result.id} ended after {words.duration(event.result.seconds)}", "dim")
+                    self._say(f"  {event.result.id} ended after {duration(event.result.seconds)}", "dim")
                 if not self._has_many and self._is_last(event):
                     self._say(f"  Migrations completed for {event.result.alias}", "green")
             case Stopping():
@@ -196,7 +200,7 @@ class RichRenderer:
         if not is_narrow:
             yield self._bar(row)
         yield Text(f"{row.done}/{row.total}" if row.total else "")
-        yield Text(words.duration(elapsed) if elapsed is not None else "", style="dim")
+        yield Text(duration(elapsed) if elapsed is not None else "", style="dim")
         yield Text(row.current, style="dim")
 
     def _bar(self, row: Row) -> Text:

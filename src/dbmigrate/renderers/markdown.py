@@ -11,6 +11,7 @@ from dbmigrate.errors import ExitCode
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
+from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.encoding import open_report
 
 MOST_BYTES = 1024 * 1024
@@ -80,7 +81,7 @@ def _results(result: RunResult) -> list[tuple[str, ...]]:
             database.alias,
             database.status,
             words.database_sentence(database),
-            words.duration(database.seconds) if database.seconds else "",
+            duration(database.seconds) if database.seconds else "",
         )
         for database in result.databases
         if database.skip != "not-selected"

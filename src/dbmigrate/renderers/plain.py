@@ -16,6 +16,7 @@ from dbmigrate.models.events import (
     DdlLockTimeoutIgnored,
     Event,
     LockAwaited,
+    LockLost,
     LockMissing,
     LocksTaken,
     MakeFinished,
@@ -34,7 +35,8 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.result import RunResult
-from dbmigrate.renderers import words
+from dbmigrate.renderers import lock_words, words
+from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.fitting import margin
 from dbmigrate.renderers.tables import Page
@@ -67,15 +69,17 @@ class PlainRenderer:
             case DatabaseReached():
                 self._say(None, words.reached(event))
             case LockAwaited():
-                self._say(None, words.locked(event))
+                self._say(None, lock_words.locked(event))
             case LocksTaken():
-                self._say(None, words.unlocked(event))
+                self._say(None, lock_words.unlocked(event))
             case DdlLockTimeoutIgnored():
                 self._warn(words.lock_timeout_without_effect(event))
             case StepRetried():
                 self._warn(words.retried(event))
+            case LockLost():
+                self._warn(lock_words.announce_loss(event))
             case LockMissing():
-                self._warn(words.lockless(event))
+                self._warn(lock_words.lockless(event))
             case StepsCapped():
                 self._warn(words.capped(event))
             case PlanReady():
@@ -151,7 +155,7 @@ class PlainRenderer:
         assert result.alias is not None
         if result.status != "ok":
             ended = "could not be started" if result.exit_code is None else words.exit_words(result.exit_code)
-            self._warn(f"{result.id}: {ended} after {words.duration(result.seconds)}")
+            self._warn(f"{result.id}: {ended} after {duration(result.seconds)}")
         elif result.id == [step.id for step in self._plan.steps if step.alias == result.alias][-1]:
             self._completed += 1
             count = len({step.alias for step in self._plan.steps})

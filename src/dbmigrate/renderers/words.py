@@ -17,9 +17,6 @@ from dbmigrate.models.events import (
     DatabaseAwaited,
     DatabaseReached,
     DdlLockTimeoutIgnored,
-    LockAwaited,
-    LockMissing,
-    LocksTaken,
     StepRetried,
     StepsCapped,
     Stopping,
@@ -36,6 +33,8 @@ from dbmigrate.models.plan import (
 )
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult, SchemaChange
 from dbmigrate.models.snapshot import Trouble
+from dbmigrate.renderers import lock_words
+from dbmigrate.renderers.durations import duration
 from dbmigrate.routing import DEFAULT_ALIAS
 
 if TYPE_CHECKING:
@@ -300,13 +299,6 @@ def names(aliases: Sequence[str]) -> str:
     return f"{aliases[0]} … {aliases[-1]} ({len(aliases)} databases)"
 
 
-def duration(seconds: float) -> str:
-    """Return "0.4 s" or "2 min 5 s"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-
-
 def cost(plan: MigrationPlan, boot_seconds: float, launcher: str) -> str:
     """Return what a plan costs beside its statements."""
     count = len(plan.steps) + (plan.make is not None)
@@ -341,25 +333,6 @@ def awaited(event: DatabaseAwaited) -> str:
 def reached(event: DatabaseReached) -> str:
     """Return that a database answers now."""
     return f"Database answers: {event.alias} (after {duration(event.seconds)})"
-
-
-def locked(event: LockAwaited) -> str:
-    """Return who holds a lock, since when, and for how long it is waited for."""
-    held = f", for {duration(event.holder.seconds)} now" if event.holder.seconds is not None else ""
-    return (
-        f"Waiting for the lock of database: {event.holder.alias} (up to {event.seconds_left:.0f} s): "
-        f"held by {event.holder.holder}{held}"
-    )
-
-
-def unlocked(event: LocksTaken) -> str:
-    """Return that the locks are held after a wait."""
-    return f"The lock is free (after {duration(event.seconds)}): looking at the databases again"
-
-
-def lockless(event: LockMissing) -> str:
-    """Return that nothing keeps two runs apart on a database."""
-    return f"no lock on database {event.alias}: {event.because}; see to it that only one run migrates it at a time"
 
 
 def capped(event: StepsCapped) -> str:
@@ -713,6 +686,9 @@ def longest(seconds: float, count: int) -> str:
 
 def verdict(result: RunResult) -> str:
     """Return the last sentence of a run."""
+    unlocked = [lock_words.lost(lock) for lock in result.unlocked]
+    if not result.unfinished and unlocked:
+        return f"{'; '.join(unlocked)}; every migration is recorded, but another run may have migrated at the same time"
     if not result.unfinished:
         if result.exit_code:
             return "; ".join(without_table(database) for database in result.databases if database.without_table)
@@ -736,7 +712,7 @@ def verdict(result: RunResult) -> str:
     done = [database.alias for database in result.databases if database.status == "migrated"]
     is_known = all(database.is_asked for database in result.unfinished)
     parts.append(f"migrated: {listed(done)}" if done else "no database moved" if is_known and not result.moved else "")
-    return "; ".join(part for part in parts if part)
+    return "; ".join([*unlocked, *(part for part in parts if part)])
 
 
 def without_table(database: DatabaseResult) -> str:
@@ -778,9 +754,12 @@ def advice(result: RunResult) -> str:
 
 
 def _advice(result: RunResult) -> str:
-    if not result.unfinished:
+    if not result.unfinished and not result.unlocked:
         return "see why, and what to type, with: dbmigrate check --select DBM301"
     failures = [database.failure for database in result.databases if database.failure is not None]
+    if result.unlocked:
+        has_left = any(failure.rolled_back is False or failure.traces for failure in failures)
+        return lock_words.after_loss([lock.alias for lock in result.unlocked], has_left=has_left)
     if any(failure.rolled_back is True and failure.traces for failure in failures):
         return "decide what becomes of what was there already, listed above, before running the same command again"
     if any(failure.rolled_back is False or failure.traces for failure in failures):
