@@ -213,7 +213,7 @@ def test_a_pool_of_one_has_no_connection_for_the_migrations(
         "error: database default: its lock has a connection of its own, and while it has it the pooler in front of "
         "the database gives out no other one for the migrations (nothing was changed)" in refused.stderr
     )
-    assert f'lock_url.default = "postgresql://USER:PASSWORD@SERVER:PORT/{entry["NAME"]}"' in refused.stderr
+    assert f'lock_url.default = "postgresql://USER@SERVER:PORT/{entry["NAME"]}"' in refused.stderr
     assert NO_LOCK in refused.stderr
     assert "All migrations completed successfully" in done.stdout
 
@@ -240,7 +240,7 @@ Cursor._query = query
 
     assert "prohibits use of GET_LOCK with pxc_strict_mode = ENFORCING" in refused.stderr
     assert "hint: where this server takes no named locks, take it on one that does" in refused.stderr
-    assert 'lock_url.default = "mysql://USER:PASSWORD@SERVER:PORT/' in refused.stderr
+    assert 'lock_url.default = "mysql://USER@SERVER:PORT/' in refused.stderr
     assert "All migrations completed successfully" in done.stdout
 
 
@@ -261,3 +261,21 @@ def test_a_reset_needs_no_more_connections_than_a_run(
     assert "All migrations completed successfully" in done.stdout
     assert "database default: its lock has a connection of its own, so a run needs 2 at a time" in refused.stderr
     assert "(nothing was changed)" in refused.stderr
+
+
+@pytest.mark.pgbouncer
+def test_no_more_databases_are_migrated_at_a_time_than_a_pooler_takes_clients(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    entries = [postgresql.create_database() for _ in range(3)]
+    # 3 for the locks, so there is room for 1 of 2 that could be migrated side by side.
+    more = f"max_client_conn = 4\n[databases]\n* = host={entries[0]['HOST']} port={entries[0]['PORT']}\n"
+    with pgbouncer(entries[0], "transaction", more) as port:
+        pooled = [{**entry, "HOST": "127.0.0.1", "PORT": str(port)} for entry in entries]
+        project = project_on(tmp_path, pooled)
+
+        dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
+        done = dbmigrate("all", "--jobs", "3", cwd=project.root).expect(0)
+
+    assert "warning: second, third: 1 at a time, as their pooler gives out no more connections" in done.stderr
+    assert "All migrations completed successfully" in done.stdout

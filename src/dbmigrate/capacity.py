@@ -10,7 +10,7 @@ from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.reviewing import Work
-from dbmigrate.room import Shortage, describe_shortage, find_caps, find_shortage, rooms_of, ways_out
+from dbmigrate.room import Shortage, describe_shortage, find_caps, find_pools, find_shortage, rooms_of, ways_out
 
 CLOSING_SECONDS = 1.0
 """A server may count a session for a moment after it was closed."""
@@ -49,12 +49,19 @@ def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> None:
 
 def find_caps_now(work: Work, plan: MigrationPlan, snapshot: Snapshot) -> tuple[Cap, ...]:
     """Return of which databases fewer have to be migrated at a time than the plan would, the locks being held."""
-    caps = find_caps(rooms_of(snapshot), plan)
-    if not caps:
-        return ()
-    rooms = work.host.find_room([alias for cap in caps for alias in cap.aliases])
-    work.sleep(PAUSE_SECONDS)  # as above: the last of the sessions that asked
-    return find_caps(rooms, plan)
+    caps: tuple[Cap, ...] = ()
+    estimated = find_caps(rooms_of(snapshot), plan)
+    if estimated:
+        rooms = work.host.find_room([alias for cap in estimated for alias in cap.aliases])
+        caps = find_caps(rooms, plan)
+    for aliases in find_pools(snapshot, plan):
+        tried = aliases[: plan.jobs]
+        count = work.host.count_sessions(tried)
+        if count < len(tried):
+            caps += (Cap(aliases=aliases, most=max(1, count), because="their pooler gives out no more connections"),)
+    if caps:
+        work.sleep(PAUSE_SECONDS)  # as above: the last of the sessions that asked
+    return caps
 
 
 def _awaited(shortage: Shortage, said: str, seconds_left: float) -> DatabaseAwaited:

@@ -344,6 +344,12 @@ class Host:
         assert isinstance(answers, dict)
         return {alias: tuple(Room.model_validate(room) for room in rooms) for alias, rooms in answers.items()}
 
+    def count_sessions(self, aliases: Sequence[str]) -> int:
+        """Return how many of these databases behind one pooler can be connected to at the same time."""
+        answer = self._ask("count_sessions", {"aliases": list(aliases)})
+        assert isinstance(answer, int)
+        return answer
+
     def lock(self, aliases: Sequence[str], urls: Mapping[str, str], *, seconds: float | None = None) -> LockState:
         """Try once for the locks of these databases; what is held stays held until `unlock` or the end of the process.
 

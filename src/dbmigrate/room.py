@@ -61,12 +61,20 @@ def find_refusal(snapshot: Snapshot, aliases: Sequence[str], lock_url: Mapping[s
     return Refusal(message=describe_shortage(shortage), hint=ways_out(shortage, snapshot.databases))
 
 
+def find_pools(snapshot: Snapshot, plan: MigrationPlan) -> tuple[tuple[str, ...], ...]:
+    """Return the databases of a plan behind each pooler through which more than one would be migrated at a time."""
+    poolers = {database.alias: database.pooler for database in snapshot.databases}
+    pools = {pooler: tuple(alias for alias in _busy(plan) if poolers[alias] == pooler) for pooler in poolers.values()}
+    return tuple(
+        aliases for pooler, aliases in pools.items() if pooler is not None and min(len(aliases), plan.jobs) > 1
+    )
+
+
 def find_caps(rooms: Rooms, plan: MigrationPlan) -> tuple[Cap, ...]:
     """Return the databases of a plan of which fewer may be migrated at a time than it would; others' sessions count."""
-    busy = tuple(dict.fromkeys(step.alias for step in plan.steps))
     return tuple(
         Cap(aliases=sharing, most=most, because=describe_limit(room))
-        for room, sharing in _by_limit(rooms, busy)
+        for room, sharing in _by_limit(rooms, _busy(plan))
         if (most := max(1, room.most - room.others)) < min(plan.jobs, len(sharing))
     )
 
@@ -126,7 +134,11 @@ def write_lock_url(alias: str, vendor: str, host: str, port: str, name: str) -> 
     """Return a setting for the lock of a database, with a user to be filled in."""
     scheme = "mysql" if vendor == "mysql" else "postgresql"
     place = quote(host, safe=":") + (f":{port}" if port else "")
-    return f'lock_url.{alias} = "{scheme}://USER:PASSWORD@{place}/{quote(name)}"'
+    return f'lock_url.{alias} = "{scheme}://USER@{place}/{quote(name)}"'
+
+
+def _busy(plan: MigrationPlan) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(step.alias for step in plan.steps))
 
 
 def _by_limit(rooms: Rooms, aliases: Sequence[str]) -> list[tuple[Room, tuple[str, ...]]]:

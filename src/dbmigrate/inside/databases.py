@@ -17,7 +17,7 @@ from .history import find_inconsistency, find_left_tables, find_unknown, find_wa
 from .missing import find_missing_tables, find_unmade_tables, fold, has_table
 from .relations import find_planned_relations, find_present, follow_fields
 from .rights import describe_rights
-from .room import describe_room
+from .room import describe_room, find_pooler
 from .routes import answer_in, app_configs, is_on_alias, tables_of
 from .rundata import describe_data_operations
 from .schema import recorded_walk
@@ -66,6 +66,7 @@ class DatabaseDescriber:
             "identity": None,
             "read_only": why_no_writes(connection),
             "in_memory": is_in_memory(connection),
+            "pooler": None,
             "room": [],
             "applied": 0,
             "last_applied": None,
@@ -99,7 +100,8 @@ class DatabaseDescriber:
             if state != "unasked":
                 description.update(describe_server(connection, state))
             if state == "ok":
-                description["room"] = describe_room(connection)
+                description["pooler"] = find_pooler(connection)
+                description["room"] = [] if description["pooler"] is not None else describe_room(connection)
             description.update(self._describe_contents(connection, state, routed))
             if state == "ok" and "migrate" in find_replaced_commands():
                 description["schema_name"], description["census"] = take_census(connection)

@@ -28,12 +28,33 @@ def is_pooled(connection, cursor):
 
 def has_room(alias):
     """Return whether a pooler gives an alias one more session of its server, next to those that are taken."""
+    try:
+        return _takes_session(alias)
+    finally:
+        connections[alias].close()
+
+
+def count_sessions(aliases):
+    """Return how many of these aliases get a session of the server at the same time, up to the first that gets none."""
+    count = 0
+    try:
+        while count < len(aliases) and _takes_session(aliases[count]):
+            count += 1
+        return count
+    finally:
+        for alias in aliases:
+            connections[alias].close()
+
+
+def _takes_session(alias):
+    """Connect, and return whether there is a transaction on the connection then, which keeps its session."""
     connection = connections[alias]
     answers = []
 
     def ask():
         try:
             with connection.cursor() as cursor:
+                cursor.execute("BEGIN")
                 cursor.execute("SELECT 1")
                 answers.append(cursor.fetchone())
         except Exception:  # it is cut below, or refused
@@ -50,7 +71,6 @@ def has_room(alias):
                 waiting.shutdown(socket.SHUT_RDWR)
         thread.join(PROOF_SECONDS)
     connection.dec_thread_sharing()
-    connection.close()
     return bool(answers)
 
 

@@ -16,19 +16,31 @@ def find_room(aliases, seconds):
     found = {}
     for alias in aliases:
         if open_connections([alias], seconds, CLOSING_SECONDS)[alias]["state"] == "ok":
-            found[alias] = describe_room(connections[alias])
+            connection = connections[alias]
+            found[alias] = [] if find_pooler(connection) is not None else describe_room(connection)
         connections[alias].close()
     return found
 
 
+def find_pooler(connection):
+    """Return the address of the pooler that an open connection leads to, None if it leads to the server itself."""
+    try:
+        with connection.cursor() as cursor:
+            if is_pooled(connection, cursor):
+                return "{HOST}:{PORT}".format(**connection.settings_dict)
+    except Exception:  # as below
+        pass
+    return None
+
+
 def describe_room(connection):
-    """Return what limits the sessions of a connection that is open; [] where the server does not tell."""
+    """Return what limits the sessions of an open connection that leads to no pooler; [] where the server is silent."""
     describe = {"postgresql": _describe_postgresql, "mysql": _describe_mysql}.get(connection.vendor)
     if describe is None:
         return []
     try:
         with connection.cursor() as cursor:
-            return [] if is_pooled(connection, cursor) else describe(connection, cursor)
+            return describe(connection, cursor)
     except Exception:  # what calls itself PostgreSQL or MySQL may have other tables, and raise anything
         return []
 

@@ -373,6 +373,8 @@ class Database(Value):
     """Product and version, for example "PostgreSQL 15.4"; empty unless state is "ok"."""
     identity: str | None
     """Equal for two aliases of one physical database and schema; None where it could not be asked."""
+    pooler: str | None = None
+    """The address of the pooler that connections lead to, as far as it can be told."""
     room: tuple[Room, ...] = ()
     """What limits the sessions here, as far as the server tells."""
     read_only: str | None
