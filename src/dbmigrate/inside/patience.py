@@ -23,18 +23,18 @@ class Patience:
 
     def __init__(self):
         """Begin."""
-        self._connect = connect = BaseDatabaseWrapper.connect
+        self._ensure = ensure = BaseDatabaseWrapper.ensure_connection
 
-        def connect_in_turn(connection):
-            if threading.current_thread() is not threading.main_thread():
-                return connect(connection)
-            return connect_patiently(partial(connect, connection), connection, CLOSING_SECONDS)
+        def ensure_connection(connection):
+            if connection.connection is not None or threading.current_thread() is not threading.main_thread():
+                return ensure(connection)
+            return connect_patiently(partial(ensure, connection), connection, CLOSING_SECONDS)
 
-        BaseDatabaseWrapper.connect = connect_in_turn
+        BaseDatabaseWrapper.ensure_connection = ensure_connection
 
     def stop(self):
         """Let connections be opened as Django does."""
-        BaseDatabaseWrapper.connect = self._connect
+        BaseDatabaseWrapper.ensure_connection = self._ensure
 
 
 def connect_patiently(connect, connection, seconds):

@@ -9,8 +9,7 @@ import threading
 
 from django.db import connections
 
-from .opened import find_descriptors
-from .reaching import THREADS
+from .silence import THREADS, find_sockets
 
 PROOF_SECONDS = 3.0
 """A pooler that has a session of the server left gives it at once; PgBouncer's clients wait up to query_wait_timeout,
@@ -60,19 +59,15 @@ def _takes_session(alias):
         except Exception:  # it is cut below, or refused
             pass
 
-    before = _sockets()
+    before = find_sockets()
     connection.inc_thread_sharing()
     thread = threading.Thread(target=ask, name=THREADS + alias, daemon=True)
     thread.start()
     thread.join(PROOF_SECONDS)
     if thread.is_alive():
-        for number in _sockets() - before:
+        for number, _ in find_sockets() - before:
             with socket.socket(fileno=os.dup(number)) as waiting:
                 waiting.shutdown(socket.SHUT_RDWR)
         thread.join(PROOF_SECONDS)
     connection.dec_thread_sharing()
     return bool(answers)
-
-
-def _sockets():
-    return {number for number, link in find_descriptors().items() if link.startswith("socket:")}
