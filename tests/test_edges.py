@@ -328,10 +328,17 @@ def test_a_user_without_a_home_migrates_as_everybody(sample: Project) -> None:
     assert "shop.0003_order_index" in applied(sample.database("shop_db"))
 
 
-ANSWERS = ("status --format json", "plan --format github", "info --format rich", "check", "all --dry-run")
+ANSWERS = ("status --format json", "all --dry-run")
+MORE_ANSWERS = ("plan --format github", "info --format rich", "check")
 
 
-@pytest.mark.parametrize("words", [*ANSWERS, "--help", "--version", "all --help", "completion bash"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(*ANSWERS, "--help", "--version", "all --help", "completion bash"),
+        *(pytest.param(words, marks=pytest.mark.soak) for words in MORE_ANSWERS),
+    ],
+)
 def test_an_answer_that_standard_output_does_not_take_is_no_success(sample: Project, words: str) -> None:
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(

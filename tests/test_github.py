@@ -10,6 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate
+from support.kept import on_one_boot
 from support.projects import Project, create, failing, migration, model, simple_app, write_project
 from support.runner import SHOWN, Annotation, read_log
 
@@ -62,33 +63,39 @@ def test_notes_are_annotations_of_check_and_not_of_status(tmp_path: Path) -> Non
     assert "DBM304" in "".join(status.text)
 
 
-@pytest.mark.parametrize(
-    ("command", "code", "title"),
-    [
-        ("check --fail-on destructive", 13, "DBM304"),
-        ("check --fail-on note", 13, "DBM304"),
-        ("check --pending", 10, "dbmigrate check"),
-        ("verify", 10, "dbmigrate verify"),
-        ("status --exit-code", 10, "dbmigrate status"),
-        ("plan --exit-code", 10, "dbmigrate plan"),
-    ],
-)
-def test_what_makes_a_job_red_is_an_error_in_every_format(tmp_path: Path, command: str, code: int, title: str) -> None:
+RED = [
+    ("check --fail-on destructive", 13, "DBM304"),
+    ("check --fail-on note", 13, "DBM304"),
+    ("check --pending", 10, "dbmigrate check"),
+    ("verify", 10, "dbmigrate verify"),
+    ("status --exit-code", 10, "dbmigrate status"),
+    ("plan --exit-code", 10, "dbmigrate plan"),
+]
+
+
+def test_what_makes_a_job_red_is_an_error_in_every_format(tmp_path: Path) -> None:
     gone = migration("migrations.DeleteModel('Item')", after=(("core", "0001_initial"),))
     project = write_project(tmp_path, {"core": {**simple_app(), "models.py": "", "migrations/0002_gone.py": gone}})
     dbmigrate("run", "--app", "core", "--to", "0001", cwd=project.root).expect(0)
+    forms: list[tuple[list[str], dict[str, str]]] = [([], ACTIONS), ([], {}), (["--format", "rich"], {})]
+    forms += [(["--format", "json"], {})]
 
-    log = read_log(in_actions(project, *command.split()).expect(code).stdout)
-    plain = dbmigrate(*command.split(), cwd=project.root).expect(code)
-    drawn = dbmigrate(*command.split(), "--format", "rich", cwd=project.root).expect(code)
-    found = dbmigrate(*command.split(), "--format", "json", cwd=project.root).expect(code).json["result"]
+    outcomes = iter(
+        on_one_boot(
+            project.root, [([*line.split(), *form], variables) for line, _, _ in RED for form, variables in forms]
+        )
+    )
 
-    assert [annotation.title for annotation in log.annotations if annotation.level == "error"] == [title]
-    assert any(line.startswith("error: ") for line in log.text)
-    for outcome in (plain, drawn):
-        assert any(line.startswith("error: ") for line in (outcome.stdout + outcome.stderr).splitlines()), outcome
-    if title == "DBM304":
-        assert [finding["level"] for finding in found["findings"]] == ["error"]
+    for line, code, title in RED:
+        github, plain, drawn, document = (next(outcomes).expect(code) for _ in forms)
+        log = read_log(github.stdout)
+        assert github.stderr == ""
+        assert [annotation.title for annotation in log.annotations if annotation.level == "error"] == [title], line
+        assert any(line.startswith("error: ") for line in log.text)
+        for outcome in (plain, drawn):
+            assert any(line.startswith("error: ") for line in (outcome.stdout + outcome.stderr).splitlines()), outcome
+        if title == "DBM304":
+            assert [finding["level"] for finding in document.json["result"]["findings"]] == ["error"]
 
 
 @pytest.mark.parametrize("has_repository", [True, False])

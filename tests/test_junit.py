@@ -133,8 +133,17 @@ def failing_project(tmp_path: Path, said: str = "boom") -> Project:
     )
 
 
-@pytest.mark.parametrize("command", ["all", "run --auto"])
-@pytest.mark.parametrize("form", ["plain", "json", "github"])
+@pytest.mark.parametrize(
+    ("command", "form"),
+    [
+        ("all", "json"),
+        ("run --auto", "github"),
+        *(
+            pytest.param(command, form, marks=pytest.mark.soak)
+            for command, form in (("all", "plain"), ("all", "github"), ("run --auto", "plain"), ("run --auto", "json"))
+        ),
+    ],
+)
 def test_each_database_of_a_run_is_a_case_beside_any_format(tmp_path: Path, command: str, form: str) -> None:
     project = failing_project(tmp_path)
     words = [*command.split(), "--skip-makemigrations", "--format", form, "--junit", "report.xml"]

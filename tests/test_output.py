@@ -14,7 +14,8 @@ from typing import Any
 
 import pexpect
 import pytest
-from support.cli import EXECUTABLE, clean_environment, dbmigrate
+from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate
+from support.kept import on_one_boot
 from support.projects import (
     Project,
     applied,
@@ -72,17 +73,45 @@ def without_control(lines: list[str]) -> list[str]:
 LOOKING = ("plan", "plan --sql", "all --dry-run", "status", "info", "check", "wait")
 
 
-@pytest.mark.parametrize("command", ["all", "run --app blog", *LOOKING])
-def test_every_answer_is_one_document_and_who_only_looks_writes_nothing(sample: Project, command: str) -> None:
+def is_document(outcome: Outcome, command: str) -> bool:
+    """Whether a command succeeded and wrote one document with its answer, and nothing else."""
+    envelope = Envelope.model_validate_json(outcome.expect(0).stdout)
+    return envelope.command == command.split()[0] and envelope.result is not None and outcome.stderr == ""
+
+
+def test_every_answer_is_one_document_and_who_only_looks_writes_nothing(sample: Project) -> None:
     before = sample.content()
 
-    outcome = dbmigrate(*command.split(), "--format", "json", cwd=sample.root).expect(0)
+    looks = on_one_boot(sample.root, [([*command.split(), "--format", "json"], {}) for command in LOOKING])
 
-    envelope = Envelope.model_validate_json(outcome.stdout)
-    assert envelope.command == command.split()[0]
-    assert envelope.result is not None
-    assert outcome.stderr == ""
-    assert (sample.content() == before) is (command in LOOKING)
+    assert [command for command, look in zip(LOOKING, looks, strict=True) if not is_document(look, command)] == []
+    assert sample.content() == before
+
+
+@pytest.mark.parametrize("command", ["all", "run --app blog"])
+def test_the_answer_of_a_run_is_one_document(sample: Project, command: str) -> None:
+    outcome = dbmigrate(*command.split(), "--format", "json", cwd=sample.root)
+
+    assert is_document(outcome, command)
+    assert sample.tables() != {}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("command", LOOKING)
+def test_a_command_in_a_process_of_its_own_says_what_it_says_on_a_boot_that_it_shares(
+    sample: Project, command: str
+) -> None:
+    words = [*command.split(), "--format", "json"]
+    before = sample.content()
+
+    alone = dbmigrate(*words, cwd=sample.root).expect(0).json
+    shared = on_one_boot(sample.root, [(["status"], {}), (words, {})])[1].json
+
+    for document in (alone, shared):
+        for measured in ("seconds", "boot_seconds"):
+            document["result"].pop(measured, None)
+    assert shared == alone
+    assert sample.content() == before
 
 
 def test_the_published_schema_is_that_of_the_models() -> None:

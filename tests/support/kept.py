@@ -1,0 +1,81 @@
+"""Run several commands that only look on one boot of the project, in one process of dbmigrate, as the menu does.
+
+`python kept.py` reads lists of (words, variables) on stdin and writes {"code", "stdout", "stderr"} for each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from dbmigrate.cli.context import OneCommand
+from dbmigrate.cli.keeping import KeptHost
+from dbmigrate.cli.root import cli
+from dbmigrate.host import Host
+from dbmigrate.models.target import Target
+from dbmigrate.redact import Redactor
+
+
+class _Keeper(OneCommand):
+    """Keeps the host, and is for a command as if it did not."""
+
+    def __init__(self) -> None:
+        self.kept = KeptHost(lambda text: None)
+
+    def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> AbstractContextManager[Host]:
+        return self.kept.open(target, environment, redactor)
+
+
+def main() -> None:
+    """Run what stdin has."""
+    keeper = _Keeper()
+    make_context = cli.make_context
+    cli.make_context = lambda *words, **extra: make_context(*words, obj=keeper, **extra)  # type: ignore[method-assign]
+    own = dict(os.environ)
+    outcomes = []
+    for words, variables in json.load(sys.stdin):
+        os.environ.clear()
+        os.environ.update({**own, **variables})
+        out, err = io.StringIO(), io.StringIO()
+        code: Any = None
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                cli.main(words, prog_name="dbmigrate")
+            except SystemExit as ended:
+                code = ended.code
+        outcomes.append({"code": code, "stdout": out.getvalue(), "stderr": err.getvalue()})
+    keeper.kept.close()
+    json.dump(outcomes, sys.stdout)
+
+
+def on_one_boot(cwd: Path, lines: Sequence[tuple[Sequence[str], Mapping[str, str]]]) -> list[Any]:
+    """Return the outcome (support.cli.Outcome) of each of these (words, variables), of which none may write."""
+    from support.cli import Outcome, clean_environment
+
+    ended = subprocess.run(
+        [sys.executable, __file__],
+        cwd=cwd,
+        env=clean_environment(),
+        input=json.dumps([[list(words), dict(variables)] for words, variables in lines]),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert ended.returncode == 0, ended
+    return [
+        Outcome(tuple(words), cwd, found["code"], found["stdout"], found["stderr"])
+        for (words, _), found in zip(lines, json.loads(ended.stdout), strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    main()
