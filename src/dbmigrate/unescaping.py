@@ -14,15 +14,18 @@ from dataclasses import dataclass
 MOST_PASSES = 6
 """How often one kind of escape may stand within another."""
 
-_POINT = r"x(?P<x>[0-9a-fA-F]{2})|u(?P<u>[0-9a-fA-F]{4})|U(?P<U>[0-9a-fA-F]{8})|u\{(?P<braced>[0-9a-fA-F]{1,6})\}"
+# What is small is looked at alone, since somebody may have made it small: Python's \U0001f600 is \u0001f600 then.
+_POINT = (
+    r"x(?P<x>[0-9a-f]{2})|u(?P<U>000[0-9a-f]{5}|0010[0-9a-f]{4})|u(?P<u>[0-9a-f]{4})|u\{(?P<braced>[0-9a-f]{1,6})\}"
+)
 
 _ESCAPE = (
-    r"\\+u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\+u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"  # JSON has two for one
+    r"\\+u(?P<high>d[89ab][0-9a-f]{2})\\+u(?P<low>d[c-f][0-9a-f]{2})"  # JSON has two for one
     rf"|\\+(?:{_POINT})"
-    r"|(?P<percent>%(?:25)*[0-7][0-9a-fA-F]|(?:%(?:25)*[89a-fA-F][0-9a-fA-F])+)"
-    r"|(?P<entity>&(?:amp;)*(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});)"
+    r"|(?P<percent>%(?:25)*[0-7][0-9a-f]|(?:%(?:25)*[89a-f][0-9a-f])+)"
+    r"|(?P<entity>&(?:amp;)*(?:\#[0-9]{1,7}|\#x[0-9a-f]{1,6}|[a-z]{2,8});)"
 )
-_BYTE = re.compile(r"%(?:25)*([0-9a-fA-F]{2})")
+_BYTE = re.compile(r"%(?:25)*([0-9a-f]{2})")
 
 # A backslash before one of these letters may be an escape, or end what stands before the letter.
 _WITHOUT_LETTERS = re.compile(_ESCAPE)
@@ -55,7 +58,9 @@ class Reading:
         """Return for each character of the reading where what it stands for begins and ends in the text."""
         starts, ends = [*range(len(text))], [*range(1, len(text) + 1)]
         for _ in range(MOST_PASSES):
-            before, (text, starts, ends) = text, _pass(self._pattern, _decode, text, starts, ends)
+            text, starts, ends = _pass(_NOT_ASCII, lambda found: found[0].casefold(), text, starts, ends)
+            before = text = text.casefold()
+            text, starts, ends = _pass(self._pattern, _decode, text, starts, ends)
             if text == before:
                 break
         text, starts, ends = _pass(_NOT_AS_LONG, lambda found: self._simple(found[0]), text, starts, ends)
@@ -72,6 +77,8 @@ class Reading:
 
 
 READINGS = tuple(Reading(has_letters, is_ascii) for is_ascii in (False, True) for has_letters in (True, False))
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 # What a simplified text may have more or less characters for.
 _NOT_AS_LONG = re.compile(r"[\\'\"?]+|[\x00-\x20+\x7f]+|[^\x00-\x7f]")
@@ -95,7 +102,8 @@ def _decoded(text: str, pattern: re.Pattern[str]) -> str:
     for _ in range(MOST_PASSES):
         if "\\" not in text and "%" not in text and "&" not in text:
             break
-        before, text = text, pattern.sub(_decode, text)
+        before = text.casefold()
+        text = pattern.sub(_decode, before)
         if text == before:
             break
     return text
