@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak services check format bench chaos docs site clean
+.PHONY: help demo test soak services check format bench chaos hangs docs site clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,6 +49,9 @@ bench: .venv/.dev ## measure against plain shell and one process with call_comma
 
 chaos: .venv/.dev ## races and kills at random moments, an hour; writes docs/reliability.md (ARGS="--kills 9 --rounds 1")
 	$(BIN)/python bench/chaos.py $(if $(ARGS),$(ARGS),--write)
+
+hangs: .venv/.dev ## how long a run waits for servers that fall silent, some minutes; writes docs/reliability.md
+	$(BIN)/python bench/hangs.py $(if $(ARGS),$(ARGS),--write)
 
 docs: .venv/.dev ## write what the documents take from the program: tables, schema, captures
 	$(BIN)/python docs/generate.py
