@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-from support.background import is_alive, start, until
+from support.background import children_of, is_alive, start, until
 from support.combinations import combinations
 from support.projects import create, migration, model
 from support.proxy import Proxy, proxy
@@ -159,12 +159,6 @@ def steps_of(pid: int) -> list[int]:
     """Return the processes of a dbmigrate that run migrations, and those that wait for them."""
     host = children_of(pid)
     return [*host[1:], *(child for parent in host[:1] for child in children_of(parent))]
-
-
-def children_of(pid: int) -> list[int]:
-    return [
-        int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if is_alive(int(child))
-    ]
 
 
 Behind = Callable[..., AbstractContextManager[Run]]

@@ -22,8 +22,9 @@ DRAIN_SECONDS = 1.0
 
 CHUNK_BYTES = 65536
 
-MOST_WAITING = 2000
-"""Messages on the outbox above which children are read no further: memory must not grow with what they print."""
+MOST_WAITING = 200
+"""Messages on the outbox above which children are read no further: memory must not grow with what they print, and a
+signal is heard behind them."""
 
 USUAL_LENGTH = 4000
 """Characters of a line above which fewer messages may wait."""

@@ -64,3 +64,9 @@ def children(parent: int) -> list[int]:
 def descendants(pid: int) -> list[int]:
     """Return its children, theirs, and so on, from the top."""
     return [one for child in children(pid) for one in (child, *descendants(child))]
+
+
+def children_of(pid: int) -> list[int]:
+    return [
+        int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if is_alive(int(child))
+    ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -21,6 +21,7 @@ import click
 from dbmigrate.cli.given import read_global_options
 from dbmigrate.cli.names import remember_names
 from dbmigrate.cli.signals import hold_back, leave_on_signals, listen
+from dbmigrate.cli.sink import impatient
 from dbmigrate.confidential import find_secrets
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
 from dbmigrate.discovery import count_cpus, find_project, find_root, find_target, find_working_directory
@@ -31,14 +32,22 @@ from dbmigrate.redact import Redactor
 from dbmigrate.system import lost_answer
 
 if TYPE_CHECKING:
+    from queue import SimpleQueue
+
     from dbmigrate.host import Host
     from dbmigrate.menu.prompter import Prompter
     from dbmigrate.models.events import Event
     from dbmigrate.models.reports import Answer
+    from dbmigrate.process import ChildMessage
     from dbmigrate.renderers.base import Renderer
     from dbmigrate.renderers.github import GithubRenderer
     from dbmigrate.renderers.places import Places
     from dbmigrate.reviewing import Work
+    from dbmigrate.stopping import Stops
+
+
+WORK = ("all", "run", "reset", "make", "squash", "menu")
+"""The commands that do something: their exit code says whether it was done, whoever reads what they print."""
 
 
 class HostKeeper(Protocol):
@@ -103,6 +112,11 @@ class Session:
     def is_menu(self) -> bool:
         """Whether the menu runs this command."""
         return not isinstance(self.keeper, OneCommand)
+
+    @property
+    def is_work(self) -> bool:
+        """Whether the command is there for what it does, not for its answer."""
+        return self.command in WORK
 
     @property
     def has_menu(self) -> bool:
@@ -187,7 +201,7 @@ class Session:
                     launcher=choose_launcher(host, settings.launcher, environment),
                     cpus=cpus,
                     clock=time.monotonic,
-                    listen=listen,
+                    listen=_listen,
                     remember=lambda snapshot: remember_names(folder, snapshot, self.environ),
                     sleep=time.sleep,
                     tell=renderer.show,
@@ -209,8 +223,9 @@ class Session:
     def renderer(self, wanted: str) -> _Guarded:
         """Return the renderer for a format; "auto" looks at the streams."""
         chosen = self._format() if wanted == "auto" else wanted
-        renderer, at_end = self._build_renderer(chosen), (lambda code: None) if self.is_menu else leave_on_signals
-        return _Guarded(renderer, self.err, self.redactor, at_end)
+        renderer = self._build_renderer(chosen)
+        at_end = partial(leave_on_signals, is_work=self.is_work)
+        return _Guarded(renderer, self.err, self.redactor, (lambda code: None) if self.is_menu else at_end)
 
     def _format(self) -> str:
         is_terminal = self.out.isatty() and self.err.isatty()
@@ -302,6 +317,13 @@ def _is_file(stream: TextIO) -> bool:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
         return False
+
+
+@contextmanager
+def _listen(outbox: SimpleQueue[ChildMessage], grace: float | None) -> Iterator[Stops]:
+    """Listen to signals, and let no reader of our output hold that up."""
+    with impatient(), listen(outbox, grace) as stops:
+        yield stops
 
 
 class _Both:

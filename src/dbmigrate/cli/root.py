@@ -12,12 +12,13 @@ import click
 
 from dbmigrate import __version__
 from dbmigrate.cli.completion import VARIABLE
-from dbmigrate.cli.context import current_session, format_of_line, keep_redactor, session_of
+from dbmigrate.cli.context import WORK, current_session, format_of_line, keep_redactor, session_of
 from dbmigrate.cli.given import given_words, read_global_options
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.meaning import command_of_django, meant
 from dbmigrate.cli.options import global_options
 from dbmigrate.cli.signals import Terminated, end_on_signals, leave_on_signals
+from dbmigrate.cli.sink import END_SECONDS, STOPPED_SECONDS, finish_streams, impatient, take_streams
 from dbmigrate.confidential import find_secrets
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, LostAnswer, UsageError
 from dbmigrate.nearest import nearest
@@ -84,6 +85,7 @@ class Root(click.Group):
         if VARIABLE in os.environ:
             self._main_shell_completion({}, "dbmigrate", VARIABLE)
         end_on_signals()
+        take_streams()
         try:
             extra["standalone_mode"] = False
             redactor.learn(find_secrets(os.environ.items()))
@@ -105,7 +107,20 @@ class Root(click.Group):
             code = ExitCode.OK if known is None else _refuse(known, arguments, options, redactor)
         except Exception as error:
             code = _refuse(_as_bug(error, redactor), arguments, options, redactor)
+        command = _command_in(arguments)
+        leave_on_signals(code or 0, is_work=command in WORK)
+        finish_streams(_patience(command, code))
         leave(code)
+
+
+def _patience(command: str | None, code: int | None) -> float | None:
+    """Return for how long a reader of our output may take nothing until the rest of it is dropped; None is for ever.
+
+    Of an answer that is for the reader; a signal ends the wait. What does some work has done it.
+    """
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        return STOPPED_SECONDS
+    return END_SECONDS if command in WORK else None
 
 
 def _command_in(arguments: Sequence[str]) -> str | None:
@@ -159,9 +174,17 @@ def _refuse(
     error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any], redactor: Redactor
 ) -> ExitCode:
     leave_on_signals(error.code)  # the second ends at once what the first has begun
-    if isinstance(error, LostAnswer):
-        say(error)
-        return error.code
+    with impatient():
+        if isinstance(error, LostAnswer):
+            say(error)
+        else:
+            _show(error, arguments, options, redactor)
+    return error.code
+
+
+def _show(
+    error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any], redactor: Redactor
+) -> None:
     try:
         session = current_session(dict(options), _command_in(arguments), redactor)
         wanted = options.get("format") or format_of_line(arguments, session.environ)
@@ -174,7 +197,6 @@ def _refuse(
     if not is_shown:
         hint = redactor.scrub(error.hint) if error.hint is not None else None
         say(DbmigrateError(redactor.scrub(error.message), hint=hint))
-    return error.code
 
 
 def say(error: DbmigrateError) -> None:

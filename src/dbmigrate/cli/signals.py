@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from dbmigrate.errors import ProjectError
+from dbmigrate.cli.sink import is_unread
+from dbmigrate.errors import ExitCode, ProjectError
 from dbmigrate.stopping import Stops
 from dbmigrate.system import MORE_PROCESSES
 
@@ -43,11 +44,14 @@ def end_on_signals() -> None:
             signal.signal(signum, raise_terminated)
 
 
-def leave_on_signals(code: int) -> None:
-    """Let a signal end this process at once with the exit code that is decided: all that is to be said was said."""
+def leave_on_signals(code: int, *, is_work: bool = True) -> None:
+    """Let a signal end this process at once: all that is to be said was said.
+
+    The exit code is the one that is decided; of an answer (`is_work` is False) that nobody has read it is the signal's.
+    """
 
     def leave(signum: int, frame: FrameType | None) -> NoReturn:
-        os._exit(code)
+        os._exit(code if is_work or not is_unread() else ExitCode.of_signal(signum))
 
     for signum in _heard():
         signal.signal(signum, leave)

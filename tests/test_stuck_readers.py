@@ -1,0 +1,173 @@
+"""Readers that do not read: a full pipe, a stuck collector of logs, a terminal stopped by ^S."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.background import children_of, until
+from support.cli import EXECUTABLE, clean_environment, dbmigrate
+from support.projects import Project, create, migration, model
+from support.sites import Site
+
+SMALLEST_PIPE = 4096
+TERM_SECONDS = 8
+"""--grace 3, and 5 seconds for the report."""
+DROP_SECONDS = 10
+"""How long a reader may take nothing at the end."""
+
+
+def loud_app(folder: Path, lines: int = 40_000) -> dict[str, str]:
+    """Return an app whose migration prints so many lines, writes the file `ready` and waits for the file `go`."""
+    head = f"""
+import pathlib, time
+
+def print_much(apps, schema_editor):
+    for number in range({lines}):
+        print("x" * 50, number)
+    pathlib.Path({str(folder / "ready")!r}).touch()
+    while not pathlib.Path({str(folder / "go")!r}).exists():
+        time.sleep(0.02)
+"""
+    return {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration(create(), "migrations.RunPython(print_much)", head=head),
+    }
+
+
+class Unread:
+    """A dbmigrate whose output nobody reads, until somebody does."""
+
+    def __init__(self, process: subprocess.Popen[bytes], reading: int) -> None:
+        self.process = process
+        self._reading = reading
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the pipe is full, and its process has nothing else to do any more."""
+        waiting = int.from_bytes(fcntl.ioctl(self._reading, termios.FIONREAD, bytes(4)), sys.byteorder)
+        return waiting >= SMALLEST_PIPE and not children_of(self.process.pid)
+
+    def read(self) -> bytes:
+        """Read all that it writes, to the end."""
+        with os.fdopen(os.dup(self._reading), "rb") as stream:
+            return stream.read()
+
+
+@contextmanager
+def unread(project: Project, *words: str, both: bool = True, terminal: bool = False) -> Iterator[Unread]:
+    """Run it with stdout, or both streams, in a pipe or a terminal that nobody reads."""
+    if terminal:
+        reading, writing = pty.openpty()
+    else:
+        reading, writing = os.pipe()
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
+    process = subprocess.Popen(
+        [str(EXECUTABLE), *words],
+        cwd=project.root,
+        env=clean_environment(TERM="xterm-256color"),
+        stdin=writing if terminal else subprocess.DEVNULL,
+        stdout=writing,
+        stderr=writing if both else subprocess.PIPE,
+    )
+    os.close(writing)
+    try:
+        yield Unread(process, reading)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+        os.close(reading)
+
+
+@pytest.mark.parametrize(
+    ("words", "terminal"),
+    [
+        (("-v",), False),
+        (("--format", "rich", "-v"), True),
+        pytest.param(("--format", "github"), False, marks=pytest.mark.soak),
+        pytest.param(("--format", "json"), False, marks=pytest.mark.soak),
+    ],
+)
+def test_a_signal_ends_a_run_whose_output_nobody_reads(
+    words: tuple[str, ...], terminal: bool, site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site("sqlite", loud_app(tmp_path, lines=1000 if terminal else 40_000))
+
+    with unread(here.project, "all", "--skip-makemigrations", "--grace", "3", *words, terminal=terminal) as run:
+        until(lambda: (tmp_path / "ready").exists(), "in the migration, which has printed all")
+        run.process.send_signal(signal.SIGTERM)
+        code = run.process.wait(TERM_SECONDS)
+
+    assert code == 143
+    assert here.query("SELECT name FROM sqlite_master WHERE name = 'core_item'") == []
+    assert list(here.project.root.glob("*lock*")) == []
+
+
+def test_a_run_whose_output_nobody_reads_does_its_work_and_drops_what_is_left(
+    site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site("sqlite", loud_app(tmp_path))
+    (tmp_path / "go").touch()
+
+    with unread(here.project, "all", "--skip-makemigrations", "-v") as run:
+        until(lambda: here.query("SELECT name FROM sqlite_master WHERE name = 'more_item'"), "migrated")
+        dbmigrate("all", "--skip-makemigrations", "--lock-wait", "5", cwd=here.project.root).expect(0)
+        code = run.process.wait(DROP_SECONDS + 20)
+
+    assert code == 0
+
+
+def test_what_was_dropped_is_said_where_somebody_reads(sample: Project) -> None:
+    with unread(sample, "all", "--format", "json", "--skip-makemigrations", both=False) as run:
+        _, said = run.process.communicate(timeout=60)
+
+    assert run.process.returncode == 0, said
+    assert b"bytes of output were not written to stdout: nobody reads it" in said
+
+
+def test_an_answer_waits_for_its_reader_and_comes_whole(sample: Project) -> None:
+    with unread(sample, "status", "--migrations", "--format", "json") as run:
+        until(lambda: run.is_waiting, "waiting for its reader")
+        read = run.read()
+
+        assert run.process.wait(60) == 0
+    assert len(read) > SMALLEST_PIPE
+    assert json.loads(read)["command"] == "status"
+
+
+def test_a_signal_ends_an_answer_that_nobody_reads(sample: Project) -> None:
+    with unread(sample, "status", "--migrations", "--format", "json") as run:
+        until(lambda: run.is_waiting, "waiting for its reader")
+        run.process.send_signal(signal.SIGTERM)
+
+        assert run.process.wait(TERM_SECONDS) == 143
+
+
+def test_a_reader_that_comes_back_is_told_what_is_missing(site: Callable[..., Site], tmp_path: Path) -> None:
+    here = site("sqlite", loud_app(tmp_path))
+    read: list[bytes] = []
+
+    with unread(here.project, "all", "--skip-makemigrations", "-v") as run:
+        until(lambda: (tmp_path / "ready").exists(), "in the migration, which has printed all")
+        reader = threading.Thread(target=lambda: read.append(run.read()))
+        reader.start()
+        (tmp_path / "go").touch()
+        code = run.process.wait(60)
+        reader.join()
+
+    assert code == 0
+    assert b"bytes of output are missing here: nobody read it" in read[0]
+    assert b"All migrations completed successfully" in read[0]
