@@ -28,14 +28,14 @@ DROP_SECONDS = 10
 """How long a reader may take nothing at the end."""
 
 
-def loud_app(folder: Path, lines: int = 40_000) -> dict[str, str]:
+def loud_app(folder: Path, lines: int = 3000) -> dict[str, str]:
     """Return an app whose migration prints so many lines, writes the file `ready` and waits for the file `go`."""
     head = f"""
 import pathlib, time
 
 def print_much(apps, schema_editor):
     for number in range({lines}):
-        print("x" * 50, number)
+        print("x" * 500, number)
     pathlib.Path({str(folder / "ready")!r}).touch()
     while not pathlib.Path({str(folder / "go")!r}).exists():
         time.sleep(0.02)
@@ -104,7 +104,7 @@ def unread(project: Project, *words: str, both: bool = True, terminal: bool = Fa
 def test_a_signal_ends_a_run_whose_output_nobody_reads(
     words: tuple[str, ...], terminal: bool, site: Callable[..., Site], tmp_path: Path
 ) -> None:
-    here = site("sqlite", loud_app(tmp_path, lines=1000 if terminal else 40_000))
+    here = site("sqlite", loud_app(tmp_path, lines=100 if terminal else 3000))
 
     with unread(here.project, "all", "--skip-makemigrations", "--grace", "3", *words, terminal=terminal) as run:
         until(lambda: (tmp_path / "ready").exists(), "in the migration, which has printed all")
@@ -136,6 +136,23 @@ def test_what_was_dropped_is_said_where_somebody_reads(sample: Project) -> None:
 
     assert run.process.returncode == 0, said
     assert b"bytes of output were not written to stdout: nobody reads it" in said
+
+
+def test_a_report_that_nobody_reads_holds_nothing_up(migrated_sample: Project, tmp_path: Path) -> None:
+    fifo = tmp_path / "report.xml"
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
+    writing = os.open(fifo, os.O_WRONLY)
+    os.write(writing, bytes(SMALLEST_PIPE - 1200))  # what it begins with fits, what it ends with does not
+
+    outcome = dbmigrate("check", "--junit", str(fifo), "--format", "json", cwd=migrated_sample.root)
+    os.close(reading)
+    os.close(writing)
+
+    assert outcome.json["lost_output"] == [f"--junit {fifo}: nobody reads it"]
+    assert "the output cannot be written any more (nobody reads it); the work goes on" in outcome.stderr
+    assert outcome.code == outcome.json["exit"]["code"] == 0
 
 
 def test_an_answer_waits_for_its_reader_and_comes_whole(sample: Project) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property, partial
 from io import StringIO
@@ -83,6 +83,8 @@ class Session:
     keeper: HostKeeper
     redactor: Redactor
     """What takes the secrets out of everything that is shown."""
+    lost: list[str] = field(default_factory=list)
+    """What could not be written in addition to the streams."""
 
     @cached_property
     def cwd(self) -> Path:
@@ -158,7 +160,9 @@ class Session:
 
         now = datetime.now(timezone.utc)
         file = JunitRenderer(self.cwd / junit, self.command, self._places(), time.monotonic, now)
-        report = _Guarded(file, self.err, self.redactor)
+        report = _Guarded(
+            file, self.err, self.redactor, at_loss=lambda error: self.lost.append(f"--junit {junit}: {error.strerror}")
+        )
         try:
             with self._open(flags, load) as (work, renderer):
                 yield work, _Both(renderer, report)
@@ -225,7 +229,7 @@ class Session:
         chosen = self._format() if wanted == "auto" else wanted
         renderer = self._build_renderer(chosen)
         at_end = partial(leave_on_signals, is_work=self.is_work)
-        return _Guarded(renderer, self.err, self.redactor, (lambda code: None) if self.is_menu else at_end)
+        return _Guarded(renderer, self.err, self.redactor, at_end=(lambda code: None) if self.is_menu else at_end)
 
     def _format(self) -> str:
         is_terminal = self.out.isatty() and self.err.isatty()
@@ -239,7 +243,7 @@ class Session:
         if chosen == "json":
             from dbmigrate.renderers.json import JsonRenderer
 
-            return JsonRenderer(self.out, self.command)
+            return JsonRenderer(self.out, self.command, self.lost)
         if chosen == "github":
             return self._build_github()
         from dbmigrate.renderers.tables import Page
@@ -370,12 +374,19 @@ class _Guarded:
         renderer: Renderer,
         err: TextIO,
         redactor: Redactor,
+        *,
         at_end: Callable[[ExitCode], None] = lambda code: None,
+        at_loss: Callable[[OSError], None] | None = None,
     ) -> None:
+        """Guard a renderer; `at_end` is called when it was closed.
+
+        `at_loss` is called when it is dropped, of one that shows what another shows too: then nothing is lost.
+        """
         self._renderer: Renderer | None = renderer
         self._err = err
         self._redactor = redactor
         self._at_end = at_end
+        self._at_loss = at_loss
         self._is_work = True
         """Whether what is shown is about work that goes on without it."""
         self._lost: LostAnswer | None = None
@@ -426,7 +437,9 @@ class _Guarded:
             getattr(self._renderer, method)(scrubbed(argument, self._redactor))
         except OSError as error:
             self._renderer = None
-            if self._is_work:
+            if self._at_loss is not None:
+                self._at_loss(error)
+            if self._is_work or self._at_loss is not None:
                 _warn(self._err, f"the output cannot be written any more ({error.strerror}); the work goes on")
             else:
                 self._lost = lost_answer(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Union
 
 from dbmigrate.errors import DbmigrateError, ExitCode
@@ -428,6 +429,8 @@ class Envelope(Value):
     exit: ExitReport
     result: Answer | None
     error: ErrorReport | None
+    lost_output: tuple[str, ...] = ()
+    """What could not be written of the other output, for example a report that nobody reads."""
 
     @classmethod
     def of(
@@ -436,9 +439,16 @@ class Envelope(Value):
         code: ExitCode,
         result: Answer | None,
         error: DbmigrateError | None,
+        lost_output: Sequence[str] = (),
     ) -> Envelope:
         """Wrap an answer, or an error, or (for a run that failed) neither."""
         report = None
         if error is not None:
             report = ErrorReport(message=error.message, hint=error.hint, detail=error.detail)
-        return cls(command=command, exit=ExitReport(code=code, name=code.label), result=result, error=report)
+        return cls(
+            command=command,
+            exit=ExitReport(code=code, name=code.label),
+            result=result,
+            error=report,
+            lost_output=tuple(lost_output),
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import TextIO
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -19,8 +20,9 @@ _NOT_ASCII = re.compile("[^\0-\x7f]")
 class JsonRenderer:
     """Keeps the answer or the error, and writes the envelope at the end."""
 
-    def __init__(self, out: TextIO, command: str | None) -> None:
-        """Write to `out`, and nothing anywhere else."""
+    def __init__(self, out: TextIO, command: str | None, lost: Sequence[str] = ()) -> None:
+        """Write to `out`, and nothing anywhere else; `lost` holds at the end what others could not write."""
+        self._lost = lost
         self._out = out
         self._command = command
         self._answer: Answer | None = None
@@ -39,7 +41,7 @@ class JsonRenderer:
 
     def close(self, code: ExitCode) -> None:
         """Write the document."""
-        text = _document(Envelope.of(self._command, code, self._answer, self._error))
+        text = _document(Envelope.of(self._command, code, self._answer, self._error, self._lost))
         if not (self._out.encoding or "").lower().replace("-", "").startswith("utf8"):
             text = _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
         self._out.write(f"{text}\n")

@@ -21,7 +21,8 @@ from dbmigrate.models.result import DatabaseResult, RunReport
 from dbmigrate.models.snapshot import MigrationId, describe_silence
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
-from dbmigrate.renderers.encoding import encodable, open_report
+from dbmigrate.renderers.encoding import encodable
+from dbmigrate.renderers.files import write_report
 from dbmigrate.renderers.places import Places
 from dbmigrate.system import shortened
 
@@ -117,8 +118,7 @@ class JunitRenderer:
             self._add(suite, case)
         ElementTree.indent(root)
         text = ElementTree.tostring(root, encoding="unicode")
-        with open_report(self._file, "w") as stream:
-            stream.write(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
+        write_report(self._file, "w", f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
     def _add(self, suite: ElementTree.Element, case: Case) -> None:
         attributes = {"name": case.name, "classname": f"dbmigrate.{case.group}", "time": f"{case.seconds:.3f}"}

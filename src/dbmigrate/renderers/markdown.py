@@ -12,7 +12,7 @@ from dbmigrate.models.findings import Finding
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.durations import duration
-from dbmigrate.renderers.encoding import open_report
+from dbmigrate.renderers.files import write_report
 
 MOST_BYTES = 1024 * 1024
 """For all that a step appends; GitHub refuses a file that is larger."""
@@ -42,8 +42,7 @@ def append_summary(file: Path, summary: Summary, code: ExitCode) -> None:
         OSError: the file cannot be written.
     """
     room = MOST_BYTES - (file.stat().st_size if file.exists() else 0)
-    with open_report(file, "a") as stream:
-        stream.write(render_summary(summary, code, most_bytes=room))
+    write_report(file, "a", render_summary(summary, code, most_bytes=room))
 
 
 def render_summary(summary: Summary, code: ExitCode, *, most_bytes: int = MOST_BYTES) -> str:
