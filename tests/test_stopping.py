@@ -275,3 +275,26 @@ def test_a_signal_in_a_step_whose_own_processes_are_stopped_or_killed(
     assert "exit 143 (terminated): ended by a signal before everything was done" in said
     if engine != "mariadb":
         assert run.site.query(TABLES[engine]) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("make",), "error: ended by SIGTERM; nothing was migrated"),
+        (("all", "--grace", "1"), "error: makemigrations was interrupted; no database was touched"),
+    ],
+)
+def test_a_signal_while_makemigrations_hangs(
+    words: tuple[str, ...], says: str, site: Callable[..., Site], tmp_path: Path
+) -> None:
+    here = site("sqlite", {"models.py": model(), "migrations/__init__.py": ""})
+    ready = tmp_path / "ready"
+    here.project.write("core/management/commands/makemigrations.py", HANGING_COMMAND.format(ready=str(ready)))
+    process = start(here.project, *words)
+    until(lambda: ready.exists() or process.poll() is not None, "in makemigrations")
+
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=GRACE_SECONDS + REPORT_SECONDS)[0]
+
+    assert process.returncode == 143, said
+    assert says in said

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -247,7 +248,7 @@ def read_while_running(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> Ite
     """
     deadline = None
     left = LEFT_BYTES
-    with selectors.DefaultSelector() as selector:
+    with selectors.DefaultSelector() as selector, _ending(process):
         selector.register(pipe, selectors.EVENT_READ)
         while left > 0:
             if deadline is None and process.poll() is not None:
@@ -262,6 +263,20 @@ def read_while_running(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> Ite
                 return
             else:
                 yield b""
+
+
+@contextmanager
+def _ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End the child where a signal to us ends the block: whoever started it waits for its end."""
+    try:
+        yield
+    except GeneratorExit:
+        if process.poll() is None:
+            process.terminate()
+        raise
+    except BaseException:
+        process.terminate()
+        raise
 
 
 def start_thread(thread: threading.Thread) -> None:
