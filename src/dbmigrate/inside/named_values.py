@@ -35,13 +35,13 @@ class Wanted:
         there yet: translations, a database.
         """
         is_named = self._is_meant(name)
+        if _is_lazy(value) and not (is_named or is_forced):
+            return  # before anything is asked of it: settings that could not be loaded would be run once more
         if isinstance(value, bool) or value is None or depth > MOST_DEEP:
             return
         if type(value) is str or (not _is_lazy(value) and isinstance(value, str)):
             if is_named or self._text.search(value):
                 yield name, str(value)
-        elif _is_lazy(value) and not (is_named or is_forced):
-            return
         elif isinstance(value, (bytes, bytearray)):
             yield from self.pairs(name, bytes(value).decode("utf-8", "replace"), is_forced, depth)
         elif id(value) in self._seen:  # a container may hold itself, many times
@@ -72,7 +72,7 @@ class Wanted:
         self._seen = {}
         try:
             found.extend(self.pairs(name, value, is_forced))
-        except Exception:  # of a lazy value, or a mapping of the project's own
+        except (Exception, SystemExit):  # of a lazy value, or a mapping of the project's own
             pass
         return found
 
@@ -120,11 +120,14 @@ def _settings():
 
 def _databases():
     """Return the entries of DATABASES as connections use them; {} before that."""
+    conf = sys.modules.get("django.conf")
+    if conf is None or not conf.settings.configured:
+        return {}  # Django would run settings that have raised, or ended the process, a second time
     try:
         from django.db import connections
 
         return dict(connections.databases)
-    except Exception:  # Django is not there, or does not take the entries
+    except Exception:  # Django does not take the entries
         return {}
 
 
