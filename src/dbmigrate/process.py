@@ -267,15 +267,17 @@ def read_while_running(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> Ite
 
 @contextmanager
 def _ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End the child where a signal to us ends the block: whoever started it waits for its end."""
+    """End the child where a signal ends the block: whoever started it waits for its end.
+
+    Not for ^C, which a child on our terminal gets itself, and may have something to say about.
+    """
     try:
         yield
-    except GeneratorExit:
-        if process.poll() is None:
-            process.terminate()
+    except KeyboardInterrupt:
         raise
     except BaseException:
-        process.terminate()
+        if process.poll() is None:
+            process.terminate()
         raise
 
 
