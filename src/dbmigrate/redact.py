@@ -194,7 +194,7 @@ class _Index:
                     self._windows.setdefault(needle.text[at : at + WINDOW], []).append((needle, at))
         self._all_names = names
         bare = [_spelled(secret) for secret in secrets if _is_bare(secret)]
-        self._bare = re.compile("|".join(sorted(bare, key=len, reverse=True))) if bare else None
+        self._bare = re.compile(rf"(?<!\\)(?:{'|'.join(sorted(bare, key=len, reverse=True))})") if bare else None
 
     @cached_property
     def _names(self) -> Sequence[str]:

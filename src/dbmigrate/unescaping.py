@@ -19,9 +19,12 @@ _POINT = (
     r"x(?P<x>[0-9a-f]{2})|u(?P<U>000[0-9a-f]{5}|0010[0-9a-f]{4})|u(?P<u>[0-9a-f]{4})|u\{(?P<braced>[0-9a-f]{1,6})\}"
 )
 
+# From the first of the backslashes: beginning at each of a thousand would take a million steps.
+_BACKSLASHES = r"(?<!\\)\\+"
+
 _ESCAPE = (
-    r"\\+u(?P<high>d[89ab][0-9a-f]{2})\\+u(?P<low>d[c-f][0-9a-f]{2})"  # JSON has two for one
-    rf"|\\+(?:{_POINT})"
+    rf"{_BACKSLASHES}u(?P<high>d[89ab][0-9a-f]{{2}})\\+u(?P<low>d[c-f][0-9a-f]{{2}})"  # JSON has two for one
+    rf"|{_BACKSLASHES}(?:{_POINT})"
     r"|(?P<percent>%(?:25)*[0-7][0-9a-f]|(?:%(?:25)*[89a-f][0-9a-f])+)"
     r"|(?P<entity>&(?:amp;)*(?:\#[0-9]{1,7}|\#x[0-9a-f]{1,6}|[a-z]{2,8});)"
 )
@@ -29,7 +32,7 @@ _BYTE = re.compile(r"%(?:25)*([0-9a-f]{2})")
 
 # A backslash before one of these letters may be an escape, or end what stands before the letter.
 _WITHOUT_LETTERS = re.compile(_ESCAPE)
-_WITH_LETTERS = re.compile(rf"{_ESCAPE}|\\+(?:(?P<octal>[0-3][0-7]{{2}})|(?P<letter>[nrtvfab0]))")
+_WITH_LETTERS = re.compile(rf"{_ESCAPE}|{_BACKSLASHES}(?:(?P<octal>[0-3][0-7]{{2}})|(?P<letter>[nrtvfab0]))")
 _LETTER = re.compile(r"\\[nrtvfab0-3]")
 
 _DROPPED = {ord(character): None for character in "\\'\""}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,3 +164,12 @@ def test_short_values_are_hidden_beside_their_names_alone() -> None:
 )
 def test_secrets_are_found_by_their_names_and_in_urls(name: str, value: str, secrets: set[str]) -> None:
     assert find_secrets([(name, value)]) == secrets
+
+
+def test_a_long_line_of_backslashes_is_looked_through_once() -> None:
+    line = "\\" * 60_000
+    began = time.process_time()
+
+    assert Redactor(["hunter22-of-bob", "a\"b\\c'd"]).scrub(f"{line}hunter22-of-bob") == f"{line}***"
+
+    assert time.process_time() - began < 10, "from every backslash to the last one it takes minutes"
