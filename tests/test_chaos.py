@@ -11,6 +11,7 @@ from support.sites import ENGINES
 sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
 from chaos import arena, disturb
+from outages import OUTAGES
 
 
 def test_a_kill_leaves_nothing_silent() -> None:
@@ -31,3 +32,13 @@ def test_a_race_and_kills_leave_nothing_silent(engine: str) -> None:
     assert tally.rounds == 1
     assert set(tally.kills) == set(here.victims)
     assert tally.converged + tally.told == len(here.victims)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_outage_of_each_kind_is_reported_writes_nothing_twice_and_ends(engine: str) -> None:
+    with arena(engine) as here:
+        tally = here.outages(1, seed=3)
+
+    assert (tally.silent, tally.twice, tally.unbounded) == ([], [], [])
+    assert tally.counts.total() == (1 if engine == "sqlite" else len(OUTAGES))
