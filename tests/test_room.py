@@ -218,6 +218,50 @@ def test_a_pool_of_one_has_no_connection_for_the_migrations(
     assert "All migrations completed successfully" in done.stdout
 
 
+@pytest.mark.pgbouncer
+def test_a_pool_that_the_application_has_taken_is_waited_for(tmp_path: Path, postgresql: PostgresqlServer) -> None:
+    entry = postgresql.create_database()
+    with pgbouncer(entry, "transaction", "default_pool_size = 2\n") as port:
+        pooled = {**entry, "HOST": "127.0.0.1", "PORT": str(port)}
+        project = project_on(tmp_path, [pooled])
+
+        with postgresql.session(pooled) as busy:
+            busy.execute("BEGIN")
+            refused = dbmigrate("all", "--lock-wait", "0", cwd=project.root).expect(20)
+            process = start(project, "all", "--lock-wait", "60")
+            line = next((line for line in process.stdout or () if "Waiting" in line), "")
+        rest = process.communicate(timeout=90)[0]
+
+    assert "the pooler in front of the database gives out no other one for the migrations" in refused.stderr
+    assert "database: default" in line
+    assert "its pooler has no connection left for the migrations, next to that of the lock" in line
+    assert process.returncode == 0, line + rest
+
+
+@pytest.mark.pgbouncer
+def test_what_a_receiver_raises_beside_the_lock_is_not_told_as_a_full_pool(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    entry = postgresql.create_database()
+    receiver = (
+        "from django.db.backends.signals import connection_created\n"
+        "def guard(connection, **kwargs):\n"
+        "    with connection.cursor() as cursor:\n"
+        "        cursor.execute(\"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'\")\n"
+        "        if cursor.fetchone()[0]:\n"
+        "            raise RuntimeError('only one of us')\n"
+        "connection_created.connect(guard, weak=False)\n"
+    )
+    with pgbouncer(entry, "transaction") as port:
+        project = project_on(tmp_path, [{**entry, "HOST": "127.0.0.1", "PORT": str(port)}], receiver)
+
+        refused = dbmigrate("all", cwd=project.root).expect(21)
+
+    assert "RuntimeError: only one of us" in refused.stderr
+    assert "a receiver of connection_created" in refused.stderr
+    assert "pooler" not in refused.stderr
+
+
 @pytest.mark.mariadb
 def test_a_server_that_forbids_named_locks_is_told_with_the_ways_out(tmp_path: Path, mariadb: MariadbServer) -> None:
     forbidding = """

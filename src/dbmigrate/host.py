@@ -350,21 +350,23 @@ class Host:
         assert isinstance(answer, int)
         return answer
 
-    def lock(self, aliases: Sequence[str], urls: Mapping[str, str], *, seconds: float | None = None) -> LockState:
+    def lock(
+        self, aliases: Sequence[str], urls: Mapping[str, str], *, seconds: float | None = None, may_wait: bool = False
+    ) -> LockState:
         """Try once for the locks of these databases; what is held stays held until `unlock` or the end of the process.
 
         `urls`: other ways to a database for its lock alone, by alias. `seconds`: how long a server may say nothing, if
-        not `silence_seconds`.
+        not `silence_seconds`. `may_wait`: whether it is asked again where a pooler is full.
 
         Raises:
-            LockedError: a lock cannot be tried at all.
+            LockedError: a lock cannot be tried at all, or a pooler has no connection for the migrations beside it.
             UnreachableError: a server says nothing for too long.
         """
         from dbmigrate.models.servers import LockState
 
-        arguments = {"aliases": list(aliases), "urls": dict(urls)}
+        arguments = {"aliases": list(aliases), "urls": dict(urls), "may_wait": may_wait}
         state = LockState.model_validate(self._ask("lock", arguments, seconds=seconds))
-        self.has_locks = state.waiting is None
+        self.has_locks = state.waiting is None and state.crowded is None
         return state
 
     def end_orphans(self, seconds: float) -> tuple[str, ...]:

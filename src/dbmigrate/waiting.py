@@ -56,24 +56,36 @@ def wait_for_databases(
 
 def take_locks(
     host: Host, aliases: Sequence[str], seconds: float, urls: Mapping[str, str], *, clock: Clock, sleep: Sleep
-) -> Generator[LockAwaited | LocksTaken | LockMissing, None, LockState]:
-    """Take the locks of these databases, waiting for other runs.
+) -> Generator[LockAwaited | LocksTaken | LockMissing | DatabaseAwaited | DatabaseReached, None, LockState]:
+    """Take the locks of these databases, waiting for other runs, and for room in poolers.
 
     Returns:
         The last answer: what children of each database need in their environment.
 
     Raises:
-        LockedError: another run holds one for longer than these seconds; or one cannot be tried at all.
+        LockedError: another run holds one, or a pooler is full, for longer than these seconds; or one cannot be tried
+            at all.
         UnreachableError: a server says nothing for longer.
     """
     started_at = clock()
     holder: str | None = None
+    crowded: str | None = None
     pauses = _pauses()
     while True:
         left = max(0.0, started_at + seconds - clock())
         patience = min(host.silence_seconds, max(SHORTEST_SILENCE, left))
-        state = host.lock(aliases, urls, seconds=patience if seconds else None)
+        state = host.lock(aliases, urls, seconds=patience if seconds else None, may_wait=left > 0)
         now = clock()
+        if crowded is not None and crowded != state.crowded:
+            yield DatabaseReached(alias=crowded, seconds=now - started_at)
+        if state.crowded is not None:
+            left = max(0.0, started_at + seconds - now)
+            if crowded != state.crowded:
+                said = "its pooler has no connection left for the migrations, next to that of the lock"
+                yield DatabaseAwaited(alias=state.crowded, trouble="not-accepting", error=said, seconds_left=left)
+            crowded = state.crowded
+            sleep(min(next(pauses), left))
+            continue
         if state.waiting is None:
             if holder is not None:
                 yield LocksTaken(seconds=now - started_at)

@@ -51,6 +51,11 @@ class ConnectionLock:
         """Those of its connection; what receivers have opened with it is closed by now."""
         return [number for number, _ in self._sockets & find_sockets()]
 
+    @property
+    def session(self):
+        """The server's number of the session that has it; None before it was taken."""
+        return self._session
+
     def find_identity(self):
         """Connect, and return what names the database for every run."""
         try:

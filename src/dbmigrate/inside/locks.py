@@ -19,7 +19,7 @@ from .lock_names import NAME
 from .lock_postgresql import PostgresqlLock
 from .lock_watch import LockWatch
 from .marks import VARIABLE, describe
-from .pooling import has_room
+from .pooling import has_room, is_alone
 from .servers import sqlite_file
 
 try:
@@ -38,10 +38,13 @@ class Locks:
         """Hold nothing."""
         self._locks = {}
         self._held = {}
+        self._has_room = False
         self._mark = "{}:{}:".format(NAME, secrets.token_hex(8))
 
-    def lock(self, aliases, urls):
+    def lock(self, aliases, urls, may_wait):
         """Try to take the lock of each alias; `urls` are other ways to a database, by alias.
+
+        may_wait: whether it is tried again where a pooler has no session left for the migrations (`crowded`).
 
         Taken in an order that is the same for every run, whatever its databases are called: two runs cannot wait for
         each other. Stops at the first that somebody else has; what was taken stays taken.
@@ -53,7 +56,7 @@ class Locks:
         if self._locks and len(self._held) == len(self._locks):
             for lock in self._locks.values():
                 lock.remember()  # this run has emptied databases since
-        waiting, held = None, len(self._held)
+        waiting, crowded = None, None
         for key, lock in sorted(self._locks.items()):
             if key not in self._held:
                 waiting = lock.take()
@@ -61,8 +64,9 @@ class Locks:
                     waiting["alias"] = lock.alias
                     break
                 self._held[key] = LockWatch(lock)
-        if waiting is None and len(self._held) > held:
-            self._check_room()
+        if waiting is None and not self._has_room:
+            crowded = self._find_crowded(may_wait)
+            self._has_room = crowded is None
         environment = {alias: {} for alias in aliases}
         for lock in self._locks.values():
             environment[lock.alias].update(lock.environment)
@@ -72,7 +76,7 @@ class Locks:
             for variables in environment.values():
                 variables[VARIABLE] = run
         held = [self._locks[key].alias for key in self._held]
-        return {"waiting": waiting, "missing": missing, "held": held, "environment": environment}
+        return {"waiting": waiting, "crowded": crowded, "missing": missing, "held": held, "environment": environment}
 
     def check(self, changed, idle, seconds):
         """Return, by alias, whether the lock is still held (LockWatch.answer), within these seconds.
@@ -85,15 +89,19 @@ class Locks:
             watch.ask(changed.get(self._locks[key].alias, ()), idle)
         return {self._locks[key].alias: watch.answer(deadline) for key, watch in self._held.items()}
 
-    def _check_room(self):
-        """Do nothing if poolers have a session left for the migrations, next to that of the lock.
+    def _find_crowded(self, may_wait):
+        """Return an alias whose pooler has no session left for the migrations next to that of the lock, or None.
 
         Raises:
-            BootError: one has not.
+            BootError: one has none and nobody may wait for it, or it is this run's locks alone that fill the pool.
         """
-        for lock in self._locks.values():
-            if lock.is_pooled and not has_room(lock.alias):
-                raise BootError("no-pool", lock.alias, **describe_place(lock.connection))
+        pooled = [lock for lock in self._locks.values() if lock.is_pooled]
+        for lock in pooled:
+            if not has_room(lock.alias):
+                if not may_wait or is_alone(lock.connection, [other.session for other in pooled]):
+                    raise BootError("no-pool", lock.alias, **describe_place(lock.connection))
+                return lock.alias
+        return None
 
     def end_orphans(self, seconds):
         """End what servers still do for children that are gone; their last breath may take these seconds."""

@@ -121,12 +121,17 @@ class _Attempt:
         try:
             state = connect_patiently(lambda: _find_state(self.connection), self.connection, self._patience)
             self._answer = {"state": state, "trouble": None, "error": None}
-        except (DatabaseError, ImproperlyConfigured, OSError) as error:
-            found = describe_failure(error, self.connection)
-            self._answer = (_blame_receiver(error) if found["trouble"] == "other" else None) or found
-        except Exception as error:  # an option that the driver does not know, a password that it cannot encode
-            said = "{}: {}".format(type(error).__name__, one_line(str(error)))
-            self._answer = _blame_receiver(error) or unreachable("settings", said)
+        except Exception as error:  # also an option that the driver does not know, or what a receiver raises
+            self._answer = explain_opening(error, self.connection)
+
+
+def explain_opening(error, connection):
+    """Return state, trouble and error for what was raised while a connection was opened."""
+    if isinstance(error, (DatabaseError, ImproperlyConfigured, OSError)):
+        found = describe_failure(error, connection)
+        return (_blame_receiver(error) if found["trouble"] == "other" else None) or found
+    said = "{}: {}".format(type(error).__name__, one_line(str(error)))
+    return _blame_receiver(error) or unreachable("settings", said)  # a password that the driver cannot encode
 
 
 def _blame_receiver(error):

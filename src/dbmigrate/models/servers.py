@@ -43,6 +43,8 @@ class LockState(Value):
 
     waiting: LockHolder | None
     """Who has the first lock that was not to be had; None if all are held now."""
+    crowded: str | None = None
+    """Alias whose pooler has no session left for the migrations, now that the locks are held; None if all have."""
     missing: dict[str, str]
     """Aliases that have no lock, with the reason."""
     held: tuple[str, ...]
