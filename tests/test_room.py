@@ -263,6 +263,23 @@ def test_what_a_receiver_raises_beside_the_lock_is_not_told_as_a_full_pool(
 
 
 @pytest.mark.mariadb
+def test_sessions_of_an_account_with_the_same_user_elsewhere_do_not_count(
+    tmp_path: Path, limited: Any, mariadb: MariadbServer
+) -> None:
+    (entry,) = limited("mariadb", 1, most=2)
+    root = {**mariadb.create_database(), "NAME": None}
+    mariadb.query(root, f"CREATE USER {entry['USER']}@localhost")
+    try:
+        project = project_on(tmp_path, [entry])
+        with mariadb.session_by_socket(entry["USER"]), mariadb.session_by_socket(entry["USER"]):
+            done = dbmigrate("all", cwd=project.root).expect(0)
+    finally:
+        mariadb.query(root, f"DROP USER {entry['USER']}@localhost")
+
+    assert "All migrations completed successfully" in done.stdout
+
+
+@pytest.mark.mariadb
 def test_a_server_that_forbids_named_locks_is_told_with_the_ways_out(tmp_path: Path, mariadb: MariadbServer) -> None:
     forbidding = """
 from pymysql.cursors import Cursor

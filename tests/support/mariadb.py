@@ -85,6 +85,14 @@ class MariadbServer:
         with closing(self._connect(entry)) as connection, connection.cursor() as cursor:
             yield cursor
 
+    @contextmanager
+    def session_by_socket(self, user: str) -> Iterator[None]:
+        """Keep a session of a user without a password, through the server's socket, for the block."""
+        entry = {"USER": USER, "PASSWORD": PASSWORD, "NAME": None}
+        ((path,),) = self.query(entry, "SELECT @@socket")
+        with closing(pymysql.connect(unix_socket=path, user=user)):
+            yield
+
     def _connect(self, entry: dict[str, Any]) -> Any:
         return pymysql.connect(
             host="127.0.0.1",

@@ -70,12 +70,16 @@ def _describe_postgresql(_connection, cursor):
 
 
 def _describe_mysql(connection, cursor):
-    # The session's max_user_connections is the account's own limit where it has one.
+    # The session's max_user_connections is the account's own limit where it has one. Which account another session of
+    # that name has logged in as is known of this one's host alone: each host may have an account of its own, and a
+    # socket (its host has no port) too.
+    address = "LEFT(host, CHAR_LENGTH(host) - CHAR_LENGTH(SUBSTRING_INDEX(host, ':', -1)))"
     cursor.execute(
         "SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1), SUBSTRING_INDEX(CURRENT_USER(), '@', -1),"
         " @@max_user_connections, @@max_connections, @@hostname,"
         " (SELECT COUNT(*) FROM information_schema.processlist"
-        " WHERE user = SUBSTRING_INDEX(USER(), '@', 1) AND id <> CONNECTION_ID())"
+        " WHERE user = SUBSTRING_INDEX(USER(), '@', 1) AND id <> CONNECTION_ID()"
+        " AND {0} = (SELECT {0} FROM information_schema.processlist WHERE id = CONNECTION_ID()))".format(address)
     )
     user, host, of_user, most, server, others = cursor.fetchone()
     cursor.execute("SHOW STATUS LIKE 'Threads_connected'")
