@@ -291,6 +291,18 @@ def test_operations_that_ask_nobody_stop_everything_where_they_do_not_belong(tmp
     assert {finding["message"].split(" ")[0] for finding in left} == {"RunsByCursor", "RunsWithHints"}
 
 
+def test_operations_that_ask_nobody_and_do_no_harm_can_be_ignored(tmp_path: Path) -> None:
+    project = site_of(tmp_path / "site", "Runs()")
+    project.write("blog/operations.py", OPERATIONS.replace("UPDATE blog_item SET name = name", "SELECT 1"))
+    environment = {"DBMIGRATE_IGNORE": "DBM209"}
+
+    refused = dbmigrate("all", cwd=project.root).expect(13)
+    reported = dbmigrate("all", cwd=project.root, environment=environment).expect(0)
+
+    assert 'if this is wrong, ignore = ["DBM209"] under [tool.dbmigrate]' in refused.stderr
+    assert "warning: DBM209: Runs of blog.0002_step asks no router" in reported.stdout + reported.stderr
+
+
 def test_plan_sql_runs_nothing_that_an_operation_does_on_a_cursor(tmp_path: Path) -> None:
     project = site_of(tmp_path / "site", "RunsByCursor()", "Runs()")
     project.write(

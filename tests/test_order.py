@@ -107,7 +107,7 @@ def test_a_part_that_needs_what_is_pending_elsewhere_is_refused_and_its_hint_goe
     dbmigrate("run", "--app", "core", cwd=groups.root).expect(0)
 
     assert f"error: {NEED}; it is pending there, and not part of this run (nothing was changed)\n" in outcome.stderr
-    assert "hint: dbmigrate run --database auth_db, then rerun the command; or dbmigrate all\n" in outcome.stderr
+    assert "hint: dbmigrate run --database auth_db, then rerun the command; or dbmigrate all; if this" in outcome.stderr
     assert before == {}
     assert rows(groups, "auth_db", "auth_group") == 1
 
@@ -125,6 +125,7 @@ def test_databases_that_need_each_other_are_refused_and_the_hint_begins(tmp_path
     project = routed(tmp_path / "site", {"core": core, "blog": blog}, {"blog": "blog_db"})
 
     check = dbmigrate("check", cwd=project.root).expect(13)
+    ignored = dbmigrate("plan", cwd=project.root, environment={"DBMIGRATE_IGNORE": "DBM210"}).expect(0)
     refused = dbmigrate("all", cwd=project.root).expect(13)
     before = project.tables()
     begin = "run --app blog --to 0001_initial --database blog_db"
@@ -137,9 +138,22 @@ def test_databases_that_need_each_other_are_refused_and_the_hint_begins(tmp_path
     )
     assert message in check.stdout
     assert message in refused.stderr
+    assert "warning: DBM210: pending data migrations of default and blog_db" in ignored.stdout + ignored.stderr
     assert f"hint: begin with what is needed first: dbmigrate {begin}, " in refused.stderr
     assert before == {}
     assert (rows(project, "default", "core_item"), rows(project, "blog_db", "blog_item")) == (1, 1)
+
+
+def test_needs_that_are_not_real_can_be_ignored(groups: Project) -> None:
+    dbmigrate("run", "--database", "auth_db", cwd=groups.root).expect(0)
+    with closing(sqlite3.connect(groups.database("auth_db"))) as connection, connection:
+        connection.execute("DELETE FROM django_migrations WHERE name LIKE '0012%'")
+
+    refused = dbmigrate("run", "--app", "core", cwd=groups.root).expect(2)
+    dbmigrate("run", "--app", "core", cwd=groups.root, environment={"DBMIGRATE_IGNORE": "DBM210"}).expect(0)
+
+    assert 'if this is wrong, ignore = ["DBM210"] under [tool.dbmigrate]' in refused.stderr
+    assert rows(groups, "auth_db", "auth_group") == 1
 
 
 def test_three_databases_in_a_chain_go_one_after_the_other(tmp_path: Path) -> None:

@@ -276,7 +276,11 @@ KEYS: Mapping[str, Key] = {
     ),
     "exclude": Key(_names, "`[]`", "databases to leave alone"),
     "order": Key(_names, "`[]`", "databases that follow one another in this order, before or after `default`"),
-    "ignore": Key(_ids, "`[]`", 'checks to leave out, for example `["DBM206"]`; what stops a run still stops it'),
+    "ignore": Key(
+        _ids,
+        "`[]`",
+        'checks to leave out, for example `["DBM206"]`; of what stops a run only DBM209, DBM210 and DBM305',
+    ),
     "skip_makemigrations": Key(_truth, "`false`", "write no migrations"),
     "keep_going": Key(_truth, "`false`", "after a failure go on with databases that do not need the failed one"),
     "wait": Key(_seconds, "`0`", "seconds to wait for databases that do not answer"),

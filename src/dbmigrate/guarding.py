@@ -101,8 +101,9 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
 
 def _check_comes_again(work: Work, reviewed: Review, aliases: Sequence[str], labels: Sequence[str]) -> None:
     """Refuse what could not be migrated again afterwards."""
-    # Not those of the review: the configuration may ignore one there which stops only what is to be made anew.
-    lasting = [one for one in run_checks(reviewed.snapshot, reviewed.routing) if _lasts(one, aliases, labels)]
+    # Not those of the review, which keeps of some only what its own plan is about.
+    findings = run_checks(reviewed.snapshot, reviewed.routing, work.settings.ignore)
+    lasting = [one for one in findings if _lasts(one, aliases, labels)]
     if lasting:
         raise stopped_by(lasting)
     emptied = tuple(

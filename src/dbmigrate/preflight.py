@@ -238,19 +238,21 @@ def check_order(settings: Settings, plan: MigrationPlan) -> None:
     )
 
 
-def check_needs(plan: MigrationPlan) -> None:
+def check_needs(settings: Settings, plan: MigrationPlan) -> None:
     """Do nothing if no migration of the plan needs what is pending on another database and left out of the plan.
+
+    Nor if the configuration ignores such needs.
 
     Raises:
         UsageError: one does.
     """
-    if plan.unmet:
+    if plan.unmet and "DBM210" not in settings.ignore:
         others = dict.fromkeys(need.other for need in plan.unmet)
         raise UsageError(
             "; ".join(need.sentence for need in plan.unmet[:FEW])
             + "; it is pending there, and not part of this run (nothing was changed)",
             hint=f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command; "
-            "or dbmigrate all",
+            'or dbmigrate all; if this is wrong, ignore = ["DBM210"] under [tool.dbmigrate]',
         )
 
 

@@ -127,8 +127,8 @@ class Review:
 def review(work: Work, selection: Selection, look: Look, *, seconds: float | None = None) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
-    Findings that the configuration ignores are left out, but for those that stop a run. `seconds`: how long a server
-    may say nothing, if not as long as the host lets it.
+    Findings that the configuration ignores are left out, but for those that stop a run (`run_checks`). `seconds`: how
+    long a server may say nothing, if not as long as the host lets it.
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
     inspect = partial(
@@ -166,10 +166,9 @@ def review(work: Work, selection: Selection, look: Look, *, seconds: float | Non
     written = plan.make.apps if plan.make is not None else ()
     findings = tuple(
         finding
-        for finding in run_checks(snapshot, routing)
+        for finding in run_checks(snapshot, routing, work.settings.ignore)
         # What makemigrations is about to write is not missing.
         if not (finding.id == "DBM101" and set(finding.apps) <= set(written))
-        and (finding.stops or finding.id not in work.settings.ignore)
         and (finding.id not in OF_PLANS or is_planned(finding, plan))
     )
     findings = locate_findings(work, findings)
@@ -288,7 +287,7 @@ def prepare(work: Work, selection: Selection, look: Look, *, is_run: bool = True
     findings = [finding for finding in reviewed.findings if is_run or not finding.stops_runs_only]
     check_findings(findings, reviewed.plan, targeted_aliases(reviewed.plan))
     check_order(work.settings, reviewed.plan)
-    check_needs(reviewed.plan)
+    check_needs(work.settings, reviewed.plan)
     check_reversible(reviewed.plan)
     check_makemigrations(reviewed.snapshot, reviewed.plan.make)
     check_started(reviewed.snapshot, reviewed.plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from dbmigrate.checks.apps_without_database import find_apps_without_database
@@ -43,6 +43,9 @@ class Rule:
     """Whether it can only be answered by asking the databases."""
     is_about_plan: bool = False
     """Whether it holds only where a plan has one of the migrations that it is about."""
+    may_be_ignored: bool = False
+    """Of one that stops a run: whether `ignore` lets the run go on, because it is read from sources, grants or
+    catalogues, which can mean something else than they seem to."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -59,13 +62,13 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM206", find_open_databases),
     Rule("DBM207", find_shared_databases, needs_databases=True),
     Rule("DBM208", find_data_migrations),
-    Rule("DBM209", find_unasking_operations, is_about_plan=True),
-    Rule("DBM210", find_mutual_needs, needs_databases=True),
+    Rule("DBM209", find_unasking_operations, is_about_plan=True, may_be_ignored=True),
+    Rule("DBM210", find_mutual_needs, needs_databases=True, may_be_ignored=True),
     Rule("DBM301", find_missing_tables, needs_databases=True),
     Rule("DBM302", find_unknown_migrations, needs_databases=True),
     Rule("DBM303", find_half_done_migrations, needs_databases=True),
     Rule("DBM304", find_dangers, needs_databases=True),
-    Rule("DBM305", find_lacking_rights, needs_databases=True),
+    Rule("DBM305", find_lacking_rights, needs_databases=True, may_be_ignored=True),
     Rule("DBM306", find_refusing_columns, needs_databases=True),
 )
 """In the order of their ids."""
@@ -75,9 +78,29 @@ IDS = tuple(rule.id for rule in RULES)
 OF_PLANS = frozenset(rule.id for rule in RULES if rule.is_about_plan)
 
 
-def run_checks(snapshot: Snapshot, routing: Routing) -> tuple[Finding, ...]:
-    """Return what every rule finds, in the order of the ids."""
-    return tuple(finding for rule in RULES for finding in rule.find(snapshot, routing))
+def run_checks(snapshot: Snapshot, routing: Routing, ignored: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Return what every rule finds, in the order of the ids, but for ignored ids.
+
+    What stops a run and is ignored still stops it, or is a warning where its rule may be ignored.
+    """
+    return tuple(
+        _ignore(rule, finding) if rule.id in ignored else _with_way_out(rule, finding)
+        for rule in RULES
+        for finding in rule.find(snapshot, routing)
+        if finding.stops or rule.id not in ignored
+    )
+
+
+def _ignore(rule: Rule, finding: Finding) -> Finding:
+    return finding.model_copy(update={"stops": False, "level": "warning"}) if rule.may_be_ignored else finding
+
+
+def _with_way_out(rule: Rule, finding: Finding) -> Finding:
+    """Return a finding that stops and may be ignored with a hint that says so; others as they are."""
+    if not (finding.stops and rule.may_be_ignored):
+        return finding
+    hint = f'{finding.hint.removesuffix(";")}; if this is wrong, ignore = ["{rule.id}"] under [tool.dbmigrate]'
+    return finding.model_copy(update={"hint": hint})
 
 
 def is_of_linter(identifier: str) -> bool:
