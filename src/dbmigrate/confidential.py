@@ -6,7 +6,7 @@ Standard library only, and pure: the names and values come from the environment,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote, unquote_plus
 
 NAME = (
@@ -24,7 +24,7 @@ _KEY = re.compile(r"keys?$|auth$", re.IGNORECASE)
 
 # PASSWORD_HASHERS, TOKEN_URL, AWS_ACCESS_KEY_ID, POSTGRES_PASSWORD_FILE: these are about a secret, and none.
 ABOUT = (
-    r"(?:^|_)(?:file|path|dir|folder|store|url|uri|endpoint|domain|host|port|name|header|cookie|prefix|format|field"
+    r"(?:^|_)(?:file|path|dir|directory|home|root|socket|folder|store|url|uri|endpoint|domain|host|port|name|header|cookie|prefix|format|field"
     r"|param|timeout|ttl|age|days|hours|minutes|seconds|lifetime|expir\w*|max\w*|min\w*|length|size|count|limit|version"
     r"|validators?|hashers?|generator|algorithms?|alg|class(?:es)?|models?|serializers?|backends?|types?|users?|username"
     r"|ids?|enabled|required|optional|rotation|policy|location|function|func|views?|template|middleware|samesite"
@@ -34,6 +34,8 @@ ABOUT = (
 
 _ABOUT_NAME = re.compile(ABOUT, re.IGNORECASE)
 _IMPORTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_OF_THE_SHELL = ("PWD", "OLDPWD")
+"""Every shell sets these to the working directory, which stands in every path."""
 _WORDS_FOR_NONE = {"true", "false", "none", "null", "yes", "no", "on", "off"}
 
 SHORTEST_KEY = 12
@@ -60,11 +62,6 @@ def find_secrets(named: Iterable[tuple[str, str]]) -> set[str]:
     return {secret for name, value in named for secret in _secrets_of(name, value) if secret.strip()}
 
 
-def secrets_of_environment(environ: Mapping[str, str]) -> set[str]:
-    """Return the secret values of variables."""
-    return find_secrets(environ.items())
-
-
 def _secrets_of(name: str, value: str) -> Iterator[str]:
     if is_secret(name, value):
         yield value
@@ -73,6 +70,8 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
 
 def is_secret(name: str, value: str) -> bool:
     """Return whether a name says of a value that it is secret, and the value does not say that it is something else."""
+    if name in _OF_THE_SHELL and value.startswith("/"):
+        return False
     if not _NAME.search(name) or _ABOUT_NAME.search(name) or value.lower() in _WORDS_FOR_NONE:
         return False
     if _PASSWORD.search(name):

@@ -159,6 +159,10 @@ def test_short_values_are_hidden_beside_their_names_alone() -> None:
         ("DEFAULT_TOKEN_MODEL", "accounts.Token", set()),
         ("CACHE_KEY", "short", set()),
         ("PWD", "", set()),
+        ("PWD", "/srv/app", set()),
+        ("OLDPWD", "/srv", set()),
+        ("PWD", "hunter22", {"hunter22"}),
+        ("CREDENTIALS_DIRECTORY", "/run/credentials/app", set()),
         ("HOME", "/root", set()),
     ],
 )
