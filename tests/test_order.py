@@ -180,6 +180,7 @@ OPERATIONS = {
     "own": 'Item = apps.get_model("own", "Item")\n    Item.objects.update(name=slugify(datetime.date.today()))',
     "helper": 'fill(apps.get_model("helper", "Item"))',
     "reads": 'apps.get_model("core", "Item").objects.count()',
+    "mixed": 'schema_editor.connection.cursor().close()\n    apps.get_model("core.Item").objects.count()',
     "leads": 'for one in apps.get_model("leads", "Item").objects.all():\n        one.core.name',
     "imports": "from core.models import Item\n    Item.objects.count()",
     "commands": 'call_command("check", apps.get_model("commands", "Item"))',
@@ -199,7 +200,7 @@ def fill(given):
 """
 
 
-def test_a_data_migration_that_works_with_its_own_app_alone_needs_nothing_else(tmp_path: Path) -> None:
+def test_a_data_migration_certainly_needs_what_its_source_shows_that_it_works_with(tmp_path: Path) -> None:
     apps = {"core": simple_app()}
     for label, operation in OPERATIONS.items():
         operations = [operation] if operation.startswith("migrations.") else ["migrations.RunPython(go)"]
@@ -217,7 +218,34 @@ def test_a_data_migration_that_works_with_its_own_app_alone_needs_nothing_else(t
 
     certain = {need["migration"].partition(".")[0] for need in plan["needs"] if need["is_certain"]}
     assert {need["alias"] for need in plan["needs"]} == {f"{label}_db" for label in OPERATIONS}
-    assert certain == {*OPERATIONS} - {"own", "helper", "ownsql"}
+    assert certain == {"reads", "mixed", "leads", "deletes"}
+
+
+UNKNOWN = {
+    "sql": migration("migrations.RunSQL('CREATE VIEW made AS SELECT 1')", after=(("core", FIRST), ("blog", FIRST))),
+    "cursor": migration(
+        "migrations.RunPython(go)",
+        after=(("core", FIRST), ("blog", FIRST)),
+        head="def go(apps, schema_editor):\n    schema_editor.execute('SELECT 1')\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_what_may_not_need_another_database_is_refused_nothing_and_default_goes_first(
+    tmp_path: Path, kind: str
+) -> None:
+    core, blog = simple_app(), simple_app()
+    core["migrations/0002_data.py"] = blog["migrations/0002_data.py"] = UNKNOWN[kind]
+    project = routed(tmp_path / "site", {"core": core, "blog": blog}, {"blog": "blog_db"})
+
+    dbmigrate("check", cwd=project.root).expect(0)
+    plan = dbmigrate("plan", "--format", "json", cwd=project.root).expect(0).json["result"]["plan"]
+    dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    assert [step["alias"] for step in plan["steps"]] == ["default", "blog_db"]
+    assert "core_item" in project.tables()["default"]
 
 
 def rows(project: Project, alias: str, table: str) -> int:

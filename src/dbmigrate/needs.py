@@ -81,11 +81,7 @@ def _lacking(
 
 def _need(alias: str, migration: PendingMigration, other: str, needed: Sequence[MigrationId]) -> Need:
     """Return the need for the last of what a migration depends on there, of the apps that it works with if it does."""
-    used = [
-        identifier
-        for identifier in needed
-        if migration.works_with is None or identifier.split(".", 1)[0] in migration.works_with
-    ]
+    used = [identifier for identifier in needed if identifier.split(".", 1)[0] in migration.works_with]
     return Need(
         alias=alias,
         migration=migration.id,

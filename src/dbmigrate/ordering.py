@@ -45,7 +45,9 @@ def _wishes(
     wishes = [(need.then, [need.first]) for need in needs if need.is_certain and need.then in aliases]
     named = [alias for alias in settings.order if alias in aliases]
     wishes += [(later, [earlier]) for earlier, later in pairwise(named)]
-    wishes += [(need.then, [need.first]) for need in needs if not need.is_certain and need.then in aliases]
+    # The default database last: of databases that only may need each other it comes first.
+    unknown = sorted(needs, key=lambda need: need.then == DEFAULT_ALIAS)
+    wishes += [(need.then, [need.first]) for need in unknown if not need.is_certain and need.then in aliases]
     wishes += [(alias, [DEFAULT_ALIAS]) for alias in aliases]
     # From the last to the first: of two that depend on each other the earlier one gets the others to wait for it.
     return wishes + [(alias, sorted(dependencies[alias], key=aliases.index)) for alias in reversed(aliases)]

@@ -15,7 +15,7 @@ def describe_data(reaching, backwards):
     found = [_find_apps(operation, backwards) for operation in working]
     return {
         "works_on_data": bool(working),
-        "works_with": None if None in found else sorted(set().union(*found)),
+        "works_with": sorted(set().union(*found)),
     }
 
 
@@ -33,7 +33,7 @@ def _find_apps(operation, backwards):
         return find_apps(operation.reverse_code if backwards else operation.code)
     if isinstance(operation, RunSQL):
         return find_apps_in_sql(operation.reverse_sql if backwards else operation.sql)
-    return None
+    return ()
 
 
 class Dependencies:

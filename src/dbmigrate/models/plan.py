@@ -115,7 +115,7 @@ class Need(Value):
     needed: MigrationId
     """The last migration there that it depends on, which is pending there, or to be undone."""
     is_certain: bool = True
-    """Whether it works with an app that lives there, or may; otherwise it only depends on one."""
+    """Whether it works with an app that lives there; otherwise it depends on one, and may or may not work with it."""
     backwards: bool = False
     """Whether both are to be undone."""
 

@@ -330,8 +330,8 @@ class PendingMigration(Value):
     works_on_data: bool = False
     """Whether an operation of it that reaches this database works on rows, or may: it is RunPython, RunSQL, or none of
     Django's."""
-    works_with: tuple[str, ...] | None = None
-    """Labels of the apps whose models it works with there, and no others; None if its source does not say."""
+    works_with: tuple[str, ...] = ()
+    """Labels of the apps whose models it works with there for certain; its source may not show others."""
     irreversible: str | None = None
     """If it is to be undone and Django refuses that: the operation it cannot take back."""
 
