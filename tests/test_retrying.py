@@ -205,6 +205,21 @@ def go(apps, schema_editor):
 """
 
 
+WITHIN = """
+def go(apps, schema_editor):
+    from django.db import connections
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT name FROM default_item")
+        cursor.execute("WITH new AS (SELECT 'elsewhere' AS name) INSERT INTO default_item (name) SELECT name FROM new")
+"""
+
+PAST = """
+def go(apps, schema_editor):
+    schema_editor.execute("CREATE TABLE past_left ()")
+    schema_editor.connection.connection.cursor().execute("COMMIT")
+"""
+
+
 @pytest.mark.postgresql
 def test_what_always_fails_ends_after_some_tries_and_what_is_not_rolled_back_is_never_tried_again(
     tmp_path: Path, postgresql: PostgresqlServer
@@ -216,6 +231,15 @@ def test_what_always_fails_ends_after_some_tries_and_what_is_not_rolled_back_is_
         "elsewhere": {
             "migrations/0001_initial.py": migration("migrations.RunPython(go)", raising(), head=ELSEWHERE),
         },
+        "within": {"migrations/0001_initial.py": migration("migrations.RunPython(go)", raising(), head=WITHIN)},
+        "ended": {
+            "migrations/0001_initial.py": migration(
+                'migrations.RunSQL("CREATE TABLE IF NOT EXISTS ended_left ()")',
+                f"""migrations.RunSQL("COMMIT; {RAISE.format("40P01")}")""",
+            ),
+        },
+        "begun": {"migrations/0001_initial.py": migration('migrations.RunSQL("COMMIT; BEGIN")', raising())},
+        "past": {"migrations/0001_initial.py": migration("migrations.RunPython(go)", raising(), head=PAST)},
         "received": {"models.py": "", "migrations/0001_initial.py": migration(), "apps.py": RECEIVER},
         "other": {"migrations/0001_initial.py": migration(raising("22012"))},
     }
@@ -236,6 +260,10 @@ def test_what_always_fails_ends_after_some_tries_and_what_is_not_rolled_back_is_
         "always": ("failed", 3),
         "loose": ("failed", 0),
         "elsewhere": ("failed", 0),
+        "within": ("failed", 0),
+        "ended": ("failed", 0),
+        "begun": ("failed", 0),
+        "past": ("failed", 0),
         "received": ("failed", 0),
         "other": ("failed", 0),
     }

@@ -7,6 +7,7 @@ of the failure, the traceback, is never read for this.
 import functools
 import json
 import os
+import re
 
 from .boot import patch_on_import
 from .transient import find_transient
@@ -14,9 +15,36 @@ from .transient import find_transient
 VARIABLE = "_DBMIGRATE_TELL"
 """Environment of a step: the number of the pipe's descriptor."""
 
-READING = ("select", "show", "explain", "values", "with", "savepoint", "release", "rollback")
-WRITING = ("insert", "update", "delete", "replace")
+TAKEN_BACK = (
+    "select",
+    "show",
+    "explain",
+    "values",
+    "with",
+    "savepoint",
+    "release",
+    "insert",
+    "update",
+    "delete",
+    "replace",
+)
 """Statements after which MySQL can take all of a transaction back; any other may commit it."""
+
+ENDS = re.compile(
+    r"(?<!\bon\s)\b(?:commit|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare)\b"
+    r"|(?:^|;|\*/|\n)\s*end\b(?!\s*(?:if|loop|case|\$))",
+    re.IGNORECASE,
+)
+"""What may end a transaction, wherever it stands: rather a migration too few is tried again than one twice done."""
+
+PLAIN = re.compile(
+    r"\s*(?:\(*\s*select\b(?!.*\binto\b).*\bfrom\b|show\b|savepoint\b|release\b|rollback\s+to\b)[^;]*;?\s*\Z",
+    re.I | re.S,
+)
+"""A statement that only reads; a SELECT of no table is how a function is called, and a WITH may write."""
+
+IDLE = 0
+"""What libpq calls a session without a transaction (PQTRANS_IDLE)."""
 
 
 def take_descriptor():
@@ -103,10 +131,11 @@ class _Watch:
         self._own = connection
         self._opened = opened
         self._has_written = False
+        self._has_begun = False
 
     def __enter__(self):
-        self._commit = self._own.commit
-        self._own.commit = self._note_commit
+        self._commit, self._rollback = self._own.commit, self._own.rollback
+        self._own.commit, self._own.rollback = self._note_commit, self._note_rollback
         from django.db.backends.signals import connection_created
 
         connection_created.connect(self._begin, weak=False)
@@ -118,27 +147,57 @@ class _Watch:
         from django.db.backends.signals import connection_created
 
         connection_created.disconnect(self._begin)
-        del self._own.commit
+        del self._own.commit, self._own.rollback
         for connection in [self._own, *self._opened.values()]:
             if self._note in connection.execute_wrappers:
                 connection.execute_wrappers.remove(self._note)
 
     def _begin(self, connection, **_):
-        """Look at each statement where a rollback does not take all of it back: of MySQL, and of other databases."""
-        is_safe = connection is self._own and connection.features.can_rollback_ddl
-        if not is_safe and self._note not in connection.execute_wrappers:
+        if self._note not in connection.execute_wrappers:
             connection.execute_wrappers.append(self._note)
 
     def _note(self, execute, sql, params, many, context):
         connection = context["connection"]
-        word = sql.lstrip(" (\n\t").split(None, 1)[0].lower() if isinstance(sql, str) and sql.strip() else ""
-        if word not in READING:
-            is_taken_back = connection is self._own and word in WRITING and connection.in_atomic_block
+        self._look_at(connection, sql if isinstance(sql, str) else str(sql))
+        self._look_for_end()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            self._has_begun = self._has_begun or not _has_no_transaction(self._own)
+
+    def _look_at(self, connection, sql):
+        """Note what a rollback of the migration does not take back whole."""
+        if connection is not self._own:
+            self.is_clean = self.is_clean and PLAIN.match(sql) is not None
+        elif connection.features.can_rollback_ddl:
+            self.is_clean = self.is_clean and ENDS.search(sql) is None
+        elif PLAIN.match(sql) is None:
+            word = (sql.lstrip(" (\n\t").split(None, 1) or [""])[0].lower()
+            is_one = ";" not in sql.rstrip("; \n\t")
+            is_taken_back = word in TAKEN_BACK and is_one and connection.in_atomic_block
             self.is_clean = self.is_clean and is_taken_back
             self._has_written = True
-        return execute(sql, params, many, context)
+
+    def _look_for_end(self):
+        """Note a transaction that something has ended past Django, whose driver begins the next by itself."""
+        if self._has_begun and _has_no_transaction(self._own):
+            self.is_clean = False
 
     def _note_commit(self):
         self._commit()
+        self._has_begun = False
         if self._has_written or self._own.features.can_rollback_ddl:
             self.is_clean = False
+
+    def _note_rollback(self):
+        self._look_for_end()
+        self._rollback()
+        self._has_begun = False
+
+
+def _has_no_transaction(connection):
+    """Whether the driver of a connection says that no transaction is open; False where it does not say."""
+    session = connection.connection
+    if connection.vendor == "sqlite":
+        return session is not None and not session.in_transaction
+    return getattr(getattr(session, "info", None), "transaction_status", None) == IDLE
