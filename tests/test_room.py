@@ -269,6 +269,7 @@ def test_sessions_of_an_account_with_the_same_user_elsewhere_do_not_count(
     (entry,) = limited("mariadb", 1, most=2)
     root = {**mariadb.create_database(), "NAME": None}
     mariadb.query(root, f"CREATE USER {entry['USER']}@localhost")
+    mariadb.query(root, f"GRANT PROCESS ON *.* TO {entry['USER']}@'127.0.0.1'")  # without it, it would not see them
     try:
         project = project_on(tmp_path, [entry])
         with mariadb.session_by_socket(entry["USER"]), mariadb.session_by_socket(entry["USER"]):
