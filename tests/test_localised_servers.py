@@ -90,7 +90,7 @@ def test_what_a_german_postgresql_refuses_is_known_by_its_code(
         "unlisted": "role",
         "missing": "no-database",
         "closed": "not-accepting",
-        "full": "not-accepting",
+        "full": "full",
         "parameter": "settings",
         "nobody": "refused",
     }

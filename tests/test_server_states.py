@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.background import start, until
 from support.cli import dbmigrate
 from support.combinations import combinations
-from support.mariadb import MariadbServer, find_server, join_server, kill_and_restart, stop_server
+from support.mariadb import DRIVER, MariadbServer, find_server, join_server, kill_and_restart, stop_server
 from support.postgresql import PostgresqlServer, private_postgresql, standby_of
 from support.projects import create, migration, model, simple_app, write_project
 from support.sites import ENGINES, write_site
@@ -63,6 +66,58 @@ def test_a_role_that_has_all_its_connections_is_waited_for(tmp_path: Path, postg
 
     assert "it takes no more connections now: " in line
     assert process.returncode == 0, line + rest
+
+
+@pytest.mark.postgresql
+def test_a_server_that_shuts_down_is_not_told_as_full(tmp_path: Path) -> None:
+    with private_postgresql() as server:
+        entry = server.create_database()
+        project = write_project(tmp_path / "site", {"core": simple_app()}, aliases={"default": entry})
+
+        def is_closed() -> bool:
+            try:
+                server.query(entry, "SELECT 1")
+            except psycopg.OperationalError:
+                return True
+            return False
+
+        with server.session(entry):
+            # It lets nobody in, and waits for this session to end.
+            server.run_program("pg_ctl", "-W", "-m", "smart", "-D", str(server.folder), "stop")
+            until(is_closed, "shutting down")
+            refused = dbmigrate("all", cwd=project.root).expect(21)
+
+    assert "the database system is shutting down (nothing was changed)" in refused.stderr
+    assert "hint: start it again if it was shut down" in refused.stderr
+
+
+class _Blocking(socketserver.BaseRequestHandler):
+    """Refuse as MariaDB does after too many failed logins; a real one never blocks the machine that it runs on."""
+
+    def handle(self) -> None:
+        words = (
+            b"Host '10.0.0.9' is blocked because of many connection errors; unblock with 'mariadb-admin flush-hosts'"
+        )
+        packet = b"\xff" + (1129).to_bytes(2, "little") + words
+        self.request.sendall(len(packet).to_bytes(3, "little") + b"\x00" + packet)
+
+
+def test_a_server_that_has_blocked_this_host_is_told_with_what_lets_it_in(tmp_path: Path) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), _Blocking) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = str(server.server_address[1])
+        entry = {"ENGINE": "django.db.backends.mysql", "NAME": "x", "USER": "x", "HOST": "127.0.0.1", "PORT": port}
+        project = write_project(tmp_path / "site", {"core": simple_app()}, aliases={"default": entry}, settings=DRIVER)
+        try:
+            refused = dbmigrate("all", "--wait", "600", cwd=project.root).expect(21)
+        finally:
+            server.shutdown()
+            thread.join()
+
+    assert "is blocked because of many connection errors" in refused.stderr
+    assert "hint: mariadb-admin flush-hosts on its server" in refused.stderr
+    assert "Waiting" not in refused.stderr
 
 
 @pytest.mark.parametrize(

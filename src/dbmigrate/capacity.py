@@ -65,6 +65,4 @@ def find_caps_now(work: Work, plan: MigrationPlan, snapshot: Snapshot) -> tuple[
 
 
 def _awaited(shortage: Shortage, said: str, seconds_left: float) -> DatabaseAwaited:
-    return DatabaseAwaited(
-        alias=shortage.aliases[0], trouble="not-accepting", error=said, seconds_left=max(0.0, seconds_left)
-    )
+    return DatabaseAwaited(alias=shortage.aliases[0], trouble="full", error=said, seconds_left=max(0.0, seconds_left))

@@ -25,6 +25,7 @@ from dbmigrate.models.snapshot import (
     Database,
     Project,
     Snapshot,
+    Trouble,
     describe_silence,
 )
 from dbmigrate.ordering import find_contradiction
@@ -34,6 +35,13 @@ from dbmigrate.starting import describe_unstarted, find_stuck
 
 FEW = 5
 """Databases that do not answer of which each has its sentence."""
+
+PASSING: dict[Trouble, str] = {
+    "starting": "wait until it has started: --wait SECONDS",
+    "not-accepting": "start it again if it was shut down, or open it to connections; --wait SECONDS waits for it",
+    "full": "wait for it with --wait SECONDS, or let it take more connections, of that user or at all",
+}
+"""What to do about troubles of a server that is there."""
 
 
 def find_silent(snapshot: Snapshot, routing: Routing, selection: Selection, *, or_read_only: bool = False) -> list[str]:
@@ -98,10 +106,12 @@ def _cure(silent: Sequence[Database], project: Project) -> str:
     if silent[0].vendor == "sqlite" and "database is locked" in (silent[0].error or ""):
         return "another process writes to that file: wait for it with --wait SECONDS, or end that process"
     incurable = next((database for database in silent if database.trouble in INCURABLE), None)
-    if incurable is None and all(database.trouble == "not-accepting" for database in silent):
-        return "wait for it with --wait SECONDS, or let it take more connections, of that user or at all"
+    if incurable is None and len({database.trouble for database in silent}) == 1 and silent[0].trouble in PASSING:
+        return PASSING[silent[0].trouble]
     if incurable is None:
         return f"start it, or correct {_setting(silent[0].alias)}; --wait SECONDS waits for it"
+    if incurable.trouble == "blocked":
+        return "mariadb-admin flush-hosts on its server (MySQL: TRUNCATE performance_schema.host_cache)"
     if incurable.state == "unreadable":
         right = "SELECT ON django_migrations" if incurable.server else "access to that database"
         return f"GRANT {right} to the user of {_setting(incurable.alias)}, or name another user there"

@@ -82,7 +82,7 @@ def take_locks(
             left = max(0.0, started_at + seconds - now)
             if crowded != state.crowded:
                 said = "its pooler has no connection left for the migrations, next to that of the lock"
-                yield DatabaseAwaited(alias=state.crowded, trouble="not-accepting", error=said, seconds_left=left)
+                yield DatabaseAwaited(alias=state.crowded, trouble="full", error=said, seconds_left=left)
             crowded = state.crowded
             sleep(min(next(pauses), left))
             continue

@@ -12,6 +12,7 @@ from .boot import BootError
 from .reaching import explain_opening
 from .silence import THREADS
 from .sockets import find_sockets, shut
+from .troubles import FULL
 
 PROOF_SECONDS = 3.0
 """A pooler that has a session of the server left gives it at once; PgBouncer's clients wait up to query_wait_timeout,
@@ -102,9 +103,6 @@ def _takes_session(alias):
     if is_late or not errors:
         return not is_late
     answer = explain_opening(errors[0], connection)
-    if answer["trouble"] in (
-        "not-accepting",
-        "silent",
-    ):  # "silent": the pooler's own patience is shorter (query_wait_timeout)
+    if answer["trouble"] in (FULL, "silent"):  # "silent": the pooler's own patience ends (query_wait_timeout)
         return False
     raise BootError("database", answer["error"], alias=alias, trouble=answer["trouble"]) from errors[0]

@@ -15,7 +15,7 @@ from .patience import CLOSING_SECONDS, connect_patiently
 from .sentences import one_line
 from .servers import must_be_there, sqlite_file
 from .silence import THREADS, describe_silence, find_threads
-from .troubles import describe_failure, unreachable
+from .troubles import FULL, describe_failure, unreachable
 
 MOST_OPEN = 16
 """Connections that are open at the same time while databases are looked at."""
@@ -30,7 +30,7 @@ _QUESTIONS = {"postgresql": "SELECT 1", "mysql": "SELECT 1", "sqlite": "PRAGMA s
 def reach(aliases, seconds):
     """Return {alias: {"state", "trouble", "error"}} for these aliases."""
     answers = open_connections(aliases, seconds)
-    crowded = [alias for alias in aliases if answers[alias]["trouble"] == "not-accepting"]
+    crowded = [alias for alias in aliases if answers[alias]["trouble"] == FULL]
     if crowded and len(aliases) > 1:
         # Connections of our own may have what they would have had: once more, one at a time.
         for alias in aliases:
@@ -72,7 +72,7 @@ def open_in_turn(aliases, watch):
         answer = attempt.finish(_deadline(attempt, watch))
         if answer["trouble"] == "silent":
             watch.note_silence(attempt.connection)
-        if answer["trouble"] == "not-accepting" and most > 1:
+        if answer["trouble"] == FULL and most > 1:
             # Connections of our own may have what it would have had: once more, without them.
             for ahead in attempts:
                 ahead.finish(_deadline(ahead, watch))

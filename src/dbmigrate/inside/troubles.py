@@ -19,7 +19,7 @@ from .sentences import one_line
 from .silence import SilenceError
 
 FULL = "full"
-"""There is no room for one more connection; to others it is "not-accepting"."""
+"""There is no room for one more connection."""
 
 _CODES = {
     "28P01": "password",
@@ -28,7 +28,7 @@ _CODES = {
     "53300": FULL,
     "57P01": "not-accepting",
     "57P02": "not-accepting",
-    "57P03": "not-accepting",
+    "57P03": "starting",
     "57P04": "no-database",
     1040: FULL,
     1041: FULL,
@@ -37,7 +37,7 @@ _CODES = {
     1047: "starting",  # WSREP has not yet prepared node for application use
     1049: "no-database",
     1053: "not-accepting",
-    1129: "password",  # too many connection errors: the host is blocked until somebody lets it in again
+    1129: "blocked",  # too many connection errors: the host is blocked until somebody lets it in again
     1130: "password",
     1142: "rights",
     1143: "rights",
@@ -162,7 +162,7 @@ def describe_failure(error, connection):
     trouble = find_trouble(error, connection)
     if trouble == "rights":
         return {"state": "unreadable", "trouble": trouble, "error": text}
-    return unreachable("not-accepting" if trouble == FULL else trouble, text)
+    return unreachable(trouble, text)
 
 
 def unreachable(trouble, error):
@@ -171,7 +171,7 @@ def unreachable(trouble, error):
 
 
 def find_trouble(error, connection):
-    """Return what a driver's error says is the matter: models.snapshot.Trouble, or FULL."""
+    """Return what a driver's error says is the matter: models.snapshot.Trouble."""
     code = _find_code(error)
     trouble = _CODES.get(code)
     if code in _LOST:
@@ -182,7 +182,7 @@ def find_trouble(error, connection):
     said = _without_names(str(error))
     by_words = next((found for found, words in _WORDS if any(word in said for word in words)), "other")
     # PostgreSQL has one code for a server that starts and one that stops.
-    return by_words if trouble is None or (trouble, by_words) == ("not-accepting", "starting") else trouble
+    return by_words if trouble is None or (trouble, by_words) == ("starting", "not-accepting") else trouble
 
 
 def _find_code(error):

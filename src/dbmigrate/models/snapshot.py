@@ -22,6 +22,8 @@ Trouble = Literal[
     "silent",
     "starting",
     "not-accepting",
+    "full",
+    "blocked",
     "tls",
     "no-database",
     "password",
@@ -35,7 +37,7 @@ Trouble = Literal[
 ]
 """What keeps a database from answering."""
 
-INCURABLE: frozenset[Trouble] = frozenset({"password", "role", "driver", "settings", "backend", "rights"})
+INCURABLE: frozenset[Trouble] = frozenset({"blocked", "password", "role", "driver", "settings", "backend", "rights"})
 """What no waiting cures."""
 
 
