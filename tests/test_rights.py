@@ -253,6 +253,31 @@ def test_what_a_mariadb_user_may_not_do_is_found_and_nothing_else(users: Users, 
     dbmigrate("all", cwd=project.root).expect(0)
 
 
+@pytest.mark.mariadb
+def test_what_a_mariadb_user_has_by_another_host_of_its_name_stops_nothing(users: Users, tmp_path: Path) -> None:
+    """The server counts it, and SHOW GRANTS does not show it."""
+    for alias, here in {"wider": "", "own": "GRANT SELECT, INSERT ON `{db}`.* TO {user}@'127.0.0.1'"}.items():
+        user = users.add(
+            alias, "GRANT ALL ON `{db}`.* TO {user}", "CREATE USER {user}@'127.0.0.1' IDENTIFIED BY 'word'"
+        )
+        name = users.entries[alias]["NAME"]
+        if here:
+            users.server.query(users.template, here.format(db=name, user=user))
+        users.names.append(f"{user}@'127.0.0.1'")
+    project = everywhere(tmp_path / "site", users.entries)
+    project.append("site_settings.py", DRIVER)
+    for path, text in {**CORE, **PENDING}.items():
+        project.write(f"core/{path}", text)
+
+    report = dbmigrate("check", "--select", "DBM305", "--format", "json", cwd=project.root).expect(13).json["result"]
+    dbmigrate("run", "--database", "wider", cwd=project.root).expect(0)
+    forced = dbmigrate("run", "--database", "own", cwd=project.root, environment={"DBMIGRATE_IGNORE": "DBM305"})
+
+    levels = {(finding["aliases"][0], finding["level"], finding["stops"]) for finding in report["findings"]}
+    assert levels == {("wider", "warning", False), ("own", "error", True)}
+    assert "command denied" in forced.expect(30).stderr + forced.stdout
+
+
 THING = f"""migrations.CreateModel("Thing", [{ID}], options={{"db_table": '"shop"."thing"'}})"""
 OLD_RECORD = (
     "CREATE TABLE django_migrations (id serial PRIMARY KEY, app varchar(255) NOT NULL, name varchar(255) NOT NULL,"
@@ -298,12 +323,13 @@ def test_rights_are_known_of_other_schemas_sequences_extensions_and_for_undoing(
 
     place = "in database {}, as a user who may: "
     places = {alias: place.format(entry["NAME"]) for alias, entry in roles.entries.items()}
-    assert [(finding["message"], finding["hint"]) for finding in report["findings"]] == [
+    unless = '; if this is wrong, ignore = ["DBM305"] under [tool.dbmigrate]'
+    assert [(finding["message"], finding["hint"].replace(unless, ";")) for finding in report["findings"]] == [
         (
             f"default: role {server} lacks CREATE on schema public, needed for django_migrations, main.0001_initial",
             f'{places["default"]}GRANT CREATE ON SCHEMA "public" TO "{server}"; or let migrator migrate it, which is '
             'the same database and whose role may: exclude = ["default"] and databases.migrator.open = "migrate" under '
-            "[tool.dbmigrate]",
+            "[tool.dbmigrate];",
         ),
         (
             f"shop: role {shop} lacks CREATE on schema shop, needed for shop.0001_initial",
@@ -319,11 +345,12 @@ def test_rights_are_known_of_other_schemas_sequences_extensions_and_for_undoing(
             f'{places["old"]}GRANT USAGE ON SEQUENCE public.django_migrations_id_seq TO "{old}";',
         ),
         (
-            f"extended: role {roles.entries['extended']['USER']} may not make extension vector (only a superuser may), "
-            "needed for extended.0001_initial",
+            f"extended: role {roles.entries['extended']['USER']} may not make extension vector "
+            "(only a superuser may, unless the server allows others), needed for extended.0001_initial",
             f'{places["extended"]}CREATE EXTENSION "vector";',
         ),
     ]
+    assert [finding["stops"] for finding in report["findings"]] == [True, True, True, True, False]
     assert report["limits"] == [
         "mute: all but what its role may do, which the server does not say "
         "(permission denied for function has_table_privilege)"

@@ -41,8 +41,8 @@ def _describe(
     needers = [*(["django_migrations"] if lacking.is_for_record else []), *needing]
     return Finding(
         id="DBM305",
-        level="error",
-        stops=True,
+        level="error" if lacking.is_certain else "warning",
+        stops=lacking.is_certain,
         stops_runs_only=True,
         stops_work_only=not lacking.is_for_record,
         message=f"{database.alias}: {_fact(database, lacking)}, needed for {listed(needers, most=4)}",
@@ -57,10 +57,11 @@ def _fact(database: Database, lacking: LackingRight) -> str:
     if lacking.right == "ownership":
         return f"role {database.role} does not own {lacking.on} (its owner is {lacking.owner})"
     if lacking.right == "superuser":
-        return f"role {database.role} may not make {lacking.on} (only a superuser may)"
+        return f"role {database.role} may not make {lacking.on} (only a superuser may, unless the server allows others)"
     if lacking.right == "a schema to create in":
         return f"role {database.role} has no schema to make tables in ({lacking.on})"
-    return f"role {database.role} lacks {lacking.right} on {lacking.on}"
+    unsure = "" if lacking.is_certain else " (as far as SHOW GRANTS says: it may have it by another host of its name)"
+    return f"role {database.role} lacks {lacking.right} on {lacking.on}{unsure}"
 
 
 def _hint(snapshot: Snapshot, routing: Routing, database: Database, lacking: LackingRight) -> str:

@@ -92,7 +92,18 @@ class MysqlRights:
     def _lack(self, right, database):
         user, _, host = self.role.rpartition("@")
         grant = "GRANT {} ON `{}`.* TO '{}'@'{}';".format(right, database.replace("`", "``"), user, host)
-        return Lack(right, "database {}".format(database), None, grant)
+        return Lack(right, "database {}".format(database), None, grant, self._shows_all(host, database))
+
+    def _shows_all(self, host, database):
+        """Whether SHOW GRANTS shows all that counts in a database.
+
+        The server looks a database up by the address of the session: what is given there to the same name at another
+        host ('app'@'%') counts too, unless an entry of this account comes first. Of '%' none is at a wider one.
+        """
+        return host == "%" or any(
+            pattern != "*" and named == "*" and _is_in(database, pattern, is_pattern=True)
+            for _, pattern, named in self._grants
+        )
 
 
 def _ask(connection, cursor):

@@ -7,9 +7,9 @@ from django.apps import apps
 
 from .servers import split_search_path
 
-Lack = namedtuple("Lack", "right on owner grant")
-"""A right that a role lacks, what on, who owns that (None where another than its owner may do it), and the statement
-that gives it."""
+Lack = namedtuple("Lack", "right on owner grant is_certain")
+"""A right that a role lacks, what on, who owns that (None where another than its owner may do it), the statement that
+gives it, and whether the role lacks it for certain: a server may let it all the same."""
 
 _ROLE = """
 SELECT current_user::text, r.rolsuper, current_database()::text, current_schema()::text, current_setting('search_path'),
@@ -90,7 +90,7 @@ class PostgresqlRights:
             lacks.append(self._lack("INSERT", "table", table, "GRANT INSERT ON {} TO {};"))
         if "forwards" in directions and sequence is not None:
             grant = "GRANT USAGE ON SEQUENCE {} TO {};".format(sequence, _quoted(self.role))
-            lacks.append(Lack("USAGE", "sequence {}".format(sequence), None, grant))
+            lacks.append(Lack("USAGE", "sequence {}".format(sequence), None, grant, True))
         if "backwards" in directions and not may_delete:
             lacks.append(self._lack("DELETE", "table", table, "GRANT DELETE ON {} TO {};"))
         return lacks
@@ -163,12 +163,14 @@ class PostgresqlRights:
             return [self._lack("CREATE", "database", self._database, "GRANT CREATE ON DATABASE {} TO {};")]
         if is_trusted or is_administrator:
             return []
-        return [Lack("superuser", "extension {}".format(name), None, "CREATE EXTENSION {};".format(_quoted(name)))]
+        # Hosts have lists of extensions that any role may make (pgextwlist, rds.allowed_extensions).
+        grant = "CREATE EXTENSION {};".format(_quoted(name))
+        return [Lack("superuser", "extension {}".format(name), None, grant, False)]
 
     def _lack(self, right, kind, name, grant, owner=None):
         names = name if isinstance(name, tuple) else (name,)
         quoted = ".".join(_quoted(part) for part in names)
-        return Lack(right, "{} {}".format(kind, ".".join(names)), owner, grant.format(quoted, _quoted(self.role)))
+        return Lack(right, "{} {}".format(kind, ".".join(names)), owner, grant.format(quoted, _quoted(self.role)), True)
 
 
 def split_table(connection, name):

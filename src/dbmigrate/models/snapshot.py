@@ -301,6 +301,8 @@ class LackingRight(Value):
     """Who has it, where only one role can."""
     grant: str
     """The statement that gives it."""
+    is_certain: bool = True
+    """Whether the server says so; otherwise it may let the role all the same."""
     is_for_record: bool
     """Whether no migration can be recorded without it."""
     needed_by: tuple[Needing, ...]
