@@ -14,7 +14,7 @@ RIGHTS = {
     "rename": ("ALTER", "DROP"),
     "reference": ("REFERENCES",),
 }
-"""By what is done (needs.Need) to a table."""
+"""By what is done (table_acts.Need) to a table."""
 
 ALL = ("CREATE", "ALTER", "DROP", "INDEX", "REFERENCES", "SELECT", "INSERT", "DELETE")
 
@@ -61,7 +61,7 @@ class MysqlRights:
         return [self._lack(right, self._database) for right in rights if not self._may(right, self._database, table)]
 
     def lacks(self, need, *, is_made):
-        """Return what is lacking for a need (needs.Need); who makes a table (`is_made`) has no more rights on it."""
+        """Return what is lacking for a need (table_acts.Need); who makes a table (`is_made`) has no more on it."""
         database, table = split_table(self._connection, need.name)
         database = database or self._database
         return [

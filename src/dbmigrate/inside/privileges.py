@@ -96,7 +96,7 @@ class PostgresqlRights:
         return lacks
 
     def lacks(self, need, *, is_made):
-        """Return what is lacking for a need (needs.Need); `is_made`: of a table that the same plan makes."""
+        """Return what is lacking for a need (table_acts.Need); `is_made`: of a table that the same plan makes."""
         if self._is_super:
             return []
         if need.act == "extension":

@@ -7,9 +7,9 @@ from .commands import find_replaced_commands
 from .grants import MysqlRights, UnknownGrantsError
 from .meddling import may_give_rights, receiver_may_give_rights
 from .missing import has_table
-from .needs import follow_plan
 from .privileges import PostgresqlRights
 from .sentences import one_line
+from .table_acts import follow_plan
 
 RECORD = "django_migrations"
 
@@ -68,7 +68,7 @@ def _find(rights, connection, loader, effects, plan, tables):
 
 
 def _follow(rights, connection, loader, effects, plan, tables):
-    """Yield (needs.Doing, what is lacking for it) in the order of the plan."""
+    """Yield (table_acts.Doing, what is lacking for it) in the order of the plan."""
     made = set()
     for doing in follow_plan(connection, loader, plan, lambda *planned: effects.reaching(connection, *planned)):
         made.update(need.name for need in doing.needs if need.act == "make")
