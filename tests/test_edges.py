@@ -316,6 +316,37 @@ def test_a_bug_is_told_also_where_no_temporary_file_can_be_made(sample: Project,
     assert ("Traceback" in ended.stderr) is bool(words)
 
 
+LATE = """
+import sys
+import dbmigrate.cli.root as root
+from dbmigrate.__main__ import main
+
+def leave(code):
+    raise OSError(24, "Too many open files")
+
+root.leave = leave
+sys.argv = ["dbmigrate", "all"]
+main()
+"""
+
+
+def test_what_fails_after_the_work_is_not_told_as_an_installation_that_cannot_be_loaded(sample: Project) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LATE],
+        cwd=sample.root,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert "error: dbmigrate was stopped: Too many open files\nhint: " in ended.stderr
+    assert "see where the databases stand with: dbmigrate status" in ended.stderr
+    assert "loaded" not in ended.stderr
+    assert "shop.0003_order_index" in applied(sample.database("shop_db"))
+
+
 def test_a_user_without_a_home_migrates_as_everybody(sample: Project) -> None:
     environment = {name: value for name, value in clean_environment().items() if name != "HOME"}
     environment |= {"NOT_UTF_8": "\udcff", "XDG_CACHE_HOME": "/dev/full"}

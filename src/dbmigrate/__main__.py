@@ -28,18 +28,23 @@ def main() -> None:
 
 
 def _run() -> None:
-    """Run the command line; where not even that can be loaded, say so with what is there."""
+    """Run the command line; where it cannot be loaded, or not tell what went wrong, say so with what is there."""
     try:
         from dbmigrate.cli.root import cli
-
+    except (OSError, ImportError, MemoryError) as error:
+        _write_why("dbmigrate cannot be loaded", error, "if that is not it, install it anew")
+        sys.exit(3)
+    try:
         cli.main(prog_name="dbmigrate")
     except (OSError, ImportError, MemoryError) as error:
-        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        sys.stderr.write(f"error: dbmigrate cannot be loaded: {said}\n")
-        sys.stderr.write(
-            "hint: give it more open files (ulimit -n 1024) and memory; if that is not it, install it anew\n"
-        )
-        sys.exit(3)
+        _write_why("dbmigrate was stopped", error, "see where the databases stand with: dbmigrate status")
+        sys.exit(1)
+
+
+def _write_why(what: str, error: BaseException, otherwise: str) -> None:
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    sys.stderr.write(f"error: {what}: {said}\n")
+    sys.stderr.write(f"hint: give it more open files (ulimit -n 1024) and memory; {otherwise}\n")
 
 
 def _take_descriptors() -> None:
