@@ -12,8 +12,8 @@ from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.reviewing import Work
 from dbmigrate.room import Shortage, describe_shortage, find_caps, find_pools, find_shortage, rooms_of, ways_out
 
-CLOSING_SECONDS = 1.0
-"""A server may count a session for a moment after it was closed."""
+ROOM_SECONDS = 1.0
+"""How long room is looked for at least: a server may count a session for a moment after it was closed."""
 
 PAUSE_SECONDS = 0.2
 
@@ -28,7 +28,7 @@ def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> None:
         return  # it has taken them already, and looked at the databases since
     rooms, lock_url = rooms_of(snapshot), work.settings.lock_url
     shortage = find_shortage(rooms, aliases, lock_url)
-    until = work.clock() + max(CLOSING_SECONDS, work.settings.wait)
+    until = work.clock() + max(ROOM_SECONDS, work.settings.wait)
     said = None
     while shortage is not None:
         # The look's own sessions were counted too; from now on there is one at a time.

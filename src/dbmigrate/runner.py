@@ -55,7 +55,7 @@ LADDER = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 """What the system says where it has no file, no process or no memory for one more child: until one has ended."""
 
-CLOSING_SECONDS = 0.3
+FREEING_SECONDS = 0.3
 """A server may count the session of a child that has ended for so long."""
 
 LATER_SECONDS = 0.5
@@ -475,7 +475,7 @@ class _Crew:
     def _end(self, message: ChildEnded) -> MakeFinished | StepFinished | StepRetried:
         job = self.running.pop(message.key)
         if any(job.alias in cap.aliases for cap in self._caps):
-            self._closing.append((job.alias, self._workshop.clock() + CLOSING_SECONDS))
+            self._closing.append((job.alias, self._workshop.clock() + FREEING_SECONDS))
         interrupted = (self.rung > 1 or job.alias in self.lost) and message.returncode != 0
         result = StepResult(
             id=message.key,

@@ -9,8 +9,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .troubles import FULL, find_trouble
 
-CLOSING_SECONDS = 2.0
-"""For a machine with more to do than it can."""
+RETRY_SECONDS = 2.0
+"""How long a connection is tried again; for a machine with more to do than it can."""
 
 PAUSE_SECONDS = 0.1
 
@@ -28,7 +28,7 @@ class Patience:
         def ensure_connection(connection):
             if connection.connection is not None or threading.current_thread() is not threading.main_thread():
                 return ensure(connection)
-            return connect_patiently(partial(ensure, connection), connection, CLOSING_SECONDS)
+            return connect_patiently(partial(ensure, connection), connection, RETRY_SECONDS)
 
         BaseDatabaseWrapper.ensure_connection = ensure_connection
 

@@ -11,10 +11,10 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from .opened import standing_for_its_alias
-from .patience import CLOSING_SECONDS, connect_patiently
+from .patience import RETRY_SECONDS, connect_patiently
 from .sentences import one_line
 from .servers import must_be_there, sqlite_file
-from .silence import THREADS, describe_silence, find_threads
+from .silence import THREADS, describe_silent_server, find_threads
 from .troubles import FULL, describe_failure, unreachable
 
 MOST_OPEN = 16
@@ -36,7 +36,7 @@ def reach(aliases, seconds):
         for alias in aliases:
             connections[alias].close()
         for alias in crowded:
-            answers.update(open_connections([alias], seconds, min(seconds / 2, CLOSING_SECONDS)))
+            answers.update(open_connections([alias], seconds, min(seconds / 2, RETRY_SECONDS)))
             connections[alias].close()
     return answers
 
@@ -67,7 +67,7 @@ def open_in_turn(aliases, watch):
     waiting, attempts, most = deque(aliases), deque(), MOST_OPEN
     while waiting or attempts:
         while waiting and len(attempts) < most:
-            attempts.append(_Attempt(waiting.popleft(), CLOSING_SECONDS if most == 1 else 0.0))
+            attempts.append(_Attempt(waiting.popleft(), RETRY_SECONDS if most == 1 else 0.0))
         attempt = attempts.popleft()
         answer = attempt.finish(_deadline(attempt, watch))
         if answer["trouble"] == "silent":
@@ -106,7 +106,7 @@ class _Attempt:
         self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._thread.is_alive():
             del connections[self.alias]
-            return unreachable("silent", describe_silence(self.connection, deadline - self.began_at))
+            return unreachable("silent", describe_silent_server(self.connection, deadline - self.began_at))
         self.connection.dec_thread_sharing()
         return self._answer
 

@@ -6,7 +6,7 @@ its own to those who use it: whether it has room is found out by trying (pooling
 
 from django.db import connections
 
-from .patience import CLOSING_SECONDS
+from .patience import RETRY_SECONDS
 from .pooling import is_pooled
 from .reaching import open_connections
 
@@ -15,7 +15,7 @@ def find_room(aliases, seconds):
     """Return models.rooms.Room for each alias that answers, one after the other: no two are connected at a time."""
     found = {}
     for alias in aliases:
-        if open_connections([alias], seconds, CLOSING_SECONDS)[alias]["state"] == "ok":
+        if open_connections([alias], seconds, RETRY_SECONDS)[alias]["state"] == "ok":
             connection = connections[alias]
             found[alias] = [] if find_pooler(connection) is not None else describe_room(connection)
         connections[alias].close()

@@ -223,7 +223,9 @@ class _Guard(DatabaseErrorWrapper):
         if self.silent_seconds is not None and exc_type is not None and issubclass(exc_type, Exception):
             if isinstance(exc_value, SilenceError):
                 return
-            raise SilenceError(self.wrapper.alias, describe_silence(self.wrapper, self.silent_seconds)) from exc_value
+            raise SilenceError(
+                self.wrapper.alias, describe_silent_server(self.wrapper, self.silent_seconds)
+            ) from exc_value
         if exc_type is None and self.silent_seconds is None:
             self._watch.note_word(self.wrapper)
         super().__exit__(exc_type, exc_value, traceback)
@@ -241,7 +243,7 @@ class _Guard(DatabaseErrorWrapper):
             configured["OPTIONS"] = {**options, "timeout": limit}
 
 
-def describe_silence(connection, seconds):
+def describe_silent_server(connection, seconds):
     """Return what is to be said of a server that was silent for so long."""
     if connection.connection is None:
         return "no connection within {:.0f} s".format(seconds)
