@@ -270,6 +270,50 @@ def test_what_always_fails_ends_after_some_tries_and_what_is_not_rolled_back_is_
     assert next(one["failure"]["rolled_back"] for one in databases if one["alias"] == "always") is True
 
 
+WAIT = """
+import pathlib, time
+
+def go(apps, schema_editor):
+    alias = schema_editor.connection.alias
+    if alias == "default":
+        return
+    folder = pathlib.Path(__file__).parents[2]
+    (folder / (alias + ".begun")).touch()
+    deadline = time.monotonic() + 60
+    while not (folder / (alias + ".go")).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if alias == "db1":
+        schema_editor.connection.cursor().execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$")
+"""
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_signal_while_it_is_asked_whether_to_try_again_lets_the_other_databases_finish(
+    launcher: str, tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    entries = {alias: postgresql.create_database() for alias in ("default", "db1", "db2")}
+    app = {"models.py": "", "migrations/0001_initial.py": migration("migrations.RunPython(go)", head=WAIT)}
+    project = everywhere(tmp_path / "site", entries, app)
+    process = all_of(project, "--jobs", "2", "--launcher", launcher)
+    until(lambda: len([*project.root.glob("*.begun")]) == 2, "both to begin", 60)
+    with postgresql.session(entries["db1"]) as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
+        (project.root / "db1.go").touch()
+        until(lambda: postgresql.query(entries["db1"], WAITING), "the question", 30)
+        process.send_signal(signal.SIGTERM)
+        line_with(process, "db1: exit 1")
+        (project.root / "db2.go").touch()
+        line_with(process, "Migrations completed for db2")
+        other.execute("ROLLBACK")
+    rest = process.communicate(timeout=60)[0]
+
+    assert process.returncode == 143, rest
+    recorded = postgresql.query(entries["db2"], "SELECT app, name FROM django_migrations")
+    assert recorded == [("core", "0001_initial")]
+
+
 DEADLOCK = """
 def go(apps, schema_editor):
     items = apps.get_model("core", "Item").objects

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from dbmigrate.errors import PartialError, ProjectError, UnreachableError
+from dbmigrate.errors import DbmigrateError, PartialError, ProjectError, UnreachableError
 from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepResult
 from dbmigrate.models.selection import Selection
@@ -74,7 +74,7 @@ def is_undone(work: Work, database: Database | None, step: Step, migration: Migr
         if database.transactional_ddl:
             return True
         return not planned.backwards and not any(one.is_there for one in work.host.trace(step.alias, migration))
-    except (ProjectError, UnreachableError):
+    except DbmigrateError:
         return False
 
 

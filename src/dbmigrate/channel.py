@@ -67,7 +67,8 @@ class Question:
     def answer(self, seconds: float = ANSWER_SECONDS) -> object:
         """Wait for the answer and return it, once.
 
-        A wait that ends without it, by the time or by a signal, gives the process up.
+        A wait that ends without it, by the time or by a signal, gives the process up, or only the question
+        (`Channel.is_kept`).
 
         Raises:
             ProjectError: the process has ended, or does not answer within these seconds.
@@ -93,6 +94,9 @@ class Channel:
         self._redactor = redactor
         self.ask_until: Callable[[], float] = lambda: math.inf
         """When a question is given up although its own time is not over: a signal has come."""
+        self.is_kept: Callable[[], bool] = lambda: False
+        """Whether the process outlives a question that is given up: its copies and its locks end with it."""
+        self._abandoned: set[int] = set()
         self._has_answered = False
         self._is_given_up = False
         self._has_had_its_time = False
@@ -153,6 +157,13 @@ class Channel:
         """
         return self._is_given_up
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the process is still at work on a question that was given up."""
+        while self._abandoned and not self._has_ended and self._exchange(0):
+            pass
+        return bool(self._abandoned) and not self._has_ended
+
     def ask(self, question: str, arguments: Mapping[str, object], silence_seconds: float) -> Question:
         """Send a question, and wait for nothing.
 
@@ -199,6 +210,12 @@ class Channel:
         """Do what Question.answer says."""
         try:
             reply = self._wait(number, seconds)
+        except ProjectError:
+            if self._has_ended or not self.is_kept():
+                self.give_up()
+            else:
+                self._abandoned.add(number)
+            raise
         except BaseException:
             self.give_up()
             raise
@@ -237,7 +254,7 @@ class Channel:
         deadline = time.monotonic() + seconds
         while not self.has_reply(number):
             if time.monotonic() >= min(deadline, self.ask_until()):
-                self._has_had_its_time = True
+                self._has_had_its_time = not self.is_kept()
                 raise self._silent(seconds if time.monotonic() >= deadline else None)
             self._exchange(SLICE_SECONDS)
         if number not in self._replies:
@@ -284,7 +301,10 @@ class Channel:
             except ValueError:  # not ours: it is not the process that was to be started
                 self._has_ended = True
                 return
-            self._replies[reply["number"]] = reply
+            if reply["number"] in self._abandoned:
+                self._abandoned.remove(reply["number"])
+            else:
+                self._replies[reply["number"]] = reply
 
     def _close_stdin(self) -> None:
         assert self._process.stdin is not None

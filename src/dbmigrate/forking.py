@@ -84,6 +84,8 @@ class ForkLauncher:
         begin = json.loads(request.first_line)
         step = {key: begin[key] for key in ("death", "scope", "is_watched", "words")}
         own = {name: value for name, value in request.environment.items() if self._environment.get(name) != value}
+        if self._host.is_busy:
+            raise OSError(errno.EAGAIN, "the process that had booted the project is busy")
         ends = _make_pipes(4)
         out, err, told = (os.fdopen(reading, "rb") for reading, _ in ends[:3])
         status: IO[bytes] = os.fdopen(ends[3][0], "rb", buffering=0)  # what is to be read must be seen by select

@@ -86,19 +86,28 @@ class Host:
         self.close()
 
     @contextmanager
-    def hurried(self, ask_until: Callable[[], float]) -> Iterator[None]:
-        """While the block runs, give the process up where a question is not answered by then (monotonic seconds)."""
-        before = self._channel.ask_until
-        self._channel.ask_until = ask_until
+    def hurried(self, ask_until: Callable[[], float], is_kept: Callable[[], bool]) -> Iterator[None]:
+        """While the block runs, give the process up where a question is not answered by then (monotonic seconds).
+
+        `is_kept`: whether only that question is given up, as while steps run: they and their locks need the process.
+        """
+        channel = self._channel
+        before = channel.ask_until, channel.is_kept
+        channel.ask_until, channel.is_kept = ask_until, is_kept
         try:
             yield
         finally:
-            self._channel.ask_until = before
+            channel.ask_until, channel.is_kept = before
 
     @property
     def is_given_up(self) -> bool:
         """Whether the process is asked nothing more: it did not answer in time, or was ended."""
         return self._channel.is_given_up
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the process is still at work on a question that was given up, and can do nothing else yet."""
+        return self._channel.is_busy
 
     @property
     def ask_until(self) -> float:

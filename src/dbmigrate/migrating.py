@@ -154,7 +154,7 @@ def _migrate(
         ).again,
     )
     yield PlanReady(plan=reviewed.plan)
-    with work.listen(outbox, settings.grace) as stops, work.host.hurried(stops.ask_until):
+    with work.listen(outbox, settings.grace) as stops, work.host.hurried(stops.ask_until, lambda: not stops.is_asking):
         written: tuple[str, ...] = ()
         if reviewed.plan.make is not None:
             before, make_migrations = reviewed, reviewed.plan.make

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from dbmigrate.errors import DbmigrateError
 from dbmigrate.models.plan import Step
 from dbmigrate.models.result import StepResult
 from dbmigrate.models.snapshot import MigrationId
@@ -52,10 +53,15 @@ class Retrying:
         most_tries = max(FEWEST_TRIES, self.jobs + 1)
         if is_late:
             most_tries = 1 + (self.ddl_retries or 0)
-        if tries >= most_tries or not (failed.migration is None or self.is_undone(step, failed.migration)):
+        if tries >= most_tries:
+            return None
+        try:
+            if failed.migration is not None and not self.is_undone(step, failed.migration):
+                return None
+            blockers = tuple(self.find_blockers(step.alias)) if is_late else ()
+        except DbmigrateError:  # other steps may be running: nothing that is asked here may end them
             return None
         if is_late:
-            blockers = tuple(self.find_blockers(step.alias))
             return Retry(pause=LOCK_PAUSE * 2 ** min(tries - 1, DOUBLINGS), most_tries=most_tries, blockers=blockers)
         pause = min(LONGEST_PAUSE, PAUSE * 2 ** (tries - 1))
         return Retry(pause=pause * random.uniform(0.5, 1.0), most_tries=most_tries)

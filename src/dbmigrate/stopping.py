@@ -36,6 +36,11 @@ class Stops:
         """The last signal; None if none came."""
         return self._heard[-1][0] if self._heard else None
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether nothing is migrated now (`asking`)."""
+        return self._asks_since is not None
+
     @contextmanager
     def asking(self) -> Iterator[None]:
         """While the block runs nothing is migrated, and a question has the time that is left."""
