@@ -374,6 +374,20 @@ def test_a_deadlock_on_mariadb_behind_what_is_committed_is_not_tried_again(
     assert "core.0002_now may be half done: this migration is not rolled back" in rest
 
 
+@pytest.mark.mariadb
+def test_a_deadlock_on_mariadb_in_a_database_with_a_table_without_transactions_is_not_tried_again(
+    migrated_site: Callable[[str], Site], mariadb: MariadbServer
+) -> None:
+    here = migrated_site("mariadb")
+    here.query("CREATE TABLE log (line text) ENGINE = MyISAM")
+
+    process, line = deadlocked(here, mariadb, """migrations.RunSQL("INSERT INTO log VALUES ('now')")""")
+    end_of(process, 30)
+
+    assert "default: exit 1 after" in line
+    assert here.query("SELECT line FROM log") == [("now",)]
+
+
 @pytest.mark.soak
 @pytest.mark.postgresql
 def test_six_databases_that_alter_one_role_at_the_same_time(tmp_path: Path, postgresql: PostgresqlServer) -> None:

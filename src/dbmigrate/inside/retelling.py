@@ -43,6 +43,12 @@ PLAIN = re.compile(
 )
 """A statement that only reads; a SELECT of no table is how a function is called, and a WITH may write."""
 
+LOOSE = """
+    SELECT 1 FROM information_schema.tables AS t JOIN information_schema.engines AS e ON e.engine = t.engine
+    WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' AND COALESCE(e.transactions, 'NO') <> 'YES'
+    LIMIT 1
+"""
+
 IDLE = 0
 """What libpq calls a session without a transaction (PQTRANS_IDLE)."""
 
@@ -96,7 +102,8 @@ def _watched(method, tell, opened):
             found = find_transient(error)
             if found is not None:
                 identifier = "{}.{}".format(migration.app_label, migration.name)
-                tell(identifier, found, bool(migration.atomic) and watch.is_clean)
+                is_clean = bool(migration.atomic) and watch.is_clean
+                tell(identifier, found, is_clean and not _has_loose_tables(self.connection))
             raise
 
     return watched
@@ -193,6 +200,18 @@ class _Watch:
         self._look_for_end()
         self._rollback()
         self._has_begun = False
+
+
+def _has_loose_tables(connection):
+    """Whether a MySQL database has tables whose rows no rollback takes back (MyISAM, Aria), or does not say."""
+    if connection.vendor != "mysql":
+        return False
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(LOOSE)
+            return cursor.fetchone() is not None
+    except Exception:  # of any driver: the session may be gone
+        return True
 
 
 def _has_no_transaction(connection):
