@@ -24,7 +24,7 @@ SERVERS = ENGINES[1:]
 TABLES = {
     "sqlite": "SELECT name FROM sqlite_master WHERE name LIKE 'core%'",
     "postgresql": "SELECT relname FROM pg_class WHERE relname LIKE 'core%'",
-    "mariadb": "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name LIKE 'core%'"
+    "mariadb": "SELECT table_name FROM information_schema.tables WHERE table_name LIKE 'core%'"
     " AND table_schema = DATABASE()",
 }
 
