@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbmigrate.checks import run_checks
+from dbmigrate.checks import IGNORABLE, run_checks
 from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
@@ -101,8 +101,9 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
 
 def _check_comes_again(work: Work, reviewed: Review, aliases: Sequence[str], labels: Sequence[str]) -> None:
     """Refuse what could not be migrated again afterwards."""
-    # Not those of the review, which keeps of some only what its own plan is about.
-    findings = run_checks(reviewed.snapshot, reviewed.routing, work.settings.ignore)
+    # Not those of the review, which keeps of some only what its own plan is about. And the configuration may ignore one
+    # there which stops only what is to be made anew.
+    findings = run_checks(reviewed.snapshot, reviewed.routing, IGNORABLE.intersection(work.settings.ignore))
     lasting = [one for one in findings if _lasts(one, aliases, labels)]
     if lasting:
         raise stopped_by(lasting)

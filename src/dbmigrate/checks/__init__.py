@@ -75,6 +75,8 @@ RULES: tuple[Rule, ...] = (
 
 IDS = tuple(rule.id for rule in RULES)
 
+IGNORABLE = frozenset(rule.id for rule in RULES if rule.may_be_ignored)
+
 OF_PLANS = frozenset(rule.id for rule in RULES if rule.is_about_plan)
 
 
