@@ -28,7 +28,7 @@ EARLY_SECONDS = 4.0
 """A lock is cut so long after its slow migration began, at most."""
 BOUND_SECONDS = 60.0
 """For a run whose every connection froze: --lock-wait 5 --wait 5, and what reliability.md says of each question."""
-LOCK_SECONDS = 60.0
+LOCK_SECONDS = 30.0
 """For which the next run waits for the lock of a client that vanished."""
 PATIENCE_SECONDS = 180
 ROWS = 200

@@ -35,6 +35,7 @@ def test_a_race_and_kills_leave_nothing_silent(engine: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_outage_of_each_kind_is_reported_writes_nothing_twice_and_ends(engine: str) -> None:
     with arena(engine) as here:
