@@ -24,9 +24,14 @@ def tell_end(raised):
         return 0, None
     if isinstance(raised, SystemExit):
         return _exit_code(raised), None
-    raised.__traceback__ = _without_ours(raised.__traceback__)
-    sys.excepthook(type(raised), raised, raised.__traceback__)
+    print_without_ours(type(raised), raised, raised.__traceback__, print_raised=sys.excepthook)
     return 1, signal.SIGINT if isinstance(raised, KeyboardInterrupt) else None
+
+
+def print_without_ours(kind, raised, trace, print_raised=sys.__excepthook__):
+    """Print what came out of manage.py, without the frames that a fresh process would not have."""
+    raised.__traceback__ = _without_ours(trace)
+    print_raised(kind, raised, raised.__traceback__)
 
 
 def _exit_code(error):

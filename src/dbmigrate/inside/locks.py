@@ -30,6 +30,9 @@ except ImportError:  # Windows
 SPARE_FILES = 64
 """Open files of a process beside its locks."""
 
+FILES_OF_A_LOCK = 2
+"""That of SQLite has the lock file open and the database, the others a connection."""
+
 
 class Locks:
     """The locks that this process holds or tries to get."""
@@ -163,11 +166,11 @@ class Locks:
 
 
 def _make_room(count):
-    """Raise the limit of open files as far as this process may, so that every lock has one."""
+    """Raise the limit of open files as far as this process may, so that every lock has its own."""
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = count + SPARE_FILES
+    needed = count * FILES_OF_A_LOCK + SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
         most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from . import boot, marks, retelling, twin
+from . import boot, ending, marks, retelling, twin
 
 
 def main():
@@ -56,6 +56,8 @@ def _run(manage, words, scope):
         management.ManagementUtility.execute = execute
 
     boot.patch_management(arrange)
+    # Of what manage.py raises, the interpreter prints no frames but those that a fresh process would have.
+    sys.excepthook = ending.print_without_ours
     boot.run_manage(manage, words)
 
 
