@@ -205,7 +205,7 @@ def telling_project(folder: Path, secrets: list[str], server: MariadbServer | No
     return project
 
 
-@pytest.mark.parametrize(("launcher", "count"), [("fork", 4), pytest.param("spawn", 100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("launcher", "count"), [("fork", 4), pytest.param("spawn", 12, marks=pytest.mark.soak)])
 def test_generated_secrets_that_migrations_print_in_every_way_are_hidden(
     launcher: str, count: int, tmp_path: Path
 ) -> None:
