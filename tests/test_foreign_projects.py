@@ -151,6 +151,7 @@ def wagtail_project(folder: Path, python: str) -> Project:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("age", ["old", "new"])
 def test_a_wagtail_site_with_three_databases(tmp_path: Path, age: str) -> None:
     python = environment(f"wagtail-{age}")

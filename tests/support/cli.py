@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 EXECUTABLE = Path(sys.executable).parent / "dbmigrate"
-TIMEOUT_SECONDS = 90
+TIMEOUT_SECONDS = 110
 
 _HOME = tempfile.TemporaryDirectory(prefix="home-")
 """Of every process the tests start; it goes away with the test session."""

@@ -20,7 +20,7 @@ DELEGATING = {"database_forwards", "database_backwards"}
 WHERE = {"alias", "settings_dict", "table_names", "get_table_list"}
 """What tells one database from another: what is decided by it is known to nobody here."""
 
-HARMLESS = {"print", "len", "str", "repr", "isinstance", "getattr", "hasattr", "get_model", "warn"}
+HARMLESS = {"print", "len", "str", "repr", "isinstance", "getattr", "hasattr", "get_model", "table_names", "warn"}
 LOGGERS = {"logger", "logging", "log", "LOGGER", "LOG"}
 
 DEEPEST = 4
