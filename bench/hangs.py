@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from support.background import start, until  # noqa: E402 - the tests' own tools
 from support.mariadb import DRIVER, MariadbServer, join_server, stop_server  # noqa: E402
 from support.postgresql import PostgresqlServer, running_server  # noqa: E402
-from support.projects import Project, migration, simple_app, write_project  # noqa: E402
+from support.projects import Project, waiting_app, write_project  # noqa: E402
 from support.proxy import Proxy, proxy  # noqa: E402
 
 ENGINES = ("sqlite", "postgresql", "mariadb")
@@ -40,25 +40,6 @@ SECONDS = 180
 
 LOOK = {"postgresql": b"current_setting('server_version')", "mariadb": b"lower_case_table_names"}
 LOCK = {"postgresql": b"pg_try_advisory_xact_lock(", "mariadb": b"GET_LOCK"}
-
-WAITING = """
-import pathlib, time
-
-def wait(apps, schema_editor):
-    folder = pathlib.Path(__file__).parent
-    (folder / "ready").write_text("")
-    while not (folder / "go").exists():
-        time.sleep(0.02)
-"""
-
-APP = simple_app(
-    **{
-        "migrations/0002_wait.py": migration(
-            "migrations.RunPython(wait)", head=WAITING, after=(("core", "0001_initial"),), atomic=False
-        )
-    }
-)
-"""Its second migration waits for a file `go`, so that a server can fall silent behind the steps."""
 
 
 @dataclass(frozen=True)
@@ -165,14 +146,14 @@ class Arena:
         if self._server is None:
             name = str(self._folder / f"{root.name}.sqlite3")
             made: dict[str, object] = {"ENGINE": "django.db.backends.sqlite3", "NAME": name, **(entry or {})}
-            project = write_project(root, {"core": APP}, aliases={"default": made})
+            project = write_project(root, {"core": waiting_app()}, aliases={"default": made})
             project.database = lambda alias: Path(name)  # type: ignore[method-assign]
             return project, None
         settings = DRIVER if isinstance(self._server, MariadbServer) else ""
         made = self._server.create_database()
         between = stack.enter_context(proxy(made)) if entry is None else None
         made = between.entry if between is not None else {**made, **(entry or {})}
-        return write_project(root, {"core": APP}, aliases={"default": made}, settings=settings), between
+        return write_project(root, {"core": waiting_app()}, aliases={"default": made}, settings=settings), between
 
     def _three(self, stack: ExitStack) -> Project:
         """Write a project of which three databases fall silent, each at another point."""
@@ -184,7 +165,7 @@ class Arena:
         aliases = {"default": self._server.create_database(), "a": greeting.entry, "b": connected.entry}
         settings = DRIVER if isinstance(self._server, MariadbServer) else ""
         root = self._folder / f"site{next(self._numbers)}"
-        return write_project(root, {"core": APP}, aliases={**aliases, "c": looked.entry}, settings=settings)
+        return write_project(root, {"core": waiting_app()}, aliases={**aliases, "c": looked.entry}, settings=settings)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import IO
 
 import click
 import pytest
@@ -38,14 +39,22 @@ def is_one_sentence(outcome: Outcome, *codes: int) -> bool:
     )
 
 
+def run(command: list[str], cwd: Path, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, without anything of the developer's in its environment."""
+    environment = clean_environment()
+    return subprocess.run(
+        command, cwd=cwd, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
 @pytest.fixture
 def refusals(tmp_path: Path, in_process: InProcess) -> Refusals:
     """Return what runs a command line in a folder without a project: whatever it says, 3 comes last."""
 
-    def run(*words: str, **variables: str) -> Outcome:
+    def refuse(*words: str, **variables: str) -> Outcome:
         return in_process(*words, cwd=tmp_path, environment=variables)
 
-    return run
+    return refuse
 
 
 WORDS = (
@@ -254,14 +263,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path, words: str) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
 
-    ended = subprocess.run(
-        ["sh", "-c", 'rmdir "$PWD"; exec "$0" "$@"', str(EXECUTABLE), *words.split()],
-        cwd=gone,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run(["sh", "-c", 'rmdir "$PWD"; exec "$0" "$@"', str(EXECUTABLE), *words.split()], gone)
 
     assert ended.returncode == 3, ended
     assert ended.stderr.splitlines() == [
@@ -274,14 +276,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path, words: str) -> None:
 def test_too_few_files_to_start_anything(tmp_path: Path, most: int) -> None:
     (tmp_path / "manage.py").write_text("")
 
-    ended = subprocess.run(
-        ["bash", "-c", f'ulimit -n {most} && exec "$@"', "-", str(EXECUTABLE), "status"],
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run(["bash", "-c", f'ulimit -n {most} && exec "$@"', "-", str(EXECUTABLE), "status"], tmp_path)
 
     assert ended.returncode == 3, ended
     assert "did not start (Too many open files)\nhint: raise the number of open files: ulimit -n 1024" in ended.stderr
@@ -301,14 +296,7 @@ cli.main(["status", *{words!r}])
 
 @pytest.mark.parametrize("words", [(), ("-v",)], ids=["", "verbose"])
 def test_a_bug_is_told_also_where_no_temporary_file_can_be_made(sample: Project, words: tuple[str, ...]) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", BUG.format(words=words)],
-        cwd=sample.root,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run([sys.executable, "-c", BUG.format(words=words)], sample.root)
 
     assert ended.returncode == 1
     assert "error: this is a bug in dbmigrate: ZeroDivisionError: division by zero" in ended.stderr
@@ -331,14 +319,7 @@ main()
 
 
 def test_what_fails_after_the_work_is_not_told_as_an_installation_that_cannot_be_loaded(sample: Project) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", LATE],
-        cwd=sample.root,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run([sys.executable, "-c", LATE], sample.root)
 
     assert ended.returncode == 1
     assert "error: dbmigrate was stopped: Too many open files\nhint: " in ended.stderr
@@ -372,15 +353,7 @@ MORE_ANSWERS = ("plan --format github", "info --format rich", "check")
 )
 def test_an_answer_that_standard_output_does_not_take_is_no_success(sample: Project, words: str) -> None:
     with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            [str(EXECUTABLE), *words.split()],
-            cwd=sample.root,
-            env=clean_environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        ended = run([str(EXECUTABLE), *words.split()], sample.root, stdout=full)
 
     assert ended.returncode == 2, ended
     assert ended.stderr.splitlines()[-2:] == [
@@ -394,15 +367,7 @@ def test_an_answer_that_standard_output_does_not_take_is_no_success(sample: Proj
 def test_work_is_done_also_where_nobody_can_be_told(sample: Project, form: str) -> None:
     with Path("/dev/full").open("w") as full:
         ended = [
-            subprocess.run(
-                [str(EXECUTABLE), *words, "--format", form],
-                cwd=sample.root,
-                env=clean_environment(),
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
+            run([str(EXECUTABLE), *words, "--format", form], sample.root, stdout=full)
             for words in (("verify",), ("all",))
         ]
 
@@ -417,15 +382,7 @@ def test_work_is_done_also_where_nobody_can_be_told(sample: Project, form: str) 
 
 def test_an_error_is_told_on_stderr_where_standard_output_does_not_take_it(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            [str(EXECUTABLE), "status", "--format", "json"],
-            cwd=tmp_path,
-            env=clean_environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        ended = run([str(EXECUTABLE), "status", "--format", "json"], tmp_path, stdout=full)
 
     assert ended.returncode == 3
     assert f"error: no manage.py in {tmp_path} or above it" in ended.stderr
@@ -435,15 +392,7 @@ def test_a_reader_who_has_read_enough_of_an_answer_is_no_failure(sample: Project
     for words in (("plan",), ("all", "--help")):
         reading, writing = os.pipe()
         os.close(reading)
-        ended = subprocess.run(
-            [str(EXECUTABLE), *words],
-            cwd=sample.root,
-            env=clean_environment(),
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        ended = run([str(EXECUTABLE), *words], sample.root, stdout=writing)
         os.close(writing)
 
         assert (ended.returncode, ended.stderr) == (0, "")

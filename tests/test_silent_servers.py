@@ -15,7 +15,7 @@ from support.cli import EXECUTABLE, Outcome, clean_environment
 from support.combinations import combinations
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
-from support.projects import Project, everywhere, migration, simple_app, write_project
+from support.projects import Project, everywhere, simple_app, waiting_app, write_project
 from support.proxy import Proxy, proxy
 from support.sites import ENGINES, Site
 
@@ -141,28 +141,9 @@ def test_without_a_time_a_server_may_be_silent_for_15_seconds(site: Callable[...
     assert "error: database default does not answer: connected, and silent for 15 s" in outcome.stderr
 
 
-WAITING = """
-import pathlib, time
-
-def wait(apps, schema_editor):
-    folder = pathlib.Path(__file__).parent
-    (folder / "ready").write_text("")
-    while not (folder / "go").exists():
-        time.sleep(0.02)
-"""
-
-APP = simple_app(
-    **{
-        "migrations/0002_wait.py": migration(
-            "migrations.RunPython(wait)", head=WAITING, after=(("core", "0001_initial"),), atomic=False
-        )
-    }
-)
-
-
 @pytest.mark.parametrize("engine", SERVERS)
 def test_a_server_that_falls_silent_behind_the_steps_is_named(engine: str, site: Callable[..., Site]) -> None:
-    here = site(engine, APP)
+    here = site(engine, waiting_app())
     folder = here.project.root / "core" / "migrations"
     with proxy(here.entry) as between:
         reach_by(here.project, between)
@@ -183,7 +164,7 @@ def test_a_server_that_falls_silent_behind_the_steps_is_named(engine: str, site:
     combinations(ENGINES, ("fork", "spawn"), quick=[("sqlite", "spawn"), ("postgresql", "fork"), ("mariadb", "fork")]),
 )
 def test_a_step_that_takes_too_long_is_interrupted(engine: str, launcher: str, site: Callable[..., Site]) -> None:
-    here = site(engine, APP)
+    here = site(engine, waiting_app())
 
     outcome = within(
         HANG_SECONDS,

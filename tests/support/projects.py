@@ -173,6 +173,24 @@ def simple_app(**more: str) -> dict[str, str]:
     return {"models.py": model(), "migrations/0001_initial.py": migration(create()), **more}
 
 
+WAITING = """
+import pathlib, time
+
+def wait(apps, schema_editor):
+    folder = pathlib.Path(__file__).parent
+    (folder / "ready").write_text("")
+    while not (folder / "go").exists():
+        time.sleep(0.02)
+"""
+
+
+def waiting_app() -> dict[str, str]:
+    """Return a simple app whose second migration makes the file `ready` beside it, and waits for the file `go`."""
+    run_python = "migrations.RunPython(wait)"
+    second = migration(run_python, head=WAITING, after=(("core", "0001_initial"),), atomic=False)
+    return simple_app(**{"migrations/0002_wait.py": second})
+
+
 def failing(text: str = "boom") -> str:
     """Return the head and name of a RunPython function that raises."""
     return f"def fail(apps, schema_editor):\n    raise RuntimeError({text!r})\n"
