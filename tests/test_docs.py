@@ -10,12 +10,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import click
 import pytest
 from support.documents import blocks, run_console, shell
 from support.projects import Project, applied, copy_sample
 
 from dbmigrate.checks import IDS
-from dbmigrate.cli.root import COMMANDS
+from dbmigrate.cli.root import COMMANDS, cli
 from dbmigrate.config import KEYS
 from dbmigrate.errors import ExitCode
 
@@ -113,6 +114,17 @@ def test_every_command_has_a_section_and_the_readme_is_short() -> None:
 
     assert sections == list(COMMANDS)
     assert len(README.split()) <= 900
+
+
+def test_the_readme_and_the_help_use_the_words_of_the_field() -> None:
+    words = re.findall(
+        r"^\| (?!instead of|-)([^|]+) \|", (ROOT / "docs/contributing.md").read_text().split("## Words")[1], re.M
+    )
+    told = {"README.md": README, "--help": cli.get_help(click.Context(cli))}
+    told |= {"commands.md": runpy.run_path(str(ROOT / "docs/generate.py"))["commands_reference"]()}
+
+    assert len(words) > 5
+    assert [(name, word) for name, text in told.items() for word in words if word in " ".join(text.split())] == []
 
 
 def test_every_module_stands_in_the_picture_of_the_architecture() -> None:
