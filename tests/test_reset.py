@@ -146,7 +146,9 @@ def test_without_a_confirmation(project: Project) -> None:
 
 
 def test_with_another_name(project: Project) -> None:
-    assert f"the project's name is {NAME}, not 'other'" in refused(project, "--confirm", "other")
+    told = f"the project's name is {NAME}, not 'other' (nothing was changed)\nhint: --confirm {NAME}\n"
+
+    assert told in refused(project, "--confirm", "other")
 
 
 def test_with_debug_off(project: Project) -> None:

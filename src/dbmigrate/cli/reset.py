@@ -147,5 +147,5 @@ def _agree(session: Session, name: str, confirm: str | None) -> None:
         )
     if confirm != name:
         raise DeclinedError(
-            f"the project's name is {name}, not {confirm!r} (nothing was changed)", hint=f"type {name} to confirm"
+            f"the project's name is {name}, not {confirm!r} (nothing was changed)", hint=f"--confirm {name}"
         )
