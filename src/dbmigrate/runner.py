@@ -335,7 +335,7 @@ class _Crew:
         """Whether anything has started or ended since it was asked last; what children print is none."""
         self._closing = [one for one in self._closing if one[1] > self._workshop.clock()]
         now = (len(self.ended), len(self.running), len(self.paused), len(self._closing), self.rung)
-        seen, self._seen = self._seen, (*now, len(self.lost), len(self.unsure))
+        seen, self._seen = self._seen, now
         is_time = self._room_at is not None and self._room_at <= self._workshop.clock()
         if is_time:
             self._room_at = None
@@ -404,7 +404,11 @@ class _Crew:
 
     def _beat(self, *, idle: float = IDLE_SECONDS) -> Iterator[LockLost]:
         changed = {alias: sorted(migrations) for alias, migrations in self._changed().items()}
-        for lock in self._workshop.heartbeat.beat(changed, idle=idle):
+        before = (self.lost, self.unsure)
+        found = self._workshop.heartbeat.beat(changed, idle=idle)
+        if before != (self.lost, self.unsure):
+            self._seen = ()  # what has waited may start, or never will
+        for lock in found:
             running = [] if lock.is_retaken else [key for key, job in self.running.items() if job.alias == lock.alias]
             if not lock.is_retaken:
                 self._pressed[lock.alias] = (1, self._workshop.clock())

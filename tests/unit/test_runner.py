@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 from support.children import FakeLauncher, Script
 
+from dbmigrate.heartbeat import Heartbeat
 from dbmigrate.models.events import (
     Event,
     MakeFinished,
@@ -21,6 +24,8 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedMigration, Step
 from dbmigrate.models.selection import Selection
+from dbmigrate.models.servers import LockCheck
+from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.process import ChildMessage, ChildOutput, ChildRequest
 from dbmigrate.redact import Redactor
 from dbmigrate.renderers.scrubbing import scrubbed
@@ -78,6 +83,38 @@ def test_a_step_starts_after_the_ones_it_waits_for() -> None:
 
     assert launcher.started == ["default", "blog", "shop"]
     assert statuses(events) == {"default": "ok", "blog": "ok", "shop": "ok"}
+
+
+@pytest.mark.parametrize("doubts", [1, 3])
+def test_a_step_starts_once_the_lock_is_known_to_be_held_after_a_doubt(doubts: int) -> None:
+    launcher = FakeLauncher()
+    states = iter(["unsure"] * doubts)
+
+    def ask(changed: Mapping[str, Sequence[MigrationId]], idle: float) -> Answered:
+        return Answered(next(states, "held"))
+
+    shop = workshop(launcher)
+    heartbeat = Heartbeat(["default", "blog"], ask, clock=shop.clock, now=lambda: datetime.now(timezone.utc))
+    events = list(run_steps(plan(*CHAIN, jobs=1), replace(shop, heartbeat=heartbeat), keep_going=False))
+
+    assert statuses(events) == {"default": "ok", "blog": "ok", "shop": "ok"}
+    assert list(states) == []
+
+
+@dataclass
+class Answered:
+    """An answer about the locks that came at once."""
+
+    state: str
+
+    def is_answered_within(self, seconds: float) -> bool:
+        """Return that it is there."""
+        return True
+
+    def answer(self) -> dict[str, LockCheck]:
+        """Return the same for both databases."""
+        check = {"state": self.state, "lost_at": None, "because": None, "why_not_again": None}
+        return {alias: LockCheck.model_validate(check) for alias in ("default", "blog")}
 
 
 def test_independent_steps_start_together_up_to_the_number_of_jobs() -> None:

@@ -80,7 +80,9 @@ class Sink(io.RawIOBase):
                 self._untold_bytes += len(data)
                 return len(data)
             if self._untold_bytes:
-                self._waiting += f"\n({self._untold_bytes} bytes of output are missing here: nobody read it)\n".encode()
+                self._waiting += (
+                    f"\n({self._untold_bytes} bytes of output are missing here: the reader did not keep up)\n".encode()
+                )
                 self._untold_bytes = 0
             if not self._waiting:
                 self._taken_at = time.monotonic()
@@ -209,7 +211,7 @@ def finish_streams(seconds: float | None) -> None:
     for sink in sinks():  # stdout comes first
         lost = sink.finish(seconds)
         if lost:
-            said = f"warning: {lost} bytes of output were not written to {sink.name}: nobody reads it\n"
+            said = f"warning: {lost} bytes of output were not written to {sink.name}: its reader does not keep up\n"
             with impatient(), contextlib.suppress(OSError):
                 sys.stderr.write(said)
         setattr(sys, sink.name, sink.stream)

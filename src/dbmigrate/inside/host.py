@@ -94,7 +94,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         "explain": routes.explain,
         "verify": partial(verification.verify, watch),
         "lock": held.lock,
-        "check_locks": held.check,
+        "check_locks": partial(held.check, inspector.find_replacements),
         "unlock": held.unlock,
         "end_orphans": held.end_orphans_now,
         "why_not_fork": forker.why_not_fork,

@@ -86,6 +86,14 @@ class Inspector:
                 del sys.modules[name]
         self._disk = None
 
+    def find_replacements(self):
+        """Return {label of a squashed migration: labels ("app.name") of those it replaces} of what was looked at."""
+        replacements = {} if self._disk is None else self._disk.loader.replacements
+        return {
+            "{}.{}".format(*squashed): ["{}.{}".format(*replaced) for replaced in migration.replaces]
+            for squashed, migration in replacements.items()
+        }
+
     def _read_disk(self):
         if self._comparison is not None:
             self._comparison.give_up()

@@ -42,7 +42,7 @@ class ConnectionLock:
         self._mark = mark
         self._sockets = set()
         self._session = None
-        self._records = None
+        self.records = None
         self._is_given_up = False
         self.connection = _own_connection(connection, url)
 
@@ -84,7 +84,7 @@ class ConnectionLock:
             with self.connection.cursor() as cursor:
                 holder = self._take(cursor)
                 if holder is None:
-                    self._records = self._read_records(cursor)
+                    self.records = self._read_records(cursor)
                 return holder
         except DatabaseError as error:
             self._refuse(error)
@@ -93,7 +93,7 @@ class ConnectionLock:
         """Remember what is recorded in the database."""
         try:
             with self.connection.cursor() as cursor:
-                self._records = self._read_records(cursor)
+                self.records = self._read_records(cursor)
         except DatabaseError as error:
             self._refuse(error)
 
@@ -108,19 +108,16 @@ class ConnectionLock:
         except Exception as error:  # whatever a driver raises of a connection that is gone
             return _said(error)
 
-    def retake(self, find_difference):
-        """Try to take it again; return why that is not possible, or None.
-
-        find_difference: takes the records before and now, and returns how another run has changed them, or None.
-        """
+    def retake(self):
+        """Try to take it again; return why that is not possible, or None: `records` are those of then."""
         began_at = time.monotonic()
-        session, before = self._session, self._records
+        session = self._session
         self.abandon()
         while True:
             try:
                 holder = self._take_anew(session)
                 if holder is None:
-                    return find_difference(before, self._records)
+                    return None
                 because, limit = "{} has it now".format(holder["holder"]), HELD_SECONDS
             except Exception as error:  # the server may be starting again
                 because, limit = _said(error), RETAKE_SECONDS
@@ -139,7 +136,7 @@ class ConnectionLock:
                 self._end_session(cursor, session)
             holder = self._take(cursor)
             if holder is None:
-                self._records = self._read_records(cursor)
+                self.records = self._read_records(cursor)
             return holder
 
     def give_up(self):

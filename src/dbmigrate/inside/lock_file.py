@@ -50,7 +50,7 @@ class FileLock:
         self._file = None
         self._database_file = None
         self._is_proved = False
-        self._records = None
+        self.records = None
 
     def find_identity(self):
         """Return what names the database for every run."""
@@ -96,7 +96,7 @@ class FileLock:
 
     def remember(self):
         """Remember what is recorded in the database."""
-        self._records = _read_records(self._database)
+        self.records = _read_records(self._database)
 
     def ask(self, _idle):
         """Return why it is not held any more, or None."""
@@ -107,12 +107,9 @@ class FileLock:
         how = "replaced" if os.path.exists(self._path) else "deleted"
         return "its lock file {} was {}".format(self._path, how)
 
-    def retake(self, find_difference):
-        """Try to take it again; return why that is not possible, or None.
-
-        find_difference: takes the records before and now, and returns how another run has changed them, or None.
-        """
-        before, own = self._records, self._file
+    def retake(self):
+        """Try to take it again; return why that is not possible, or None: `records` are those of then."""
+        own = self._file
         deadline = time.monotonic() + HELD_SECONDS
         while True:
             try:
@@ -125,12 +122,11 @@ class FileLock:
                 return "{} has it now".format(holder["holder"])
             time.sleep(PAUSE_SECONDS)
         os.close(own)
-        if self._is_proved:
-            return None
-        # A step that has made the database has it; whoever else had it has left another record.
-        self._take_database()
-        self.remember()
-        return find_difference(before, self._records)
+        if not self._is_proved:
+            # A step that has made the database has it; whoever else had it has left another record.
+            self._take_database()
+            self.remember()
+        return None
 
     def _open(self):
         try:

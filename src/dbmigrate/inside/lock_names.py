@@ -33,6 +33,17 @@ def is_lock(number):
     ).format(high, low)
 
 
+def count_held(numbers, mark):
+    """Return the statement that counts which of these advisory locks the sessions of the run with this mark hold.
+
+    All sessions: a schema that two aliases of a run share is locked by one of them.
+    """
+    return "SELECT count(DISTINCT (classid, objid)) FROM pg_locks WHERE ({}) AND pid IN ({})".format(
+        " OR ".join("({})".format(is_lock(number)) for number in numbers),
+        "SELECT pid FROM pg_locks WHERE {}".format(is_lock(number_of(mark))),
+    )
+
+
 def steps_number(schema):
     """Return the number of the lock that the sessions of steps share which migrate this schema of PostgreSQL."""
     return number_of("{} steps:{}".format(NAME, schema))

@@ -7,7 +7,7 @@ from django.db import Error as DatabaseError
 
 from .keepalives import postgresql_settings
 from .lock_connection import PAUSE_SECONDS, RETAKE_SECONDS, ConnectionLock
-from .lock_names import NAME, is_lock, number_of, own_name, steps_number
+from .lock_names import NAME, count_held, is_lock, number_of, own_name, steps_number
 from .servers import find_home
 from .silence import SilenceError
 
@@ -70,12 +70,10 @@ class PostgresqlLock(ConnectionLock):
         cursor.execute("SELECT set_config('application_name', '{}', true), pg_backend_pid()".format(own_name()))
         self._session = cursor.fetchone()[1]
         cursor.execute("SELECT pg_try_advisory_xact_lock_shared({})".format(number_of(self._mark)))
-        self._numbers = []
-        numbers = sorted(number_of("{}:{}".format(NAME, schema)) for schema in schemas)
-        for number in numbers:
+        self._numbers = sorted(number_of("{}:{}".format(NAME, schema)) for schema in schemas)
+        for number in self._numbers:
             cursor.execute("SELECT pg_try_advisory_xact_lock({})".format(number))
             if cursor.fetchone()[0]:
-                self._numbers.append(number)
                 self._check_that_it_holds(cursor, number)
             elif not self._is_of_this_run(cursor, number):
                 return self._give_way(cursor, self._find_holder(cursor, number))
@@ -85,7 +83,7 @@ class PostgresqlLock(ConnectionLock):
             if holder is not None:
                 return self._give_way(cursor, holder)
         if self._url is None:  # which may lead to another database than the steps come to
-            self.words = {"database": database, "runs": numbers, "steps": steps}
+            self.words = {"database": database, "runs": self._numbers, "steps": steps}
         return None
 
     def _give_way(self, cursor, holder):
@@ -93,11 +91,7 @@ class PostgresqlLock(ConnectionLock):
         return holder
 
     def _is_held(self, cursor, _idle):
-        if not self._numbers:
-            cursor.execute("SELECT 1")  # another alias of this run has them all
-            return True
-        locks = " OR ".join("({})".format(is_lock(number)) for number in self._numbers)
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND ({})".format(locks))
+        cursor.execute(count_held(self._numbers, self._mark))
         return cursor.fetchone()[0] == len(self._numbers)
 
     def _read_records(self, cursor):
@@ -131,11 +125,7 @@ class PostgresqlLock(ConnectionLock):
             self._refuse("the lock was taken on another server session: something between gives each statement its own")
 
     def _is_of_this_run(self, cursor, number):
-        cursor.execute(
-            "SELECT count(*) FROM pg_locks WHERE {} AND pid IN (SELECT pid FROM pg_locks WHERE {})".format(
-                is_lock(number), is_lock(number_of(self._mark))
-            )
-        )
+        cursor.execute(count_held([number], self._mark))
         return cursor.fetchone()[0] > 0
 
     def _find_holder(self, cursor, number):

@@ -6,6 +6,8 @@ from collections import Counter
 
 from django.db import connections
 
+from .sentences import one_line
+
 SILENT_SECONDS = 15.0
 """After so long without an answer its connection counts as gone, and the lock as lost."""
 
@@ -30,22 +32,43 @@ class LockWatch:
         self._why_lost = None
         self._why_not_again = None
         self._is_abandoned = False
+        self._regained = None
+        """The records before a lock was lost, and those when it was held again, until they are compared."""
+        self._is_unasked = False
 
-    def ask(self, changed, idle):
+    def ask(self, changed, replacements, idle):
         """Begin to ask, unless that goes on; it is asked again within `idle` seconds.
 
         changed: labels of migrations ("app.name") that steps of this run may have recorded or taken back.
+        replacements: {label of a squashed migration: labels of those it replaces}.
         """
         if self._why_not_again is not None or self._thread is not None:
+            return
+        if self._regained is not None:
+            # Steps went on while the lock was gone. Only now is known of each record of theirs that was read then.
+            before, now = self._regained
+            self._regained = None
+            self._why_not_again = find_difference(before, now, changed, replacements)
             return
         self._lost_at = self._why_lost = None
         self._is_abandoned = False
         self._asked_at = time.monotonic()
         if not self._lock.is_remote:
-            self._work(changed, idle)
+            try:
+                self._work(idle)
+            except OSError as error:  # the folder of its files is gone, or the disk is full
+                self._lost_at = self._lost_at or time.time()
+                self._why_lost = self._why_lost or one_line(str(error))
+                self._why_not_again = one_line(str(error))
             return
-        self._thread = threading.Thread(target=self._work_in_thread, args=(changed, idle), daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._work_in_thread, args=(idle,), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # this process may have no more threads: nothing is known of the lock
+            self._is_unasked = True
+        else:
+            self._is_unasked = False
+            self._thread = thread
 
     def answer(self, deadline):
         """Return {"state", "lost_at", "because", "why_not_again"} as it is known then (time.monotonic), or before.
@@ -75,7 +98,7 @@ class LockWatch:
     def _state(self):
         if self._why_not_again is not None:
             return "lost"
-        if self._thread is not None:
+        if self._thread is not None or self._regained is not None or self._is_unasked:
             return "unsure"
         return "held" if self._why_lost is None else "retaken"
 
@@ -93,13 +116,13 @@ class LockWatch:
             self._is_abandoned = True
             self._lock.abandon()
 
-    def _work_in_thread(self, changed, idle):
+    def _work_in_thread(self, idle):
         try:
-            self._work(changed, idle)
+            self._work(idle)
         finally:
             connections.close_all()  # of this thread: what receivers have opened next to the lock's
 
-    def _work(self, changed, idle):
+    def _work(self, idle):
         because = self._lock.ask(idle)
         if because is None:
             return
@@ -107,23 +130,33 @@ class LockWatch:
             because = NO_ANSWER
         self._lost_at = time.time()
         self._why_lost = because
-        why_not = self._lock.retake(lambda before, now: find_difference(before, now, changed))
-        if self._why_not_again is None:
+        before = self._lock.records
+        why_not = self._lock.retake()
+        if why_not is None:
+            self._regained = before, self._lock.records
+        elif self._why_not_again is None:
             self._why_not_again = why_not
 
 
-def find_difference(before, now, changed):
+def find_difference(before, now, changed, replacements):
     """Return what another run has done to the records of a database, [(app, name)] before and now; None if nothing.
 
-    changed: labels of migrations that may have been recorded or taken back by this run.
+    changed, replacements: as of `LockWatch.ask`. Django records what a squashed migration replaces together with it,
+    and the squashed one with the next `migrate` once all of that is recorded (executor.py, check_replacements).
     """
     if before is None or now is None:
         return "what is recorded in django_migrations cannot be read, so nobody knows whether another run had it"
     was, is_now = (Counter("{}.{}".format(*record) for record in records) for records in (before, now))
+    own = {*changed}
+    for squashed, replaced in replacements.items():
+        if squashed in own:
+            own.update(replaced)
+        if all(is_now[label] for label in replaced):
+            own.add(squashed)
     others = sorted(
         label
         for label in {*was, *is_now}
-        if is_now[label] != was[label] and (label not in changed or is_now[label] > max(1, was[label]))
+        if is_now[label] != was[label] and (label not in own or is_now[label] > max(1, was[label]))
     )
     if not others:
         return None

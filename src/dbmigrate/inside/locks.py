@@ -81,15 +81,16 @@ class Locks:
         held = [self._locks[key].alias for key in self._held]
         return {"waiting": waiting, "crowded": crowded, "missing": missing, "held": held, "environment": environment}
 
-    def check(self, changed, idle, seconds):
+    def check(self, find_replacements, changed, idle, seconds):
         """Return, by alias, whether the lock is still held (LockWatch.answer), within these seconds.
 
-        changed: by alias, labels of migrations that steps of this run may have recorded or taken back. idle: seconds
-        within which it is asked again.
+        find_replacements: returns what LockWatch.ask takes. changed: by alias, labels of migrations that steps of this
+        run may have recorded or taken back. idle: seconds within which it is asked again.
         """
         deadline = time.monotonic() + seconds
+        replacements = find_replacements()
         for key, watch in self._held.items():
-            watch.ask(changed.get(self._locks[key].alias, ()), idle)
+            watch.ask(changed.get(self._locks[key].alias, ()), replacements, idle)
         return {self._locks[key].alias: watch.answer(deadline) for key, watch in self._held.items()}
 
     def _find_crowded(self, may_wait):

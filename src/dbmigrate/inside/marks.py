@@ -14,7 +14,7 @@ import json
 import os
 from contextlib import closing
 
-from .lock_names import LOCKS, is_lock, number_of
+from .lock_names import LOCKS, count_held, number_of
 
 VARIABLE = "_DBMIGRATE_RUN"
 """Environment of a step: {"mark": the beginning of the names of its run's locks, "locks": {alias: what the lock of that
@@ -79,12 +79,8 @@ def _mark_postgresql(connection, mark, words):
         try:
             for number in (number_of(mark), *words["steps"]):
                 cursor.execute("SELECT pg_try_advisory_lock_shared({})".format(number))
-            cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE {} AND pid IN (SELECT pid FROM pg_locks WHERE {})".format(
-                    is_lock(words["runs"][0]), is_lock(number_of(mark))
-                )
-            )
-            return cursor.fetchone()[0] > 0
+            cursor.execute(count_held(words["runs"], mark))
+            return cursor.fetchone()[0] == len(words["runs"])
         finally:
             cursor.execute("COMMIT")
 

@@ -1,0 +1,59 @@
+"""Which records of a database another run has made while a lock was lost."""
+
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import pytest
+
+from dbmigrate.inside.lock_watch import LockWatch, find_difference
+
+FIRST, SECOND, SQUASHED = ("blog", "0001_initial"), ("blog", "0002_x"), ("blog", "0001_squashed_0002_x")
+REPLACEMENTS = {"blog.0001_squashed_0002_x": ["blog.0001_initial", "blog.0002_x"]}
+Records = list[tuple[str, str]]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "changed", "differs"),
+    [
+        ([FIRST], [FIRST], [], False),
+        ([FIRST], [FIRST, SECOND], ["blog.0002_x"], False),
+        ([FIRST], [FIRST, SECOND], [], True),
+        ([FIRST], [FIRST, FIRST], ["blog.0001_initial"], True),
+        ([FIRST, SECOND], [FIRST], ["blog.0002_x"], False),
+        ([], [FIRST, SECOND, SQUASHED], ["blog.0001_squashed_0002_x"], False),
+        ([FIRST, SECOND], [FIRST, SECOND, SQUASHED], [], False),
+        ([FIRST], [FIRST, SQUASHED], [], True),
+    ],
+    ids=["same", "own", "foreign", "own-twice", "undone", "squashed", "squashed-before", "squashed-by-another"],
+)
+def test_what_is_not_of_this_run_differs(before: Records, now: Records, changed: list[str], differs: bool) -> None:
+    assert (find_difference(before, now, changed, REPLACEMENTS) is not None) is differs
+
+
+class Regained:
+    """A lock that was lost, and is held again by the time it is asked."""
+
+    is_remote = False
+
+    def __init__(self) -> None:
+        self.records: Records = []
+
+    def ask(self, idle: float) -> str:
+        """Return why it is not held."""
+        return "the server has released it"
+
+    def retake(self) -> None:
+        """Hold it; a step of the run has recorded something meanwhile."""
+        self.records = [FIRST]
+
+
+def test_a_record_that_was_announced_after_the_question_is_the_runs_own() -> None:
+    watch = LockWatch(Regained())
+
+    watch.ask([], {}, 45)
+    first = watch.answer(0.0)
+    watch.ask(["blog.0001_initial"], {}, 45)
+    second = watch.answer(0.0)
+
+    assert (first["state"], second["state"]) == ("unsure", "retaken")
