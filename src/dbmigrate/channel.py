@@ -23,9 +23,8 @@ from typing import IO, Any, NoReturn
 from dbmigrate.confidential import find_secrets
 from dbmigrate.errors import ProjectError
 from dbmigrate.models.target import Target
-from dbmigrate.process import CHUNK_BYTES, start_thread
 from dbmigrate.redact import Redactor
-from dbmigrate.system import MORE_FILES, MORE_PROCESSES
+from dbmigrate.system import CHUNK_BYTES, MORE_FILES, MORE_PROCESSES, start_thread
 
 ENTRY = Path(__file__).parent / "inside" / "__main__.py"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from dbmigrate.checks import is_of_linter
 from dbmigrate.errors import UsageError
-from dbmigrate.models.findings import Finding
+from dbmigrate.models.findings import Finding, is_of_linter
 from dbmigrate.models.reports import Linted, LintReport, NotLinted
 from dbmigrate.models.selection import CheckSelection
 from dbmigrate.models.settings import LINTER

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import selectors
 import subprocess
@@ -15,13 +14,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Literal, Protocol, Union
 
+from dbmigrate.system import CHUNK_BYTES, start_thread
+
 MAX_LINE_LENGTH = 65536
 """Bytes of one line that are kept: a key in it must be whole to be found; what has been read must fit into memory."""
 
 DRAIN_SECONDS = 1.0
 """How long the pipes of a finished child are still read: a grandchild that inherited them may hold them open."""
 
-CHUNK_BYTES = 65536
 
 MOST_WAITING = 200
 """Messages on the outbox above which children are read no further: memory must not grow with what they print, and a
@@ -279,18 +279,6 @@ def _ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
         if process.poll() is None:
             process.terminate()
         raise
-
-
-def start_thread(thread: threading.Thread) -> None:
-    """Start a thread.
-
-    Raises:
-        OSError: the system gives none.
-    """
-    try:
-        thread.start()
-    except RuntimeError as error:
-        raise OSError(errno.EAGAIN, "the system refuses another thread") from error
 
 
 class _Gate:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,6 +33,10 @@ _HINTS = {
     errno.ELOOP: "correct the symbolic link there: it leads back to itself",
     errno.ENOENT: "see what has removed it, and run the same command again",
 }
+
+
+CHUNK_BYTES = 65536
+"""Read from a pipe at once."""
 
 
 def hint_for(error: OSError) -> str:
@@ -85,3 +90,15 @@ def shortened(text: str) -> str:
     """Return what somebody typed as it is shown in a sentence: in one line, and without its middle if it is long."""
     line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
     return line if len(line) <= MOST_SHOWN else f"{line[: MOST_SHOWN // 2]} … {line[-MOST_SHOWN // 2 :]}"
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    Raises:
+        OSError: the system gives none.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "the system refuses another thread") from error

@@ -26,8 +26,7 @@ from dbmigrate.checks.unasking_operations import find_unasking_operations
 from dbmigrate.checks.unknown_migrations import find_unknown_migrations
 from dbmigrate.checks.unmigrated_apps import find_unmigrated_apps
 from dbmigrate.errors import UsageError
-from dbmigrate.models.findings import Finding
-from dbmigrate.models.settings import LINTER
+from dbmigrate.models.findings import Finding, is_of_linter
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.routing import Routing
@@ -103,11 +102,6 @@ def _with_way_out(rule: Rule, finding: Finding) -> Finding:
         return finding
     hint = f'{finding.hint.removesuffix(";")}; if this is wrong, ignore = ["{rule.id}"] under [tool.dbmigrate]'
     return finding.model_copy(update={"hint": hint})
-
-
-def is_of_linter(identifier: str) -> bool:
-    """Return whether an id is that of a rule of squawk, which alone knows them, or of all of them."""
-    return identifier.partition(":")[0] == LINTER
 
 
 def check_ids(ids: Sequence[str], place: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from dbmigrate.cli.sink import is_unread
 from dbmigrate.errors import ExitCode, ProjectError
 from dbmigrate.stopping import Stops
-from dbmigrate.system import MORE_PROCESSES
+from dbmigrate.system import MORE_PROCESSES, start_thread
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
@@ -71,8 +71,6 @@ def listen(outbox: SimpleQueue[ChildMessage], grace: float | None = None) -> Ite
     before = {signum: signal.signal(signum, _ignore) for signum in _heard()}
     stops = Stops(time.monotonic, grace)
     reader = threading.Thread(target=_pass_on, args=(reading, outbox, stops), daemon=True)
-    from dbmigrate.process import start_thread  # not before a run: `--help` must not pay for it
-
     try:
         start_thread(reader)
     except OSError as error:

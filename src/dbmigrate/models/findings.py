@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from dbmigrate.models.base import Value
+from dbmigrate.models.settings import LINTER
 from dbmigrate.models.snapshot import MigrationId
 
 Level = Literal["error", "warning", "note"]
@@ -57,3 +58,8 @@ class Finding(Value):
     def sentence(self) -> str:
         """The whole of it in one line, but for what to do."""
         return f"{self.id}: {self.message}" + (f" ({self.place})" if self.place else "")
+
+
+def is_of_linter(identifier: str) -> bool:
+    """Return whether an id is that of a rule of squawk, which alone knows them, or of all of them."""
+    return identifier.partition(":")[0] == LINTER

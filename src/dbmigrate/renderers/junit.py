@@ -12,10 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from dbmigrate.checks import is_of_linter
 from dbmigrate.errors import DbmigrateError, ExitCode, UsageError
 from dbmigrate.models.events import Event
-from dbmigrate.models.findings import Finding
+from dbmigrate.models.findings import Finding, is_of_linter
 from dbmigrate.models.reports import Answer, CheckReport, VerifyReport
 from dbmigrate.models.result import DatabaseResult, RunReport
 from dbmigrate.models.snapshot import MigrationId, describe_silence
