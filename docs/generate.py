@@ -23,7 +23,7 @@ import click
 
 from dbmigrate.cli.root import COMMANDS, cli
 from dbmigrate.config import DATABASE_KEYS, KEYS
-from dbmigrate.schema import envelope_schema
+from dbmigrate.models.json_schema import envelope_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

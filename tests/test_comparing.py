@@ -184,7 +184,7 @@ def test_what_one_app_carries_with_it_is_what_makemigrations_would_write(tmp_pat
 @pytest.mark.skipif(sys.platform != "linux", reason="steps are forked on Linux")
 def test_a_thread_that_has_just_ended_is_no_thread() -> None:
     code = (
-        "import threading\nfrom dbmigrate.inside.forking import count_threads\n"
+        "import threading\nfrom dbmigrate.inside.steps.fork import count_threads\n"
         "for _ in range(10000):\n    thread = threading.Thread(target=int)\n    thread.start()\n    thread.join()\n"
         "    assert count_threads() == 1\n"
     )

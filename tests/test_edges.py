@@ -285,7 +285,7 @@ def test_too_few_files_to_start_anything(tmp_path: Path, most: int) -> None:
 
 BUG = """
 import tempfile
-import dbmigrate.answering as answering
+import dbmigrate.commands.show as answering
 from dbmigrate.cli.root import cli
 
 tempfile.tempdir = "/nowhere"

@@ -12,7 +12,7 @@ from support.cli import dbmigrate
 from support.projects import Project, create, failing, migration, model, simple_app, write_project
 from support.runner import read_log
 
-from dbmigrate.checks import IDS
+from dbmigrate.planning.checks import IDS
 
 SUITE = {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"}
 CASE = {"name", "classname", "time", "file", "line"}

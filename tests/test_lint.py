@@ -15,8 +15,8 @@ from support.cli import Outcome, clean_environment, dbmigrate
 from support.projects import Project, create, migration, model, simple_app, write_project
 from support.sites import Site
 
+from dbmigrate.commands.squawk import write_script
 from dbmigrate.models.sql import MigrationSql
-from dbmigrate.squawk import write_script
 
 FIRST = (("core", "0001_initial"),)
 MORE = migration(

@@ -30,8 +30,8 @@ from support.projects import (
 from support.runner import read_log
 from support.terminal import CONTROL_C, ESCAPE, Terminal
 
+from dbmigrate.models.json_schema import envelope_schema
 from dbmigrate.models.reports import Envelope
-from dbmigrate.schema import envelope_schema
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -116,7 +116,7 @@ def test_a_command_in_a_process_of_its_own_says_what_it_says_on_a_boot_that_it_s
 
 def test_the_published_schema_is_that_of_the_models() -> None:
     assert (DOCS / "schema" / "envelope.json").read_text() == envelope_schema(), (
-        "write it again: python -m dbmigrate.schema > docs/schema/envelope.json (a key that goes away breaks scripts)"
+        "python -m dbmigrate.models.json_schema > docs/schema/envelope.json (a key that goes away breaks scripts)"
     )
 
 
@@ -655,7 +655,7 @@ def test_without_a_command_and_a_terminal_there_is_help_and_a_usage_code(tmp_pat
 
 
 def test_a_bug_exits_with_1_and_names_its_log(sample: Project) -> None:
-    fault = "import dbmigrate.answering as answering\nanswering.status = lambda *_, **__: 1 / 0\n"
+    fault = "import dbmigrate.commands.show as answering\nanswering.status = lambda *_, **__: 1 / 0\n"
     fault += "from dbmigrate.cli.root import cli\ncli.main(['status'])"
 
     ended = subprocess.run(

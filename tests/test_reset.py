@@ -20,7 +20,7 @@ from support.projects import Project, applied, create, migration, model, simple_
 from support.sites import ENGINES, Site
 from support.terminal import CONTROL_C, Terminal
 
-from dbmigrate.inside.emptying import mysql_host
+from dbmigrate.inside.servers.emptying import mysql_host
 
 NAME = "site_settings"
 

@@ -433,7 +433,7 @@ import importlib.abc, os, sys
 
 class Break(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name == "dbmigrate.answering":
+        if name == "dbmigrate.commands.show":
             raise ValueError("broken by {0} and {0!r}".format(os.environ["SOME_TOKEN"]))
 
 sys.meta_path.insert(0, Break())

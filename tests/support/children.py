@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from dbmigrate.process import ChildEnded, ChildMessage, ChildOutput, ChildRequest, ChildTold, StopRequested
+from dbmigrate.running.process import ChildEnded, ChildMessage, ChildOutput, ChildRequest, ChildTold, StopRequested
 
 
 @dataclass

@@ -16,11 +16,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from dbmigrate.cli.context import OneCommand
-from dbmigrate.cli.keeping import KeptHost
+from dbmigrate.cli.host_lifetime import KeptHost
 from dbmigrate.cli.root import cli
-from dbmigrate.host import Host
+from dbmigrate.cli.session import OneCommand
 from dbmigrate.models.target import Target
+from dbmigrate.project.booted import Host
 from dbmigrate.redact import Redactor
 
 

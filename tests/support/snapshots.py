@@ -26,8 +26,8 @@ from dbmigrate.models.snapshot import (
     Rule,
     Snapshot,
 )
-from dbmigrate.planner import build_plan
-from dbmigrate.routing import route
+from dbmigrate.planning.planner import build_plan
+from dbmigrate.planning.routing import route
 
 PROJECT = Project(
     settings_module="site_settings",

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from support.snapshots import app, database, pending, plan_of, routes, settings, snapshot
 
-from dbmigrate.checks import run_checks
-from dbmigrate.checks.cross_database_relations import without_constraint
 from dbmigrate.errors import FindingsError, ModelChangesError, UnreachableError
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations
@@ -25,8 +23,10 @@ from dbmigrate.models.snapshot import (
     RouterError,
     Snapshot,
 )
-from dbmigrate.preflight import check_findings, check_makemigrations, check_reachable
-from dbmigrate.routing import route
+from dbmigrate.planning.checks import run_checks
+from dbmigrate.planning.checks.cross_database_relations import without_constraint
+from dbmigrate.planning.preflight import check_findings, check_makemigrations, check_reachable
+from dbmigrate.planning.routing import route
 
 CHANGE = Change(app="core", operations=("Add field x to item",), question=None, is_writable=True, carries=())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dbmigrate.discovery import count_cpus
+from dbmigrate.project.discovery import count_cpus
 
 ALLOWED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

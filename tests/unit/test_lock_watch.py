@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbmigrate.inside.lock_watch import LockWatch, find_difference
+from dbmigrate.inside.locks.lock_watch import LockWatch, find_difference
 
 FIRST, SECOND, SQUASHED = ("blog", "0001_initial"), ("blog", "0002_x"), ("blog", "0001_squashed_0002_x")
 REPLACEMENTS = {"blog.0001_squashed_0002_x": ["blog.0001_initial", "blog.0002_x"]}

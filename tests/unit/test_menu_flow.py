@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from support.prompter import FakePrompter
 from support.snapshots import database, pending, plan_of, routes, settings, snapshot
 
-from dbmigrate.describing import describe_status
 from dbmigrate.errors import ExitCode
 from dbmigrate.menu.flow import Menu, command_line
 from dbmigrate.models.reports import StatusReport
 from dbmigrate.models.snapshot import Recorded
-from dbmigrate.routing import route
+from dbmigrate.planning.answers import describe_status
+from dbmigrate.planning.routing import route
 
 
 def report() -> StatusReport:

@@ -8,7 +8,7 @@ from support.snapshots import database, pending, plan_of, routes, snapshot
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.result import RunResult, StepResult
 from dbmigrate.models.snapshot import Database, PendingMigration
-from dbmigrate.outcome import build_result, telling_line
+from dbmigrate.planning.outcome import build_result, telling_line
 
 CORE, BLOG = "core.0001_initial", "blog.0001_initial"
 

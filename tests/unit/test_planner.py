@@ -21,7 +21,7 @@ from support.snapshots import (
 from dbmigrate.models.plan import MigrationPlan, Scope
 from dbmigrate.models.settings import DatabaseSettings
 from dbmigrate.models.snapshot import AppRoute, Change, Receiver
-from dbmigrate.routing import route
+from dbmigrate.planning.routing import route
 
 CORE, BLOG, SHOP = "core.0001_initial", "blog.0001_initial", "shop.0001_initial"
 

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import pytest
 from support.children import FakeLauncher, Script
 
-from dbmigrate.process import (
+from dbmigrate.running.process import (
     MAX_LINE_LENGTH,
     ChildEnded,
     ChildMessage,

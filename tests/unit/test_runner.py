@@ -12,7 +12,6 @@ from queue import SimpleQueue
 import pytest
 from support.children import FakeLauncher, Script
 
-from dbmigrate.heartbeat import Heartbeat
 from dbmigrate.models.events import (
     Event,
     MakeFinished,
@@ -26,10 +25,11 @@ from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedMigratio
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import LockCheck
 from dbmigrate.models.snapshot import MigrationId
-from dbmigrate.process import ChildMessage, ChildOutput, ChildRequest
+from dbmigrate.project.heartbeat import Heartbeat
 from dbmigrate.redact import Redactor
 from dbmigrate.renderers.scrubbing import scrubbed
-from dbmigrate.runner import Retry, Workshop, run_makemigrations, run_steps
+from dbmigrate.running.process import ChildMessage, ChildOutput, ChildRequest
+from dbmigrate.running.runner import Retry, Workshop, run_makemigrations, run_steps
 
 
 def step(key: str, *, after: tuple[str, ...] = (), needs: tuple[str, ...] = (), migrations: int = 0) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dbmigrate.models.rooms import Room
-from dbmigrate.room import Shortage, describe_shortage, find_shortage
+from dbmigrate.planning.room import Shortage, describe_shortage, find_shortage
 
 
 def room(kind: str = "role", name: str = "app", *, most: int, others: int = 0, key: str = "one") -> Room:

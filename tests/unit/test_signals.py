@@ -9,7 +9,7 @@ from queue import SimpleQueue
 import pytest
 
 from dbmigrate.cli.signals import hold_back, listen
-from dbmigrate.process import ChildMessage, StopRequested
+from dbmigrate.running.process import ChildMessage, StopRequested
 
 
 def take(signum: int) -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dbmigrate.cli.context import session_of
 from dbmigrate.cli.options import database_option, global_options, junit_option
+from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag, read_check_id
-from dbmigrate.discovery import find_squawk
 from dbmigrate.errors import ExitCode, UsageError
+from dbmigrate.project.discovery import find_squawk
 
 if TYPE_CHECKING:
     from dbmigrate.models.findings import FailOn
@@ -62,7 +62,7 @@ def command(
     squawk = find_squawk(session.environ) if lint else None
     flags = {"ignore": Flag("--ignore", ",".join(ignore))} if ignore else {}
     with session.open(flags, junit) as (work, renderer):
-        from dbmigrate.checking import check
+        from dbmigrate.commands.check import check
         from dbmigrate.models.selection import CheckSelection
 
         wanted = CheckSelection(

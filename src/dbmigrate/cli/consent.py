@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dbmigrate.errors import DeclinedError
 
 if TYPE_CHECKING:
-    from dbmigrate.cli.context import Session
+    from dbmigrate.cli.session import Session
     from dbmigrate.models.plan import MigrationPlan
 
 
@@ -61,7 +61,7 @@ class Consent:
         losses = [loss for loss in plan.losses if (*loss.aliases, *loss.subject) not in self._lost]
         if not losses or plan.selection.allow_data_loss:
             return
-        from dbmigrate.preflight import describe_losses, losses_declined, losses_refused
+        from dbmigrate.planning.preflight import describe_losses, losses_declined, losses_refused
         from dbmigrate.renderers.words import printable_lines
 
         if not self.can_ask:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from dbmigrate.cli.context import session_of
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
 
 
@@ -20,11 +20,11 @@ def command(context: click.Context, *, routes: bool, explain: str | None) -> Exi
         raise UsageError("--routes and --explain are two different answers", hint="leave one of them out")
     session = session_of(context)
     with session.open({}) as (work, renderer):
-        from dbmigrate import answering
+        from dbmigrate.commands import show
 
         if explain is not None:
-            renderer.answer(answering.explain(work, explain))
+            renderer.answer(show.explain(work, explain))
         else:
-            renderer.answer(answering.show_routes(work) if routes else answering.info(work))
+            renderer.answer(show.show_routes(work) if routes else show.info(work))
         renderer.close(ExitCode.OK)
         return ExitCode.OK

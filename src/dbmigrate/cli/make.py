@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from dbmigrate.cli.context import session_of
-from dbmigrate.cli.names import complete_app
+from dbmigrate.cli.completion_cache import complete_app
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
 
@@ -42,7 +42,7 @@ def command(
     if session.verbosity < 0:
         words.append("--verbosity=0")
     with session.open({}) as (work, renderer):
-        from dbmigrate import developing
+        from dbmigrate.commands import developing
 
         renderer.answer(developing.make(work, apps, words, can_ask=session.can_ask))
         renderer.close(ExitCode.OK)

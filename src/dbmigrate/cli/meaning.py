@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 import click
 
-from dbmigrate.cli.names import known_names
+from dbmigrate.cli.completion_cache import known_names
 
 ALONE = ("reset", "completion", "menu")
 """Commands that no other can stand for."""

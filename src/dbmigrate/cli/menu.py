@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbmigrate.cli.context import current_session, redactor_of, session_of
-from dbmigrate.cli.given import read_global_options
-from dbmigrate.cli.keeping import KeptHost
+from dbmigrate.cli.global_options import read_global_options
+from dbmigrate.cli.host_lifetime import KeptHost
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.session import current_session, redactor_of, session_of
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ class _CommandLine:
         session = current_session(self._options, "status", self._redactor, self._keeper)
         try:
             with session.open({}) as (work, _):
-                from dbmigrate import answering
+                from dbmigrate.commands import show
 
-                return answering.status(work, migrations=True)
+                return show.status(work, migrations=True)
         except (DbmigrateError, KeyboardInterrupt) as error:
             self._refuse(error)
             return None
@@ -111,7 +111,7 @@ class _CommandLine:
 
     def say(self, text: str, *, is_heading: bool = False) -> None:
         """Print a line."""
-        from dbmigrate.renderers.fitting import hang
+        from dbmigrate.renderers.wrapping import hang
 
         text = self._redactor.scrub(text, is_own=True)
         is_copied = text.startswith("$ ")

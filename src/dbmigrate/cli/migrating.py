@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dbmigrate.cli.consent import Consent
-from dbmigrate.cli.context import session_of
+from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag
 from dbmigrate.errors import DbmigrateError, ExitCode
 
 if TYPE_CHECKING:
+    from dbmigrate.commands.review import Work
     from dbmigrate.models.result import RunResult
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
     from dbmigrate.renderers.base import Renderer
-    from dbmigrate.reviewing import Work
 
 SETTINGS = (
     "jobs",
@@ -49,11 +49,10 @@ def _select(options: Mapping[str, Any], settings: Settings) -> Selection:
 
 def _load() -> None:
     """Import what a run needs, and let pydantic build what it builds once."""
-    from dbmigrate import migrating
+    from dbmigrate.commands import migrate  # noqa: F401
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.snapshot import Snapshot
 
-    assert migrating
     Selection.model_rebuild()
     Snapshot.model_rebuild()
 
@@ -97,7 +96,7 @@ def run(
 
     `judge`: returns what makes the command fail, in addition to what the run says.
     """
-    from dbmigrate import migrating
+    from dbmigrate.commands import migrate
     from dbmigrate.models.events import PlanReady, RunFinished
     from dbmigrate.models.result import RunReport
 
@@ -105,7 +104,7 @@ def run(
     agree = consent.ask if consent is not None else lambda plan: None
     is_asked = consent is not None and consent.can_ask
     with closing(
-        migrating.migrate(work, selection, keep_going=keep_going, has_locks=has_locks, agree=agree, is_asked=is_asked)
+        migrate.migrate(work, selection, keep_going=keep_going, has_locks=has_locks, agree=agree, is_asked=is_asked)
     ) as events:
         for event in events:
             if isinstance(event, PlanReady):
@@ -137,9 +136,9 @@ def show_plan(
     """Show what would be done."""
     session = session_of(context)
     with session.open(flags_of(options), junit, _load) as (work, renderer):
-        from dbmigrate import answering
+        from dbmigrate.commands import show
 
-        report = answering.plan(work, _select(options, work.settings), sql=sql, graph=graph)
+        report = show.plan(work, _select(options, work.settings), sql=sql, graph=graph)
         code = ExitCode.OK
         if exit_code and report.plan.make is not None:
             code = ExitCode.MODEL_CHANGES

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from dbmigrate.cli.given import remember_option
-from dbmigrate.cli.names import complete_app, complete_database, complete_migration
+from dbmigrate.cli.completion_cache import complete_app, complete_database, complete_migration
+from dbmigrate.cli.global_options import remember_option
 from dbmigrate.config import FORMATS, LAUNCHERS, MOST_NUMBER, MOST_SECONDS
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dbmigrate.cli.context import Session, session_of
 from dbmigrate.cli.migrating import flags_of, run
 from dbmigrate.cli.options import database_option, global_options, lock_options
+from dbmigrate.cli.session import Session, session_of
 from dbmigrate.cli.signals import Terminated, hold_back
 from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode, Interrupted
 
 if TYPE_CHECKING:
+    from dbmigrate.commands.reset import ResetPlan
     from dbmigrate.models.holdings import Thing
-    from dbmigrate.resetting import ResetPlan
 
 
 @click.command("reset", short_help="Development: recreate migrations and databases.")
@@ -37,23 +37,23 @@ def command(
     """
     session = session_of(context)
     with session.open(flags_of({"skip_makemigrations": False, "lock_wait": lock_wait})) as (work, renderer):
-        from dbmigrate import resetting
+        from dbmigrate.commands import reset
         from dbmigrate.models.selection import Selection
 
         stamp = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S}"
-        plan = resetting.plan_reset(work, databases, stamp=stamp, has_locks=not no_lock)
+        plan = reset.plan_reset(work, databases, stamp=stamp, has_locks=not no_lock)
         _show(session, plan)
         _agree(session, plan.name, confirm)
         try:
             if not no_lock:
-                for event in resetting.lock(work, plan, databases):
+                for event in reset.lock(work, plan, databases):
                     renderer.show(event)
-            resetting.rehearse(work, plan)
+            reset.rehearse(work, plan)
             is_emptied = False
             try:
                 # Nobody could say afterwards what an interrupted statement has done.
                 with hold_back():
-                    resetting.reset(work, plan)
+                    reset.reset(work, plan)
                     is_emptied = True
                 return run(
                     work,
@@ -61,12 +61,12 @@ def command(
                     Selection(make_migrations=False),
                     keep_going=False,
                     has_locks=not no_lock,
-                    judge=lambda result: resetting.judge(work, plan, result),
+                    judge=lambda result: reset.judge(work, plan, result),
                 )
             except (DbmigrateError, KeyboardInterrupt, Terminated) as error:
                 if not is_emptied:
                     raise
-                raise resetting.unfinished(plan, _as_own(error)) from error
+                raise reset.unfinished(plan, _as_own(error)) from error
         finally:
             work.host.unlock()
 
@@ -80,7 +80,7 @@ def _as_own(error: DbmigrateError | KeyboardInterrupt | Terminated) -> Dbmigrate
 
 
 def _show(session: Session, plan: ResetPlan) -> None:
-    from dbmigrate.proving import describe_changed
+    from dbmigrate.commands.reset_trial import describe_changed
 
     place = plan.kept_in.relative_to(plan.root)
     lines = [*_list_databases(plan), f"Files that will be moved to {place}:"]

@@ -12,11 +12,11 @@ import click
 
 from dbmigrate import __version__
 from dbmigrate.cli.completion import VARIABLE
-from dbmigrate.cli.context import WORK, current_session, format_of_line, keep_redactor, session_of
-from dbmigrate.cli.given import given_words, read_global_options
+from dbmigrate.cli.global_options import given_words, read_global_options
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.meaning import command_of_django, meant
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.session import WORK, current_session, format_of_line, keep_redactor, session_of
 from dbmigrate.cli.signals import Terminated, end_on_signals, leave_on_signals
 from dbmigrate.cli.sink import END_SECONDS, STOPPED_SECONDS, finish_streams, impatient, take_streams
 from dbmigrate.confidential import find_secrets

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from dbmigrate.cli.context import session_of
-from dbmigrate.cli.given import given_words
+from dbmigrate.cli.completion_cache import known_names
+from dbmigrate.cli.global_options import given_words
 from dbmigrate.cli.migrating import migrate
-from dbmigrate.cli.names import known_names
 from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options, selection_options
+from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
 
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from dbmigrate.cli.sink import is_unread
 from dbmigrate.errors import ExitCode, ProjectError
-from dbmigrate.stopping import Stops
+from dbmigrate.running.stopping import Stops
 from dbmigrate.system import MORE_PROCESSES, start_thread
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
     from types import FrameType
 
-    from dbmigrate.process import ChildMessage
+    from dbmigrate.running.process import ChildMessage
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -97,7 +97,7 @@ def _ignore(signum: int, frame: FrameType | None) -> None:
 
 
 def _pass_on(reading: int, outbox: SimpleQueue[ChildMessage], stops: Stops) -> None:
-    from dbmigrate.process import StopRequested
+    from dbmigrate.running.process import StopRequested
 
     while signums := os.read(reading, 64):
         for signum in signums:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from dbmigrate.cli.context import session_of
-from dbmigrate.cli.names import complete_app, complete_migration
+from dbmigrate.cli.completion_cache import complete_app, complete_migration
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
 
@@ -36,7 +36,7 @@ def command(
         words.append("--verbosity=0")
     first, last = (names[0], names[1]) if len(names) == 2 else (None, names[0])
     with session.open({}) as (work, renderer):
-        from dbmigrate import developing
+        from dbmigrate.commands import developing
 
         renderer.answer(developing.squash(work, app, first, last, words))
         renderer.close(ExitCode.OK)

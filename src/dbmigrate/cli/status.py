@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from dbmigrate.cli.context import session_of
 from dbmigrate.cli.options import app_option, database_option, exit_code_option, global_options
+from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
 
@@ -25,9 +25,9 @@ def command(
     """
     session = session_of(context)
     with session.open({}) as (work, renderer):
-        from dbmigrate import answering
+        from dbmigrate.commands import show
 
-        report = answering.status(work, databases, apps, migrations=migrations)
+        report = show.status(work, databases, apps, migrations=migrations)
         code = ExitCode.OK
         if exit_code and report.unknown:
             code = ExitCode.UNREACHABLE

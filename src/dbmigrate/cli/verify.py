@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from dbmigrate.cli.context import session_of
-from dbmigrate.cli.names import complete_whole_migration
+from dbmigrate.cli.completion_cache import complete_whole_migration
 from dbmigrate.cli.options import database_option, global_options, junit_option
+from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
 
 
@@ -36,7 +36,7 @@ def command(
         raise UsageError("--judged requires --repair", hint="it says what --repair need not ask a person any more")
     session = session_of(context)
     with session.open({}, junit) as (work, renderer):
-        from dbmigrate.verifying import verify
+        from dbmigrate.commands.verify import verify
 
         report = verify(work, databases, repair=repair, judged=judged)
         renderer.answer(report)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from dbmigrate.cli.context import session_of
 from dbmigrate.cli.options import database_option, global_options
+from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag
 from dbmigrate.errors import ExitCode
 
@@ -25,10 +25,10 @@ def command(context: click.Context, *, databases: tuple[str, ...]) -> ExitCode:
     settings, _ = session.read_settings({})
     flags = {} if settings.origins["wait"] != "default" else {"wait": Flag("default of wait", DEFAULT_SECONDS)}
     with session.open(flags) as (work, renderer):
-        from dbmigrate import answering
+        from dbmigrate.commands import show
         from dbmigrate.models.selection import Selection
 
-        report = answering.wait(work, Selection(databases=databases, make_migrations=False))
+        report = show.wait(work, Selection(databases=databases, make_migrations=False))
         code = ExitCode.UNREACHABLE if report.silent else ExitCode.OK
         renderer.answer(report)
         renderer.close(code)

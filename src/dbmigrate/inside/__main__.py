@@ -42,7 +42,7 @@ def main():
     import_inside()
     import importlib
 
-    importlib.import_module("dbmigrate_inside." + sys.argv[1]).main()
+    importlib.import_module("dbmigrate_inside." + {"host": "host", "step": "steps.step"}[sys.argv[1]]).main()
 
 
 main()

@@ -264,8 +264,8 @@ def _setup_django(argv):
     except CommandError:
         pass
     getattr(settings, "INSTALLED_APPS")  # noqa: B009 - loads the settings module, as Django does at this point
-    from .opened import Opened
-    from .silence import Watch
+    from .connections.opened import Opened
+    from .connections.silence import Watch
 
     opened, watch = Opened(), Watch()
     django.setup()
@@ -282,7 +282,7 @@ def describe(error):
 def _describe(error):
     if isinstance(error, SystemExit):
         return BootError("exit", "SystemExit: {}".format(error.code), **_place(error))
-    from .wrong import find_wrong_entry  # only what went wrong needs it
+    from .source.wrong_setting import find_wrong_entry  # only what went wrong needs it
 
     wrong = find_wrong_entry(error)
     if wrong is not None:

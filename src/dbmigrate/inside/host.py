@@ -5,8 +5,9 @@ import sys
 import time
 from functools import partial
 
-from . import boot, named_values, twin
+from . import boot, named_values
 from .channel import Channel
+from .trial import twin
 
 ORPHAN_SECONDS = 1.0
 """After dbmigrate was killed in the middle of a run, a server may need so long to see that a child is gone."""
@@ -45,31 +46,20 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     It returns in a copy of this process alone, with the words of its command.
     """
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import (
-        blockers,
-        emptying,
-        forking,
-        holdings,
-        inspection,
-        language,
-        locks,
-        patience,
-        places,
-        pooling,
-        reaching,
-        room,
-        routes,
-        scratch,
-        stability,
-        traces,
-        troubles,
-        verification,
-    )
+    from . import language
+    from .inspection import inspection, stability
+    from .locks import blockers, locks
+    from .migrations import routes
+    from .servers import connecting, emptying, holdings, patience, pooling, room, troubles
+    from .source import locate
+    from .steps import fork
+    from .trial import scratch
+    from .verification import traces, verification
 
     held = locks.Locks()
     patient = patience.Patience()
     scratches = scratch.Scratches()
-    forker = forking.Forker(channel, held, opened, handover)
+    forker = fork.Forker(channel, held, opened, handover)
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False), watch)
     questions = {
         "inspect": inspector.inspect,
@@ -77,7 +67,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         "find_unstable": stability.find_unstable,
         "describe_fields": stability.describe_fields,
         "forget": inspector.forget,
-        "locate": places.locate,
+        "locate": locate.locate,
         "sql": inspector.write_sql,
         "find_host": emptying.find_host,
         "describe_holdings": holdings.describe,
@@ -86,7 +76,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         "make_scratch": scratches.make,
         "drop_scratch": scratches.drop,
         "empty": emptying.empty,
-        "reach": reaching.reach,
+        "reach": connecting.reach,
         "find_room": room.find_room,
         "count_sessions": pooling.count_sessions,
         "is_recorded": traces.is_recorded,
@@ -129,7 +119,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
             described = (alias and troubles.find_fault(alias, error)) or boot.describe(error)
             channel.fail(described.kind, described.message, **described.fields)
         else:
-            if isinstance(result, forking.Copy):
+            if isinstance(result, fork.Copy):
                 opened.stop()
                 patient.stop()
                 watch.stop()

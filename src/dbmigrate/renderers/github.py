@@ -31,8 +31,8 @@ from dbmigrate.renderers import words
 from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.groups import Groups
 from dbmigrate.renderers.markdown import Summary, append_summary
-from dbmigrate.renderers.places import Places
 from dbmigrate.renderers.plain import PlainRenderer
+from dbmigrate.renderers.repository_paths import Places
 from dbmigrate.renderers.workflow import Annotations, guarded
 
 LEVELS: dict[Level, str] = {"error": "error", "warning": "warning", "note": "notice"}

@@ -22,7 +22,7 @@ from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
 from dbmigrate.renderers.encoding import encodable
 from dbmigrate.renderers.files import write_report
-from dbmigrate.renderers.places import Places
+from dbmigrate.renderers.repository_paths import Places
 from dbmigrate.system import shortened
 
 Outcome = Literal["passed", "failure", "error", "skipped"]

@@ -41,8 +41,8 @@ from dbmigrate.renderers import lock_words, words
 from dbmigrate.renderers.board import Board, Row, State
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
-from dbmigrate.renderers.fitting import hang, has_command, margin
 from dbmigrate.renderers.tables import Page
+from dbmigrate.renderers.wrapping import hang, has_command, margin
 
 if TYPE_CHECKING:
     from dbmigrate.models.reports import Answer

@@ -38,8 +38,8 @@ from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import lock_words, words
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
-from dbmigrate.renderers.fitting import margin
 from dbmigrate.renderers.tables import Page
+from dbmigrate.renderers.wrapping import margin
 
 if TYPE_CHECKING:
     from dbmigrate.models.reports import Answer

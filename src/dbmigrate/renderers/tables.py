@@ -17,9 +17,9 @@ from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.snapshot import UNKNOWN_STATES, Project, Recorded, describe_silence
 from dbmigrate.renderers import words
 from dbmigrate.renderers.failures import failures
-from dbmigrate.renderers.fitting import has_command
 from dbmigrate.renderers.graphs import GRAPHS
 from dbmigrate.renderers.sheet import Cell, Sheet, Table
+from dbmigrate.renderers.wrapping import has_command
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.

@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dbmigrate.renderers.fitting import HANG, hang
 from dbmigrate.renderers.sheet import Table
+from dbmigrate.renderers.wrapping import HANG, hang
 
 UNLIMITED = 10_000
 

@@ -33,9 +33,9 @@ from dbmigrate.models.plan import (
 )
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult, SchemaChange
 from dbmigrate.models.snapshot import Trouble
+from dbmigrate.planning.routing import DEFAULT_ALIAS
 from dbmigrate.renderers import lock_words
 from dbmigrate.renderers.durations import duration
-from dbmigrate.routing import DEFAULT_ALIAS
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.

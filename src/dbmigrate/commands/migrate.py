@@ -1,0 +1,327 @@
+"""The use case of `all` and `run`, in the order of what happens: ask, decide, do, ask again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timezone
+from queue import SimpleQueue
+
+from dbmigrate.commands.afterwards import Run, find_result, is_undone
+from dbmigrate.commands.capacity import check_room, find_caps_now
+from dbmigrate.commands.review import Look, Review, Work, find_losses, prepare, targeted_aliases
+from dbmigrate.commands.written_migrations import check_written, is_as_before
+from dbmigrate.errors import (
+    ExitCode,
+    Interrupted,
+    ModelChangesError,
+    ProjectError,
+    StepError,
+)
+from dbmigrate.models.base import MESSAGE
+from dbmigrate.models.events import (
+    Event,
+    MakeFinished,
+    MigrationsWritten,
+    PlanReady,
+    RunFinished,
+    StepFinished,
+    StepsCapped,
+    StepSkipped,
+    Stopping,
+)
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
+from dbmigrate.models.result import StepResult
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.servers import LockState
+from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+from dbmigrate.planning.outcome import is_refusal, new_migrations, telling_line
+from dbmigrate.planning.preflight import check_writable, losses_not_foreseen
+from dbmigrate.planning.project_commands import make_hint
+from dbmigrate.project.channel import ENTRY
+from dbmigrate.project.heartbeat import Heartbeat, without_locks
+from dbmigrate.project.waiting import take_locks
+from dbmigrate.running.ddl_locks import Traffic
+from dbmigrate.running.process import ChildMessage, ChildRequest
+from dbmigrate.running.retry import Retrying
+from dbmigrate.running.runner import MAKE, Workshop, run_makemigrations, run_steps
+from dbmigrate.running.stopping import Stops
+
+
+def migrate(
+    work: Work,
+    selection: Selection,
+    *,
+    keep_going: bool,
+    has_locks: bool = True,
+    agree: Callable[[MigrationPlan], None] = lambda plan: None,
+    is_asked: bool = False,
+) -> Generator[Event, None, None]:
+    """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
+
+    PlanReady comes first, once nothing stands against it and every lock is held, and RunFinished last, when they are
+    free again. Until the generator is closed after it a signal ends nothing: the report is written. Only what waits for
+    a lock comes before the plan. `has_locks`: whether to keep other runs away. `agree` is called with a plan
+    before it is run, before the locks too, and raises what ends the run; `is_asked`: whether it asks a person, who has
+    to know of all that is to be written before the locks.
+
+    Raises:
+        DbmigrateError: before any database was touched: the preflight refuses, somebody declines, another run does not
+            end, or makemigrations failed.
+        PartialError: the databases could not be asked afterwards.
+    """
+    started_at = work.clock()
+    look = Look(changes="compared", meanwhile=work.launcher.warm_up)
+    # Under the locks it is all asked again, and until then the models can be compared beside.
+    is_compared_later = has_locks and not is_asked
+    reviewed = _prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
+    if not reviewed.plan.is_empty:
+        agree(reviewed.plan)
+    if reviewed.plan.is_empty or not has_locks:
+        yield from _migrate(work, selection, reviewed, None, keep_going=keep_going, started_at=started_at)
+        return
+    check_room(work, reviewed.snapshot, targeted_aliases(reviewed.plan))
+    try:
+        locks = yield from take_locks(
+            work.host,
+            targeted_aliases(reviewed.plan),
+            work.settings.lock_wait,
+            work.settings.lock_url,
+            clock=work.clock,
+            sleep=work.sleep,
+        )
+        # Whatever was true before the locks were held may have been done by another run meanwhile.
+        reviewed = _prepare(work, selection, look)
+        agree(reviewed.plan)
+        yield from _migrate(work, selection, reviewed, locks, keep_going=keep_going, started_at=started_at)
+    finally:
+        work.host.unlock()
+
+
+def _prepare(work: Work, selection: Selection, look: Look) -> Review:
+    """Prepare what is run, and not only shown: also refuse where it could not be written."""
+    reviewed = prepare(work, selection, look)
+    check_writable(reviewed.snapshot, reviewed.routing, reviewed.plan)
+    return reviewed
+
+
+def _migrate(
+    work: Work,
+    selection: Selection,
+    reviewed: Review,
+    locks: LockState | None,
+    *,
+    keep_going: bool,
+    started_at: float,
+) -> Iterator[Event]:
+    """Do what `migrate` says; `locks`: what is held meanwhile."""
+    environments = locks.environment if locks is not None else {}
+    if not reviewed.plan.is_empty:
+        work.launcher.warm_up()
+    settings, snapshot = work.settings, reviewed.snapshot
+    traffic = Traffic(settings.ddl_lock_timeout)
+    is_replaced = "migrate" in snapshot.replaced_commands
+
+    def environment(job: Step | MakeMigrations) -> Mapping[str, str]:
+        if isinstance(job, MakeMigrations):
+            return {}
+        return traffic.environment(job, snapshot.database(job.alias), environments.get(job.alias, {}))
+
+    def death(job: Step | MakeMigrations) -> signal.Signals:
+        if isinstance(job, MakeMigrations):
+            return signal.SIGINT
+        return _death(snapshot.database(job.alias), environments.get(job.alias, {}))
+
+    outbox: SimpleQueue[ChildMessage] = SimpleQueue()
+    workshop = Workshop(
+        launcher=work.launcher,
+        outbox=outbox,
+        request=lambda job: _request(work, job, environment(job), death=death(job), is_watched=not is_replaced),
+        clock=work.clock,
+        heartbeat=_heartbeat(work, locks),
+        grace=settings.grace,
+        step_timeout=settings.step_timeout or None,
+        again=Retrying(
+            settings.ddl_retries if settings.ddl_lock_timeout is not None else None,
+            reviewed.plan.jobs,
+            lambda step, migration: is_undone(work, snapshot.database(step.alias), step, migration),
+            work.host.find_blockers,
+        ).again,
+    )
+    yield PlanReady(plan=reviewed.plan)
+    with work.listen(outbox, settings.grace) as stops, work.host.hurried(stops.ask_until, lambda: not stops.is_asking):
+        written: tuple[str, ...] = ()
+        if reviewed.plan.make is not None:
+            before, make_migrations = reviewed, reviewed.plan.make
+            ended = yield from _write_migrations(make_migrations, workshop)
+            with _asking(stops):
+                if ended.status != "ok":
+                    raise _make_failed(work, before.snapshot, make_migrations, ended)
+                work.host.forget(
+                    make_migrations.apps
+                )  # a command of the project's may amend a file that was read before
+                reviewed = _prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
+                written = new_migrations(before.snapshot, reviewed.snapshot)
+                check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
+            _check_losses(before, reviewed, written)
+            yield MigrationsWritten(migrations=written)
+            yield PlanReady(plan=reviewed.plan)
+        yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
+        with _asking(stops):
+            caps = find_caps_now(work, reviewed.plan, reviewed.snapshot)
+        yield from (StepsCapped(cap=cap) for cap in caps)
+        results: list[StepResult] = []
+        for event in run_steps(reviewed.plan, workshop, keep_going=keep_going, caps=caps):
+            if isinstance(event, StepFinished | StepSkipped):
+                results.append(event.result)
+            yield event
+        run = Run(selection, reviewed, written, results, stops, started_at, workshop.heartbeat.all_lost)
+        with stops.asking():
+            result = find_result(work, run)
+            work.host.unlock()
+        yield RunFinished(result=result)
+
+
+@contextmanager
+def _asking(stops: Stops) -> Iterator[None]:
+    """Let a signal end what the block asks, while nothing is migrated yet.
+
+    Raises:
+        Interrupted: a signal has come, and the project did not answer in the time that it leaves.
+    """
+    try:
+        with stops.asking():
+            yield
+    except ProjectError as error:
+        if stops.signum is None:
+            raise
+        raise _stopped(stops.signum, "stopped") from error
+
+
+def _heartbeat(work: Work, locks: LockState | None) -> Heartbeat:
+    if locks is None:
+        return without_locks()
+    ask = work.host.check_locks
+    return Heartbeat(
+        locks.held,
+        lambda changed, idle: ask(changed, idle=idle),
+        clock=work.clock,
+        now=lambda: datetime.now(timezone.utc),
+    )
+
+
+def _check_losses(before: Review, reviewed: Review, written: Collection[MigrationId]) -> None:
+    """Do nothing if what was written destroys no more than what was foreseen, and agreed to.
+
+    Raises:
+        ModelChangesError: it does; a makemigrations of the project's own may write anything.
+    """
+    losses = find_losses(reviewed.snapshot, reviewed.routing, reviewed.plan, written)
+    foreseen = {_lost(before.snapshot, loss) for loss in before.plan.losses}
+    more = [loss for loss in losses if _lost(reviewed.snapshot, loss) not in foreseen]
+    if more and not before.plan.selection.allow_data_loss:
+        raise losses_not_foreseen(more)
+
+
+def _lost(snapshot: Snapshot, loss: Finding) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[tuple[str, str]]]:
+    """Return databases, apps, and (table, operation) of a loss: the same under another migration's name."""
+    _, identifier, operation = loss.subject
+    return (
+        loss.aliases,
+        loss.apps,
+        frozenset(
+            (danger.table, danger.text)
+            for database in snapshot.databases
+            if database.alias in loss.aliases
+            for migration in database.pending
+            if migration.id == identifier
+            for danger in migration.dangers
+            if danger.operation == operation
+        ),
+    )
+
+
+def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Generator[Event, None, StepResult]:
+    stopped, result = None, None
+    for event in run_makemigrations(make_migrations, workshop):
+        yield event
+        if isinstance(event, Stopping):
+            stopped = event
+        if isinstance(event, MakeFinished):
+            result = event.result
+    assert result is not None
+    if stopped is not None and result.status in ("ok", "interrupted"):
+        when = "stopped after makemigrations" if result.status == "ok" else "makemigrations was interrupted"
+        raise _stopped(stopped.signal, when)
+    return result
+
+
+def _stopped(signum: int, what: str) -> Interrupted:
+    return Interrupted(
+        f"{what}; no database was touched",
+        hint="look at what makemigrations wrote, if it did (git status), then rerun the command",
+        code=ExitCode.of_signal(signum),
+    )
+
+
+def _make_failed(
+    work: Work, before: Snapshot, make_migrations: MakeMigrations, result: StepResult
+) -> StepError | ModelChangesError:
+    """Return the error for a makemigrations that failed, or that refused in its own words: a person has to answer."""
+    last = result.because or telling_line(result.last_lines)
+    ended = f"exit {result.exit_code} after {result.seconds:.1f} s" if result.exit_code is not None else "not started"
+    shown = MESSAGE.shorten(work.host.redactor.scrub(last))
+    message, detail = f"makemigrations failed ({ended}): {shown}", "\n".join(result.last_lines)
+    if result.status == "failed" and result.exit_code and is_refusal(result.last_lines) and is_as_before(work, before):
+        return ModelChangesError(
+            f"{message} (nothing was changed)",
+            hint="\n".join(make_hint(before, change.app, said=last) for change in make_migrations.changes),
+            detail=detail,
+        )
+    return StepError(
+        f"{message}; no database was touched", hint=f"run it directly to see: {' '.join(result.command)}", detail=detail
+    )
+
+
+def _death(database: Database | None, environment: Mapping[str, str]) -> signal.Signals:
+    """Return the signal that a step's child gets when dbmigrate is killed.
+
+    It is killed outright, whatever its driver waits for: psycopg2 and mysqlclient hear SIGINT only after the
+    statement. A PostgreSQL session that does not look for its client would go on then; there SIGINT lets psycopg 3
+    cancel the statement.
+    """
+    is_blind = database is not None and database.vendor == "postgresql" and "PGOPTIONS" not in environment
+    return signal.SIGINT if is_blind else signal.SIGKILL
+
+
+def _request(
+    work: Work, job: Step | MakeMigrations, environment: Mapping[str, str], *, death: signal.Signals, is_watched: bool
+) -> ChildRequest:
+    """Return what to start for a step: manage.py as a person would, or under one more router where it needs one.
+
+    `death`: the signal that it gets when dbmigrate is killed. `is_watched`: whether a migration that fails may be tried
+    again, if it says for what.
+    """
+    command = work.target.command(*job.arguments)
+    first_line = {
+        "parent": os.getpid(),
+        "death": int(death),
+        "is_watched": is_watched and isinstance(job, Step) and any(one.does for one in job.migrations),
+        "scope": job.scope.model_dump() if isinstance(job, Step) and job.scope is not None else None,
+        "twin": asdict(work.twin) if work.twin is not None else None,
+        "manage": list(work.target.manage),
+        "words": list(command[1 + len(work.target.manage) :]),
+    }
+    return ChildRequest(
+        key=job.id if isinstance(job, Step) else MAKE,
+        argv=(work.target.python, str(ENTRY), "step"),
+        cwd=work.target.cwd,
+        environment={**work.environment, **environment},
+        first_line=json.dumps(first_line),
+        shown_as=command,
+    )

@@ -1,0 +1,160 @@
+"""The use cases that only answer: `plan`, `status`, `info` and `wait`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from dbmigrate.commands.review import (
+    Look,
+    Review,
+    Work,
+    find_stops,
+    prepare,
+    review,
+    review_patiently,
+    targeted_aliases,
+)
+from dbmigrate.errors import ExitCode, UsageError
+from dbmigrate.models.plan import MakeMigrations, Refusal, Step
+from dbmigrate.models.reports import (
+    ExplainReport,
+    InfoReport,
+    PlanReport,
+    RoutesReport,
+    StatusReport,
+    StepSql,
+    WaitReport,
+)
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.sql import MigrationSql
+from dbmigrate.models.target import Choice
+from dbmigrate.nearest import nearest
+from dbmigrate.planning.answers import (
+    describe_info,
+    describe_model,
+    describe_routes,
+    describe_status,
+    describe_wait,
+    only_about,
+)
+from dbmigrate.planning.preflight import describe_stop, find_unwritable
+from dbmigrate.planning.room import find_refusal
+from dbmigrate.planning.selection import check_names
+from dbmigrate.running.fork import describe_launcher
+
+
+def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
+    """Answer what `all` or `run` would do, refusals included.
+
+    A database that takes no writes is part of the answer, a role that may not do what is pending, and one that has no
+    connection for the lock.
+    """
+    reviewed = prepare(work, selection, Look(changes="compared"), is_run=False)
+    refusal, refused_with = _find_refusal(work, reviewed)
+    statements = None
+    if sql:
+        statements = tuple(
+            StepSql(step=step.id, alias=step.alias, migrations=read_sql(work, step, reviewed.plan.make))
+            for step in reviewed.plan.steps
+        )
+    return PlanReport(
+        project=reviewed.snapshot.project,
+        plan=reviewed.plan,
+        boot_seconds=work.host.boot_seconds,
+        launcher=_launcher(work, reviewed, is_needed=not reviewed.plan.is_empty).value,
+        sql=statements,
+        graph=graph,
+        refusal=refusal,
+        refused_with=refused_with,
+    )
+
+
+def _find_refusal(work: Work, reviewed: Review) -> tuple[Refusal | None, ExitCode]:
+    """Return why a run of a plan would be refused although it can be shown, and its exit code then."""
+    unwritable = find_unwritable(reviewed.snapshot, reviewed.routing, reviewed.plan)
+    if unwritable is not None:
+        return unwritable, ExitCode.UNREACHABLE
+    stopping = describe_stop(find_stops(reviewed))
+    if stopping is not None or reviewed.plan.is_empty:
+        return stopping, ExitCode.FINDINGS
+    crowded = find_refusal(reviewed.snapshot, targeted_aliases(reviewed.plan), work.settings.lock_url)
+    return crowded, ExitCode.LOCKED if crowded is not None else ExitCode.FINDINGS
+
+
+def read_sql(work: Work, step: Step, make: MakeMigrations | None) -> tuple[MigrationSql, ...]:
+    """Return the statements of a step's migrations, in their order; none for those that are only recorded.
+
+    `make`: what writes those of them first that are not written yet.
+    """
+    does = [migration for migration in step.migrations if migration.does]
+    foreseen = make.apps if make is not None else ()
+    read = {found.id: found for found in work.host.sql(step.alias, does, step.scope, foreseen)} if does else {}
+    return tuple(
+        read.get(migration.id) or MigrationSql(id=migration.id, statements=(), problem=None)
+        for migration in step.migrations
+    )
+
+
+def status(work: Work, databases: Sequence[str] = (), apps: Sequence[str] = (), *, migrations: bool) -> StatusReport:
+    """Answer how every database stands, or those that are named, with all apps or those that are named.
+
+    One that does not answer is part of the answer.
+
+    Raises:
+        UsageError: a database or an app that is not there.
+    """
+    reviewed = review_patiently(
+        work, Selection(make_migrations=False), Look(records=migrations or bool(apps)), all_of_them=True
+    )
+    check_names(reviewed.snapshot, databases, apps)
+    report = describe_status(
+        reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, apps=apps, migrations=migrations
+    )
+    return only_about(report, databases, apps)
+
+
+def wait(work: Work, selection: Selection) -> WaitReport:
+    """Wait until every database answers that is to be migrated, as long as the settings say."""
+    started_at = work.clock()
+    reviewed = review_patiently(work, selection, Look())
+    return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
+
+
+def info(work: Work) -> InfoReport:
+    """Answer what the project is, how it was found, and what belongs where."""
+    reviewed = review_patiently(work, Selection(make_migrations=False), Look(), all_of_them=True)
+    launcher = _launcher(work, reviewed, is_needed=True)
+    return describe_info(
+        reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, work.settings, work.target, launcher
+    )
+
+
+def _launcher(work: Work, reviewed: Review, *, is_needed: bool) -> Choice:
+    """Return how the next run would start its steps, which may differ once the URLs are imported.
+
+    `is_needed`: whether there is a step that they have to be imported for. They are not where an SQLite file is not
+    there: URLs that ask the database at import would make it.
+    """
+    is_absent = any(database.state == "absent" for database in reviewed.snapshot.databases)
+    return describe_launcher(work.host, work.settings.launcher, warm_up=is_needed and not is_absent)
+
+
+def show_routes(work: Work) -> RoutesReport:
+    """Answer what the routers say of every app on every database."""
+    reviewed = review(work, Selection(make_migrations=False), Look())
+    return describe_routes(reviewed.snapshot, reviewed.routing)
+
+
+def explain(work: Work, model: str) -> ExplainReport:
+    """Answer where one model ("label.Model") belongs, and which router says so.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    reviewed = review(work, Selection(make_migrations=False), Look())
+    asked = work.host.explain(model)
+    if asked is None:
+        names = [f"{app.label}.{own.name}" for app in reviewed.snapshot.apps for own in app.models]
+        raise UsageError(f"there is no model {model}", hint=nearest(model.lower(), names, what="models"))
+    return describe_model(asked, reviewed.snapshot, reviewed.routing)

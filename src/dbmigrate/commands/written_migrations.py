@@ -1,0 +1,47 @@
+"""What makemigrations did, held against what the models said that it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from dbmigrate.commands.review import Work
+from dbmigrate.errors import ModelChangesError, ProjectError
+from dbmigrate.models.snapshot import Change, MigrationId, Snapshot
+from dbmigrate.planning.outcome import new_migrations
+
+
+def check_written(
+    work: Work, before: Snapshot, changes: Sequence[Change], written: Collection[MigrationId], *, way_on: str = ""
+) -> None:
+    """Do nothing if makemigrations, which ended well, wrote what it had to; a file may also have been amended.
+
+    `way_on`: what can be passed to go on without it.
+
+    Raises:
+        ModelChangesError: models changed that no migration describes, still.
+    """
+    apps = {identifier.split(".", 1)[0] for identifier in written}
+    silent = [change for change in changes if change.app not in apps]
+    if not silent:
+        return
+    work.host.inspect(changes=True)
+    still = {change.app for change in work.host.find_changes([change.app for change in silent]) or ()}
+    left = [change for change in silent if change.app in still]
+    if left:
+        described = "; ".join(f"{change.app} ({', '.join(change.operations)})" for change in left)
+        module = before.commands["makemigrations"].module
+        raise ModelChangesError(
+            f"makemigrations ended with exit 0 and wrote no migration for {described}; it is the command of {module}; "
+            + (f"written: {', '.join(written)}; no database was touched" if written else "nothing was changed"),
+            hint="see what it does with: "
+            + before.project.to_type("makemigrations", *(change.app for change in left))
+            + (f"; to go on without: {way_on}" if way_on else ""),
+        )
+
+
+def is_as_before(work: Work, before: Snapshot) -> bool:
+    """Return whether no migration was written since; False also where one was that cannot be read."""
+    try:
+        return not new_migrations(before, work.host.inspect())
+    except ProjectError:
+        return False

@@ -1,0 +1,1 @@
+"""What the questions `inspect` and `sql` tell of a project and its databases, for a plan and for checks."""

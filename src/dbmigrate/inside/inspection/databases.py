@@ -1,0 +1,369 @@
+"""One database: does it answer, what is it, and what is applied and pending there."""
+
+from functools import partial
+
+from django.apps import apps
+from django.db import DEFAULT_DB_ALIAS
+from django.db.migrations import SeparateDatabaseAndState
+
+from ..migrations.asking import is_applied_as_django_does
+from ..migrations.data_migrations import describe_data_operations
+from ..migrations.effects import database_operations, strongest_answer
+from ..migrations.graph import plan_all, plan_to, read_times
+from ..migrations.history import find_inconsistency, find_left_tables, find_unknown, find_way_back
+from ..migrations.relations import find_planned_relations, find_present, follow_fields
+from ..migrations.routes import answer_in, app_configs, is_on_alias, tables_of
+from ..migrations.schema import recorded_walk
+from ..servers.census import take_census
+from ..servers.identity import describe_server, is_in_memory, why_no_writes
+from ..servers.room import describe_room, find_pooler
+from ..servers.troubles import explain_failure
+from .commands import find_replaced_commands
+from .dangers import DangerFinder
+from .data_dependencies import Dependencies, describe_data
+from .missing_tables import find_missing_tables, find_unmade_tables, fold, has_table
+from .rights import describe_rights
+from .strays import find_refusing_columns
+
+
+class DatabaseDescriber:
+    """Describes databases in one look at the project."""
+
+    def __init__(self, disk, effects, makers, rules, target, records, idle, before):
+        """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
+
+        `before` is handed from one look at the same migrations on disk to the next: {alias: (what the database was
+        found to hold, what follows from that)}.
+        """
+        self._disk = disk
+        self._effects = effects
+        self._makers = makers
+        self._rules = rules
+        self._target = target
+        self._records = records
+        self._idle = idle
+        self._before = before
+        self.dependencies = Dependencies()
+
+    def describe(self, connection, reached):
+        """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
+
+        `reached` is its answer to `reach`; one that was not asked is described as if it were empty.
+        """
+        configured = connection.settings_dict
+        routed = {config.label: self._effects.routes.route(connection.alias, config) for config in app_configs()}
+        description = {
+            "alias": connection.alias,
+            "engine": configured["ENGINE"],
+            "vendor": getattr(connection, "vendor", ""),
+            "name": str(configured.get("NAME") or ""),
+            "host": str(configured.get("HOST") or ""),
+            "port": str(configured.get("PORT") or ""),
+            "mirror_of": (configured.get("TEST") or {}).get("MIRROR"),
+            "transactional_ddl": _can_roll_back(connection),
+            "routes": routed,
+            "server": "",
+            "identity": None,
+            "read_only": why_no_writes(connection),
+            "in_memory": is_in_memory(connection),
+            "pooler": None,
+            "room": [],
+            "applied": 0,
+            "last_applied": None,
+            "records": None,
+            "unrecorded": [],
+            "unknown": [],
+            "leftover": [],
+            "undo_to": {},
+            "left_tables": {},
+            "inconsistent": None,
+            "pending": [],
+            "targeted": None,
+            "target_replaced_by": None,
+            "existing": [],
+            "tables": None,
+            "schema_name": None,
+            "census": None,
+            "missing": [],
+            "refusing": [],
+            "unsynced": [],
+            "present": [],
+            "role": None,
+            "rights_unknown": None,
+            "lacking": [],
+        }
+        description.update(reached)
+        state = reached["state"]
+        if state not in ("ok", "absent", "unasked"):
+            return description
+        try:
+            if state != "unasked":
+                description.update(describe_server(connection, state))
+            if state == "ok":
+                description["pooler"] = find_pooler(connection)
+                description["room"] = [] if description["pooler"] is not None else describe_room(connection)
+            description.update(self._describe_contents(connection, state, routed))
+            if state == "ok" and "migrate" in find_replaced_commands():
+                description["schema_name"], description["census"] = take_census(connection)
+        except Exception as error:
+            failure = explain_failure(error, connection)
+            if failure is None:
+                raise
+            description.update(failure)
+        finally:
+            connection.close()
+        return description
+
+    def _describe_contents(self, connection, state, routed):
+        """Return what is applied and pending; where nothing was pending and nothing is new, as it was said before."""
+        loader = self._disk.for_connection(connection if state == "ok" else None)
+        tables = fold(connection.introspection.table_names()) if state == "ok" else set()
+        foreign = _foreign_tables(connection) if state == "ok" else set()
+        found = (state, loader.recorded, tables, foreign, routed, self._target, self._records, self._idle)
+        known, contents = self._before.get(connection.alias, (None, None))
+        # Of what is pending the size of tables is told, which changes at any time.
+        if known != found or contents["pending"] or contents["targeted"]:
+            contents = self._work_out(connection, state, loader, routed, tables, foreign)
+            self._before[connection.alias] = found, contents
+        return contents
+
+    def _work_out(self, connection, state, loader, routed, tables, foreign):
+        times = read_times(connection, loader)
+        applied = [key for key in loader.applied_migrations if key in loader.disk_migrations]
+        recorded = [(at, key) for key, at in times.items() if key in loader.disk_migrations]
+        unknown, leftover = find_unknown(loader)
+        describer = _MigrationDescriber(connection, loader, self._effects, tables, foreign, self._disk.unwritten)
+        # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
+        only_what_stays = connection.vendor == "sqlite" or state == "unasked"
+        planned = plan_all(loader)
+        pending = describer.describe(planned, only_what_stays=only_what_stays)
+        inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
+        way, replaced_by = (None, None) if self._target is None else plan_to(loader, *self._target)
+        targeted = None if way is None else describer.describe(way, only_what_stays=True)
+        self.dependencies.add(loader, [*pending, *(targeted or ())])
+        return {
+            "applied": len(applied),
+            "last_applied": _describe_record(*max(recorded)) if recorded else None,
+            "records": [_describe_record(*record) for record in sorted(recorded)] if self._records else None,
+            "unrecorded": sorted(_id(key) for key in applied if key not in loader.recorded),
+            "unknown": sorted(_id(key) for key in unknown),
+            "leftover": sorted(_id(key) for key in leftover),
+            "undo_to": find_way_back(loader, unknown),
+            "left_tables": find_left_tables(loader, {*unknown, *leftover}, tables, _model_tables())
+            if unknown or leftover
+            else {},
+            "inconsistent": inconsistent,
+            "pending": pending if self._idle or connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
+            "targeted": targeted,
+            "target_replaced_by": replaced_by,
+            "existing": [
+                model._meta.label_lower
+                for model in _undecided_models(loader, routed)
+                if has_table(model._meta.db_table, tables)
+                and not self._makers.find(model).isdisjoint(loader.applied_migrations)
+            ],
+            "tables": len(tables) if state == "ok" else None,
+            # Records without those they depend on make no history that could be gone through.
+            "missing": [] if inconsistent is not None else self._find_missing(connection, loader, tables, routed),
+            "refusing": []
+            if inconsistent is not None or state != "ok"
+            else find_refusing_columns(
+                connection,
+                lambda model: answer_in(routed, model) in ("yes", "none"),
+                lambda: recorded_walk(connection, loader).makers,
+            ),
+            "unsynced": [
+                model._meta.label_lower
+                for model in _unmigrated_models(loader, routed)
+                if state != "unasked" and not has_table(model._meta.db_table, tables)
+            ],
+            "present": find_present(routed, tables - foreign),
+            **describe_rights(
+                connection,
+                loader,
+                self._effects,
+                [] if state != "ok" or inconsistent is not None else planned if way is None else way,
+                tables,
+            ),
+        }
+
+    def _find_missing(self, connection, loader, tables, routed):
+        belongs = partial(self._may_belong, connection.alias, routed)
+        return [
+            *find_missing_tables(connection, loader, tables, belongs),
+            *find_unmade_tables(connection, loader, tables, belongs, self._effects),
+        ]
+
+    def _may_belong(self, alias, routed, model):
+        """Whether the routing (planning/routing.py) may expect a model class's table here even where it is not there.
+
+        Going through the recorded migrations is dear: on a database of some apps nothing else can be missing.
+        """
+        answer = answer_in(routed, model)
+        if self._rules:
+            return answer != "no" and alias == self._rules.get(model._meta.app_label, DEFAULT_DB_ALIAS)
+        if answer != "none":
+            return answer == "yes"
+        return (
+            alias == DEFAULT_DB_ALIAS
+            or self._effects.routes.refuses(DEFAULT_DB_ALIAS, model)
+            or not any(route["answer"] == "yes" or "yes" in route["models"].values() for route in routed.values())
+        )
+
+
+def _model_tables():
+    """Return {folded name of a table: app label} of every model of this code."""
+    return {
+        model._meta.db_table.casefold(): model._meta.app_label
+        for model in apps.get_models(include_auto_created=True, include_swapped=True)
+    }
+
+
+def _can_roll_back(connection):
+    """Return whether a failed migration is rolled back; a backend that raises for the question says no."""
+    try:
+        return bool(connection.features.can_rollback_ddl)
+    except Exception as error:
+        if explain_failure(error, connection) is None:
+            raise
+        return False
+
+
+def _concerning(pending, routed):
+    """Leave out what does nothing here, is of an app that has nothing here, and that nothing else here depends on.
+
+    Of a shop with a database for each customer that is nearly all. On the default database Django records it.
+    """
+    needed = set()
+    for entry in reversed(pending):
+        label = entry["id"].split(".", 1)[0]
+        if entry["answer"] != "no" or is_on_alias(routed[label]) or entry["id"] in needed:
+            needed.update((entry["id"], *entry["after"]))
+    return [entry for entry in pending if entry["id"] in needed]
+
+
+def _foreign_tables(connection):
+    """Return the folded names of PostgreSQL's foreign tables: Django lists them, and no constraint may point to one."""
+    if connection.vendor != "postgresql":
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'f' AND pg_table_is_visible(oid)")
+        return fold(name for (name,) in cursor.fetchall())
+
+
+class _MigrationDescriber:
+    """Describes what is pending on one database (models.snapshot.PendingMigration)."""
+
+    def __init__(self, connection, loader, effects, tables, foreign, unwritten):
+        self._connection = connection
+        self._loader = loader
+        self._effects = effects
+        self._tables = tables
+        self._foreign = foreign
+        self._unwritten = unwritten
+
+    def describe(self, plan, only_what_stays):
+        """Return the migrations of a plan, [(migration, backwards)], in its order."""
+        dangers = DangerFinder(self._connection, self._effects, self._loader, self._tables)
+        described, made = [], []
+        for migration, backwards in plan:
+            reaching = self._effects.reaching(self._connection, migration, backwards)
+            entry = self._describe(migration, backwards, reaching)
+            entry.update(describe_data(reaching, backwards))
+            if not backwards and reaching:
+                before = _StateBefore(self._loader, migration)
+                entry["data"] = describe_data_operations(migration.app_label, reaching)
+                entry["dangers"] = dangers.find(migration, reaching, before)
+                entry["relations"] = find_planned_relations(
+                    self._connection, self._effects, migration, reaching, before, self._tables - self._foreign
+                )
+                made.append((migration.app_label, reaching, entry["relations"]))
+            described.append(entry)
+        follow_fields(made, only_what_stays)
+        return described
+
+    def _describe(self, migration, backwards, reaching):
+        answer, undecided = strongest_answer(reaching)
+        if not is_applied_as_django_does(migration, backwards):
+            answer, undecided = "yes", []  # what it does besides nobody knows
+        key = (migration.app_label, migration.name)
+        return {
+            "id": _id(key),
+            "answer": answer,
+            "undecided": undecided,
+            "refused_on_default": [
+                name
+                for name in undecided
+                if name and self._effects.refuses(DEFAULT_DB_ALIAS, migration.app_label, name)
+            ],
+            "after": [_id(parent) for parent in self._loader.parents_of(key)],
+            "atomic": bool(migration.atomic),
+            "is_written": key not in self._unwritten,
+            "backwards": backwards,
+            "irreversible": _find_irreversible(migration) if backwards else None,
+            "operations": len(reaching),
+            "relations": [],
+            "data": [],
+            "dangers": [],
+            "unasked": self._effects.find_unasked(self._connection, migration, backwards),
+        }
+
+
+def _find_irreversible(migration):
+    """Return the operation for which Django cannot undo a migration (Migration.unapply), or None."""
+    operations = [*migration.operations, *database_operations(migration.operations)]
+    return next((operation.describe() for operation in operations if not operation.reversible), None)
+
+
+class _StateBefore:
+    """Gives the project's state before an operation of a migration, and makes it only once it is wanted."""
+
+    def __init__(self, loader, migration):
+        self._loader = loader
+        self._migration = migration
+        self._states = {}
+
+    def __call__(self, number):
+        """Return the state before the operation of this number (effects.numbered_operations)."""
+        if not self._states:
+            key = (self._migration.app_label, self._migration.name)
+            self._states[""] = self._loader.project_state(key, at_end=False)
+            self._walk(self._migration.operations, "", self._states[""])
+        return self._states[number]
+
+    def _walk(self, operations, prefix, state):
+        for index, operation in enumerate(operations):
+            number = "{}{}".format(prefix, index)
+            self._states[number] = state
+            if isinstance(operation, SeparateDatabaseAndState):
+                self._walk(operation.database_operations, number + ".", state)
+            state = state.clone()
+            operation.state_forwards(self._migration.app_label, state)
+
+
+def _describe_record(at, key):
+    return {"id": _id(key), "at": at.isoformat()}
+
+
+def _undecided_models(loader, routed):
+    """Yield the models of migrated apps of which no router has an opinion on this alias."""
+    for config in app_configs():
+        if config.label in loader.migrated_apps:
+            yield from _models_answered(config, routed, ("none",))
+
+
+def _unmigrated_models(loader, routed):
+    """Yield the models of apps without migrations that the routers do not refuse on this alias."""
+    for config in app_configs():
+        if config.label not in loader.migrated_apps:
+            yield from _models_answered(config, routed, ("yes", "none"))
+
+
+def _models_answered(config, routed, answers):
+    route = routed[config.label]
+    if route["answer"] in answers or route["models"]:
+        yield from (model for model in tables_of(config) if answer_in(routed, model) in answers)
+
+
+def _id(key):
+    return "{}.{}".format(*key)

@@ -1,0 +1,147 @@
+"""The question `inspect`: everything a plan is made from, as one dictionary (models/snapshot.py is its type)."""
+
+import importlib
+import platform
+import sys
+
+from django import get_version
+from django.conf import settings
+from django.db import connections
+from django.db.migrations.exceptions import CircularDependencyError
+from django.db.migrations.loader import MigrationLoader
+
+from ..boot import BootError
+from ..migrations.effects import Effects
+from ..migrations.graph import Disk
+from ..migrations.makers import Makers
+from ..migrations.relations import find_relations
+from ..migrations.routes import RouteBook, describe_routers
+from ..migrations.sql import write_sql
+from ..servers.connecting import open_in_turn
+from ..steps.background import Aside
+from .applications import describe_apps, find_constance, find_receivers, read_rules, unfollowed_rules
+from .changes import find_changes, foresee
+from .commands import describe_commands, find_replaced_commands
+from .databases import DatabaseDescriber
+from .sameness import settle_identities
+
+UNASKED = {"state": "unasked", "trouble": None, "error": None}
+
+
+class Inspector:
+    """Looks at the project, as often as it is asked to."""
+
+    def __init__(self, why_not_copy, watch):
+        """Know of nothing yet; `why_not_copy()` returns why this process cannot be copied, or None."""
+        self._why_not_copy = why_not_copy
+        self._watch = watch
+        self._disk = None
+        self._before = {}
+        self._comparison = None
+        self._changes = {}
+        self._foreseen = {}
+
+    def inspect(self, root, changes, target, records, contact, idle, may_copy, foreseen):
+        """Look at the project and at every database; nothing is written anywhere.
+
+        `changes`: whether `find_changes` may be asked next, so that the work for it can begin. `target`: [app label,
+        migration name or "zero"] for which each database says what it takes to get there, or None. `records`: whether
+        to list what is applied. `contact`: whether to ask the databases; without, each is described as if it were
+        empty. `idle`: whether to describe also what is pending and does nothing on a database, of an app that has
+        nothing there, and that nothing else there depends on. `may_copy`: whether there is a CPU for a copy of this
+        process. `foreseen`: apps whose changes are described as if makemigrations had written them.
+        """
+        importlib.invalidate_caches()  # makemigrations may have written files since the last question
+        if self._disk is None or not self._disk.is_current():
+            self._read_disk()
+        if changes and self._comparison is None:
+            self._comparison = Aside(self._compare, is_copied=may_copy and self._why_not_copy() is None)
+        return self._look(self._disk_with(foreseen), root, target, records, contact, idle)
+
+    def find_changes(self, started):
+        """Return how the models differ from the migrations of the last look (changes.find_changes).
+
+        None where leaf migrations contradict each other, and so describe no models.
+        """
+        key = tuple(started)
+        if key not in self._changes:
+            self._changes[key] = self._compare(key) if started else self._comparison.answer()
+        return self._changes[key]
+
+    def write_sql(self, alias, migrations, scope, foreseen):
+        """Return the statements of migrations of the last look (sql.write_sql)."""
+        return write_sql(self._disk_with(foreseen), alias, migrations, scope)
+
+    def forget(self, labels):
+        """Know no migration of these apps any more: files of the same names will hold other ones."""
+        for label in labels:
+            package = MigrationLoader.migrations_module(label)[0]
+            for name in [name for name in sys.modules if package and name.startswith(package + ".")]:
+                del sys.modules[name]
+        self._disk = None
+
+    def find_replacements(self):
+        """Return {label of a squashed migration: labels ("app.name") of those it replaces} of what was looked at."""
+        replacements = {} if self._disk is None else self._disk.loader.replacements
+        return {
+            "{}.{}".format(*squashed): ["{}.{}".format(*replaced) for replaced in migration.replaces]
+            for squashed, migration in replacements.items()
+        }
+
+    def _read_disk(self):
+        if self._comparison is not None:
+            self._comparison.give_up()
+        self._disk, self._before, self._comparison, self._changes, self._foreseen = Disk(), {}, None, {}, {}
+
+    def _disk_with(self, foreseen):
+        """Return the migrations on disk, and those that makemigrations would write for some apps."""
+        key = tuple(foreseen)
+        if key and key not in self._foreseen:
+            try:
+                self._foreseen[key] = foresee(self._disk, key)
+            except CircularDependencyError as error:
+                raise BootError("circular", str(error), apps=list(key)) from error
+        return self._foreseen[key] if key else self._disk
+
+    def _compare(self, started=()):
+        try:
+            return find_changes(self._disk, started)
+        except Exception:
+            if self._disk.conflicts():
+                return None
+            raise
+
+    def _look(self, disk, root, target, records, contact, idle):
+        before = self._before if disk is self._disk else {}
+        routes = RouteBook()
+        effects = Effects(disk, routes)
+        rules = read_rules()
+        homes = unfollowed_rules(rules)
+        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, target, records, idle, before)
+        reached = (
+            open_in_turn(list(connections), self._watch) if contact else ((alias, UNASKED) for alias in connections)
+        )
+        databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
+        settle_identities(databases, self._watch.seconds)
+        return {
+            "project": {
+                "settings_module": settings.SETTINGS_MODULE if hasattr(settings, "SETTINGS_MODULE") else "",
+                "django_version": get_version(),
+                "python_version": platform.python_version(),
+                "executable": sys.executable,
+                "debug": bool(settings.DEBUG),
+            },
+            "databases": databases,
+            "dependencies": describer.dependencies.among(databases),
+            "apps": describe_apps(root, disk, effects),
+            "routers": describe_routers(routes),
+            "router_errors": routes.errors,
+            "rules": rules,
+            "conflicts": disk.conflicts(),
+            "unstarted": disk.unstarted(),
+            "receivers": find_receivers(),
+            "replaced_commands": find_replaced_commands(),
+            "commands": describe_commands(),
+            "constance": find_constance(),
+            "relations": find_relations([database["routes"] for database in databases], homes),
+        }

@@ -1,0 +1,163 @@
+"""Whether a lock is still held: a server is asked in a thread, so that one that is silent holds up nobody else."""
+
+import threading
+import time
+from collections import Counter
+
+from django.db import connections
+
+from ..sentences import one_line
+
+SILENT_SECONDS = 15.0
+"""After so long without an answer its connection counts as gone, and the lock as lost."""
+
+NO_ANSWER = "the server did not answer for {:.0f} s".format(SILENT_SECONDS)
+
+RETAKE_SECONDS = 25.0
+"""After so long what tries to take a lost lock again is given up; it gives up by itself before, if it can."""
+
+END_SECONDS = 0.5
+"""What a thread gets to end once its connection is ended."""
+
+
+class LockWatch:
+    """The answers about one lock, in their order: held, perhaps doubtful, held again or lost; lost is the last one."""
+
+    def __init__(self, lock):
+        """Watch a lock that is held."""
+        self._lock = lock
+        self._thread = None
+        self._asked_at = None
+        self._lost_at = None
+        self._why_lost = None
+        self._why_not_again = None
+        self._is_abandoned = False
+        self._regained = None
+        """The records before a lock was lost, and those when it was held again, until they are compared."""
+        self._is_unasked = False
+
+    def ask(self, changed, replacements, idle):
+        """Begin to ask, unless that goes on; it is asked again within `idle` seconds.
+
+        changed: labels of migrations ("app.name") that steps of this run may have recorded or taken back.
+        replacements: {label of a squashed migration: labels of those it replaces}.
+        """
+        if self._why_not_again is not None or self._thread is not None:
+            return
+        if self._regained is not None:
+            # Steps went on while the lock was gone. Only now is known of each record of theirs that was read then.
+            before, now = self._regained
+            self._regained = None
+            self._why_not_again = find_difference(before, now, changed, replacements)
+            return
+        self._lost_at = self._why_lost = None
+        self._is_abandoned = False
+        self._asked_at = time.monotonic()
+        if not self._lock.is_remote:
+            try:
+                self._work(idle)
+            except OSError as error:  # the folder of its files is gone, or the disk is full
+                self._lost_at = self._lost_at or time.time()
+                self._why_lost = self._why_lost or one_line(str(error))
+                self._why_not_again = one_line(str(error))
+            return
+        thread = threading.Thread(target=self._work_in_thread, args=(idle,), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # this process may have no more threads: nothing is known of the lock
+            self._is_unasked = True
+        else:
+            self._is_unasked = False
+            self._thread = thread
+
+    def answer(self, deadline):
+        """Return {"state", "lost_at", "because", "why_not_again"} as it is known then (time.monotonic), or before.
+
+        state: "held", "unsure" while the server is silent or the lock is tried for again, "retaken" after that, once,
+        and "lost". lost_at: seconds since the epoch; because: why it was lost. Both None but for the last two.
+        """
+        if self._thread is not None:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+            self._give_up_if_late()
+            if self._thread is not None and not self._thread.is_alive():
+                self._thread = None
+        return {
+            "state": self._state(),
+            "lost_at": self._lost_at,
+            "because": self._why_lost,
+            "why_not_again": self._why_not_again,
+        }
+
+    def stop(self):
+        """Ask no more; return whether the lock's connection is free: not every driver can be woken."""
+        if self._thread is not None:
+            self._lock.give_up()
+            self._thread.join(END_SECONDS)
+        return self._thread is None or not self._thread.is_alive()
+
+    def _state(self):
+        if self._why_not_again is not None:
+            return "lost"
+        if self._thread is not None or self._regained is not None or self._is_unasked:
+            return "unsure"
+        return "held" if self._why_lost is None else "retaken"
+
+    def _give_up_if_late(self):
+        """End what lasts too long: first the question, then the try to take the lock again."""
+        waited = time.monotonic() - self._asked_at
+        if not self._thread.is_alive():
+            return
+        if waited >= SILENT_SECONDS + RETAKE_SECONDS:
+            if self._why_lost is None:
+                self._lost_at, self._why_lost = time.time(), NO_ANSWER
+            self._why_not_again = "the server did not answer for {:.0f} s".format(RETAKE_SECONDS)
+            self.stop()
+        elif waited >= SILENT_SECONDS and self._why_lost is None and not self._is_abandoned:
+            self._is_abandoned = True
+            self._lock.abandon()
+
+    def _work_in_thread(self, idle):
+        try:
+            self._work(idle)
+        finally:
+            connections.close_all()  # of this thread: what receivers have opened next to the lock's
+
+    def _work(self, idle):
+        because = self._lock.ask(idle)
+        if because is None:
+            return
+        if self._is_abandoned:
+            because = NO_ANSWER
+        self._lost_at = time.time()
+        self._why_lost = because
+        before = self._lock.records
+        why_not = self._lock.retake()
+        if why_not is None:
+            self._regained = before, self._lock.records
+        elif self._why_not_again is None:
+            self._why_not_again = why_not
+
+
+def find_difference(before, now, changed, replacements):
+    """Return what another run has done to the records of a database, [(app, name)] before and now; None if nothing.
+
+    changed, replacements: as of `LockWatch.ask`. Django records what a squashed migration replaces together with it,
+    and the squashed one with the next `migrate` once all of that is recorded (executor.py, check_replacements).
+    """
+    if before is None or now is None:
+        return "what is recorded in django_migrations cannot be read, so nobody knows whether another run had it"
+    was, is_now = (Counter("{}.{}".format(*record) for record in records) for records in (before, now))
+    own = {*changed}
+    for squashed, replaced in replacements.items():
+        if squashed in own:
+            own.update(replaced)
+        if all(is_now[label] for label in replaced):
+            own.add(squashed)
+    others = sorted(
+        label
+        for label in {*was, *is_now}
+        if is_now[label] != was[label] and (label not in own or is_now[label] > max(1, was[label]))
+    )
+    if not others:
+        return None
+    return "another run has changed what is recorded of {}".format(", ".join(others[:3]))

@@ -1,0 +1,199 @@
+"""The questions `lock`, `check_locks` and `unlock`: one run at a time per physical database.
+
+Every lock belongs to a connection (SQLite: a file) of this process alone, so it ends with this process, however that
+ends. A lock is tried, never waited for: a session that waits inside a statement keeps a snapshot, and
+CREATE INDEX CONCURRENTLY in the run that holds the lock would wait for it for ever.
+"""
+
+import os
+import secrets
+import time
+
+from django.db import connections
+
+from ..boot import BootError
+from ..servers.identity import sqlite_file
+from ..servers.pooling import has_room, is_alone
+from .lock_connection import describe_place
+from .lock_file import FileLock, fcntl
+from .lock_mysql import MysqlLock
+from .lock_names import NAME
+from .lock_postgresql import PostgresqlLock
+from .lock_watch import LockWatch
+from .session_marks import VARIABLE, describe
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+SPARE_FILES = 64
+"""Open files of a process beside its locks."""
+
+FILES_OF_A_LOCK = 2
+"""That of SQLite has the lock file open and the database, the others a connection."""
+
+
+class Locks:
+    """The locks that this process holds or tries to get."""
+
+    def __init__(self):
+        """Hold nothing."""
+        self._locks = {}
+        self._held = {}
+        self._has_room = False
+        self._mark = "{}:{}:".format(NAME, secrets.token_hex(8))
+
+    def lock(self, aliases, urls, may_wait):
+        """Try to take the lock of each alias; `urls` are other ways to a database, by alias.
+
+        may_wait: whether it is tried again where a pooler has no session left for the migrations (`crowded`).
+
+        Taken in an order that is the same for every run, whatever its databases are called: two runs cannot wait for
+        each other. Stops at the first that somebody else has; what was taken stays taken.
+        """
+        missing = {}
+        if not self._locks:
+            _make_room(len(aliases))
+            self._locks = _prepare(aliases, urls, self._mark, missing)
+        if self._locks and len(self._held) == len(self._locks):
+            for lock in self._locks.values():
+                lock.remember()  # this run has emptied databases since
+        waiting, crowded = None, None
+        for key, lock in sorted(self._locks.items()):
+            if key not in self._held:
+                waiting = lock.take()
+                if waiting is not None:
+                    waiting["alias"] = lock.alias
+                    break
+                self._held[key] = LockWatch(lock)
+        if waiting is None and not self._has_room:
+            crowded = self._find_crowded(may_wait)
+            self._has_room = crowded is None
+        environment = {alias: {} for alias in aliases}
+        for lock in self._locks.values():
+            environment[lock.alias].update(lock.environment)
+        if self._locks:
+            run = describe(self._mark, {lock.alias: lock.words for lock in self._locks.values()})
+            # Of a step on any database: a data migration may write to another.
+            for variables in environment.values():
+                variables[VARIABLE] = run
+        held = [self._locks[key].alias for key in self._held]
+        return {"waiting": waiting, "crowded": crowded, "missing": missing, "held": held, "environment": environment}
+
+    def check(self, find_replacements, changed, idle, seconds):
+        """Return, by alias, whether the lock is still held (LockWatch.answer), within these seconds.
+
+        find_replacements: returns what LockWatch.ask takes. changed: by alias, labels of migrations that steps of this
+        run may have recorded or taken back. idle: seconds within which it is asked again.
+        """
+        deadline = time.monotonic() + seconds
+        replacements = find_replacements()
+        for key, watch in self._held.items():
+            watch.ask(changed.get(self._locks[key].alias, ()), replacements, idle)
+        return {self._locks[key].alias: watch.answer(deadline) for key, watch in self._held.items()}
+
+    def _find_crowded(self, may_wait):
+        """Return an alias whose pooler has no session left for the migrations next to that of the lock, or None.
+
+        Raises:
+            BootError: one has none and nobody may wait for it, or it is this run's locks alone that fill the pool.
+        """
+        pooled = [lock for lock in self._locks.values() if lock.is_pooled]
+        for lock in pooled:
+            if not has_room(lock.alias):
+                if not may_wait or is_alone(lock.connection, [other.session for other in pooled]):
+                    raise BootError("no-pool", lock.alias, **describe_place(lock.connection))
+                return lock.alias
+        return None
+
+    def end_orphans(self, seconds):
+        """End what servers still do for children that are gone; their last breath may take these seconds."""
+        deadline = time.monotonic() + seconds
+        held = self._free_mysql_locks()
+        while held:
+            for lock in held:
+                lock.end_orphans(self._mark)
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.05)
+
+    def end_orphans_now(self, seconds):
+        """End what servers still do for children that are gone; return the aliases whose server still does after these.
+
+        The children are gone already, so a server where nothing is left is not asked again.
+        """
+        deadline = time.monotonic() + seconds
+        held = self._free_mysql_locks()
+        while True:
+            held = [lock for lock in held if lock.end_orphans(self._mark)]
+            if not held or time.monotonic() >= deadline:
+                return [lock.alias for lock in held]
+            time.sleep(0.05)
+
+    def _free_mysql_locks(self):
+        """Return those of MySQL whose connection nobody waits for an answer on."""
+        watched = [(self._locks[key], watch) for key, watch in self._held.items()]
+        return [lock for lock, watch in watched if isinstance(lock, MysqlLock) and watch.stop()]
+
+    def unlock(self):
+        """Release everything."""
+        self.end_orphans(0)
+        for key, lock in self._locks.items():
+            if key not in self._held or self._held[key].stop():
+                lock.close(is_held=key in self._held)
+        self._locks, self._held = {}, {}
+
+    def all(self):
+        """Return every lock, held or tried for."""
+        return list(self._locks.values())
+
+    def connections(self):
+        """Return the connections that locks are held on, or tried for."""
+        return [lock.connection for lock in self._locks.values() if lock.connection is not None]
+
+    def let_go(self):
+        """Take the connections away from the drivers of a copy of this process, and keep them open all the same.
+
+        A driver that closes its connection at exit would say goodbye on one that is not its own. As long as the copy
+        lives the server sees the connection, so the lock of a run that was killed lasts until its migration has ended.
+        """
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for lock in self._locks.values():
+            for descriptor in lock.descriptors:
+                os.dup(descriptor)
+                os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def _make_room(count):
+    """Raise the limit of open files as far as this process may, so that every lock has its own."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count * FILES_OF_A_LOCK + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _prepare(aliases, urls, mark, missing):
+    """Return {key: lock}, one for each alias; why there is none goes into `missing`.
+
+    The keys begin with what the servers say of themselves: their order is the same for every run. `mark`: what is this
+    run's alone.
+    """
+    prepared = {}
+    for alias in aliases:
+        connection = connections[alias]
+        kind = {"sqlite": FileLock, "postgresql": PostgresqlLock, "mysql": MysqlLock}.get(connection.vendor)
+        if kind is None:
+            missing[alias] = "no lock is implemented for {}".format(connection.display_name)
+        elif kind is FileLock and sqlite_file(connection) is None:
+            continue  # a database in memory belongs to one process
+        elif kind is FileLock and fcntl is None:
+            missing[alias] = "this system has no file locks"
+        else:
+            lock = kind(connection, urls.get(alias), mark)
+            prepared[lock.find_identity(), alias] = lock
+    return prepared

@@ -1,0 +1,298 @@
+"""Migrations as Django's loader sees them, read from disk once for all databases."""
+
+import os
+import re
+import sys
+
+from django.apps import apps
+from django.db import DatabaseError
+from django.db.migrations import state
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from ..boot import BootError
+from .folders import forget_namespaces, list_files, migrations_folder
+
+NO_SUCH_TABLE = 1146
+"""Error number of MySQL."""
+
+
+def read_records(connection):
+    """Return {(app label, migration name): primary key} of django_migrations.
+
+    `MigrationRecorder.applied_migrations` makes a model of each row: with many databases that is most of the time.
+    """
+    recorder = MigrationRecorder(connection)
+    if not recorder.has_table():
+        _refuse_hidden_table(connection)
+        return {}
+    return {(label, name): pk for label, name, pk in recorder.migration_qs.values_list("app", "name", "pk")}
+
+
+def _refuse_hidden_table(connection):
+    """Raise what a server says of a django_migrations that it hides: MySQL lists no table that a user may not read."""
+    if connection.vendor != "mysql":
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM django_migrations WHERE 1 = 0")
+    except DatabaseError as error:
+        if error.args[:1] != (NO_SUCH_TABLE,):
+            raise
+
+
+def read_times(connection, loader):
+    """Return {(app label, migration name): when it was applied} for what is recorded."""
+    if not loader.recorded:
+        return {}
+    rows = MigrationRecorder(connection).migration_qs.values_list("app", "name", "applied")
+    return {(label, name): applied for label, name, applied in rows if (label, name) in loader.recorded}
+
+
+class _SharedLoader(MigrationLoader):
+    """A loader for one database which takes over what another has read from disk.
+
+    `recorded` are the rows of django_migrations as they are (`read_records`); `applied_migrations` counts squashed
+    migrations in as soon as all they replace are applied.
+    """
+
+    def __init__(self, connection, disk):
+        self._disk = disk
+        self._parents = {}
+        # As makemigrations does; that `migrate` would give up here is said by `Disk.unstarted`.
+        super().__init__(connection, ignore_no_migrations=True)
+
+    def load_disk(self):
+        self.disk_migrations = self._disk.loader.disk_migrations
+        self.migrated_apps = self._disk.loader.migrated_apps
+        self.unmigrated_apps = self._disk.loader.unmigrated_apps
+
+    def build_graph(self):
+        """Take over the graph of another database: only what is applied of squashed migrations makes it differ."""
+        self.load_disk()
+        self.recorded = {} if self.connection is None else read_records(self.connection)
+        squashed = self._disk.squashing.intersection(self.recorded)
+        if squashed not in self._disk.graphs:
+            super().build_graph()
+            self._disk.graphs[squashed] = self
+            return
+        built = self._disk.graphs[squashed]
+        self.graph, self.replacements = built.graph, built.replacements
+        self._parents = built._parents
+        self.applied_migrations = dict(self.recorded)
+        for key in built.replacements:
+            if key in built.applied_migrations:
+                self.applied_migrations[key] = built.applied_migrations[key]
+            else:
+                self.applied_migrations.pop(key, None)
+
+    def parents_of(self, key):
+        """Return what a migration directly depends on, sorted."""
+        if key not in self._parents:
+            self._parents[key] = sorted(parent.key for parent in self.graph.node_map[key].parents)
+        return self._parents[key]
+
+    def may_be_inconsistent(self):
+        """Whether a migration is recorded before one that it depends on; Django knows exceptions, and the words."""
+        known = self.graph.node_map
+        return any(
+            parent not in self.recorded for key in self.recorded if key in known for parent in self.parents_of(key)
+        )
+
+
+class _ForeseeingLoader(MigrationLoader):
+    """A loader that knows of migrations which are not written yet, beside those that another has read from disk."""
+
+    def __init__(self, loader, unwritten):
+        self._loader = loader
+        self._unwritten = unwritten
+        super().__init__(None, ignore_no_migrations=True)
+
+    def load_disk(self):
+        labels = {label for label, _ in self._unwritten}
+        self.disk_migrations = {**self._loader.disk_migrations, **self._unwritten}
+        self.migrated_apps = self._loader.migrated_apps | labels
+        self.unmigrated_apps = self._loader.unmigrated_apps - labels
+
+
+class Disk:
+    """The migrations on disk, and their graph where nothing is applied."""
+
+    def __init__(self):
+        """Import every migration of every app."""
+        before = list_files()
+        forget_namespaces()
+        # As makemigrations does: an app whose MIGRATION_MODULES entry is not there yet has no migrations.
+        self._take(MigrationLoader(None, ignore_no_migrations=True), {})
+        files = list_files()
+        self._files = files if files == before else None
+
+    def foreseeing(self, unwritten):
+        """Return the same with migrations that are not written yet: {(app label, name): migration}."""
+        disk = object.__new__(Disk)
+        disk._take(_ForeseeingLoader(self.loader, unwritten), unwritten)
+        disk._files = self._files
+        return disk
+
+    def _take(self, loader, unwritten):
+        self.loader = loader
+        self.unwritten = frozenset(unwritten)
+        """(app label, name) of migrations that are in the graph and in no file."""
+        self.squashing = frozenset(
+            key
+            for squashed, migration in self.loader.replacements.items()
+            for key in [squashed, *map(tuple, migration.replaces)]
+        )
+        self.graphs = {}
+        """By what is applied of `squashing`: a loader that has built its graph."""
+        self._names = None
+
+    def is_current(self):
+        """Whether the migrations folders are known to have the same files; a module that is imported stays as it is."""
+        return self._files is not None and self._files == list_files()
+
+    def unstarted(self):
+        """Return the apps without migrations that `migrate` cannot do without (models.snapshot.Unstarted).
+
+        `migrate` reads no migration at all while MIGRATION_MODULES names a module that is not there, or while the
+        migrations package of an app is empty which a migration of another names by `__first__`, as every
+        `swappable_dependency` does (MigrationLoader.load_disk and check_key, the same from Django 3.2 to 6.0).
+        """
+        started = {label for label, _ in self.loader.disk_migrations}
+        needed = {}
+        for key, migration in sorted(self.loader.disk_migrations.items()):
+            for label, name in (*migration.dependencies, *migration.run_before):
+                if name in ("__first__", "__latest__") and label not in started:
+                    needed.setdefault(label, []).append("{}.{}".format(*key))
+        labels = [config.label for config in apps.get_app_configs() if config.label not in started]
+        whys = [(label, self._why_unstarted(label)) for label in labels]
+        return [
+            {"app": label, "why": why, "needed_by": needed.get(label, [])}
+            for label, why in whys
+            if why in ("no-module", "no-init") or (why is not None and label in needed)
+        ]
+
+    def _why_unstarted(self, label):
+        name, is_explicit = MigrationLoader.migrations_module(label)
+        if label in self.loader.migrated_apps:
+            return "empty"
+        if name is None:
+            return None  # switched off by the project
+        if is_explicit and name not in sys.modules:
+            return "no-module"
+        folder = migrations_folder(apps.get_app_config(label))
+        files = os.listdir(folder) if os.path.isdir(folder) else []
+        return "no-init" if any(re.match(r"\d+\w*\.py$", file) for file in files) else "no-package"
+
+    def conflicts(self):
+        """Return {app label: sorted leaf migrations} for each app with more than one."""
+        return {label: sorted(names) for label, names in self.loader.detect_conflicts().items()}
+
+    def names_by_app(self):
+        """Return {app label: names in dependency order}, migrations that a squashed one replaces included."""
+        if self._names is None:
+            self._names = self._sort_names()
+        return self._names
+
+    def replaced_in(self, label):
+        """Return {name: squashed migration} for each migration of this app that a squashed one on disk replaces."""
+        return {
+            replaced: squashed
+            for (app, squashed), migration in self.loader.replacements.items()
+            for replaced_app, replaced in migration.replaces
+            if app == replaced_app == label
+        }
+
+    def _sort_names(self):
+        order = {key: index for index, key in enumerate(self._full_plan())}
+        names = {label: [] for label in self.loader.migrated_apps}
+        for key in sorted(self.loader.disk_migrations, key=lambda key: (order.get(key, -1), key)):
+            names[key[0]].append(key[1])
+        return names
+
+    def _full_plan(self):
+        plan = []
+        seen = set()
+        for leaf in self.loader.graph.leaf_nodes():
+            for key in self.loader.graph.forwards_plan(leaf):
+                if key not in seen:
+                    seen.add(key)
+                    plan.append(key)
+        return plan
+
+    def project_state(self):
+        """Return the state that the migrations describe, without what only rendered models need.
+
+        AlterField looks through every field of every model for references to the altered one, to know what to render
+        again; a state that is not rendered is the same either way (django/db/migrations/state.py, since 4.0).
+        """
+        referenced = getattr(state, "field_is_referenced", None)
+        if referenced is None:
+            return self.loader.project_state()
+        state.field_is_referenced = lambda *arguments: True
+        try:
+            return self.loader.project_state()
+        finally:
+            state.field_is_referenced = referenced
+
+    def for_connection(self, connection):
+        """Return a loader that knows what is applied on this connection; None stands for an empty database."""
+        return _SharedLoader(connection, self)
+
+
+def recorded_migrations(loader):
+    """Return the migrations that are recorded on the loader's database, each after those it depends on."""
+    graph = loader.graph
+    ordered = {}
+    for key in loader.applied_migrations:
+        if key in graph.nodes:
+            for parent in graph.forwards_plan(key):
+                ordered.setdefault(parent)
+    return [graph.nodes[key] for key in ordered if key in loader.applied_migrations]
+
+
+def needing_migrations(loader, migration):
+    """Return the ids of the recorded migrations of other apps that depend on this one: to undo it undoes them too."""
+    found = loader.graph.backwards_plan((migration.app_label, migration.name))
+    return ["{}.{}".format(*key) for key in found if key[0] != migration.app_label and key in loader.applied_migrations]
+
+
+def plan_all(loader):
+    """Return what `migrate` would run on the loader's database: [(migration, backwards)]."""
+    return _executor(loader).migration_plan(loader.graph.leaf_nodes())
+
+
+def plan_to(loader, app_label, name):
+    """Return (what `migrate APP NAME` would run there, the squashed migration that stands in its place there).
+
+    The first is None where the app has no migrations or the second is not None.
+
+    Raises:
+        BootError: no migration has this name or prefix ("unknown-migration"), or several do ("ambiguous-migration").
+    """
+    if app_label not in loader.migrated_apps:
+        return None, None
+    if name == "zero":
+        return _executor(loader).migration_plan([(app_label, None)]), None
+    names = sorted(key[1] for key in loader.disk_migrations if key[0] == app_label)
+    matching = [name] if name in names else [candidate for candidate in names if candidate.startswith(name)]
+    if len(matching) != 1:
+        kind = "ambiguous-migration" if matching else "unknown-migration"
+        raise BootError(kind, name, app=app_label, names=matching or names)
+    target = (app_label, matching[0])
+    # A squashed migration that is partly applied is not in the graph; Django goes to the last one it replaces
+    # (django/core/management/commands/migrate.py, since 4.0).
+    if target not in loader.graph.nodes and target in loader.replacements:
+        target = loader.replacements[target].replaces[-1]
+    if target not in loader.graph.nodes:
+        return None, next(key[1] for key, squashed in loader.replacements.items() if target in squashed.replaces)
+    return _executor(loader).migration_plan([target]), None
+
+
+def _executor(loader):
+    # MigrationExecutor.__init__ would read everything from disk and from the database once more.
+    executor = object.__new__(MigrationExecutor)
+    executor.connection = loader.connection
+    executor.loader = loader
+    return executor

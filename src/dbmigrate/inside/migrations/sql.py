@@ -1,0 +1,81 @@
+"""The question `sql`: the statements that migrations would run on one alias, without running them."""
+
+import contextlib
+import os
+import re
+
+from django.db import connections
+
+from ..servers.identity import sqlite_file
+from .guard_router import scoped
+
+LOOKING = re.compile(
+    r"\s*(?:(?:--[^\n]*\n|/\*.*?\*/|\()\s*)*"
+    r"(?:SELECT|SHOW|PRAGMA|EXPLAIN|BEGIN|SAVEPOINT|RELEASE|ROLLBACK|SET(?!\s+(?:GLOBAL|PERSIST)))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What is asked of a database while SQL is written down: the schema editor looks things up, and executes nothing."""
+
+
+class _NotShownError(Exception):
+    """An operation that is not to run would."""
+
+
+def write_sql(disk, alias, migrations, scope):
+    """Return [{id, statements, problem, is_by_cursor, deferred}] for [{id, backwards}] in the order given.
+
+    The state before each migration is the one after the migrations before it, but the database is as it is now: where
+    an operation has to look something up that an earlier pending migration makes, `problem` says so.
+    """
+    with _connection_without_file(alias) as connection, scoped(scope):
+        loader = disk.for_connection(connection)
+        with connection.execute_wrapper(_only_look):
+            return [_collect(connection, loader, planned) for planned in migrations]
+
+
+def _collect(connection, loader, planned):
+    label, name = planned["id"].split(".", 1)
+    migration = loader.graph.nodes[label, name]
+    state, is_by_cursor = loader.project_state((label, name), at_end=False), False
+    try:
+        with connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
+            run = migration.unapply if planned["backwards"] else migration.apply
+            run(state, editor, collect_sql=True)
+            own = len(editor.collected_sql)
+        statements, problem = [str(statement) for statement in editor.collected_sql], None
+        deferred = len(statements) - own
+    except _NotShownError as error:
+        statements, problem, deferred, is_by_cursor = [], str(error), 0, True
+    except Exception as error:
+        statements, problem, deferred = [], "{}: {}".format(type(error).__name__, error), 0
+    return {
+        "id": planned["id"],
+        "statements": statements,
+        "problem": problem,
+        "is_by_cursor": is_by_cursor,
+        "deferred": deferred,
+    }
+
+
+def _only_look(execute, sql, params, many, context):
+    """Let a statement through that only looks; an operation that works beside the schema editor would do its work."""
+    text = sql if isinstance(sql, str) else str(sql)
+    if LOOKING.match(text) is None:
+        said = " ".join(text.split())[:80]
+        raise _NotShownError("an operation runs it on a cursor, not through the schema editor: {}".format(said))
+    return execute(sql, params, many, context)
+
+
+@contextlib.contextmanager
+def _connection_without_file(alias):
+    """Give a connection that creates no file: an absent SQLite database is stood in for by one in memory."""
+    connection = real = connections[alias]
+    file = sqlite_file(real)
+    if file is not None and not os.path.exists(file):
+        connection = type(real)(dict(real.settings_dict, NAME=":memory:"), alias=alias)
+        connections[alias] = connection  # transaction.atomic looks it up by its alias
+    try:
+        yield connection
+    finally:
+        connection.close()
+        connections[alias] = real

@@ -1,0 +1,1 @@
+"""Where in the source of a project something stands."""

@@ -1,0 +1,266 @@
+"""The questions `why_not_fork` and `fork`: a step in a copy of this process, which has booted the project already.
+
+As gunicorn's --preload and multiprocessing's forkserver do. Two forks: the first copy does nothing but wait for the
+second, and tell dbmigrate how that one ended. The second goes on from where this process stands: it returns from the
+loop of questions into Django's `execute`, in the call that manage.py made (boot.boot_project). So this process stays
+free for questions, and its death is the death of both.
+"""
+
+import array
+import gc
+import importlib
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+
+from django.conf import settings
+from django.db import connections
+
+from ..connections.opened import find_descriptors
+from ..servers.connecting import find_silent
+from ..servers.identity import sqlite_file
+from .step import arrange_in_copy, end, end_with, runs
+
+SQLITE_ENGINES = ("sqlite3", "spatialite")
+
+YOUNG_OBJECTS = 100_000
+"""New objects of a copy after which they are looked through for garbage.
+
+The usual 700 suit a process whose old objects count too. With those frozen, all that a step makes (the states of all
+models, three times) would be looked through again and again, for a sixth of its time.
+"""
+
+
+ENDING_SECONDS = 0.1
+"""How long a thread that has ended may be seen by the system, on a machine with much to do."""
+
+
+class Copy:
+    """What `fork` returns in the copy that runs the step."""
+
+    def __init__(self, words):
+        """Keep the words of the command, without what stands before them (manage.py)."""
+        self.words = words
+
+
+class Forker:
+    """Forks steps; `channel` and `locks` are what a copy must let go, `opened` what it must not have."""
+
+    def __init__(self, channel, locks, opened, handover):
+        """Receive descriptors on `handover`, the number of a socket that dbmigrate shares; None if there is none."""
+        self._channel = channel
+        self._locks = locks
+        self._opened = opened
+        self._copies = []
+        self._handover = None if handover is None else socket.socket(fileno=handover)
+        self._is_warm = False
+        self._links = set(find_descriptors().values())
+        self._helpers = _find_children()  # a manage.py may end them behind its command: the first copy for all others
+
+    def why_not_fork(self, warm_up):
+        """Return why a copy of this process would not do, or None; `warm_up`: once it is ready for the first one."""
+        reason = self._reason()
+        if reason is None and warm_up and not self._is_warm:
+            self._warm_up()
+            reason = self._reason()
+        return reason
+
+    def _reason(self):
+        if not sys.platform.startswith("linux"):
+            return "only Linux tells a child that its parent has died"
+        # What the project has opened while it was imported too; Django opens it again.
+        self._opened.close(self._locks.connections())
+        threads = count_threads()
+        if threads > 1 and find_silent():
+            return "the server of database {} has not answered yet".format(", ".join(find_silent()))
+        if threads > 1:
+            return "the project runs {} threads, of which a copy would have only one".format(threads)
+        helpers = sorted(name for pid, name in self._helpers.items() if _find_children().get(pid) == name)
+        if helpers:
+            return "the project has started a process of its own ({}), which a copy might end".format(
+                ", ".join(helpers)
+            )
+        return self._shared_connection()
+
+    def fork(self, step, variables):
+        """Start a step whose descriptors come over the socket; return why not, or None.
+
+        They are stdout, stderr, what `retelling` writes to, and the step's status.
+        It returns a second time, in the copy that is to run the step, and there a `Copy`.
+
+        step: {"death", "scope", "is_watched", "words"}; variables: what its environment has beside this process's own.
+        """
+        self._copies = [pid for pid in self._copies if runs(pid)]
+        received = _receive(self._handover, 4)
+        try:
+            if len(received) < 4:
+                return "it has too many files open"
+            reason = self.why_not_fork(warm_up=True)
+            return reason if reason is not None else self._fork(step, variables, *received)
+        finally:
+            for descriptor in received:
+                os.close(descriptor)
+
+    def _fork(self, step, variables, out, err, told, status):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        gc.freeze()  # a copy that counted references for its garbage collection would copy every object
+        own = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            return "the system refuses a fork: {}".format(error.strerror)
+        if pid:
+            self._copies.append(pid)
+            return None
+        try:
+            watcher = self._watch(own, (out, err, told), status)
+            return _become(step, variables, out, err, told, watcher)
+        except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
+            os._exit(1)
+
+    def end_copies(self):
+        """Do now what the end of this process would do: end every copy."""
+        for pid in self._copies:
+            end(pid)
+
+    def _shared_connection(self):
+        """Return which open connection, not one of Django's, this process would share with its copies, or None."""
+        own = {self._handover.fileno()} if self._handover is not None else set()
+        own.update(number for lock in self._locks.all() for number in (*lock.descriptors, *lock.files))
+        databases = {}
+        for alias in connections:
+            # Only these: the driver of another engine may be missing, which its own database tells.
+            if connections.databases[alias]["ENGINE"].endswith(SQLITE_ENGINES):
+                file = sqlite_file(connections[alias])
+                databases.update({} if file is None else {os.path.realpath(file): alias})
+        for number, target in find_descriptors().items():
+            peer = _find_peer(number) if target.startswith("socket:") and number not in own else None
+            if peer is not None and target in self._links:
+                return "the project has opened a connection to {}, which every copy would use".format(peer)
+            if peer is not None:
+                return "a look at the databases leaves a connection to {} open, which every copy would use".format(peer)
+            if target in databases and number not in own:
+                return "the project has opened the file of database {}, which SQLite forbids a copy to use".format(
+                    databases[target]
+                )
+        return None
+
+    def _warm_up(self):
+        """Import before the first fork what the system checks of every step would import in each copy."""
+        self._is_warm = True
+        try:
+            importlib.import_module("django.core.management.commands.migrate")
+            importlib.import_module(settings.ROOT_URLCONF)
+        except (Exception, SystemExit):
+            pass  # the step that needs it says so, in its own words
+
+    def _watch(self, parent, others, status):
+        """Be the first copy: fork the second, and report its process id (0: there is none) and its end.
+
+        It returns in the second alone, with the process id of the first.
+        """
+        end_with(parent, signal.SIGKILL)
+        self._channel.close()
+        self._handover.close()
+        self._locks.let_go()
+        own = os.getpid()
+        # Where the project ignores it, or reaps whatever ends, the end of the second would be lost.
+        handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            pid = os.fork()
+        except OSError:
+            os.write(status, b"0\n")
+            os._exit(1)
+        if pid == 0:
+            if handler is not None:
+                signal.signal(signal.SIGCHLD, handler)
+            return own
+        for descriptor in others:
+            os.close(descriptor)
+        os.write(status, b"%d\n" % pid)
+        _, ended = os.waitpid(pid, 0)
+        code = -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
+        os.write(status, b"%d\n" % code)
+        os._exit(0)
+
+
+def count_threads():
+    """Return how many threads this process has, those that only its libraries know included.
+
+    One that has ended for Python, as those do which connect to databases, may be on its way out for the system.
+    """
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        count = len(os.listdir("/proc/self/task"))
+        if count == 1 or threading.active_count() > 1 or time.monotonic() >= deadline:
+            return count
+        time.sleep(0.001)
+
+
+def _find_children():
+    """Return {process id: name} of the children of this process that run."""
+    children = {}
+    try:
+        with open("/proc/self/task/{}/children".format(os.getpid()), encoding="ascii") as file:
+            for pid in file.read().split():
+                with open("/proc/{}/stat".format(pid), encoding="utf-8", errors="replace") as stat_file:
+                    name, _, rest = stat_file.read().partition("(")[2].rpartition(")")
+                if rest.split()[0] != "Z":
+                    children[int(pid)] = name
+    except OSError:
+        pass  # this kernel does not list them, or one has ended meanwhile
+    return children
+
+
+def _receive(handover, count):
+    descriptors = array.array("i")
+    _, ancillary, _, _ = handover.recvmsg(1, socket.CMSG_SPACE(count * descriptors.itemsize))
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return list(descriptors)
+
+
+def _find_peer(descriptor):
+    """Return what a stream is connected to; None for a datagram, which is whole by itself whoever sends it."""
+    connection = socket.socket(fileno=os.dup(descriptor))
+    try:
+        is_stream = connection.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+        peer = connection.getpeername() if is_stream else None
+    except OSError:
+        return None  # not connected
+    finally:
+        connection.close()
+    if not peer:
+        return None  # a pair of sockets within this process
+    return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else os.fsdecode(peer)
+
+
+def _become(step, variables, out, err, told, parent):
+    """Be the second copy: a process of its own, in the surroundings of its step."""
+    os.setsid()
+    end_with(parent, step["death"])
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    gc.enable()
+    gc.set_threshold(max(YOUNG_OBJECTS, gc.get_threshold()[0]))
+    random.seed()
+    os.environ.update(variables)
+    _forget_types()
+    arrange_in_copy(step["scope"], os.dup(told) if step["is_watched"] else None)
+    return Copy(step["words"])
+
+
+def _forget_types():
+    """Have PostgreSQL's types asked for anew: we have looked before a migration of this run may have made one.
+
+    Receivers of django.contrib.postgres remember for each alias whether they were there (signals.py, lru_cache).
+    """
+    for function in vars(sys.modules.get("django.contrib.postgres.signals", object)).values():
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()

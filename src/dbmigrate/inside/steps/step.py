@@ -1,0 +1,113 @@
+"""One step: become manage.py, or run it with one more router or marked sessions; never outlive dbmigrate.
+
+The first line of stdin is {"parent": process id of dbmigrate, "death": the signal for when it dies, "scope":
+models.plan.Scope or null, "is_watched": whether to say why a migration failed, "twin": models.target.Twin or null,
+"manage": script, "words": what follows it}; afterwards stdin is empty.
+"""
+
+import json
+import os
+import signal
+import sys
+
+from .. import boot, ending
+from ..locks import session_marks
+from ..trial import twin
+from . import retelling
+
+
+def main():
+    """Become manage.py; or run it here, where it needs something of ours."""
+    request = json.loads(sys.stdin.readline())
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    end_with(request["parent"], request["death"])
+    descriptor = retelling.take_descriptor()
+    if request["twin"] is not None:
+        twin.arrange(request["twin"])
+    elif request["scope"] is None and not session_marks.are_wanted() and not request["is_watched"]:
+        try:
+            os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
+        except UnicodeEncodeError:
+            pass  # the locale has no bytes for a name among the words; within this process they need none
+    if request["is_watched"] and descriptor is not None:
+        retelling.arrange(descriptor)
+    _run(request["manage"], request["words"], request["scope"])
+
+
+def _run(manage, words, scope):
+    """Run manage.py in this process; `scope` (models.plan.Scope) adds the router once Django is set up."""
+    from ..migrations.guard_router import add_router
+
+    def arrange(management):
+        if session_marks.are_wanted():
+            session_marks.mark_sessions()
+        if scope is None:
+            return
+        execute_as_django = management.ManagementUtility.execute
+
+        def set_up(setup):
+            setup()
+            add_router(scope)
+
+        def execute(utility):
+            management.ManagementUtility.execute = execute_as_django
+            boot.replace_next_setup(set_up)
+            execute_as_django(utility)
+
+        management.ManagementUtility.execute = execute
+
+    boot.patch_management(arrange)
+    # Of what manage.py raises, the interpreter prints no frames but those that a fresh process would have.
+    sys.excepthook = ending.print_without_ours
+    boot.run_manage(manage, words)
+
+
+def arrange_in_copy(scope, descriptor):
+    """Do for a step, in a copy of the process that has booted, what `main` does for one in a process of its own.
+
+    `descriptor`: where to say why a migration failed (`retelling`), None if that is not wanted.
+    """
+    from ..migrations.guard_router import add_router
+
+    if descriptor is not None:
+        retelling.arrange(descriptor)
+    if session_marks.are_wanted():
+        session_marks.mark_sessions()
+    if scope is not None:
+        add_router(scope)
+
+
+def runs(pid):
+    """Whether a child of this process runs; one that has ended is reaped."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:  # a project that ignores SIGCHLD has its children reaped by the system
+        return False
+
+
+def end(pid):
+    """End a child of this process, if it runs, and reap it."""
+    if not runs(pid):
+        return
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # it has ended meanwhile
+
+
+def end_with(parent, number):
+    """Ask for a signal when the parent dies.
+
+    It survives exec. Only Linux has it (prctl(2), PR_SET_PDEATHSIG).
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, int(number), 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit("dbmigrate has ended")

@@ -1,0 +1,1 @@
+"""A twin of the project on scratch databases, to try migrations in."""

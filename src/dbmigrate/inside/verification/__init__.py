@@ -1,0 +1,1 @@
+"""The question `verify`: records, tables and repairs."""

@@ -1,0 +1,46 @@
+"""DBM303: a pending migration that a failure would leave half done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot
+from dbmigrate.planning.checks.installed import hint_where
+from dbmigrate.planning.routing import Routing
+
+
+def find_half_done_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
+    """Yield a note for each migration of several operations that is not rolled back as a whole."""
+    for database in snapshot.databases:
+        if not routing.is_migrated(database.alias):
+            continue
+        for migration in database.pending:
+            because = _why(database, migration) if routing.does(database.alias, migration) else None
+            if because is not None:
+                yield _describe(snapshot, database.alias, migration, because)
+
+
+def _why(database: Database, migration: PendingMigration) -> str | None:
+    if migration.operations < 2 or migration.backwards:
+        return None
+    if not database.transactional_ddl:
+        return f"{database.server or database.vendor} rolls no change of a table back"
+    return None if migration.atomic else "it is not atomic"
+
+
+def _describe(snapshot: Snapshot, alias: str, migration: PendingMigration, because: str) -> Finding:
+    label = migration.id.split(".", 1)[0]
+    return Finding(
+        id="DBM303",
+        level="note",
+        stops=False,
+        message=f"a failure of {migration.id} on {alias} would leave it half done: {because}",
+        hint=hint_where(
+            snapshot, label, "one operation in each migration leaves nothing half done", identifier="DBM303"
+        ),
+        aliases=(alias,),
+        apps=(label,),
+        migrations=(migration.id,),
+        subject=("migration", migration.id),
+    )

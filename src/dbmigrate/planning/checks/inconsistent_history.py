@@ -1,0 +1,50 @@
+"""DBM103: a migration is recorded before one that it depends on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.planning.routing import Routing
+
+# Django's words (django/db/migrations/loader.py, check_consistent_history, the same from 3.2 to 6.0).
+WORDS = re.compile(r"Migration (?P<later>\S+) is applied before its dependency (?P<earlier>\S+) on database")
+
+
+def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
+    """Yield a finding for each database, with Django's words."""
+    for database in snapshot.databases:
+        if database.inconsistent is None or not routing.is_checked(database.alias):
+            continue
+        match = WORDS.match(database.inconsistent)
+        later, earlier = match.group("later", "earlier") if match else ("APP.MIGRATION", "APP.MIGRATION")
+        app = earlier.split(".", 1)[0]
+        record, take_back = (
+            _recorder(snapshot, act, database.alias, identifier)
+            for act, identifier in (("record_applied", earlier), ("record_unapplied", later))
+        )
+        yield Finding(
+            id="DBM103",
+            level="error",
+            stops=True,
+            message=f"the history of database {database.alias} is inconsistent: {database.inconsistent}",
+            # Django looks at the history before it fakes or undoes anything, so neither is a way out.
+            hint=(
+                f"if what {earlier} makes is there, and what its RunPython and RunSQL write, record it: {record}; "
+                f"otherwise take back the record of {later}: {take_back}"
+            ),
+            aliases=(database.alias,),
+            apps=tuple(dict.fromkeys((later.split(".", 1)[0], app))) if match else (),
+            subject=("migration", later) if match else (),
+        )
+
+
+def _recorder(snapshot: Snapshot, act: str, alias: str, identifier: MigrationId) -> str:
+    app, name = identifier.split(".", 1)
+    return (
+        f'{snapshot.project.to_type("shell")} -c "from django.db import connections; '
+        "from django.db.migrations.recorder import MigrationRecorder; "
+        f"MigrationRecorder(connections['{alias}']).{act}('{app}', '{name}')\""
+    )

@@ -1,0 +1,64 @@
+"""DBM306: a column that no model of this code knows and that refuses every insert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.snapshot import Database, MigrationId, RefusingColumn, Snapshot
+from dbmigrate.planning.checks.unknown_migrations import words_to_undo
+from dbmigrate.planning.routing import Routing
+
+
+def find_refusing_columns(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
+    """Yield an error for each column; a warning where a trigger runs before each insert and may fill it."""
+    for database in snapshot.databases:
+        if routing.is_checked(database.alias):
+            for column in database.refusing:
+                if routing.has(database, column.model):
+                    yield _describe(snapshot, routing, database, column)
+
+
+def _describe(snapshot: Snapshot, routing: Routing, database: Database, found: RefusingColumn) -> Finding:
+    fails = (
+        "an insert fails unless a trigger fills it"
+        if found.may_be_filled
+        else f"every insert into {found.table} ({found.model}) fails"
+    )
+    return Finding(
+        id="DBM306",
+        level="warning" if found.may_be_filled else "error",
+        stops=False,
+        message=(
+            f"column {found.column} of {found.table} on {database.alias} is known to no model of this code, "
+            f"takes no NULL and has no default: {fails}"
+        ),
+        hint=hint_for_column(snapshot, database, found, routing.ahead(database)),
+        aliases=(database.alias,),
+        apps=(found.model.split(".", 1)[0],),
+        subject=("model", found.model),
+    )
+
+
+def hint_for_column(
+    snapshot: Snapshot, database: Database, found: RefusingColumn, unknown: Sequence[MigrationId]
+) -> str:
+    """Return what to do about a column; `unknown`: what is recorded on its database and newer than this code."""
+    label = found.model.split(".", 1)[0]
+    made_by = [identifier for identifier in unknown if identifier.startswith(f"{label}.")]
+    by_hand = _statement(database.vendor, found)
+    if made_by:
+        undo = words_to_undo(snapshot, database.alias, made_by)
+        both = f"; where both have to work, let the column take NULL: {by_hand}" if by_hand else ""
+        return f"run the code that has {', '.join(made_by)}; or to undo what it has made, {undo}{both}"
+    if by_hand:
+        return f"if other code still uses the column, let it take NULL: {by_hand}"
+    drop = f'ALTER TABLE "{found.table}" DROP COLUMN "{found.column}";'
+    return f"if nothing uses the column any more, drop it with what it holds: {drop}"
+
+
+def _statement(vendor: str, found: RefusingColumn) -> str | None:
+    """Return the statement that lets a column take NULL; SQLite has none."""
+    if vendor == "postgresql":
+        return f'ALTER TABLE "{found.table}" ALTER COLUMN "{found.column}" DROP NOT NULL;'
+    return f"ALTER TABLE `{found.table}` MODIFY `{found.column}` {found.type} NULL;" if vendor == "mysql" else None

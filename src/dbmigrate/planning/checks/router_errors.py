@@ -1,0 +1,28 @@
+"""DBM205: a router that raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.planning.routing import Routing
+
+
+def find_router_errors(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
+    """Yield a finding for each router and alias, with the first model it raised for."""
+    seen = set()
+    for error in snapshot.router_errors:
+        if (error.router, error.alias) in seen:
+            continue
+        seen.add((error.router, error.alias))
+        yield Finding(
+            id="DBM205",
+            level="error",
+            stops=True,
+            message=f"router {error.router} raised for {error.model} on {error.alias}: {error.message}",
+            hint="allow_migrate(self, db, app_label, model_name=None, **hints) must answer True, False or None",
+            aliases=(error.alias,),
+            apps=(error.model.split(".", 1)[0],),
+            subject=("router", error.router),
+        )

@@ -1,0 +1,59 @@
+"""DBM104: an app with managed models and no migrations package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.snapshot import App, Snapshot, Unstarted
+from dbmigrate.planning.checks.installed import is_installed
+from dbmigrate.planning.routing import Routing
+from dbmigrate.planning.unstarted_apps import depending, describe_unstarted
+
+
+def find_unmigrated_apps(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
+    """Yield a finding for each app; an error where a table of it is missing."""
+    # An empty migrations package is there to be filled: DBM101 says so.
+    begun = {change.app for change in snapshot.changes or ()}
+    for app in snapshot.apps:
+        if app.has_migrations or not app.models or app.label in begun:
+            continue
+        missing = _missing(snapshot, routing, app)
+        unstarted = next((entry for entry in snapshot.unstarted if entry.app == app.label), None)
+        if unstarted is not None and unstarted.stops_django:
+            continue  # DBM101 says so
+        needed = f"; {depending(unstarted)}" if unstarted is not None and unstarted.needed_by else ""
+        tables = f"; missing: {', '.join(missing)}" if missing else ""
+        yield Finding(
+            id="DBM104",
+            level="error" if missing else "warning",
+            stops=False,
+            message=f"app {app.label} has models and no migrations, so migrate makes no tables for it{tables}{needed}",
+            hint=_hint(snapshot, app, unstarted),
+            apps=(app.label,),
+            subject=("model", f"{app.label}.{app.models[0].name}"),
+        )
+
+
+def _missing(snapshot: Snapshot, routing: Routing, app: App) -> list[str]:
+    """Return "table on alias" for every table that is not there and would be made by --run-syncdb."""
+    tables = {f"{app.label}.{model.name}": model.table for model in app.models}
+    return [
+        f"{tables[name]} on {database.alias}"
+        for database in snapshot.databases
+        if not database.in_memory
+        for name in database.unsynced
+        if name in tables and routing.has(database, name)
+    ]
+
+
+def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None) -> str:
+    if unstarted is not None and unstarted.why == "no-init":
+        return describe_unstarted(snapshot, unstarted)[1]
+    if is_installed(snapshot, app.label):
+        return (
+            f"{app.label} is a third-party app: --run-syncdb for tables without migrations, "
+            f'or MIGRATION_MODULES = {{"{app.label}": "…"}} with a package of the project, '
+            f"then: dbmigrate make {app.label}"
+        )
+    return f"dbmigrate make {app.label} for migrations, or --run-syncdb for tables without migrations"

@@ -1,0 +1,351 @@
+"""From a snapshot to a plan. Pure: nothing is read and nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dbmigrate.models.plan import (
+    ConstanceCover,
+    MakeMigrations,
+    MigrationPlan,
+    Need,
+    PlannedDatabase,
+    PlannedMigration,
+    Scope,
+    SkipReason,
+    Step,
+    StepReason,
+)
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Database, MigrationId, PendingMigration, Snapshot
+from dbmigrate.planning.data_needs import find_needs, pick_needs
+from dbmigrate.planning.order import order_databases
+from dbmigrate.planning.project_commands import NO_INPUT, Option, Spelled, database_option, spell, spell_makemigrations
+from dbmigrate.planning.routing import DEFAULT_ALIAS, Routing, migrated_apps
+from dbmigrate.planning.unseen_databases import find_limits
+
+JOBS_PER_CPU = 4
+"""Databases on servers that are migrated at the same time for each CPU: their children wait for most of the time."""
+
+WHOLE = (
+    'let it take the label of an app, as Django\'s does, or set scope = "database" under [tool.dbmigrate]: then every '
+    "database is migrated whole"
+)
+"""What to do where a replaced migrate takes no app."""
+
+MOST_SERVER_JOBS = 16
+"""Above this, more of them only where there are as many CPUs: every one is a connection of the server's."""
+
+
+def build_plan(
+    snapshot: Snapshot,
+    routing: Routing,
+    *,
+    settings: Settings,
+    selection: Selection,
+    cpus: int,
+) -> MigrationPlan:
+    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist.
+
+    `cpus`: how many this process may use.
+    """
+    planners = [_DatabasePlanner(snapshot, routing, settings, selection, database) for database in snapshot.databases]
+    found = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
+    steps_by_alias = {alias: steps for alias, steps in found.items() if steps}
+    needs = _plan_needs(snapshot, routing, selection, steps_by_alias)
+    steps = order_databases(snapshot, settings, steps_by_alias, needs)
+    busy = [database for database in snapshot.databases if any(step.alias == database.alias for step in steps)]
+    return MigrationPlan(
+        selection=selection,
+        make=_plan_makemigrations(snapshot, selection),
+        databases=tuple(planner.describe(found.get(planner.alias, [])) for planner in planners),
+        steps=steps,
+        jobs=max(1, min(settings.jobs or _default_jobs(busy, cpus), len(busy))),
+        findings=(),
+        limits=find_limits(snapshot, routing),
+        constance=_plan_constance(snapshot, routing, steps, list(found)),
+        needs=needs,
+    )
+
+
+def _plan_needs(
+    snapshot: Snapshot, routing: Routing, selection: Selection, steps_by_alias: Mapping[str, Sequence[Step]]
+) -> tuple[Need, ...]:
+    """Return what these steps need of databases that are migrated, now or in another run: a need for each pair."""
+    if selection.fake:
+        return ()
+    planned = {
+        (alias, migration.id)
+        for alias, steps in steps_by_alias.items()
+        for step in steps
+        for migration in step.migrations
+    }
+    migrated = [database.alias for database in snapshot.databases if routing.is_migrated(database.alias)]
+    needs = find_needs(snapshot, routing, migrated, to=selection.to is not None)
+    return pick_needs(
+        [need for need in needs if (need.alias, need.migration) in planned],
+        is_met=lambda need: need.backwards or (need.other, need.needed) in planned,
+    )
+
+
+def _default_jobs(databases: Sequence[Database], cpus: int) -> int:
+    """Return how many databases to migrate at the same time; docs/performance.md has the measurement."""
+    if all(database.vendor == "sqlite" for database in databases):
+        return cpus
+    return max(cpus, min(JOBS_PER_CPU * cpus, MOST_SERVER_JOBS))
+
+
+def _plan_makemigrations(snapshot: Snapshot, selection: Selection) -> MakeMigrations | None:
+    """Return the makemigrations process: only for the project's own apps, and only if something would be written."""
+    if not selection.writes_migrations:
+        return None
+    own = {app.label for app in snapshot.apps if app.is_own}
+    changes = tuple(change for change in snapshot.changes or () if change.app in own)
+    if not changes:
+        return None
+    labels = tuple(change.app for change in changes)
+    spelled = spell_makemigrations(snapshot, labels, (NO_INPUT,))
+    return MakeMigrations(apps=labels, changes=changes, arguments=spelled.arguments, refusal=spelled.refusal)
+
+
+def _plan_constance(
+    snapshot: Snapshot, routing: Routing, steps: Sequence[Step], targeted: Sequence[str]
+) -> ConstanceCover | None:
+    if snapshot.constance is None:
+        return None
+    label = snapshot.constance.label
+    aliases = tuple(alias for alias in routing.aliases_of(label) if alias in targeted)
+    if not aliases:
+        return None
+    prefix = f"{label}."
+    return ConstanceCover(
+        label=label,
+        aliases=aliases,
+        pending=any(planned.id.startswith(prefix) and planned.does for step in steps for planned in step.migrations),
+        own_steps=tuple(step.id for step in steps if step.app == label),
+    )
+
+
+@dataclass(frozen=True)
+class _DatabasePlanner:
+    """Plans one database; the steps it returns are in order, but know nothing of other databases yet."""
+
+    snapshot: Snapshot
+    routing: Routing
+    settings: Settings
+    selection: Selection
+    database: Database
+
+    @property
+    def alias(self) -> str:
+        return self.database.alias
+
+    def describe(self, steps: Sequence[Step]) -> PlannedDatabase:
+        """Return the database's line in the plan."""
+        kind = self.routing.kinds[self.alias]
+        skip = self.skip()
+        if skip is None and not steps:
+            skip = "nothing-pending"
+        return PlannedDatabase(
+            alias=self.alias,
+            kind=kind.kind,
+            because=kind.because,
+            apps=tuple(self.routing.places[self.alias]),
+            skip=skip,
+            may_stand_in=kind.kind == "same" and self._takes_anything(),
+            out_of_reach=self._out_of_reach() if skip == "read-only" else (),
+            is_unknown=self.database.state in UNKNOWN_STATES,
+            unopposed=len(self.routing.unopposed[self.alias]) if kind.kind == "routed" else 0,
+        )
+
+    def skip(self) -> SkipReason | None:
+        """Return why this database is not looked at at all, or None if it is."""
+        kind = self.routing.kinds[self.alias].kind
+        if self.selection.databases and self.alias not in self.selection.databases:
+            return "not-selected"
+        if kind != "default" and kind != "routed":
+            return kind
+        if self.selection.apps and not self._labels():
+            return "not-selected"
+        return None
+
+    def steps(self) -> list[Step]:
+        """Return the steps with work, or with another reason to run."""
+        apps: list[str | None] = [None] if self._is_whole() else list(self._labels_in_order())
+        steps: list[Step] = []
+        covered: set[MigrationId] = set()
+        for app in apps:
+            planned = self._planned(app, covered)
+            has_tables_to_make = self.selection.run_syncdb and self._has_unsynced(app)
+            reason, because = self._reason(app, planned, has_tables_to_make=has_tables_to_make)
+            if reason is None:
+                continue
+            covered.update(migration.id for migration in planned)
+            steps.append(self._step(app, planned, reason, because))
+        is_for_receivers = self.settings.receivers == "always" and self.selection.to is None
+        if not steps and is_for_receivers and self._receivers() and apps:
+            # One process is enough: migrate sends the signals for every app, whichever it was called for.
+            steps.append(self._step(apps[0], (), "receivers", self._receivers()))
+        return steps
+
+    def _takes_anything(self) -> bool:
+        return bool(self.routing.places[self.alias] or self.routing.unopposed[self.alias])
+
+    def _out_of_reach(self) -> tuple[PlannedMigration, ...]:
+        if self.database.state in UNKNOWN_STATES or not self.routing.places[self.alias]:
+            return ()
+        return tuple(migration for step in self.steps() for migration in step.migrations)
+
+    def _step(
+        self, app: str | None, migrations: tuple[PlannedMigration, ...], reason: StepReason, because: tuple[str, ...]
+    ) -> Step:
+        spelled = self._spell(app)
+        return Step(
+            id=self.alias if app is None else f"{self.alias}:{app}",
+            alias=self.alias,
+            app=app,
+            to=self.selection.to,
+            arguments=spelled.arguments,
+            migrations=migrations,
+            reason=reason,
+            because=because,
+            after=(),
+            needs=(),
+            scope=self._scope(),
+            refusal=spelled.refusal,
+        )
+
+    def _spell(self, app: str | None) -> Spelled:
+        options = [database_option(self.alias), NO_INPUT]
+        if self.selection.fake:
+            options.append(Option("--fake"))
+        if self.selection.fake_initial:
+            options.append(Option("--fake-initial"))
+        if self.selection.run_syncdb and (app is None or not self._app(app).has_migrations):
+            options.append(Option("--run-syncdb"))
+        return spell(
+            self.snapshot,
+            "migrate",
+            [name for name in (app, self.selection.to) if name is not None],
+            options,
+            names_way_out=WHOLE if self.selection.is_everything else "",
+        )
+
+    def _reason(
+        self, app: str | None, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
+    ) -> tuple[StepReason | None, tuple[str, ...]]:
+        replaced = self.snapshot.replaced_commands.get("migrate")
+        if planned or has_tables_to_make:
+            return "pending", ()
+        squashed = tuple(name for name in self.database.unrecorded if app in (None, name.split(".", 1)[0]))
+        if squashed:
+            return "squashed", squashed
+        if self.database.read_only is not None:
+            return None, ()
+        if self.selection.always:
+            return "always", ()
+        # One that cannot even be asked is planned, and refused: it may have work that shows nowhere here.
+        if replaced is not None and (self._spell(app).refusal is None or self.snapshot.commands["migrate"].error):
+            return "replaced-command", (replaced,)
+        return None, ()
+
+    def _receivers(self) -> tuple[str, ...]:
+        if self.database.read_only is not None:
+            return ()  # they could write nothing
+        return tuple(f"{receiver.name} ({receiver.signal})" for receiver in self.snapshot.receivers)
+
+    def _is_whole(self) -> bool:
+        if self.selection.apps:
+            return False
+        if self.alias == DEFAULT_ALIAS or self.settings.scope_of(self.alias) == "database":
+            return True
+        places = self.routing.places[self.alias]
+        return all(app.label in places and places[app.label].is_whole for app in migrated_apps(self.snapshot))
+
+    def _labels(self) -> list[str]:
+        places = self.routing.places[self.alias]
+        labels = [label for label in places if not self.selection.apps or label in self.selection.apps]
+        if self.selection.run_syncdb and not self.selection.apps:
+            labels += [
+                app.label for app in self.snapshot.apps if not app.has_migrations and self._has_unsynced(app.label)
+            ]
+        return labels
+
+    def _labels_in_order(self) -> list[str]:
+        """Return the apps in the order their first pending migration has on this database; constance comes last."""
+        position = {migration.id: index for index, migration in reversed(list(enumerate(self.database.pending)))}
+        first: dict[str, int] = {}
+        for identifier, index in position.items():
+            label = identifier.split(".", 1)[0]
+            first[label] = min(index, first.get(label, index))
+        constance = self.snapshot.constance.label if self.snapshot.constance else None
+        labels = self._labels()
+        return sorted(
+            labels, key=lambda label: (label == constance, first.get(label, len(position)), labels.index(label))
+        )
+
+    def _planned(self, app: str | None, covered: Iterable[MigrationId]) -> tuple[PlannedMigration, ...]:
+        if self.selection.to is not None:
+            wanted: Sequence[PendingMigration] = self.database.targeted or ()
+        elif app is None:
+            wanted = self.database.pending
+        else:
+            wanted = _closure(self.database.pending, app)
+        done = set(covered)
+        return tuple(
+            PlannedMigration(
+                id=migration.id,
+                does=self.routing.does(self.alias, migration),
+                atomic=migration.atomic,
+                is_written=migration.is_written,
+                backwards=migration.backwards,
+                irreversible=migration.irreversible,
+            )
+            for migration in wanted
+            if migration.id not in done
+        )
+
+    def _has_unsynced(self, app: str | None) -> bool:
+        for name in self.database.unsynced:
+            label, model = name.split(".", 1)
+            answer = self.database.routes[label].answer_for(model)
+            if app in (None, label) and self.routing.takes(self.alias, name, answer):
+                return True
+        return False
+
+    def _scope(self) -> Scope | None:
+        """Return what the one more router leaves in; None where the project's routers answer everything themselves."""
+        if self.alias == DEFAULT_ALIAS:
+            return self._scope_by_rules() if self.routing.by_rules else None
+        if not self.routing.unopposed[self.alias]:
+            return None
+        places = {**self.routing.places[self.alias], **self.routing.unmigrated[self.alias]}
+        return Scope(
+            alias=self.alias,
+            apps={label: None if place.is_whole else tuple(sorted(place.models)) for label, place in places.items()},
+            others=False,
+        )
+
+    def _scope_by_rules(self) -> Scope | None:
+        elsewhere = [rule.label for rule in self.snapshot.rules if rule.label and rule.alias != self.alias]
+        return Scope(alias=self.alias, apps=dict.fromkeys(elsewhere, ()), others=True) if elsewhere else None
+
+    def _app(self, label: str) -> App:
+        app = self.snapshot.app(label)
+        assert app is not None, label
+        return app
+
+
+def _closure(pending: Sequence[PendingMigration], app: str) -> list[PendingMigration]:
+    """Return what `migrate APP` would run: the app's pending migrations and all they depend on, in order."""
+    by_id = {migration.id: migration for migration in pending}
+    wanted: set[MigrationId] = set()
+    queue = [identifier for identifier in by_id if identifier.split(".", 1)[0] == app]
+    while queue:
+        identifier = queue.pop()
+        if identifier in by_id and identifier not in wanted:
+            wanted.add(identifier)
+            queue.extend(by_id[identifier].after)
+    return [migration for migration in pending if migration.id in wanted]

@@ -1,0 +1,388 @@
+"""What must hold before anything is touched. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from dbmigrate.errors import (
+    DeclinedError,
+    Fact,
+    FindingsError,
+    ModelChangesError,
+    ProjectError,
+    UnreachableError,
+    UsageError,
+)
+from dbmigrate.listing import MANY, listed
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Refusal
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import (
+    INCURABLE,
+    UNKNOWN_STATES,
+    Database,
+    Project,
+    Snapshot,
+    Trouble,
+    describe_silence,
+)
+from dbmigrate.planning.order import find_contradiction
+from dbmigrate.planning.routing import DEFAULT_ALIAS, Routing
+from dbmigrate.planning.selection import is_wanted
+from dbmigrate.planning.unstarted_apps import describe_unstarted, find_stuck
+
+FEW = 5
+"""Databases that do not answer of which each has its sentence."""
+
+PASSING: dict[Trouble, str] = {
+    "starting": "wait until it has started: --wait SECONDS",
+    "not-accepting": "start it again if it was shut down, or open it to connections; --wait SECONDS waits for it",
+    "full": "wait for it with --wait SECONDS, or let it take more connections, of that user or at all",
+}
+"""What to do about troubles of a server that is there."""
+
+
+def find_silent(snapshot: Snapshot, routing: Routing, selection: Selection, *, or_read_only: bool = False) -> list[str]:
+    """Return the databases that do not answer and are to be migrated, or of which that cannot be known.
+
+    `or_read_only`: or that would only be held to what belongs there.
+    """
+    return [
+        database.alias
+        for database in snapshot.databases
+        if database.state in UNKNOWN_STATES and is_wanted(database, routing, selection, or_read_only=or_read_only)
+    ]
+
+
+def check_keeps(snapshot: Snapshot, routing: Routing, selection: Selection) -> None:
+    """Do nothing if the default database outlives a process, or nothing is to be migrated there.
+
+    Raises:
+        UsageError: what belongs there would be gone at once.
+    """
+    database = snapshot.database(DEFAULT_ALIAS)
+    is_named = bool(selection.databases or selection.apps)
+    if database is None or is_named or not routing.places[DEFAULT_ALIAS]:
+        return
+    if routing.kinds[DEFAULT_ALIAS].kind == "in-memory":
+        raise UsageError(
+            f"database {DEFAULT_ALIAS} is in memory ({database.name}): what is migrated there ends with the process "
+            "(nothing was changed)",
+            hint=f"let {_setting(DEFAULT_ALIAS)} name a file or a server, or set the variable that it is read from; "
+            + _without([DEFAULT_ALIAS], snapshot, routing, selection),
+        )
+
+
+def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) -> None:
+    """Do nothing if every database answers that is wanted.
+
+    Raises:
+        UnreachableError: one does not.
+    """
+    aliases = find_silent(snapshot, routing, selection)
+    if aliases:
+        silent = {database.alias: database for database in snapshot.databases if database.alias in aliases}
+        raise UnreachableError(
+            listed(
+                [describe_silence(alias, silent[alias].trouble, silent[alias].error) for alias in aliases],
+                most=FEW,
+                separator="; ",
+                noun="databases that do not answer",
+            )
+            + " (nothing was changed)",
+            hint=f"{_cure(list(silent.values()), snapshot.project)}; {_without(aliases, snapshot, routing, selection)}",
+        )
+
+
+def _cure(silent: Sequence[Database], project: Project) -> str:
+    """Return what to do about databases that do not answer, or cannot be read."""
+    folder = _missing_folder(silent[0])
+    if folder is not None:
+        return f"mkdir -p {folder}, or correct {_setting(silent[0].alias)}"
+    if any(database.trouble == "receiver" for database in silent):
+        return f"correct that receiver of connection_created: {project.command_line('migrate')} ends in the same error"
+    if silent[0].vendor == "sqlite" and "database is locked" in (silent[0].error or ""):
+        return "another process writes to that file: wait for it with --wait SECONDS, or end that process"
+    incurable = next((database for database in silent if database.trouble in INCURABLE), None)
+    if incurable is None and len({database.trouble for database in silent}) == 1 and silent[0].trouble in PASSING:
+        return PASSING[silent[0].trouble]
+    if incurable is None:
+        return f"start it, or correct {_setting(silent[0].alias)}; --wait SECONDS waits for it"
+    if incurable.trouble == "blocked":
+        return "mariadb-admin flush-hosts on its server (MySQL: TRUNCATE performance_schema.host_cache)"
+    if incurable.state == "unreadable":
+        right = "SELECT ON django_migrations" if incurable.server else "access to that database"
+        return f"GRANT {right} to the user of {_setting(incurable.alias)}, or name another user there"
+    return f"correct {_to_correct(incurable)}, no waiting cures it"
+
+
+def _to_correct(database: Database) -> str:
+    if not database.name and "NAME" in (database.error or ""):
+        return f'{_setting(database.alias)}["NAME"]'
+    return f"the backend {database.engine}" if database.trouble == "backend" else _setting(database.alias)
+
+
+def _missing_folder(database: Database) -> str | None:
+    """Return the folder that an SQLite file should be in and that is not there."""
+    folder = str(PurePath(database.name).parent)
+    return folder if database.vendor == "sqlite" and database.error == f"the folder {folder} does not exist" else None
+
+
+def check_writable(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> None:
+    """Do nothing if every database takes writes that the plan has steps on, as far as it says.
+
+    Raises:
+        UnreachableError: one does not.
+    """
+    refusal = find_unwritable(snapshot, routing, plan)
+    if refusal is not None:
+        raise UnreachableError(f"{refusal.message} (nothing was changed)", hint=refusal.hint)
+
+
+def find_unwritable(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> Refusal | None:
+    """Return that a database takes no writes which the plan has steps on, or None if all of them do."""
+    aliases = {step.alias for step in plan.steps}
+    for database in snapshot.databases:
+        if database.alias in aliases and database.read_only is not None:
+            return Refusal(
+                message=f"database {database.alias} takes no writes: {database.read_only}",
+                hint=f"let {_setting(database.alias)} name the primary, or make it writable; "
+                + _without([database.alias], snapshot, routing, plan.selection),
+            )
+    return None
+
+
+def check_findings(findings: Sequence[Finding], plan: MigrationPlan, targeted: Sequence[str]) -> None:
+    """Do nothing if no finding stops the plan, which looks after these aliases.
+
+    Raises:
+        FindingsError: some do; the message has a line for each.
+    """
+    stopping = find_stopping(findings, plan, targeted)
+    if stopping:
+        raise stopped_by(stopping)
+
+
+def find_stopping(findings: Sequence[Finding], plan: MigrationPlan, targeted: Sequence[str]) -> list[Finding]:
+    """Return the findings that stop a plan, which looks after these aliases."""
+    unwritten = plan.make.constraining if plan.make is not None else frozenset()
+    return [
+        finding
+        for finding in findings
+        if finding.stops
+        and not (finding.stops_app_only and plan.selection.leaves_out(finding.apps))
+        and not (finding.stops_work_only and plan.selection.fake)
+        and (not finding.aliases or {*finding.aliases} & {*targeted})
+        and (not finding.migrations or {*finding.migrations} & unwritten or is_planned(finding, plan))
+    ]
+
+
+def describe_stop(findings: Sequence[Finding]) -> Refusal | None:
+    """Return why a run of a plan would end before it begins, or None if none of these findings stop it."""
+    if not findings:
+        return None
+    return Refusal(
+        message="\n".join(finding.sentence for finding in findings),
+        hint="\n".join(dict.fromkeys(finding.hint for finding in findings)),
+    )
+
+
+def is_planned(finding: Finding, plan: MigrationPlan) -> bool:
+    """Return whether a plan has one of the migrations of a finding on one of its databases."""
+    return any(
+        migration.id in finding.migrations and (not finding.aliases or step.alias in finding.aliases)
+        for step in plan.steps
+        for migration in step.migrations
+    )
+
+
+def stopped_by(findings: Sequence[Finding]) -> FindingsError:
+    """Return the error for findings that stop what was to be done."""
+    return FindingsError(
+        "\n".join(finding.sentence for finding in findings) + " (nothing was changed)",
+        hint="\n".join(dict.fromkeys(finding.hint for finding in findings)),
+        facts=[
+            Fact(finding.id, f"{finding.message} (nothing was changed)", finding.hint, finding.file, finding.line)
+            for finding in findings
+        ],
+    )
+
+
+def check_reversible(plan: MigrationPlan) -> None:
+    """Do nothing if all that the plan undoes can be undone: Django would find out in the middle.
+
+    Raises:
+        UsageError: a migration cannot be.
+    """
+    for step in plan.steps if not plan.selection.fake else ():
+        for migration in step.migrations:
+            if migration.irreversible is not None:
+                label, name = migration.id.split(".", 1)
+                raise UsageError(
+                    f"{migration.id} cannot be undone on {step.alias}: {migration.irreversible} has no way back "
+                    "(nothing was changed)",
+                    hint="write its reverse (reverse_code or reverse_sql; noop if there is nothing to do)"
+                    + (f", or stop before it: --to {name}" if label == step.app else ""),
+                )
+
+
+def check_order(settings: Settings, plan: MigrationPlan) -> None:
+    """Do nothing if the configured order leaves every database what it needs of others.
+
+    Raises:
+        UsageError: it does not.
+    """
+    found = find_contradiction(plan, settings.order)
+    if found is None:
+        return
+    earlier, later, way = found
+    ordered = list(dict.fromkeys(step.alias for step in plan.steps if step.alias in settings.order))
+    rest = [alias for alias in settings.order if alias not in ordered]
+    names = ", ".join(f'"{alias}"' for alias in [*ordered, *rest])
+    raise UsageError(
+        f"{settings.origins['order']}: order puts {earlier} before {later}, but "
+        f"{', and '.join(need.sentence for need in way)} (nothing was changed)",
+        hint=f"order = [{names}], or take {earlier} and {later} out of order: the order is found without it",
+    )
+
+
+def check_needs(settings: Settings, plan: MigrationPlan) -> None:
+    """Do nothing if no migration of the plan needs what is pending on another database and left out of the plan.
+
+    Nor if the configuration ignores such needs.
+
+    Raises:
+        UsageError: one does.
+    """
+    if plan.unmet and "DBM210" not in settings.ignore:
+        others = dict.fromkeys(need.other for need in plan.unmet)
+        raise UsageError(
+            "; ".join(need.sentence for need in plan.unmet[:FEW])
+            + "; it is pending there, and not part of this run (nothing was changed)",
+            hint=f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command; "
+            'or dbmigrate all; if this is wrong, ignore = ["DBM210"] under [tool.dbmigrate]',
+        )
+
+
+def check_callable(plan: MigrationPlan) -> None:
+    """Do nothing if the project's own migrate and makemigrations take the words of the plan.
+
+    Raises:
+        ModelChangesError: makemigrations does not; what it would write is the work of a person.
+        ProjectError: migrate does not.
+    """
+    if plan.make is not None and plan.make.refusal is not None:
+        raise ModelChangesError(f"{plan.make.refusal.message} (nothing was changed)", hint=plan.make.refusal.hint)
+    refusals = {step.refusal.message: step.refusal for step in plan.steps if step.refusal is not None}
+    if refusals:
+        raise ProjectError(
+            "\n".join(refusals) + " (nothing was changed)",
+            hint="\n".join(dict.fromkeys(refusal.hint for refusal in refusals.values())),
+        )
+
+
+def check_started(snapshot: Snapshot, plan: MigrationPlan) -> None:
+    """Do nothing if no migration of the plan depends on an app that has none and gets none.
+
+    Raises:
+        ModelChangesError: one does, or Django would not even read the migrations.
+    """
+    planned = {migration.id for step in plan.steps for migration in step.migrations if migration.does}
+    for unstarted in find_stuck(snapshot):
+        is_synced = plan.selection.run_syncdb and not unstarted.stops_django
+        if unstarted.stops_django or (planned.intersection(unstarted.needed_by) and not is_synced):
+            message, hint = describe_unstarted(snapshot, unstarted)
+            raise ModelChangesError(f"{message} (nothing was changed)", hint=hint)
+
+
+def check_makemigrations(snapshot: Snapshot, make: MakeMigrations | None) -> None:
+    """Do nothing if makemigrations can write everything without a person.
+
+    Raises:
+        ModelChangesError: it would ask, or write where it cannot or must not.
+    """
+    refusal = find_refusal(snapshot, make) if make is not None else None
+    if refusal is not None:
+        raise refusal
+
+
+def find_refusal(snapshot: Snapshot, make: MakeMigrations) -> ModelChangesError | None:
+    """Return why makemigrations cannot write everything without a person, or None if it can."""
+    own_apps = [app.label for app in snapshot.apps if app.is_own]
+    for change in make.changes:
+        is_stuck = any(unstarted.app == change.app for unstarted in find_stuck(snapshot))
+        without = "" if is_stuck else ", or pass --skip-makemigrations"
+        if change.question is not None:
+            return ModelChangesError(
+                f"makemigrations would have to ask about app {change.app}: {change.question} (nothing was changed)",
+                hint=f"dbmigrate make {change.app}",
+            )
+        if not change.is_writable:
+            return ModelChangesError(
+                f"the models of app {change.app} changed ({'; '.join(change.operations)}) "
+                "and its migrations folder cannot be written (nothing was changed)",
+                hint=f"write the migration where the source is (dbmigrate make {change.app}) and deploy it{without}",
+            )
+        foreign = [label for label in change.carries if label not in own_apps]
+        if foreign:
+            return ModelChangesError(
+                f"a migration for app {change.app} would bring one for {', '.join(foreign)}, "
+                "which is a third-party app (nothing was changed)",
+                hint=f"look for a release of {foreign[0]} that has the migration{without}",
+            )
+    return None
+
+
+def losses_refused(losses: Sequence[Finding], make_first: str) -> ModelChangesError:
+    """Return the error for data that would be lost, where nobody can be asked."""
+    return ModelChangesError(
+        describe_losses(losses, "nothing was changed"), hint=f"{_made(make_first)}; or pass --allow-data-loss"
+    )
+
+
+def losses_declined(make_first: str) -> DeclinedError:
+    """Return the error for data that somebody does not want to lose."""
+    return DeclinedError("nothing was written and nothing was applied", hint=_made(make_first))
+
+
+def losses_not_foreseen(losses: Sequence[Finding]) -> ModelChangesError:
+    """Return the error for a makemigrations of the project's own that wrote what it was not expected to."""
+    return ModelChangesError(
+        describe_losses(losses, "it is written now, and nothing was applied"),
+        hint="look at what it wrote; if that is right, run the same command again",
+    )
+
+
+def describe_losses(losses: Sequence[Finding], state: str) -> str:
+    """Return what is lost, a line for each operation below one that says so and what was done so far."""
+    return "\n".join([f"the models changed so that data is lost ({state}):", *(f"  {loss.message}" for loss in losses)])
+
+
+def _made(make_first: str) -> str:
+    return f"{make_first}, then run the same command again"
+
+
+def _setting(alias: str) -> str:
+    return f'DATABASES["{alias}"]'
+
+
+def _without(aliases: Sequence[str], snapshot: Snapshot, routing: Routing, selection: Selection) -> str:
+    """Return how to migrate the other databases."""
+    ways = []
+    others = [
+        database.alias
+        for database in snapshot.databases
+        if database.alias not in aliases
+        and is_wanted(database, routing, selection)
+        and routing.is_migrated(database.alias)
+    ]
+    if 0 < len(others) <= MANY:
+        words = [*(("--app", label) for label in selection.apps), *(("--database", alias) for alias in others)]
+        ways.append(f"dbmigrate run {' '.join(word for pair in words for word in pair)}")
+    if len(aliases) <= MANY:
+        quoted = ", ".join(f'"{alias}"' for alias in aliases)
+        ways.append(f"exclude = [{quoted}] under [tool.dbmigrate]")
+    it = "it" if len(aliases) == 1 else "them"
+    return f"to go without {it}: {', or '.join(ways) or 'exclude them under [tool.dbmigrate]'}"

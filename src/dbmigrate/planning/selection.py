@@ -1,0 +1,231 @@
+"""Hold what the user asked for against what the project has. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dbmigrate.errors import ProjectError, UsageError
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.nearest import nearest
+from dbmigrate.planning.routing import Routing
+from dbmigrate.planning.unseen_databases import find_limits
+
+
+def check_settings(snapshot: Snapshot, settings: Settings, meant: Callable[[str], str | None]) -> None:
+    """Do nothing if every alias in the configuration exists, and the project has a database at all.
+
+    `meant` takes the settings module and returns a hint with those that may be meant.
+
+    Raises:
+        UsageError: an alias does not, with the place it stands in.
+        ProjectError: the project has none.
+    """
+    if all(database.engine in ("", "django.db.backends.dummy") for database in snapshot.databases):
+        raise ProjectError(
+            f"the settings {snapshot.project.settings_module} have no DATABASES",
+            hint=meant(snapshot.project.settings_module) or "pass --settings with the module that has them",
+        )
+    aliases = [database.alias for database in snapshot.databases]
+    for key, named in (
+        ("exclude", settings.exclude),
+        ("order", settings.order),
+        ("lock_url", settings.lock_url),
+        ("databases", settings.databases),
+    ):
+        for alias in named:
+            if alias not in aliases:
+                raise UsageError(
+                    f"{settings.origins[key]}: {key} names database {alias}, which is not in DATABASES",
+                    hint=nearest(alias, aliases, what="databases"),
+                )
+    _check_order(settings)
+
+
+def _check_order(settings: Settings) -> None:
+    origin = settings.origins["order"]
+    twice = next((alias for alias in settings.order if settings.order.count(alias) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{origin}: order names database {twice} twice", hint=f"name {twice} once")
+
+
+def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection, *, may_read_only: bool) -> None:
+    """Do nothing if every name exists and fits together.
+
+    `may_read_only`: whether a database may be named that takes no writes.
+
+    Raises:
+        UsageError: a database or an app that is not there, a pair the routers refuse, a replica, `--to` or `--fake`
+            with more or less than one app.
+    """
+    for alias in selection.databases:
+        _check_alias(snapshot, routing, alias, may_read_only=may_read_only)
+    for label in selection.apps:
+        _check_app(snapshot, label)
+    if (selection.to is not None or selection.fake) and len(selection.apps) != 1:
+        flag = "--to" if selection.to is not None else "--fake"
+        raise UsageError(f"{flag} requires exactly one app", hint=_app_hint(snapshot, selection, flag))
+    for label in selection.apps:
+        _check_pair(snapshot, routing, selection, label)
+    for alias in selection.databases:
+        if selection.apps and not any(label in routing.places[alias] for label in selection.apps):
+            raise UsageError(
+                f"database {alias} takes none of the apps {', '.join(selection.apps)}",
+                hint=f"leave out --database {alias}",
+            )
+
+
+def _app_hint(snapshot: Snapshot, selection: Selection, flag: str) -> str:
+    """Return the options that name one app: one of those that were named, or an own one that has the migration."""
+    fitting = [
+        app.label
+        for app in snapshot.apps
+        if app.is_own and selection.to is not None and any(name.startswith(selection.to) for name in app.migrations)
+    ]
+    named = selection.apps or fitting
+    if not named:
+        return f"leave out {flag}"
+    return " or ".join(f"--app {label}" for label in named[:3]) + f", or leave out {flag}"
+
+
+def check_names(snapshot: Snapshot, databases: Iterable[str], apps: Iterable[str]) -> None:
+    """Do nothing if there are databases and apps of these names.
+
+    Raises:
+        UsageError: there is none of a name, with the nearest ones.
+    """
+    for alias in databases:
+        _check_alias_is_there(snapshot, alias)
+    for label in apps:
+        _check_app(snapshot, label)
+
+
+def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_open: bool) -> None:
+    """Do nothing if something belongs on each of these databases, or (`or_open`) if nobody has decided that.
+
+    One that does not answer may have tables of what nobody has an opinion about, which then belongs there.
+
+    Raises:
+        UsageError: nothing belongs on one of them, so that it is left alone.
+    """
+    for alias in aliases:
+        is_open = routing.kinds[alias].kind == "open"
+        is_reader = routing.kinds[alias].kind == "read-only" and bool(routing.places[alias])
+        if (
+            not routing.is_migrated(alias)
+            and not is_reader
+            and not (is_open and (or_open or alias in routing.undecided))
+        ):
+            raise UsageError(
+                f"nothing belongs on database {alias}, so it is left alone",
+                hint="see what the routers say: dbmigrate info --routes"
+                + ('; open = "migrate" under [tool.dbmigrate] puts every app there' if is_open else ""),
+            )
+
+
+def check_target(snapshot: Snapshot, selection: Selection, aliases: Iterable[str]) -> None:
+    """Do nothing if each of these databases can go to the migration that was asked for.
+
+    Raises:
+        UsageError: on one of them a squashed migration stands for it.
+    """
+    for alias in aliases:
+        database = snapshot.database(alias)
+        if database is not None and database.target_replaced_by is not None:
+            raise UsageError(
+                f"on database {alias} migration {selection.to} is part of {database.target_replaced_by}, "
+                "and Django cannot stop inside of a squashed migration",
+                hint=f"--to {database.target_replaced_by}",
+            )
+
+
+def is_wanted(database: Database, routing: Routing, selection: Selection, *, or_read_only: bool = False) -> bool:
+    """Return whether a database is to be migrated; one that does not answer counts by what the routers say.
+
+    One that is open counts if it was named. `or_read_only`: or only held to what belongs there, because it takes no
+    writes.
+    """
+    alias = database.alias
+    is_reader = or_read_only and routing.kinds[alias].kind == "read-only"
+    is_asked_for = alias in selection.databases and routing.kinds[alias].kind == "open"
+    if not (routing.is_migrated(alias) or is_reader or is_asked_for or alias in routing.undecided):
+        return False
+    if selection.databases and database.alias not in selection.databases:
+        return False
+    return not selection.apps or any(label in routing.places[database.alias] for label in selection.apps)
+
+
+def _check_alias_is_there(snapshot: Snapshot, alias: str) -> Database:
+    database = snapshot.database(alias)
+    if database is None:
+        aliases = [database.alias for database in snapshot.databases]
+        raise UsageError(f"there is no database {alias} in DATABASES", hint=nearest(alias, aliases, what="databases"))
+    return database
+
+
+def _check_alias(snapshot: Snapshot, routing: Routing, alias: str, *, may_read_only: bool) -> None:
+    database = _check_alias_is_there(snapshot, alias)
+    kind = routing.kinds[alias]
+    if kind.kind == "replica":
+        raise UsageError(
+            f"database {alias} is a replica ({kind.because}) and is not migrated",
+            hint="migrate the database it replicates; the replica follows by itself",
+        )
+    if kind.kind == "in-memory":
+        raise UsageError(
+            f"database {alias} is in memory ({database.name}): what is migrated there ends with the process",
+            hint=f'leave out --database {alias}, or let DATABASES["{alias}"] name a file or a server',
+        )
+    if kind.kind == "read-only" and not may_read_only:
+        raise UsageError(
+            f"database {alias} takes no writes: {kind.because}",
+            hint=f"make it writable, or leave out --database {alias}; what is pending there: dbmigrate status",
+        )
+    if kind.kind == "excluded":
+        raise UsageError(
+            f"database {alias} is excluded by the configuration",
+            hint=f"take {alias} out of `exclude` (dbmigrate info shows where it is set)",
+        )
+    if kind.kind == "same":
+        raise UsageError(
+            f"database {alias} is the same physical database as {kind.because} and is migrated through it",
+            hint=f"use --database {kind.because}",
+        )
+
+
+def _check_app(snapshot: Snapshot, label: str) -> None:
+    app = snapshot.app(label)
+    if app is None:
+        labels = [app.label for app in snapshot.apps]
+        named = next((app.label for app in snapshot.apps if app.name == label), None)
+        hint = f"use its label: {named}" if named else nearest(label, labels, what="apps")
+        raise UsageError(f"there is no app {label} in INSTALLED_APPS", hint=hint)
+    if not app.has_migrations:
+        raise UsageError(f"app {label} has no migrations", hint=f"make them with: dbmigrate make {label}")
+
+
+def _check_pair(snapshot: Snapshot, routing: Routing, selection: Selection, label: str) -> None:
+    homes = routing.aliases_of(label)
+    if homes and all(routing.kinds[alias].kind == "in-memory" for alias in homes):
+        raise UsageError(
+            f"app {label} belongs on {', '.join(homes)} alone, which is in memory and keeps nothing",
+            hint=f"let a router send {label} to a database that is a file or on a server, or leave out --app {label}",
+        )
+    limits = find_limits(snapshot, routing)
+    if not homes and limits:
+        raise UsageError(
+            f"app {label} belongs on no database that was looked at ({'; '.join(limits)})",
+            hint="dbmigrate all runs the project's migrate for everything; where databases are added at run time, "
+            "use the project's own command",
+        )
+    if selection.databases and not set(homes) & set(selection.databases):
+        named = ", ".join(selection.databases)
+        where = f"it belongs on {', '.join(homes)}" if homes else "it belongs on no database"
+        hint = f"dbmigrate run --app {label} --database {homes[0]}" if homes else "see: dbmigrate info"
+        raise UsageError(f"app {label} is not routed to {named}; {where}", hint=hint)
+    if not homes:
+        raise UsageError(
+            f"app {label} belongs on no database: the routers refuse it everywhere",
+            hint="give it a router that says yes, or see: dbmigrate info",
+        )

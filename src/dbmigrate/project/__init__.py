@@ -1,0 +1,1 @@
+"""Ask: find the project, boot it once, and put questions to it."""

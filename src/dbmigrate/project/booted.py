@@ -1,0 +1,474 @@
+"""The questions to the project that was booted once: one method each, with a typed answer.
+
+Standard library at import time: the process is started first, and pydantic is loaded while the project boots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbmigrate.confidential import ABOUT, NAME, TEXT, find_secrets
+from dbmigrate.errors import ProjectError, UnreachableError
+from dbmigrate.models.target import Target, Twin
+from dbmigrate.project.channel import ANSWER_SECONDS, Channel
+from dbmigrate.redact import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dbmigrate.models.findings import Subject
+    from dbmigrate.models.holdings import Holder, Holdings, Thing
+    from dbmigrate.models.plan import PlannedMigration, Scope
+    from dbmigrate.models.result import OperationTrace
+    from dbmigrate.models.rooms import Room
+    from dbmigrate.models.servers import LockCheck, LockState, Reached
+    from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot, Unstable
+    from dbmigrate.models.sql import MigrationSql
+    from dbmigrate.models.verification import VerifiedDatabase
+    from dbmigrate.project.channel import Question
+
+ROOM_SECONDS = 5.0
+"""For a database that has just answered."""
+CHECK_SECONDS = 0.5
+"""How long the process waits for servers that are asked for locks; what they say later comes with the next answer."""
+
+SILENCE_SECONDS = 15.0
+"""How long a server may say nothing, unless more or less was asked for (`Host.silence_seconds`)."""
+
+SHORTEST_SILENCE = 2.0
+"""How long a server may say nothing however little was asked for: it may be far away."""
+
+UNLOCK_SECONDS = 2.0
+"""How long a server may say nothing when its lock is released; it ends with the connection anyway."""
+
+BOOT_WORDS = ("migrate",)
+"""What the project sees as its command: some settings look at sys.argv."""
+
+
+class Host:
+    """The booted project. Questions are asked one at a time; leaving the `with` block ends the process."""
+
+    def __init__(
+        self, target: Target, environment: Mapping[str, str], redactor: Redactor, twin: Twin | None = None
+    ) -> None:
+        """Start the process; it boots while the caller does something else. `twin`: what it is to be instead.
+
+        `redactor` learns the secrets of the project, and what things are called in it.
+
+        Raises:
+            ProjectError: the interpreter cannot be started.
+        """
+        self._target = target
+        self._is_booted = False
+        self.boot_seconds = 0.0
+        """How long the project took to come up, in its own process; 0.0 before `boot`."""
+        self.has_locks = False
+        """Whether it holds all locks that were asked for."""
+        self.may_copy = False
+        """Whether the process may be copied to do two things at a time, if it can be: there must be a CPU for it."""
+        self.silence_seconds = SILENCE_SECONDS
+        """How long a server may say nothing, whatever it is asked, before its connection is cut."""
+        words = [*BOOT_WORDS, *([f"--settings={target.settings}"] if target.settings else [])]
+        start = {"manage": list(target.manage), "words": words, "twin": None if twin is None else asdict(twin)}
+        self._channel = Channel(target, environment, {**start, "wanted": [NAME, ABOUT, TEXT]}, redactor)
+        self.redactor = redactor
+        """What knows the secrets of the project; before `boot` those of the environment."""
+        redactor.learn_names(target.names)
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def hurried(self, ask_until: Callable[[], float], is_kept: Callable[[], bool]) -> Iterator[None]:
+        """While the block runs, give the process up where a question is not answered by then (monotonic seconds).
+
+        `is_kept`: whether only that question is given up, as while steps run: they and their locks need the process.
+        """
+        channel = self._channel
+        before = channel.ask_until, channel.is_kept
+        channel.ask_until, channel.is_kept = ask_until, is_kept
+        try:
+            yield
+        finally:
+            channel.ask_until, channel.is_kept = before
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the process is asked nothing more: it did not answer in time, or was ended."""
+        return self._channel.is_given_up
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the process is still at work on a question that was given up, and can do nothing else yet."""
+        return self._channel.is_busy
+
+    @property
+    def ask_until(self) -> float:
+        """When what is asked now is given up, whatever its own time is."""
+        return self._channel.ask_until()
+
+    def boot(self) -> None:
+        """Wait until the project is up.
+
+        Raises:
+            ProjectError: it did not come up.
+        """
+        if not self._is_booted:
+            started = self._channel.booted.answer()
+            assert isinstance(started, dict)
+            self.redactor.learn(find_secrets(started["named_values"]))
+            self.redactor.learn_names(started["names"])
+            self.boot_seconds = started["boot_seconds"]
+            self._is_booted = True
+
+    def inspect(
+        self,
+        *,
+        changes: bool = False,
+        target: tuple[str, str] | None = None,
+        records: bool = False,
+        contact: bool = True,
+        idle: bool = False,
+        foreseen: Sequence[str] = (),
+        seconds: float | None = None,
+    ) -> Snapshot:
+        """Look at the project and at every database.
+
+        `changes`: begin to compare the models with the migrations, for `find_changes`. `target`: app label and
+        migration name, prefix or "zero", for which every database says what it takes to get there. `records`: list what
+        is applied. `contact`: ask the databases; without, each is described as if it were empty. `idle`: describe
+        also what is pending on a database and does nothing there (Database.pending). `foreseen`: apps whose changes
+        are described as if makemigrations had written them; there must be nothing that it would have to ask.
+        `seconds`: how long a server may say nothing, if not `silence_seconds`.
+
+        Raises:
+            ProjectError: the project did not come up, or its migrations cannot be read.
+            UsageError: `target` names no migration, or several.
+        """
+        from dbmigrate.models.snapshot import Snapshot
+
+        arguments = {
+            "root": str(self._target.root),
+            "changes": changes,
+            "target": target,
+            "records": records,
+            "contact": contact,
+            "idle": idle,
+            "may_copy": self.may_copy,
+            "foreseen": list(foreseen),
+        }
+        answer = self._ask("inspect", arguments, seconds=seconds)
+        assert isinstance(answer, dict)
+        answer["project"] |= {
+            "called": self._target.called,
+            "settings_option": self._target.settings_option,
+            "argv": (self._target.python, *self._target.manage),
+        }
+        snapshot = Snapshot.model_validate(answer)
+        self.redactor.learn_names(name for app in snapshot.apps for name in app.migrations)
+        return snapshot
+
+    def find_changes(self, started: Sequence[str] = ()) -> tuple[Change, ...] | None:
+        """Return the apps whose models are not what the migrations of the last `inspect` describe.
+
+        `started`: apps without migrations that makemigrations is called for by name. None where leaf migrations
+        contradict each other. It takes longer than the look at the databases does, which goes on at the same time; so
+        it is asked for by itself.
+        """
+        from dbmigrate.models.snapshot import Change
+
+        answers = self._ask("find_changes", {"started": list(started)})
+        assert answers is None or isinstance(answers, list)
+        return None if answers is None else tuple(Change.model_validate(answer) for answer in answers)
+
+    def find_unstable(
+        self, labels: Sequence[str], altered: Sequence[tuple[str, str]]
+    ) -> tuple[tuple[Unstable, ...], tuple[tuple[str, str], ...]]:
+        """Return what of these apps' models differs in each process, as their source says, and the doubtful.
+
+        `altered`: (label.model, field) of the fields that makemigrations would alter; those of them are doubtful whose
+        source does not say what they are made with.
+        """
+        from dbmigrate.models.snapshot import Unstable
+
+        answer = self._ask("find_unstable", {"labels": list(labels), "altered": [list(one) for one in altered]})
+        assert isinstance(answer, dict)
+        found = tuple(Unstable.model_validate(one) for one in answer["found"])
+        return found, tuple((model, field) for model, field in answer["doubtful"])
+
+    def describe_fields(self, fields: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+        """Return how makemigrations would write each of these fields, (label.model, name)."""
+        answers = self._ask("describe_fields", {"fields": [list(one) for one in fields]})
+        assert isinstance(answers, list)
+        return tuple(str(answer) for answer in answers)
+
+    def locate(self, subjects: Sequence[Subject]) -> tuple[tuple[str, int | None] | None, ...]:
+        """Return file and line of each subject, None where it stands in no file."""
+        answers = self._ask(
+            "locate", {"subjects": [list(subject) for subject in subjects], "root": str(self._target.root)}
+        )
+        assert isinstance(answers, list)
+        return tuple(None if answer is None else (answer[0], answer[1]) for answer in answers)
+
+    def sql(
+        self, alias: str, migrations: Sequence[PlannedMigration], scope: Scope | None, foreseen: Sequence[str] = ()
+    ) -> tuple[MigrationSql, ...]:
+        """Return the statements of these migrations on one alias, in their order; nothing is run.
+
+        `foreseen`: apps of which some are not written yet (`inspect`).
+        """
+        from dbmigrate.models.sql import MigrationSql
+
+        arguments = {
+            "alias": alias,
+            "migrations": [{"id": planned.id, "backwards": planned.backwards} for planned in migrations],
+            "scope": scope.model_dump() if scope is not None else None,
+            "foreseen": list(foreseen),
+        }
+        answers = self._ask("sql", arguments)
+        assert isinstance(answers, list)
+        return tuple(MigrationSql.model_validate(answer) for answer in answers)
+
+    def find_blockers(self, alias: str) -> tuple[str, ...]:
+        """Return the sessions that hold locks on tables of a PostgreSQL database, as the server describes them.
+
+        None where it cannot be asked, which is no reason to end a run.
+        """
+        try:
+            answers = self._ask("find_blockers", {"alias": alias})
+        except UnreachableError:
+            return ()
+        assert isinstance(answers, list)
+        return tuple(str(answer) for answer in answers)
+
+    def is_recorded(self, alias: str, migration: MigrationId) -> bool:
+        """Return whether a migration is recorded on a database."""
+        return bool(self._ask("is_recorded", {"alias": alias, "migration": migration}))
+
+    def trace(self, alias: str, migration: MigrationId) -> tuple[OperationTrace, ...]:
+        """Return what a migration that did not get to its end has left in a database."""
+        from dbmigrate.models.result import OperationTrace
+
+        answers = self._ask("trace", {"alias": alias, "migration": migration})
+        assert isinstance(answers, list)
+        return tuple(OperationTrace.model_validate(answer) for answer in answers)
+
+    def explain(self, model: str) -> ModelAnswers | None:
+        """Return what every router says of "label.Model" on every alias; None if there is no such model."""
+        from dbmigrate.models.snapshot import ModelAnswers
+
+        answer = self._ask("explain", {"name": model})
+        return None if answer is None else ModelAnswers.model_validate(answer)
+
+    def verify(
+        self, places: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
+    ) -> tuple[VerifiedDatabase, ...]:
+        """Hold what is recorded against what is there.
+
+        `places`: by alias, by app label: lower-case names of the models that belong there, None for all of them.
+        `repair`: whether to write down the statements that would put it right.
+        """
+        from dbmigrate.models.verification import VerifiedDatabase
+
+        answers = self._ask("verify", {"places": places, "repair": repair})
+        assert isinstance(answers, list)
+        return tuple(VerifiedDatabase.model_validate(answer) for answer in answers)
+
+    def find_host(self, alias: str) -> str:
+        """Return the host a database is really on; "" for a file or a socket."""
+        return str(self._ask("find_host", {"alias": alias}))
+
+    def describe_holdings(self, alias: str, *, count: bool) -> Holdings:
+        """Return what a database holds; `count`: with the rows in its tables."""
+        from dbmigrate.models.holdings import Holdings
+
+        return Holdings.model_validate(
+            # The server itself is told how long a table may be counted (inside/servers/holdings.py).
+            self._ask("describe_holdings", {"alias": alias, "count": count}, seconds=SILENCE_SECONDS)
+        )
+
+    def find_holders(self, alias: str, things: Sequence[Thing]) -> tuple[Holder, ...]:
+        """Return what would stay in a database and needs one of these things, which are to be dropped."""
+        from dbmigrate.models.holdings import Holder
+
+        answers = self._ask("find_holders", {"alias": alias, "things": _dump(things)})
+        assert isinstance(answers, list)
+        return tuple(Holder.model_validate(answer) for answer in answers)
+
+    def make_scratch(self, aliases: Sequence[str], folder: Path) -> dict[str, str]:
+        """Make empty databases beside those of these aliases, of SQLite in a folder; return NAME by alias.
+
+        They are gone after `drop_scratch`, or with the process.
+
+        Raises:
+            DeclinedError: one cannot be made.
+        """
+        answer = self._ask("make_scratch", {"aliases": list(aliases), "folder": str(folder)}, seconds=ANSWER_SECONDS)
+        assert isinstance(answer, dict)
+        return answer
+
+    def drop_scratch(self) -> None:
+        """Drop the scratch databases."""
+        self._ask("drop_scratch", {}, seconds=ANSWER_SECONDS)
+
+    def find_hand_written(self, labels: Sequence[str]) -> tuple[tuple[Path, str], ...]:
+        """Return (file, operation) in migrations of these apps that makemigrations never writes, as RunPython."""
+        answers = self._ask("find_hand_written", {"labels": list(labels)})
+        assert isinstance(answers, list)
+        return tuple((Path(file), str(operation)) for file, operation in answers)
+
+    def empty(self, alias: str, things: Sequence[Thing], *, rehearse: bool) -> None:
+        """Drop these things of a database; `rehearse`: in a transaction that is taken back, where it has such.
+
+        Raises:
+            ProjectError: it cannot be done, wholly or in part; or the process does not answer.
+        """
+        arguments = {"alias": alias, "things": _dump(things), "rehearse": rehearse}
+        self._ask("empty", arguments, seconds=ANSWER_SECONDS)  # to drop much takes long
+
+    def forget(self, labels: Sequence[str]) -> None:
+        """Let the process forget the migrations of these apps, whose files are gone and may come again."""
+        self._ask("forget", {"labels": list(labels)})
+
+    def reach(self, aliases: Sequence[str], *, seconds: float) -> dict[str, Reached]:
+        """Ask these databases, all at the same time, whether they answer; not for longer than these seconds."""
+        from dbmigrate.models.servers import Reached
+
+        answers = self._ask("reach", {"aliases": list(aliases), "seconds": seconds}, seconds=seconds)
+        assert isinstance(answers, dict)
+        return {alias: Reached.model_validate(answer) for alias, answer in answers.items()}
+
+    def find_room(self, aliases: Sequence[str]) -> dict[str, tuple[Room, ...]]:
+        """Return what limits the sessions on these databases now, by alias; one after the other is connected to."""
+        from dbmigrate.models.rooms import Room
+
+        answers = self._ask("find_room", {"aliases": list(aliases), "seconds": ROOM_SECONDS})
+        assert isinstance(answers, dict)
+        return {alias: tuple(Room.model_validate(room) for room in rooms) for alias, rooms in answers.items()}
+
+    def count_sessions(self, aliases: Sequence[str]) -> int:
+        """Return how many of these databases behind one pooler can be connected to at the same time."""
+        answer = self._ask("count_sessions", {"aliases": list(aliases)})
+        assert isinstance(answer, int)
+        return answer
+
+    def lock(
+        self, aliases: Sequence[str], urls: Mapping[str, str], *, seconds: float | None = None, may_wait: bool = False
+    ) -> LockState:
+        """Try once for the locks of these databases; what is held stays held until `unlock` or the end of the process.
+
+        `urls`: other ways to a database for its lock alone, by alias. `seconds`: how long a server may say nothing, if
+        not `silence_seconds`. `may_wait`: whether it is asked again where a pooler is full.
+
+        Raises:
+            LockedError: a lock cannot be tried at all, or a pooler has no connection for the migrations beside it.
+            UnreachableError: a server says nothing for too long.
+        """
+        from dbmigrate.models.servers import LockState
+
+        arguments = {"aliases": list(aliases), "urls": dict(urls), "may_wait": may_wait}
+        state = LockState.model_validate(self._ask("lock", arguments, seconds=seconds))
+        self.has_locks = state.waiting is None and state.crowded is None
+        return state
+
+    def end_orphans(self, seconds: float) -> tuple[str, ...]:
+        """End the statements of steps that have ended; return the databases that still run one after these seconds."""
+        answer = self._ask("end_orphans", {"seconds": seconds}, seconds=max(seconds, SHORTEST_SILENCE))
+        assert isinstance(answer, list)
+        return tuple(answer)
+
+    def check_locks(self, changed: Mapping[str, Sequence[MigrationId]], *, idle: float) -> LockInquiry:
+        """Ask whether the locks that were taken are still held, and do not wait for the answer.
+
+        `changed`: by alias, migrations that steps of this run may have recorded or taken back; what else is recorded
+        differently was another run. `idle`: seconds within which it is asked again.
+
+        Raises:
+            ProjectError: the process was given up, and its locks with it.
+        """
+        arguments = {
+            "changed": {alias: list(migrations) for alias, migrations in changed.items()},
+            "idle": idle,
+            "seconds": CHECK_SECONDS,
+        }
+        return LockInquiry(self._channel.ask("check_locks", arguments, self.silence_seconds))
+
+    def unlock(self) -> None:
+        """Release every lock; a process that has ended holds none, and one that is given up is ended."""
+        self.has_locks = False
+        if self._channel.is_given_up:
+            self.close()
+            return
+        try:
+            self._ask("unlock", {}, seconds=UNLOCK_SECONDS)
+        except ProjectError:
+            self.close()
+
+    def why_not_fork(self, *, warm_up: bool) -> str | None:
+        """Return why steps cannot be copies of the process, or None if they can.
+
+        `warm_up`: import first what is imported before the first step, which may start a thread.
+        """
+        reason = self._ask("why_not_fork", {"warm_up": warm_up})
+        return None if reason is None else str(reason)
+
+    def fork(self, step: Mapping[str, object], variables: Mapping[str, str], pipes: Sequence[int]) -> str | None:
+        """Run a step in a copy of the process; return why it cannot be forked, or None.
+
+        `step`: "death", "scope" and "words" of what inside/steps/step.py takes; `variables`: what its environment has
+        in addition to the process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two
+        lines: its process id (0: the system refused it after all), and how it ended (negative: by that signal).
+
+        Raises:
+            ProjectError: the process has ended.
+        """
+        self._channel.send_files(pipes)
+        try:
+            reason = self._ask("fork", {"step": step, "variables": dict(variables)})
+        except ProjectError:
+            self.close()  # or it might fork the step later, when nobody listens to it
+            raise
+        return None if reason is None else str(reason)
+
+    def close(self) -> None:
+        """End the process; harmless when it has ended."""
+        self._channel.close()
+
+    def _ask(self, question: str, arguments: Mapping[str, object], *, seconds: float | None = None) -> object:
+        self.boot()
+        return self._channel.ask(question, arguments, seconds or self.silence_seconds).answer()
+
+
+class LockInquiry:
+    """A question for locks that was asked."""
+
+    def __init__(self, question: Question) -> None:
+        """Stand for it."""
+        self._question = question
+
+    def is_answered_within(self, seconds: float) -> bool:
+        """Return whether the answer comes in this time; one that does not may still come."""
+        return self._question.is_answered_within(seconds)
+
+    def answer(self) -> dict[str, LockCheck]:
+        """Return the answer, by alias of those that have a lock; once, when it has come.
+
+        Raises:
+            ProjectError: the process has ended, and its locks with it.
+        """
+        from dbmigrate.models.servers import LockCheck
+
+        answers = self._question.answer()
+        assert isinstance(answers, dict)
+        return {alias: LockCheck.model_validate(answer) for alias, answer in answers.items()}
+
+
+def _dump(things: Sequence[Thing]) -> list[dict[str, object]]:
+    return [thing.model_dump() for thing in things]

@@ -1,0 +1,1 @@
+"""Do: run the steps of a plan as processes, and report what happens."""

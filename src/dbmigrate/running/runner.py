@@ -1,0 +1,562 @@
+"""Run the steps of a plan as processes and tell what happens, in order, on the caller's thread."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
+from typing import Literal
+
+from pydantic import ValidationError
+
+from dbmigrate.frames import FRAME, Chain, is_foreign_frame
+from dbmigrate.models.events import (
+    Event,
+    LockLost,
+    MakeFinished,
+    MakeStarted,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepRetried,
+    StepSkipped,
+    StepStarted,
+    Stopping,
+)
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
+from dbmigrate.models.result import StepResult, Transient
+from dbmigrate.models.rooms import Cap
+from dbmigrate.models.snapshot import MigrationId
+from dbmigrate.project.heartbeat import IDLE_SECONDS, QUIET_SECONDS, Heartbeat, without_locks
+from dbmigrate.running.process import (
+    ChildEnded,
+    ChildMessage,
+    ChildOutput,
+    ChildRequest,
+    ChildTold,
+    Launcher,
+    RunningChild,
+    StopRequested,
+)
+from dbmigrate.running.progress import MigrationWatch
+
+LAST_LINES = 25
+"""Lines of a child that are kept for the report of its failure."""
+
+MAKE = "makemigrations"
+
+# The first signal sends nothing: what runs may finish. SIGINT before SIGTERM: psycopg cancels the statement on the
+# server, where SIGTERM would leave the session working with its locks.
+LADDER = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
+
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""What the system says where it has no file, no process or no memory for one more child: until one has ended."""
+
+FREEING_SECONDS = 0.3
+"""A server may count the session of a child that has ended for so long."""
+
+LATER_SECONDS = 0.5
+"""Between two tries to start a child again for which there was no room."""
+
+RUNG_SECONDS = 1.0
+"""Between two rungs once the time that running migrations were given is over."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A failed step is tried once more."""
+
+    pause: float
+    """Seconds until then."""
+    most_tries: int
+    """How often it is tried at most."""
+    blockers: tuple[str, ...] = ()
+    """Sessions that were in its way, as the server describes them."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What it takes to start children for one target."""
+
+    launcher: Launcher
+    outbox: SimpleQueue[ChildMessage]
+    """Where children and `listen` put what they have to say."""
+    request: Callable[[Step | MakeMigrations], ChildRequest]
+    clock: Callable[[], float]
+    """Seconds that only grow."""
+    heartbeat: Heartbeat = field(default_factory=without_locks)
+    """Knows whether the locks of the run are still held."""
+    grace: float | None = None
+    """Seconds that what runs gets to finish after a first SIGTERM or SIGHUP; None is as long as it needs."""
+    step_timeout: float | None = None
+    """Seconds that one child of a step may run, before it is interrupted; None is as long as it needs."""
+    again: Callable[[Step, StepResult, int], Retry | None] = lambda step, result, tries: None
+    """(step, how it ended, how often its migration was tried) -> whether to try it again."""
+
+
+def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
+    """Run makemigrations; MakeStarted comes first, MakeFinished last."""
+    crew = _Crew(workshop)
+    yield MakeStarted(make=make, command=workshop.request(make).command)
+    failed = crew.start(make)
+    if isinstance(failed, StepResult):
+        yield MakeFinished(result=failed)
+    while crew.running:
+        yield from crew.listen(idle=QUIET_SECONDS)
+
+
+def run_steps(
+    plan: MigrationPlan, workshop: Workshop, *, keep_going: bool, caps: Sequence[Cap] = ()
+) -> Iterator[Event]:
+    """Run every step and yield what happens: exactly one StepFinished or StepSkipped for each step of the plan.
+
+    A step's lines lie between its StepStarted and its StepFinished. At most `plan.jobs` run at once, in plan order, a
+    step after all of its `after`, and of the databases of a cap no more than it says. After a failure nothing new
+    starts, or with `keep_going` only what does not need the failed step. A first StopRequested lets what runs finish,
+    the second interrupts it. A lost lock is a failure that also interrupts what runs on its database.
+    """
+    crew = _Crew(workshop, caps)
+    waiting = list(plan.steps)
+    while waiting or crew.running or crew.paused:
+        yield from crew.hear()
+        yield from crew.resume()
+        has_news = crew.has_news()
+        if waiting and has_news:
+            yield from crew.confirm()
+        for step in list(waiting) if has_news else ():
+            if not crew.troubled and not crew.rung and crew.busy >= plan.jobs:
+                break
+            verdict = _verdict(step, crew, keep_going=keep_going)
+            if verdict == "wait" or (verdict == "start" and not crew.has_room(step, plan.jobs)):
+                continue
+            if isinstance(verdict, _Skip):
+                waiting.remove(step)
+                yield StepSkipped(result=crew.skip(step, because=verdict.because))
+                continue
+            failed = crew.start(step)
+            if failed == "later":
+                crew.wait_for_room()
+                break
+            waiting.remove(step)
+            yield StepStarted(step=step, command=workshop.request(step).command)
+            if failed is not None:
+                yield StepFinished(result=failed)
+        if crew.running or crew.paused or (waiting and (crew.is_closing or crew.unsure)):
+            yield from crew.listen()
+    yield from crew.confirm_end()
+
+
+@dataclass(frozen=True)
+class _Skip:
+    because: str
+    """Id of the step that failed, or "interrupted", or "lock-lost"."""
+
+
+def _verdict(step: Step, crew: _Crew, *, keep_going: bool) -> Literal["start", "wait"] | _Skip:
+    """Return "start", "wait", or why the step is not started any more."""
+    if crew.rung:
+        return _Skip("interrupted")
+    if crew.lost and (step.alias in crew.lost or not keep_going):
+        return _Skip("lock-lost")
+    needed = set(step.after if not keep_going else step.needs)
+    for result in crew.troubled:
+        if result.status == "failed" and not keep_going:
+            return _Skip(result.id)
+        if result.id in needed:
+            # The step that failed, not the one that was not started because of it.
+            return _Skip(result.because if result.status == "not-run" and result.because else result.id)
+    return "start" if not crew.unsure and all(other in crew.ended for other in step.after) else "wait"
+
+
+@dataclass
+class _Job:
+    """A child that runs."""
+
+    work: Step | MakeMigrations
+    command: tuple[str, ...]
+    started_at: float
+    child: RunningChild
+    watch: MigrationWatch | None
+    retries: int = 0
+    due_at: float | None = None
+    """When it is interrupted, or ended harder; None is never."""
+    overdue: int = 0
+    """How many signals it has got because it took too long."""
+    transient: Transient | None = None
+    """What it said last of why a migration failed."""
+    tail: _Tail = field(default_factory=lambda: _Tail(LAST_LINES))
+
+    @property
+    def alias(self) -> str | None:
+        return self.work.alias if isinstance(self.work, Step) else None
+
+
+@dataclass(frozen=True)
+class _Pause:
+    """A step that failed and is tried again."""
+
+    step: Step
+    job: _Job
+    """The child that failed."""
+    result: StepResult
+    """How it ended the last time."""
+    until: float
+
+
+def _read_transient(line: str) -> Transient | None:
+    """Return what a step says of its failure; None where another process of the project's wrote to the same pipe."""
+    try:
+        return Transient.model_validate_json(line)
+    except ValidationError:
+        return None
+
+
+class _Tail:
+    """The last lines of a child, both streams in the order in which the lines began.
+
+    Django leaves "Applying x..." unfinished while a traceback comes on the other stream: what failed, then why.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._lines: deque[list[str]] = deque(maxlen=size)
+        self._unfinished: dict[str, list[str]] = {}
+        self.raised_at: str | None = None
+        """The last frame of a traceback that is in no installed package: the project's own."""
+        self.chain = Chain()
+
+    def take(self, output: ChildOutput) -> None:
+        line = self._unfinished.pop(output.stream, None)
+        if line is None:
+            line = [""]
+            self._lines.append(line)
+        line[0] = output.text
+        frame = FRAME.match(output.text)
+        if frame is not None and not is_foreign_frame(output.text):
+            self.raised_at = f"{frame['file']}:{frame['line']} in {frame['name']}"
+        if not output.is_complete:
+            self._unfinished[output.stream] = line
+        elif output.stream == "stderr":
+            self.chain.take(output.text)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(line for (line,) in self._lines)
+
+
+class _Crew:
+    """The children that run and the results of those that ended: the state of one run."""
+
+    def __init__(self, workshop: Workshop, caps: Sequence[Cap] = ()) -> None:
+        self._workshop = workshop
+        self._caps = caps
+        self._closing: list[tuple[str | None, float]] = []
+        """Aliases whose sessions a server with a cap may still count, and until when."""
+        self.running: dict[str, _Job] = {}
+        self.ended: dict[str, StepResult] = {}
+        self.paused: dict[str, _Pause] = {}
+        self.troubled: list[StepResult] = []
+        """Of `ended`, those that did not end well, in the order in which they ended."""
+        self._seen: tuple[int, ...] = ()
+        self.rung = 0
+        self._tries: Counter[tuple[str, MigrationId | None]] = Counter()
+        self._deadline: float | None = None
+        self._room_at: float | None = None
+        """When to try again to start a child for which there was no room."""
+        self._signum = 0
+        self._touched: defaultdict[str, set[MigrationId]] = defaultdict(set)
+        """By alias: migrations that steps which ended, or whose words say nothing, may have recorded or taken back."""
+        self._pressed: dict[str, tuple[int, float]] = {}
+        """By alias whose lock is lost: the last rung that its steps have heard, and when they hear the next."""
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """Aliases whose lock is lost."""
+        return self._workshop.heartbeat.lost
+
+    @property
+    def unsure(self) -> frozenset[str]:
+        """Aliases of whose lock nobody knows whether it is held."""
+        return self._workshop.heartbeat.unsure
+
+    def start(self, work: Step | MakeMigrations, before: _Job | None = None) -> StepResult | Literal["later"] | None:
+        """Start a child; return a result if that is not possible, "later" if it may be once one that runs has ended.
+
+        `before`: the one of the same step that failed and is tried again.
+        """
+        request = self._workshop.request(work)
+        started_at = self._workshop.clock() if before is None else before.started_at
+        alias = work.alias if isinstance(work, Step) else None
+        try:
+            child = self._workshop.launcher.start(request, self._workshop.outbox)
+        except OSError as error:
+            if error.errno in SCARCE and self.running:
+                return "later"
+            because = f"{request.argv[0]} could not be started: {error.strerror or error}"
+            result = StepResult(id=request.key, alias=alias, status="failed", command=request.command, because=because)
+            self._note(result)
+            return result
+        watch = MigrationWatch(work) if isinstance(work, Step) else None
+        if isinstance(work, Step) and work.reason == "replaced-command":  # which may say whatever it likes
+            self._touched[work.alias].update(migration.id for migration in work.migrations)
+        job = _Job(work, request.command, started_at, child, watch)
+        if isinstance(work, Step) and self._workshop.step_timeout is not None:
+            job.due_at = self._workshop.clock() + self._workshop.step_timeout
+        if before is not None:
+            job.watch, job.retries = before.watch, before.retries + 1
+        self.running[request.key] = job
+        return None
+
+    def skip(self, step: Step, *, because: str) -> StepResult:
+        result = StepResult(id=step.id, alias=step.alias, status="not-run", because=because)
+        self._note(result)
+        return result
+
+    @property
+    def busy(self) -> int:
+        """How many steps run, or are about to again."""
+        return len(self.running) + len(self.paused)
+
+    def has_room(self, step: Step, jobs: int) -> bool:
+        """Whether one more step may run: of all, and of those that share a limit with its database."""
+        aliases = [job.alias for job in self.running.values()] + [pause.step.alias for pause in self.paused.values()]
+        aliases += [alias for alias, _ in self._closing]
+        shared = [cap for cap in self._caps if step.alias in cap.aliases]
+        return self.busy < jobs and all(sum(alias in cap.aliases for alias in aliases) < cap.most for cap in shared)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether a session is waited for that a server may still count."""
+        return bool(self._closing)
+
+    def has_news(self) -> bool:
+        """Whether anything has started or ended since it was asked last; what children print is none."""
+        self._closing = [one for one in self._closing if one[1] > self._workshop.clock()]
+        now = (len(self.ended), len(self.running), len(self.paused), len(self._closing), self.rung)
+        seen, self._seen = self._seen, now
+        is_time = self._room_at is not None and self._room_at <= self._workshop.clock()
+        if is_time:
+            self._room_at = None
+        return seen != self._seen or is_time
+
+    def wait_for_room(self) -> None:
+        """Have news after a while, also if nothing ends: what others use of the system counts too."""
+        self._room_at = self._workshop.clock() + LATER_SECONDS
+
+    def _note(self, result: StepResult) -> None:
+        self.ended[result.id] = result
+        if result.status != "ok":
+            self.troubled.append(result)
+
+    def hear(self) -> Iterator[Event]:
+        """Yield what signals have asked for while nobody listened; nothing runs then that could have said more."""
+        while not self.running and not self._workshop.outbox.empty():
+            yield from self._understand(self._workshop.outbox.get())
+
+    def listen(self, *, idle: float = IDLE_SECONDS) -> Iterator[Event]:
+        """Wait for one message and yield what it means; `idle`: seconds for which the locks may not be asked for."""
+        # Before the queue, not when it is empty: a child that never stops printing is to be ended too.
+        if self._deadline is not None and self._workshop.clock() >= self._deadline:
+            yield self._climb(self._signum, is_late=True)
+        self._end_overdue()
+        try:
+            message = self._workshop.outbox.get(timeout=self._seconds_left())
+        except Empty:
+            pass
+        else:
+            yield from self._understand(message)
+        due_at = self._workshop.heartbeat.due_at
+        if due_at is not None and due_at <= self._workshop.clock():
+            yield from self._beat(idle=idle)
+        self._press_on()
+
+    def _end_overdue(self) -> None:
+        """Interrupt what has run for too long, and end it harder each second from then on: its server may be silent."""
+        now = self._workshop.clock()
+        for job in self.running.values():
+            if job.due_at is not None and now >= job.due_at:
+                job.overdue += 1
+                job.child.send_signal(LADDER[min(job.overdue + 1, max(LADDER))])
+                job.due_at = now + RUNG_SECONDS
+
+    def _understand(self, message: ChildMessage) -> Iterator[Event]:
+        if isinstance(message, StopRequested):
+            yield self._climb(message.signum)
+        elif isinstance(message, ChildEnded):
+            yield self._end(message)
+        elif isinstance(message, ChildTold):
+            self.running[message.key].transient = _read_transient(message.text)
+        else:
+            yield from self._output(message)
+
+    def confirm(self) -> Iterator[LockLost]:
+        """Ask whether the locks are held, unless that is known from just now."""
+        if not self._workshop.heartbeat.is_fresh:
+            yield from self._beat()
+
+    def confirm_end(self) -> Iterator[Event]:
+        """Ask once more when everything has ended, and wait until it is known; not for what has failed anyway."""
+        yield from self._beat(idle=QUIET_SECONDS)
+        while self.unsure - {result.alias for result in self.troubled} and not self.rung:
+            yield from self.listen()
+
+    def _beat(self, *, idle: float = IDLE_SECONDS) -> Iterator[LockLost]:
+        changed = {alias: sorted(migrations) for alias, migrations in self._changed().items()}
+        before = (self.lost, self.unsure)
+        found = self._workshop.heartbeat.beat(changed, idle=idle)
+        if before != (self.lost, self.unsure):
+            self._seen = ()  # what has waited may start, or never will
+        for lock in found:
+            running = [] if lock.is_retaken else [key for key, job in self.running.items() if job.alias == lock.alias]
+            if not lock.is_retaken:
+                self._pressed[lock.alias] = (1, self._workshop.clock())
+            yield LockLost(lock=lock, running=tuple(running))
+
+    def _changed(self) -> dict[str, set[MigrationId]]:
+        """Return by alias which migrations this run may have recorded or taken back until now."""
+        changed = defaultdict(set, {alias: {*migrations} for alias, migrations in self._touched.items()})
+        for job in self.running.values():
+            if job.watch is not None and job.alias is not None:
+                changed[job.alias].update(job.watch.announced)
+        return changed
+
+    def _press_on(self) -> None:
+        """End what runs where the lock is lost, as the second signal and those after it do."""
+        for alias, (rung, next_at) in self._pressed.items():
+            if self._runs_on(alias) and next_at <= self._workshop.clock():
+                rung = min(rung + 1, max(LADDER))
+                for job in self._runs_on(alias):
+                    job.child.send_signal(LADDER[rung])
+                self._pressed[alias] = (rung, self._workshop.clock() + RUNG_SECONDS)
+
+    def resume(self) -> Iterator[StepFinished | LockLost]:
+        """Start what was to be tried again and is due; after a signal, or without a lock, end it as it stands."""
+        is_over = bool(self.rung or self.lost)
+        due = [key for key, pause in self.paused.items() if is_over or pause.until <= self._workshop.clock()]
+        if due and not is_over:
+            yield from self.confirm()
+            is_over = bool(self.lost)
+        for key in due:
+            pause = self.paused[key]
+            if self.unsure and not is_over:
+                self.paused[key] = replace(pause, until=self._workshop.clock() + LATER_SECONDS)
+            else:
+                del self.paused[key]
+                failed = pause.result if is_over else self.start(pause.step, pause.job)
+                if failed == "later":
+                    self.paused[key] = replace(pause, until=self._workshop.clock() + LATER_SECONDS)
+                elif failed is not None:
+                    self._note(failed)
+                    yield StepFinished(result=failed)
+
+    def _seconds_left(self) -> float | None:
+        """Return how long to wait for a message: until the next pause, or a time that was set, is over."""
+        times = [pause.until for pause in self.paused.values()]
+        times += [until for _, until in self._closing]
+        times += [job.due_at for job in self.running.values() if job.due_at is not None]
+        times += [next_at for alias, (_, next_at) in self._pressed.items() if self._runs_on(alias)]
+        times += [time for time in (self._deadline, self._room_at, self._workshop.heartbeat.due_at) if time is not None]
+        return max(0.0, min(times) - self._workshop.clock()) if times else None
+
+    def _runs_on(self, alias: str) -> list[_Job]:
+        return [job for job in self.running.values() if job.alias == alias]
+
+    def _climb(self, signum: int, *, is_late: bool = False) -> Stopping:
+        self.rung += 1
+        self._signum = signum
+        sent = LADDER.get(min(self.rung, max(LADDER)))
+        if sent is not None:
+            for job in self.running.values():
+                job.child.send_signal(sent)
+        # ^C is a person, who sees what still runs and can press it again; the others come from a system with a limit.
+        grace = self._workshop.grace if signum != signal.SIGINT else None
+        if grace is not None:
+            self._deadline = self._workshop.clock() + (grace if self.rung == 1 else RUNG_SECONDS)
+        return Stopping(signal=signum, rung=self.rung, running=tuple(self.running), grace=grace, is_late=is_late)
+
+    def _end(self, message: ChildEnded) -> MakeFinished | StepFinished | StepRetried:
+        job = self.running.pop(message.key)
+        if any(job.alias in cap.aliases for cap in self._caps):
+            self._closing.append((job.alias, self._workshop.clock() + FREEING_SECONDS))
+        interrupted = (self.rung > 1 or job.alias in self.lost) and message.returncode != 0
+        result = StepResult(
+            id=message.key,
+            alias=job.alias,
+            status="ok" if message.returncode == 0 else "interrupted" if interrupted else "failed",
+            exit_code=message.returncode,
+            seconds=self._workshop.clock() - job.started_at,
+            command=job.command,
+            last_lines=job.tail.lines,
+            raised_at=job.tail.raised_at,
+            causes=tuple(job.tail.chain.causes),
+            in_flight=job.watch.in_flight if job.watch is not None else None,
+            done=tuple(job.watch.done) if job.watch is not None else (),
+            transient=job.transient if message.returncode != 0 else None,
+            retries=job.retries,
+            because=self._why_ended(job) if message.returncode != 0 else None,
+        )
+        if isinstance(job.work, MakeMigrations):
+            return MakeFinished(result=result)
+        self._remember(job, job.work, result)
+        return self._retry(job, job.work, result) or self._finish(result)
+
+    def _why_ended(self, job: _Job) -> str | None:
+        """Return why a child was ended that ran for too long; None for another."""
+        limit = self._workshop.step_timeout
+        return f"it ran for longer than step_timeout ({limit:g} s) and was interrupted" if job.overdue else None
+
+    def _remember(self, job: _Job, step: Step, result: StepResult) -> None:
+        """Remember what a step may have recorded or taken back."""
+        if result.status == "ok":
+            self._touched[step.alias].update(migration.id for migration in step.migrations)
+        if job.watch is not None:
+            self._touched[step.alias].update(job.watch.announced)
+
+    def _finish(self, result: StepResult) -> StepFinished:
+        self._note(result)
+        return StepFinished(result=result)
+
+    def _retry(self, job: _Job, step: Step, result: StepResult) -> StepRetried | None:
+        """Put a step aside that failed for a reason that passes; None if it is not tried again."""
+        is_over = bool(self.rung or self.lost or job.overdue)
+        if result.status != "failed" or result.transient is None or is_over:
+            return None
+        failed = (step.id, result.transient.migration)
+        self._tries[failed] += 1
+        again = self._workshop.again(step, result, self._tries[failed])
+        if again is None:
+            return None
+        self.paused[step.id] = _Pause(step, job, result, self._workshop.clock() + again.pause)
+        return StepRetried(
+            step=step,
+            tries=self._tries[failed],
+            pause=again.pause,
+            blockers=again.blockers,
+            most_tries=again.most_tries,
+            migration=result.transient.migration,
+            code=result.transient.code,
+            reason=result.transient.words,
+        )
+
+    def _output(self, message: ChildOutput) -> Iterator[Event]:
+        job = self.running[message.key]
+        migration = job.watch.read(message.text) if job.watch is not None and message.stream == "stdout" else None
+        if migration is not None:
+            yield self._progress(job, message.key, migration)
+        job.tail.take(message)
+        if message.is_complete:
+            yield StepOutput(step=message.key, alias=job.alias, stream=message.stream, text=message.text)
+
+    def _progress(self, job: _Job, key: str, migration: MigrationId) -> StepProgress:
+        assert job.watch is not None
+        assert job.alias is not None
+        return StepProgress(
+            step=key,
+            alias=job.alias,
+            migration=migration,
+            position=job.watch.position,
+            total=job.watch.total,
+            backwards=job.watch.is_backwards,
+        )
