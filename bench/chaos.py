@@ -309,7 +309,6 @@ def arena(engine: str) -> Iterator[Arena]:
     try:
         if engine == "postgresql":
             with running_server(folder / "server") as server:
-                server.trust_the_system()
                 yield Arena(engine, folder, server)
         elif engine == "mariadb":
             yield Arena(engine, folder, join_server(folder / "server"))

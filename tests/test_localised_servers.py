@@ -10,7 +10,7 @@ import pytest
 from support.cli import dbmigrate
 from support.environments import environment
 from support.localised import german_postgresql
-from support.mariadb import DRIVER, MariadbServer, find_server, join_server, stop_server
+from support.mariadb import DRIVER, MariadbServer, private_mariadb
 from support.postgresql import PostgresqlServer
 from support.projects import simple_app, write_project
 
@@ -35,21 +35,17 @@ def german() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture(scope="module")
-def german_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariadbServer]:
+def german_mariadb() -> Iterator[MariadbServer]:
     """Return a MariaDB server that speaks German, with users that it refuses."""
-    if find_server() is None:
-        pytest.skip("no mariadbd on this machine (make services says how to get it)")
-    folder = tmp_path_factory.mktemp("german") / "mariadb"
-    server = join_server(folder)
-    entry = {**server.create_database(), "NAME": None}
-    for statement in (
-        "SET GLOBAL lc_messages = 'de_DE'",
-        "CREATE USER locked@'127.0.0.1' ACCOUNT LOCK",
-        "CREATE USER stranger@'127.0.0.1'",
-    ):
-        server.query(entry, statement)
-    yield server
-    stop_server(folder)
+    with private_mariadb() as (server, _):
+        entry = {**server.create_database(), "NAME": None}
+        for statement in (
+            "SET GLOBAL lc_messages = 'de_DE'",
+            "CREATE USER locked@'127.0.0.1' ACCOUNT LOCK",
+            "CREATE USER stranger@'127.0.0.1'",
+        ):
+            server.query(entry, statement)
+        yield server
 
 
 @pytest.mark.localised

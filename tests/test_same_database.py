@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.cli import dbmigrate
-from support.mariadb import DRIVER, MariadbServer, container_copy_of, find_server, join_server, stop_server
+from support.mariadb import DRIVER, MariadbServer, container_copy_of, find_server, private_mariadb
 from support.pgbouncer import pgbouncer
 from support.postgresql import PostgresqlServer, copy_of, standby_of
 from support.projects import Project, everywhere, simple_app, write_project
@@ -308,10 +308,8 @@ def test_other_spellings_of_one_mariadb_server(tmp_path: Path, mariadb: MariadbS
     reason="needs a mount namespace and mariadbd",
 )
 def test_a_copy_of_a_mariadb_server_that_says_the_same_of_itself_is_another_database(tmp_path: Path) -> None:
-    folder = tmp_path / "mariadb"
-    server = join_server(folder)
-    entry = server.create_database()
-    try:
+    with private_mariadb() as (server, folder):
+        entry = server.create_database()
         with container_copy_of(folder, tmp_path / "copy") as host:
             project = write_project(
                 tmp_path / "site",
@@ -325,9 +323,7 @@ def test_a_copy_of_a_mariadb_server_that_says_the_same_of_itself_is_another_data
             found = kinds(project)
 
         assert server.tables(entry) == {"django_migrations", "core_item"}
-        assert found == {"default": "default", "blog_db": "routed"}
-    finally:
-        stop_server(folder)
+    assert found == {"default": "default", "blog_db": "routed"}
 
 
 @pytest.mark.postgresql

@@ -14,20 +14,17 @@ import pytest
 from support.background import start, until
 from support.cli import dbmigrate
 from support.combinations import combinations
-from support.mariadb import DRIVER, MariadbServer, find_server, join_server, kill_and_restart, stop_server
+from support.mariadb import DRIVER, MariadbServer, kill_and_restart, private_mariadb
 from support.postgresql import PostgresqlServer, private_postgresql, standby_of
 from support.projects import create, migration, model, simple_app, write_project
 from support.sites import ENGINES, write_site
 
 
 @pytest.fixture(scope="module")
-def own_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MariadbServer, Path]]:
+def own_mariadb() -> Iterator[tuple[MariadbServer, Path]]:
     """Return a server that no other worker uses, and its folder."""
-    if find_server() is None:
-        pytest.skip("no mariadbd on this machine (make services says how to get it)")
-    folder = tmp_path_factory.mktemp("own") / "mariadb"
-    yield join_server(folder), folder
-    stop_server(folder)
+    with private_mariadb() as own:
+        yield own
 
 
 @pytest.mark.postgresql

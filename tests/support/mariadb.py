@@ -13,11 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pymysql
+import pytest
 
 from support.background import is_alive
+from support.servers_folder import private_folder
 
 USER, PASSWORD = "tester", "for-tests"
 START_SECONDS = 60
@@ -170,12 +173,24 @@ def container_copy_of(folder: Path, copy: Path) -> Iterator[str]:
         process.wait(timeout=30)
 
 
+@contextmanager
+def private_mariadb() -> Iterator[tuple[MariadbServer, Path]]:
+    """Run a server that nobody else uses, in a folder that goes away."""
+    if find_server() is None:
+        pytest.skip("no mariadbd on this machine (make services says how to get it)")
+    with TemporaryDirectory(prefix="mariadb-", dir=private_folder()) as parent:
+        folder = Path(parent) / "mariadb"
+        try:
+            yield join_server(folder), folder
+        finally:
+            stop_server(folder)
+
+
 def stop_server(folder: Path) -> None:
     """End the server of this folder, if one was started."""
     pid_file = folder / "server.pid"
-    if not pid_file.exists():
-        return
-    os.kill(int(pid_file.read_text()), signal.SIGKILL)  # nothing in it is needed any more
+    if pid_file.exists():
+        _end(int(pid_file.read_text()))  # nothing in it is needed any more
 
 
 def _start(folder: Path) -> int:

