@@ -531,10 +531,34 @@ def test_an_app_without_migrations_gets_its_tables_with_run_syncdb(tmp_path: Pat
 
     warned = dbmigrate("all", cwd=project.root).expect(0)
     assert "warning: DBM104: app plain has models and no migrations" in warned.stderr
+    assert "dbmigrate make plain for migrations, or dbmigrate all --run-syncdb for tables" in warned.stderr
     assert "plain_item" not in project.tables()["default"]
 
-    dbmigrate("all", "--run-syncdb", cwd=project.root).expect(0)
+    planned = dbmigrate("plan", "--run-syncdb", cwd=project.root).expect(0)
+    done = dbmigrate("all", "--run-syncdb", cwd=project.root).expect(0)
+    again = dbmigrate("all", "--run-syncdb", cwd=project.root).expect(0)
+
     assert "plain_item" in project.tables()["default"]
+    assert "1. default: 1 table by --run-syncdb (plain.item)" in planned.stdout
+    assert "1 table by --run-syncdb (plain.item)" in done.stdout
+    assert "All migrations completed successfully" in done.stdout
+    assert "Nothing pending: every database is up to date" in again.stdout
+    assert "DBM104" not in planned.stdout + done.stderr + again.stderr
+
+
+def test_a_table_made_by_run_syncdb_before_a_migration_failed_has_moved_its_database(tmp_path: Path) -> None:
+    broken = {
+        "models.py": model(),
+        "migrations/0001_initial.py": migration("migrations.RunPython(fail)", head=failing()),
+    }
+    project = write_project(tmp_path, {"core": broken, "plain": {"models.py": model()}})
+
+    planned = dbmigrate("plan", "--run-syncdb", "--format", "json", cwd=project.root).expect(0).json["result"]["plan"]
+    ended = dbmigrate("all", "--run-syncdb", "--format", "json", cwd=project.root).expect(31).json["result"]["run"]
+
+    assert [step["synced"] for step in planned["steps"]] == [["plain.item"]]
+    database = ended["databases"][0]
+    assert (database["status"], database["applied"], database["synced"]) == ("failed", [], ["plain.item"])
 
 
 @pytest.mark.postgresql

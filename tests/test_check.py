@@ -269,7 +269,7 @@ def test_the_hint_for_an_installed_app_is_no_change_to_its_files(tmp_path: Path)
             f'to leave it as it is: ignore = ["{identifier}"] under [tool.dbmigrate]'
         )
     assert "let the routers put vendor.item and core.item on one database" in hints["DBM201"]
-    assert hints["DBM104"].startswith("bare is a third-party app: --run-syncdb for tables")
+    assert hints["DBM104"].startswith("bare is a third-party app: dbmigrate all --run-syncdb for tables")
 
     packages.write("vendor/migrations/0002_other.py", migration(after=(("vendor", "0001_initial"),)))
 

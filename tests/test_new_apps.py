@@ -152,8 +152,8 @@ def test_what_reads_says_what_is_missing_and_what_to_type(tmp_path: Path) -> Non
     [
         ("empty", ("all", "--skip-makemigrations"), "dbmigrate make accounts"),
         ("empty", ("run", "--app", "auth"), "dbmigrate make accounts"),
-        ("none", ("plan", "--skip-makemigrations"), "dbmigrate make accounts, or --run-syncdb"),
-        ("none", ("run", "--database", "default"), "dbmigrate make accounts, or --run-syncdb"),
+        ("none", ("plan", "--skip-makemigrations"), "dbmigrate make accounts, or dbmigrate all --run-syncdb"),
+        ("none", ("run", "--database", "default"), "dbmigrate make accounts, or dbmigrate all --run-syncdb"),
     ],
 )
 def test_where_no_migrations_are_made_a_run_is_refused(

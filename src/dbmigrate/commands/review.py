@@ -23,6 +23,7 @@ from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.target import Target, Twin
 from dbmigrate.planning.checks import OF_PLANS, check_ids, run_checks
 from dbmigrate.planning.checks.dangers import find_dangers
+from dbmigrate.planning.checks.unmigrated_apps import find_unsynced
 from dbmigrate.planning.planner import build_plan
 from dbmigrate.planning.preflight import (
     check_callable,
@@ -163,17 +164,25 @@ def review(work: Work, selection: Selection, look: Look, *, seconds: float | Non
         unstable = find_unstable(work.host, partial(_open_another, work), snapshot, is_thorough=look.stability)
         snapshot = snapshot.model_copy(update={"unstable": unstable})
     check_target(snapshot, selection, targeted_aliases(plan))
-    written = plan.make.apps if plan.make is not None else ()
     findings = tuple(
         finding
         for finding in run_checks(snapshot, routing, work.settings.ignore)
-        # What makemigrations is about to write is not missing.
-        if not (finding.id == "DBM101" and set(finding.apps) <= set(written))
+        if not _is_provided(finding, snapshot, routing, plan)
         and (finding.id not in OF_PLANS or is_planned(finding, plan))
     )
     findings = locate_findings(work, findings)
     losses = find_losses(snapshot, routing, plan, plan.unwritten)
     return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings, "losses": losses}))
+
+
+def _is_provided(finding: Finding, snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> bool:
+    """Return whether a run of the plan makes what a finding misses: a migration, or the tables of an app without."""
+    if finding.id == "DBM101":
+        return plan.make is not None and {*finding.apps} <= {*plan.make.apps}
+    if finding.id == "DBM104" and plan.selection.run_syncdb:
+        unsynced = [place for label in finding.apps for place in find_unsynced(snapshot, routing, label)]
+        return all(model in plan.synced_on(alias) for alias, model in unsynced)
+    return False
 
 
 def _with_changes(work: Work, snapshot: Snapshot, plan: MigrationPlan, selection: Selection, look: Look) -> Snapshot:

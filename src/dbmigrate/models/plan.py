@@ -71,6 +71,8 @@ class Step(Value):
     """What follows manage.py, without --settings."""
     migrations: tuple[PlannedMigration, ...]
     """What it will apply or undo, in order; what an earlier step of the plan applies is not repeated."""
+    synced: tuple[str, ...] = ()
+    """Models (label.model) of apps without migrations whose tables it makes (`--run-syncdb`)."""
     reason: StepReason
     because: tuple[str, ...]
     """Names behind the reason: squashed migrations, receivers, or the module that replaces the command."""
@@ -216,6 +218,10 @@ class MigrationPlan(Value):
         """What to type, and to do, about `losses` before the run; a makemigrations that demands a name is refused."""
         labels = dict.fromkeys(label for loss in self.losses for label in loss.apps)
         return f"dbmigrate make {' '.join(labels)}, look at what it wrote"
+
+    def synced_on(self, alias: str) -> tuple[str, ...]:
+        """Return the models of apps without migrations whose tables it makes on one alias."""
+        return tuple(model for step in self.steps if step.alias == alias for model in step.synced)
 
     @property
     def is_empty(self) -> bool:

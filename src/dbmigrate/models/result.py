@@ -140,6 +140,8 @@ class DatabaseResult(Value):
     """How many of `applied` did nothing there, because the routers refuse all of their operations."""
     remaining: tuple[MigrationId, ...]
     """Planned, and not done."""
+    synced: tuple[str, ...] = ()
+    """Models (label.model) of apps without migrations whose tables this run made, as the database says afterwards."""
     seconds: float
     failure: Failure | None
     fake: bool = False
@@ -198,9 +200,11 @@ class RunResult(Value):
 
     @property
     def moved(self) -> tuple[str, ...]:
-        """Aliases on which at least one migration was applied or undone, in whichever schema."""
+        """Aliases on which at least one migration was applied or undone, in whichever schema, or a table made."""
         return tuple(
-            database.alias for database in self.databases if database.applied or database.undone or database.schemas
+            database.alias
+            for database in self.databases
+            if database.applied or database.undone or database.synced or database.schemas
         )
 
     @property

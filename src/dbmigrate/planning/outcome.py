@@ -171,15 +171,17 @@ class _Judge:
         own = [self.results[step.id] for step in self.steps if step.id in self.results]
         failure = self._failure()
         schemas = self._changed_schemas()
+        synced = self._synced()
         return DatabaseResult(
             alias=self.planned.alias,
-            status=self._status(own, failure, is_moved=bool(done or schemas)),
+            status=self._status(own, failure, is_moved=bool(done or synced or schemas)),
             skip=None,
             owner=None,
             applied=tuple(migration.id for migration in done if not migration.backwards),
             undone=tuple(migration.id for migration in done if migration.backwards),
             only_recorded=sum(not migration.does for migration in done if not migration.backwards),
             remaining=tuple(migration.id for migration in migrations if migration not in done),
+            synced=synced,
             seconds=sum(result.seconds for result in own),
             failure=failure,
             fake=self.plan.selection.fake,
@@ -201,6 +203,12 @@ class _Judge:
             return any(migration.id in self.results[step.id].done for step in self.steps if step.id in self.results)
         is_pending = migration.id in {pending.id for pending in self.database.pending}
         return self.database.state == "ok" and is_pending == migration.backwards
+
+    def _synced(self) -> tuple[str, ...]:
+        """Return the models whose tables `--run-syncdb` has made; nothing of a database that could not be asked."""
+        if self.database.state != "ok":
+            return ()
+        return tuple(model for model in self.plan.synced_on(self.planned.alias) if model not in self.database.unsynced)
 
     def _status(self, own: Sequence[StepResult], failure: Failure | None, *, is_moved: bool) -> DatabaseStatus:
         if any(result.status == "interrupted" for result in own):

@@ -178,12 +178,12 @@ class _DatabasePlanner:
         covered: set[MigrationId] = set()
         for app in apps:
             planned = self._planned(app, covered)
-            has_tables_to_make = self.selection.run_syncdb and self._has_unsynced(app)
-            reason, because = self._reason(app, planned, has_tables_to_make=has_tables_to_make)
+            synced = self._unsynced(app) if self.selection.run_syncdb else ()
+            reason, because = self._reason(app, planned, has_tables_to_make=bool(synced))
             if reason is None:
                 continue
             covered.update(migration.id for migration in planned)
-            steps.append(self._step(app, planned, reason, because))
+            steps.append(self._step(app, planned, reason, because, synced))
         is_for_receivers = self.settings.receivers == "always" and self.selection.to is None
         if not steps and is_for_receivers and self._receivers() and apps:
             # One process is enough: migrate sends the signals for every app, whichever it was called for.
@@ -199,7 +199,12 @@ class _DatabasePlanner:
         return tuple(migration for step in self.steps() for migration in step.migrations)
 
     def _step(
-        self, app: str | None, migrations: tuple[PlannedMigration, ...], reason: StepReason, because: tuple[str, ...]
+        self,
+        app: str | None,
+        migrations: tuple[PlannedMigration, ...],
+        reason: StepReason,
+        because: tuple[str, ...],
+        synced: tuple[str, ...] = (),
     ) -> Step:
         spelled = self._spell(app)
         return Step(
@@ -209,6 +214,7 @@ class _DatabasePlanner:
             to=self.selection.to,
             arguments=spelled.arguments,
             migrations=migrations,
+            synced=synced,
             reason=reason,
             because=because,
             after=(),
@@ -268,9 +274,7 @@ class _DatabasePlanner:
         places = self.routing.places[self.alias]
         labels = [label for label in places if not self.selection.apps or label in self.selection.apps]
         if self.selection.run_syncdb and not self.selection.apps:
-            labels += [
-                app.label for app in self.snapshot.apps if not app.has_migrations and self._has_unsynced(app.label)
-            ]
+            labels += [app.label for app in self.snapshot.apps if not app.has_migrations and self._unsynced(app.label)]
         return labels
 
     def _labels_in_order(self) -> list[str]:
@@ -307,13 +311,13 @@ class _DatabasePlanner:
             if migration.id not in done
         )
 
-    def _has_unsynced(self, app: str | None) -> bool:
-        for name in self.database.unsynced:
-            label, model = name.split(".", 1)
-            answer = self.database.routes[label].answer_for(model)
-            if app in (None, label) and self.routing.takes(self.alias, name, answer):
-                return True
-        return False
+    def _unsynced(self, app: str | None) -> tuple[str, ...]:
+        """Return the models whose tables `--run-syncdb` makes in the process for an app, or for all of them."""
+        return tuple(
+            name
+            for name in self.database.unsynced
+            if app in (None, name.split(".", 1)[0]) and self.routing.has(self.database, name)
+        )
 
     def _scope(self) -> Scope | None:
         """Return what the one more router leaves in; None where the project's routers answer everything themselves."""

@@ -212,10 +212,8 @@ class Page:
         )
 
     def _show_step(self, number: int, step: Step, project: Project, notes: Sequence[Finding]) -> None:
-        only_recorded = sum(not migration.does for migration in step.migrations)
-        what = words.reason(step) or words.counts(len(step.migrations), only_recorded)
         after = f" (after {self._names(step.after)})" if step.after else ""
-        self._line(f"  {number}. {step.id}: {what}{after}", "bold")
+        self._line(f"  {number}. {step.id}: {words.work(step)}{after}", "bold")
         self._line(f"     {project.command_line(*step.arguments)}", "dim", is_copied=True)
         if step.scope is not None:
             self._line("     with one more router, which keeps out what does not belong there", "dim")

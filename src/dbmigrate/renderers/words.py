@@ -383,6 +383,18 @@ def reason(step: Step) -> str | None:
     return None
 
 
+def work(step: Step) -> str:
+    """Return what a step does: why it runs where nothing is pending, else how much it applies and makes."""
+    only_recorded = sum(not migration.does for migration in step.migrations)
+    own = counts(len(step.migrations), only_recorded) if step.migrations or not step.synced else ""
+    return reason(step) or "; ".join(part for part in (own, synced(step.synced)) if part)
+
+
+def synced(models: Sequence[str]) -> str:
+    """Return "1 table by --run-syncdb (bare.thing)"; "" for none."""
+    return f"{plural(len(models), 'table')} by --run-syncdb ({listed(models)})" if models else ""
+
+
 def saving(receivers: Sequence[str]) -> str:
     """Return how to save the processes that run for receivers of migrate signals alone."""
     return (
@@ -452,8 +464,9 @@ def done(database: DatabaseResult) -> str:
         return f"{records} {'recorded' if database.applied else 'forgotten'}, nothing was run (--fake)"
     if database.undone:
         return f"{plural(len(database.undone), 'migration')} undone"
-    own = counts(len(database.applied), database.only_recorded) if database.applied or not database.schemas else ""
-    return "; ".join(part for part in (own, _in_schemas(database.schemas)) if part)
+    others = [part for part in (synced(database.synced), _in_schemas(database.schemas)) if part]
+    own = [counts(len(database.applied), database.only_recorded)] if database.applied or not others else []
+    return "; ".join([*own, *others])
 
 
 def _in_schemas(changes: Sequence[SchemaChange]) -> str:
@@ -473,7 +486,7 @@ def _in_schemas(changes: Sequence[SchemaChange]) -> str:
 
 
 def _moved(database: DatabaseResult) -> str:
-    if not (database.applied or database.undone or database.schemas):
+    if not (database.applied or database.undone or database.synced or database.schemas):
         return ""
     return f", after {done(database)}" + ("" if database.is_asked else " (as its process said)")
 

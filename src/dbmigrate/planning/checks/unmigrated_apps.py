@@ -18,32 +18,32 @@ def find_unmigrated_apps(snapshot: Snapshot, routing: Routing) -> Iterator[Findi
     for app in snapshot.apps:
         if app.has_migrations or not app.models or app.label in begun:
             continue
-        missing = _missing(snapshot, routing, app)
+        tables = {f"{app.label}.{model.name}": model.table for model in app.models}
+        missing = [f"{tables[name]} on {alias}" for alias, name in find_unsynced(snapshot, routing, app.label)]
         unstarted = next((entry for entry in snapshot.unstarted if entry.app == app.label), None)
         if unstarted is not None and unstarted.stops_django:
             continue  # DBM101 says so
         needed = f"; {depending(unstarted)}" if unstarted is not None and unstarted.needed_by else ""
-        tables = f"; missing: {', '.join(missing)}" if missing else ""
+        lacking = f"; missing: {', '.join(missing)}" if missing else ""
         yield Finding(
             id="DBM104",
             level="error" if missing else "warning",
             stops=False,
-            message=f"app {app.label} has models and no migrations, so migrate makes no tables for it{tables}{needed}",
+            message=f"app {app.label} has models and no migrations, so migrate makes no tables for it{lacking}{needed}",
             hint=_hint(snapshot, app, unstarted),
             apps=(app.label,),
             subject=("model", f"{app.label}.{app.models[0].name}"),
         )
 
 
-def _missing(snapshot: Snapshot, routing: Routing, app: App) -> list[str]:
-    """Return "table on alias" for every table that is not there and would be made by --run-syncdb."""
-    tables = {f"{app.label}.{model.name}": model.table for model in app.models}
+def find_unsynced(snapshot: Snapshot, routing: Routing, label: str) -> list[tuple[str, str]]:
+    """Return (alias, label.model) of every table of an app that is not there and that `--run-syncdb` would make."""
     return [
-        f"{tables[name]} on {database.alias}"
+        (database.alias, name)
         for database in snapshot.databases
         if not database.in_memory
         for name in database.unsynced
-        if name in tables and routing.has(database, name)
+        if name.split(".", 1)[0] == label and routing.has(database, name)
     ]
 
 
@@ -52,8 +52,8 @@ def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None) -> str:
         return describe_unstarted(snapshot, unstarted)[1]
     if is_installed(snapshot, app.label):
         return (
-            f"{app.label} is a third-party app: --run-syncdb for tables without migrations, "
+            f"{app.label} is a third-party app: dbmigrate all --run-syncdb for tables without migrations, "
             f'or MIGRATION_MODULES = {{"{app.label}": "…"}} with a package of the project, '
             f"then: dbmigrate make {app.label}"
         )
-    return f"dbmigrate make {app.label} for migrations, or --run-syncdb for tables without migrations"
+    return f"dbmigrate make {app.label} for migrations, or dbmigrate all --run-syncdb for tables without migrations"
