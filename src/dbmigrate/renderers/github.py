@@ -17,11 +17,7 @@ from dbmigrate.models.events import (
     PlanReady,
     RunFinished,
     StepFinished,
-    StepOutput,
-    StepProgress,
-    StepRetried,
     StepSkipped,
-    StepStarted,
     Stopping,
 )
 from dbmigrate.models.findings import Finding, Level
@@ -70,16 +66,15 @@ class GithubRenderer:
 
     def show(self, event: Event) -> None:
         """Write the event's lines, in the group of their database."""
-        self._plain.show(event)
-        lines = self._take()
         if isinstance(event, RunFinished | Stopping):
             # A step that is cancelled has seconds left: what waits for its group is written now.
             self._groups.flush()
-        alias = _alias(event)
-        if alias is None:
-            self._write(lines)
-        else:
-            self._groups.add(alias, lines)
+        for line in self._plain.lines_of(event):
+            self._plain.write(line)
+            if line.alias is None:
+                self._write(self._take())
+            else:
+                self._groups.add(line.alias, self._take())
         match event:
             case PlanReady():
                 self._groups.begin(event.plan)
@@ -89,7 +84,8 @@ class GithubRenderer:
             case StepFinished() | StepSkipped() if event.result.alias is not None:
                 self._groups.end_step(event.result.alias, event.result.id)
             case RunFinished():
-                self._summary.text += lines
+                self._plain.show_result(event.result)
+                self._write_and_sum_up()
                 self._summary.result = event.result
                 self._annotate_result(event.result)
             case _:
@@ -98,9 +94,7 @@ class GithubRenderer:
     def answer(self, report: Answer) -> None:
         """Write the answer, and its findings as annotations."""
         self._plain.answer(report)
-        lines = self._take()
-        self._write(lines)
-        self._summary.text += lines
+        self._write_and_sum_up()
         self._annotate(_findings(report))
         for text in failures(report):
             self._error(text, title=self._name)
@@ -109,9 +103,7 @@ class GithubRenderer:
         """Write the error, and as an annotation each fact that it is made of."""
         self._groups.flush()
         self._plain.refuse(error)
-        lines = self._take()
-        self._write(lines)
-        self._summary.text += lines
+        self._write_and_sum_up()
         for fact in error.facts:
             text = f"{fact.message}\nhint: {fact.hint}"
             self._error(text, title=fact.title, file=fact.file, line=fact.line)
@@ -127,9 +119,7 @@ class GithubRenderer:
         """Say how many annotations GitHub would have dropped, and append the summary."""
         self._groups.flush()
         self._plain.close(code)
-        lines = self._take()
-        self._write(lines)
-        self._summary.text += lines
+        self._write_and_sum_up()
         if code and not self._annotations.count("error"):
             # A job that is red for it has to say so.
             self._error(words.exit_sentence(code), title=self._name)
@@ -143,6 +133,12 @@ class GithubRenderer:
             except OSError as error:
                 self._write([f"warning: the summary of this step cannot be written: {error}"])
         self._out.flush()
+
+    def _write_and_sum_up(self) -> None:
+        """Write what `plain` wrote since the last time, also into the summary."""
+        lines = self._take()
+        self._write(lines)
+        self._summary.text += lines
 
     def _take(self) -> list[str]:
         """Return the lines that `plain` wrote since the last time."""
@@ -188,19 +184,6 @@ class GithubRenderer:
         place = self._places.find(file)
         shown = words.printable_lines(text)
         self._command(self._annotations.write("error", shown, title=title, file=place, line=line))
-
-
-def _alias(event: Event) -> str | None:
-    """Return the database whose group the event's lines belong to."""
-    match event:
-        case StepStarted() | StepRetried():
-            return event.step.alias
-        case StepProgress() | StepOutput():
-            return event.alias
-        case StepFinished() | StepSkipped():
-            return event.result.alias
-        case _:
-            return None
 
 
 def _findings(report: Answer) -> Sequence[Finding]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -12,35 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from dbmigrate.errors import DbmigrateError, ExitCode
-from dbmigrate.listing import MANY, listed
-from dbmigrate.models.events import (
-    CommandStarted,
-    DatabaseAwaited,
-    DatabaseReached,
-    DdlLockTimeoutIgnored,
-    Event,
-    LockAwaited,
-    LockLost,
-    LockMissing,
-    LocksTaken,
-    MakeFinished,
-    MakeStarted,
-    MigrationsWritten,
-    PlanReady,
-    RunFinished,
-    StepFinished,
-    StepOutput,
-    StepRetried,
-    StepsCapped,
-    StepStarted,
-    Stopping,
-)
+from dbmigrate.listing import MANY
+from dbmigrate.models.events import Event, PlanReady, RunFinished
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.result import RunResult
-from dbmigrate.renderers import lock_words, words
+from dbmigrate.renderers import words
 from dbmigrate.renderers.board import Board, Row, State
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
+from dbmigrate.renderers.lines import Level, Line, Story
 from dbmigrate.renderers.tables import Page
 from dbmigrate.renderers.wrapping import hang, has_command, margin
 
@@ -57,7 +36,24 @@ NARROW = 60
 ALIAS_WIDTHS = {False: 24, True: 14}
 """The most of an alias that is shown, by whether the terminal is narrow."""
 
-EMOJI = {"start": "🚀 ", "make": "📝 ", "database": "🔄 ", "app": "📦 "}
+EMOJI: Mapping[Level, str] = {"start": "🚀 ", "make": "📝 ", "database": "🔄 ", "app": "📦 "}
+INDENT: Mapping[Level, str] = {
+    "written": "  ",
+    "app": "  ",
+    "reason": "  ",
+    "command": "  $ ",
+    "ended": "  ",
+    "done": "  ",
+}
+LINE_STYLES: Mapping[Level, str] = {
+    "start": "bold",
+    "reason": "dim",
+    "command": "dim",
+    "output": "dim",
+    "ended": "dim",
+    "waiting": "yellow",
+    "done": "green",
+}
 SYMBOLS = {
     "waiting": ("·", "."),
     "running": ("▶", ">"),
@@ -88,54 +84,18 @@ class RichRenderer:
         self._clock = clock
         self._has_unicode = console.encoding.lower().startswith("utf")
         self._board = Board()
-        self._plan: MigrationPlan | None = None
+        self._story = Story()
         self._live: Live | None = None
         self._fails_by_exit_code = False
 
     def show(self, event: Event) -> None:
         """Move the live view on."""
         self._board.take(event, self._clock())
+        for line in self._story.lines_of(event):
+            self._write(line)
         match event:
-            case DatabaseAwaited():
-                self._say(words.awaited(event), "yellow")
-            case DatabaseReached():
-                self._say(words.reached(event))
-            case LockAwaited():
-                self._say(lock_words.locked(event), "yellow")
-            case LocksTaken():
-                self._say(lock_words.unlocked(event))
-            case DdlLockTimeoutIgnored():
-                self._labelled("warning", words.lock_timeout_without_effect(event), "yellow")
-            case StepRetried():
-                self._labelled("warning", words.retried(event), "yellow")
-            case LockLost():
-                self._labelled("warning", lock_words.announce_loss(event), "yellow")
-            case LockMissing():
-                self._labelled("warning", lock_words.lockless(event), "yellow")
-            case StepsCapped():
-                self._labelled("warning", words.capped(event), "yellow")
             case PlanReady():
                 self._begin(event.plan)
-            case MakeStarted():
-                self._say(self._symbol("make") + words.making(event.make))
-                self._say_command(event.command)
-            case MakeFinished() if self._verbosity > 0:
-                self._say(f"  makemigrations ended after {duration(event.result.seconds)}", "dim")
-            case MigrationsWritten():
-                self._say(f"  Migrations written: {listed(event.migrations) or 'none'}")
-            case CommandStarted():
-                self._say_command(event.command)
-            case StepStarted():
-                self._announce(event)
-            case StepOutput() if self._verbosity > 0:
-                self._say(f"  {event.alias or 'makemigrations'}  {event.text}", "dim")
-            case StepFinished() if event.result.status == "ok":
-                if self._verbosity > 0:
-                    self._say(f"  {event.result.id} ended after {duration(event.result.seconds)}", "dim")
-                if not self._has_many and self._is_last(event):
-                    self._say(f"  Migrations completed for {event.result.alias}", "green")
-            case Stopping():
-                self._print(words.stopping(event), "yellow")
             case RunFinished():
                 self._finish(event.result)
             case _:
@@ -209,16 +169,30 @@ class RichRenderer:
         filled = BAR_WIDTH * min(row.done, row.total) // row.total if row.total else 0
         return Text.assemble((done * filled, STYLES[row.state]), (left * (BAR_WIDTH - filled), "dim"))
 
+    def _write(self, line: Line) -> None:
+        """Write a line, where this verbosity shows it and the live view does not."""
+        match line.level:
+            case "warning":
+                self._labelled("warning", line.text, "yellow")
+                if line.hint is not None:
+                    self._labelled("   hint", line.hint, "cyan")
+            case "stopping":
+                self._print(line.text, "yellow")
+            case "progress" | "failed":
+                pass  # the live view has the one, the report the other
+            case "command" | "output" | "ended" if self._verbosity < 1:
+                pass
+            case "database" | "app" | "reason" if self._has_many and self._verbosity < 1:
+                pass
+            case "done" if self._has_many:
+                pass
+            case "output":
+                self._say(f"  {line.alias or 'makemigrations'}  {line.text}", LINE_STYLES["output"])
+            case level:
+                symbol = EMOJI.get(level, "") if self._has_unicode else ""
+                self._say(f"{INDENT.get(level, '')}{symbol}{line.text}", LINE_STYLES.get(level, ""))
+
     def _begin(self, plan: MigrationPlan) -> None:
-        is_second = self._plan is not None
-        self._plan = plan
-        if not is_second:
-            self._say(self._symbol("start") + words.heading(plan), "bold")
-            for finding in words.warnings(plan):
-                self._labelled("warning", finding.sentence, "yellow")
-                self._labelled("   hint", finding.hint, "cyan")
-            if plan.selection.writes_migrations and plan.make is None:
-                self._say("No changes detected")
         if plan.steps and self._live is None and self._verbosity >= 0:
             self._live = Live(
                 self,
@@ -230,27 +204,10 @@ class RichRenderer:
             )
             self._live.start()
 
-    def _announce(self, event: StepStarted) -> None:
-        step = event.step
-        assert self._plan is not None
-        if self._has_many and self._verbosity < 1:
-            return  # the live view has them
-        if step.id == next(planned.id for planned in self._plan.steps if planned.alias == step.alias):
-            self._say(f"{self._symbol('database')}Migrating database: {step.alias}")
-        self._say(f"  {self._symbol('app')}{words.subject(step)}")
-        because = words.reason(step)
-        if because is not None:
-            self._say(f"  {because}", "dim")
-        self._say_command(event.command)
-
     @property
     def _has_many(self) -> bool:
         """Whether a line for each database would be no reading."""
         return len(self._board.rows) > MANY
-
-    def _is_last(self, event: StepFinished) -> bool:
-        assert self._plan is not None
-        return event.result.id == [step.id for step in self._plan.steps if step.alias == event.result.alias][-1]
 
     def _finish(self, result: RunResult) -> None:
         self._stop()
@@ -271,16 +228,9 @@ class RichRenderer:
             self._live.stop()
             self._live = None
 
-    def _symbol(self, name: str) -> str:
-        return EMOJI[name] if self._has_unicode else ""
-
     def _say(self, text: str, style: str = "") -> None:
         if self._verbosity >= 0:
             self._print(text, style)
-
-    def _say_command(self, command: Sequence[str]) -> None:
-        if self._verbosity > 0:
-            self._say(f"  $ {shlex.join(command)}", "dim")
 
     def _print(self, text: str, style: str = "") -> None:
         for line in text.splitlines() or [""]:

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from dbmigrate.errors import DbmigrateError, ExitCode
-from dbmigrate.listing import MANY, listed
-from dbmigrate.models.events import (
-    CommandStarted,
-    DatabaseAwaited,
-    DatabaseReached,
-    DdlLockTimeoutIgnored,
-    Event,
-    LockAwaited,
-    LockLost,
-    LockMissing,
-    LocksTaken,
-    MakeFinished,
-    MakeStarted,
-    MigrationsWritten,
-    PlanReady,
-    RunFinished,
-    StepFinished,
-    StepOutput,
-    StepProgress,
-    StepRetried,
-    StepsCapped,
-    StepSkipped,
-    StepStarted,
-    Stopping,
-)
-from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.events import Event, RunFinished
 from dbmigrate.models.result import RunResult
-from dbmigrate.renderers import lock_words, words
-from dbmigrate.renderers.durations import duration
+from dbmigrate.renderers import words
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
+from dbmigrate.renderers.lines import Line, Story
 from dbmigrate.renderers.tables import Page
 from dbmigrate.renderers.wrapping import margin
 
@@ -56,63 +30,33 @@ class PlainRenderer:
         self._err = err
         self._verbosity = verbosity
         self._now = now
-        self._plan: MigrationPlan | None = None
-        self._started: set[str] = set()
-        self._completed = 0
+        self._story = Story()
         self._fails_by_exit_code = False
 
     def show(self, event: Event) -> None:
         """Write the event's lines."""
-        match event:
-            case DatabaseAwaited():
-                self._say(None, words.awaited(event))
-            case DatabaseReached():
-                self._say(None, words.reached(event))
-            case LockAwaited():
-                self._say(None, lock_words.locked(event))
-            case LocksTaken():
-                self._say(None, lock_words.unlocked(event))
-            case DdlLockTimeoutIgnored():
-                self._warn(words.lock_timeout_without_effect(event))
-            case StepRetried():
-                self._warn(words.retried(event))
-            case LockLost():
-                self._warn(lock_words.announce_loss(event))
-            case LockMissing():
-                self._warn(lock_words.lockless(event))
-            case StepsCapped():
-                self._warn(words.capped(event))
-            case PlanReady():
-                self._show_plan(event.plan)
-            case MakeStarted():
-                self._say(None, words.making(event.make))
-                self._say_verbose(None, "$ " + shlex.join(event.command))
-            case MigrationsWritten():
-                self._say(None, f"Migrations written: {listed(event.migrations) or 'none'}")
-            case CommandStarted():
-                self._say_verbose(None, "$ " + shlex.join(event.command))
-            case StepStarted():
-                if event.step.alias not in self._started:
-                    self._say(event.step.alias, f"Migrating database: {event.step.alias}")
-                    self._started.add(event.step.alias)
-                self._say(event.step.alias, words.subject(event.step))
-                because = words.reason(event.step)
-                if because is not None:
-                    self._say(event.step.alias, because)
-                self._say_verbose(event.step.alias, "$ " + shlex.join(event.command))
-            case StepProgress():
-                act = self._act(backwards=event.backwards)
-                self._say(event.alias, f"{act} {event.migration} ({event.position} of {event.total})")
-            case StepOutput():
-                self._say_verbose(event.alias, "  " + event.text)
-            case StepFinished():
-                self._show_finished(event)
-            case Stopping():
-                self._warn(words.stopping(event))
-            case RunFinished():
-                self._show_result(event.result)
-            case StepSkipped() | MakeFinished():
-                pass  # the report has the former, MigrationsWritten or an error the latter
+        for line in self.lines_of(event):
+            self.write(line)
+        if isinstance(event, RunFinished):
+            self.show_result(event.result)
+
+    def lines_of(self, event: Event) -> Iterator[Line]:
+        """Yield what an event says; each event is asked for once, in order."""
+        return self._story.lines_of(event)
+
+    def write(self, line: Line) -> None:
+        """Write a line, where this verbosity shows it."""
+        match line.level:
+            case "command":
+                self._say_verbose(line.alias, f"$ {line.text}")
+            case "output":
+                self._say_verbose(line.alias, f"  {line.text}")
+            case "warning" | "failed" | "stopping":
+                self._warn(line.text, line.hint)
+            case "ended":
+                pass  # with the next line's time
+            case _:
+                self._say(line.alias, line.text)
 
     def answer(self, report: Answer) -> None:
         """Write the answer of a command; that of a run was written as it went."""
@@ -133,36 +77,8 @@ class PlainRenderer:
         if code and self._fails_by_exit_code:
             self._write([f"error: {words.exit_sentence(code)}"])
 
-    def _act(self, *, backwards: bool) -> str:
-        if self._plan is not None and self._plan.selection.fake:
-            return "Forgetting" if backwards else "Recording"
-        return "Undoing" if backwards else "Applying"
-
-    def _show_plan(self, plan: MigrationPlan) -> None:
-        is_second = self._plan is not None
-        self._plan = plan
-        if is_second:
-            return
-        self._say(None, words.heading(plan))
-        for finding in words.warnings(plan):
-            self._warn(finding.sentence, finding.hint)
-        if plan.selection.writes_migrations and plan.make is None:
-            self._say(None, "No changes detected")
-
-    def _show_finished(self, event: StepFinished) -> None:
-        result = event.result
-        assert self._plan is not None
-        assert result.alias is not None
-        if result.status != "ok":
-            ended = "could not be started" if result.exit_code is None else words.exit_words(result.exit_code)
-            self._warn(f"{result.id}: {ended} after {duration(result.seconds)}")
-        elif result.id == [step.id for step in self._plan.steps if step.alias == result.alias][-1]:
-            self._completed += 1
-            count = len({step.alias for step in self._plan.steps})
-            progress = f" ({self._completed} of {count} databases)" if count > MANY else ""
-            self._say(result.alias, f"Migrations completed for {result.alias}{progress}")
-
-    def _show_result(self, result: RunResult) -> None:
+    def show_result(self, result: RunResult) -> None:
+        """Write what became of each database, and what follows from that."""
         if self._verbosity >= NORMAL:
             self._page.show_result(result)
         for database in result.databases:

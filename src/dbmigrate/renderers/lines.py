@@ -1,0 +1,181 @@
+"""The lines of a run: what each event says, for every format that people read. A renderer lays a line out.
+
+A new event is a class in models/events.py and a case here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from dbmigrate.listing import MANY, listed
+from dbmigrate.models.events import (
+    CommandStarted,
+    DatabaseAwaited,
+    DatabaseReached,
+    DdlLockTimeoutIgnored,
+    Event,
+    LockAwaited,
+    LockLost,
+    LockMissing,
+    LocksTaken,
+    MakeFinished,
+    MakeStarted,
+    MigrationsWritten,
+    PlanReady,
+    RunFinished,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepRetried,
+    StepsCapped,
+    StepSkipped,
+    StepStarted,
+    Stopping,
+)
+from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.renderers import lock_words, words
+from dbmigrate.renderers.durations import duration
+
+Level = Literal[
+    "start",
+    "make",
+    "written",
+    "database",
+    "app",
+    "reason",
+    "progress",
+    "done",
+    "note",
+    "waiting",
+    "warning",
+    "failed",
+    "stopping",
+    "command",
+    "output",
+    "ended",
+]
+"""What a line is: one of the steps of a run ("start" to "done"), a "note" beside them, "waiting" for somebody else, a
+"warning" ("failed": that a process failed; "stopping": that the run ends), or what `-v` shows: the "command" of a
+process, its "output", and that it "ended"."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is said about an event; it may have several lines of text."""
+
+    level: Level
+    text: str
+    alias: str | None = None
+    """The database that is being migrated, if the line is about that."""
+    hint: str | None = None
+
+
+class Story:
+    """Turns the events of one command into lines; it knows what was said before."""
+
+    def __init__(self) -> None:
+        """Begin with nothing said."""
+        self._plan: MigrationPlan | None = None
+        self._started: set[str] = set()
+        self._completed = 0
+
+    def lines_of(self, event: Event) -> Iterator[Line]:
+        """Yield the lines of the next event."""
+        match event:
+            case PlanReady():
+                yield from self._begin(event.plan)
+            case MakeStarted():
+                yield Line("make", words.making(event.make))
+                yield Line("command", shlex.join(event.command))
+            case StepStarted():
+                yield from self._start(event)
+            case StepProgress():
+                act = self._act(backwards=event.backwards)
+                yield Line("progress", f"{act} {event.migration} ({event.position} of {event.total})", event.alias)
+            case StepFinished():
+                yield from self._end(event)
+            case _:
+                line = line_of(event)
+                if line is not None:
+                    yield line
+
+    def _begin(self, plan: MigrationPlan) -> Iterator[Line]:
+        is_second = self._plan is not None
+        self._plan = plan
+        if is_second:
+            return
+        yield Line("start", words.heading(plan))
+        for finding in words.warnings(plan):
+            yield Line("warning", finding.sentence, hint=finding.hint)
+        if plan.selection.writes_migrations and plan.make is None:
+            yield Line("note", "No changes detected")
+
+    def _start(self, event: StepStarted) -> Iterator[Line]:
+        step = event.step
+        if step.alias not in self._started:
+            self._started.add(step.alias)
+            yield Line("database", f"Migrating database: {step.alias}", step.alias)
+        yield Line("app", words.subject(step), step.alias)
+        because = words.reason(step)
+        if because is not None:
+            yield Line("reason", because, step.alias)
+        yield Line("command", shlex.join(event.command), step.alias)
+
+    def _end(self, event: StepFinished) -> Iterator[Line]:
+        result = event.result
+        assert self._plan is not None
+        if result.status != "ok":
+            ended = "could not be started" if result.exit_code is None else words.exit_words(result.exit_code)
+            yield Line("failed", f"{result.id}: {ended} after {duration(result.seconds)}", result.alias)
+            return
+        yield Line("ended", f"{result.id} ended after {duration(result.seconds)}", result.alias)
+        if result.id == [step.id for step in self._plan.steps if step.alias == result.alias][-1]:
+            self._completed += 1
+            count = len({step.alias for step in self._plan.steps})
+            progress = f" ({self._completed} of {count} databases)" if count > MANY else ""
+            yield Line("done", f"Migrations completed for {result.alias}{progress}", result.alias)
+
+    def _act(self, *, backwards: bool) -> str:
+        if self._plan is not None and self._plan.selection.fake:
+            return "Forgetting" if backwards else "Recording"
+        return "Undoing" if backwards else "Applying"
+
+
+def line_of(event: Event) -> Line | None:
+    """Return the line of an event that says the same whatever came before it; None if it says nothing."""
+    match event:
+        case DatabaseAwaited():
+            return Line("waiting", words.awaited(event))
+        case DatabaseReached():
+            return Line("note", words.reached(event))
+        case LockAwaited():
+            return Line("waiting", lock_words.locked(event))
+        case LocksTaken():
+            return Line("note", lock_words.unlocked(event))
+        case LockMissing():
+            return Line("warning", lock_words.lockless(event))
+        case LockLost():
+            return Line("warning", lock_words.announce_loss(event))
+        case DdlLockTimeoutIgnored():
+            return Line("warning", words.lock_timeout_without_effect(event))
+        case StepsCapped():
+            return Line("warning", words.capped(event))
+        case StepRetried():
+            return Line("warning", words.retried(event), event.step.alias)
+        case Stopping():
+            return Line("stopping", words.stopping(event))
+        case CommandStarted():
+            return Line("command", shlex.join(event.command))
+        case MigrationsWritten():
+            return Line("written", f"Migrations written: {listed(event.migrations) or 'none'}")
+        case MakeFinished():
+            return Line("ended", f"makemigrations ended after {duration(event.result.seconds)}")
+        case StepOutput():
+            return Line("output", event.text, event.alias)
+        case PlanReady() | MakeStarted() | StepStarted() | StepProgress() | StepFinished():
+            return None  # what they say depends on the plan: Story
+        case StepSkipped() | RunFinished():
+            return None  # the report at the end has them
