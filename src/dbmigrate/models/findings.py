@@ -59,6 +59,13 @@ class Finding(Value):
         """The whole of it in one line, but for what to do."""
         return f"{self.id}: {self.message}" + (f" ({self.place})" if self.place else "")
 
+    def as_warning(self) -> Finding:
+        """Return it as a run shows it that it does not stop: an error to `check` is a warning there, and says so."""
+        if self.level != "error":
+            return self
+        message = f"{self.message}; a run goes on, and dbmigrate check fails for it"
+        return self.model_copy(update={"level": "warning", "message": message})
+
 
 def is_of_linter(identifier: str) -> bool:
     """Return whether an id is that of a rule of squawk, which alone knows them, or of all of them."""

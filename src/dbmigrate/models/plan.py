@@ -7,7 +7,7 @@ from typing import Literal
 from dbmigrate.models.base import Value
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import Change, MigrationId
+from dbmigrate.models.snapshot import DEFAULT_ALIAS, Change, MigrationId
 
 Kind = Literal["default", "routed", "open", "replica", "read-only", "in-memory", "same", "empty", "excluded"]
 
@@ -132,6 +132,11 @@ class Need(Value):
         return self.other if self.backwards else self.alias
 
     @property
+    def is_followed(self) -> bool:
+        """Whether the order of the plan goes by it; one that is not certain counts for the default database alone."""
+        return self.is_certain or self.then == DEFAULT_ALIAS
+
+    @property
     def sentence(self) -> str:
         """Which migration needs which, or only depends on it."""
         undoing, needs = "undoing " if self.backwards else "", "needs" if self.is_certain else "depends on"
@@ -196,6 +201,17 @@ class MigrationPlan(Value):
         """Return what `pending_on` names, and what is out of reach there."""
         out_of_reach = [one for database in self.databases if database.alias == alias for one in database.out_of_reach]
         return tuple(one for step in self.steps if step.alias == alias for one in step.migrations) + tuple(out_of_reach)
+
+    def warnings(self, said: str = "") -> tuple[Finding, ...]:
+        """Return what a run says of its plan before it starts; notes are for those who look at the plan.
+
+        `said`: a refusal that is shown next to them; what it says is left out.
+        """
+        return tuple(
+            finding.as_warning()
+            for finding in self.findings
+            if finding.level != "note" and finding.sentence not in said
+        )
 
     @property
     def unmet(self) -> tuple[Need, ...]:

@@ -10,6 +10,8 @@ from pydantic import Field
 from dbmigrate.models.base import Value
 from dbmigrate.models.rooms import Room
 
+DEFAULT_ALIAS = "default"
+
 Answer = Literal["yes", "no", "none", "error"]
 """What the routers said: True, False, nobody had an opinion, or one of them raised."""
 

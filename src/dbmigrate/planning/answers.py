@@ -22,10 +22,10 @@ from dbmigrate.models.reports import (
 )
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import UNKNOWN_STATES, Database, MigrationId, ModelAnswers, Snapshot
+from dbmigrate.models.snapshot import DEFAULT_ALIAS, UNKNOWN_STATES, Database, MigrationId, ModelAnswers, Snapshot
 from dbmigrate.models.snapshot import Answer as RouterAnswer
 from dbmigrate.models.target import Choice, Target
-from dbmigrate.planning.routing import DEFAULT_ALIAS, Routing
+from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.selection import is_wanted
 
 

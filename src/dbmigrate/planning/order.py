@@ -7,9 +7,8 @@ from itertools import combinations, pairwise
 
 from dbmigrate.models.plan import MigrationPlan, Need, Step
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.models.snapshot import DEFAULT_ALIAS, MigrationId, Snapshot
 from dbmigrate.planning.data_needs import find_way
-from dbmigrate.planning.routing import DEFAULT_ALIAS
 
 
 def order_databases(

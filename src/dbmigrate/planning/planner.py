@@ -19,11 +19,19 @@ from dbmigrate.models.plan import (
 )
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Database, MigrationId, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import (
+    DEFAULT_ALIAS,
+    UNKNOWN_STATES,
+    App,
+    Database,
+    MigrationId,
+    PendingMigration,
+    Snapshot,
+)
 from dbmigrate.planning.data_needs import find_needs, pick_needs
 from dbmigrate.planning.order import order_databases
 from dbmigrate.planning.project_commands import NO_INPUT, Option, Spelled, database_option, spell, spell_makemigrations
-from dbmigrate.planning.routing import DEFAULT_ALIAS, Routing, migrated_apps
+from dbmigrate.planning.routing import Routing, migrated_apps
 from dbmigrate.planning.unseen_databases import find_limits
 
 JOBS_PER_CPU = 4

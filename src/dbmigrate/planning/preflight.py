@@ -20,6 +20,7 @@ from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Refusal
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import (
+    DEFAULT_ALIAS,
     INCURABLE,
     UNKNOWN_STATES,
     Database,
@@ -29,7 +30,7 @@ from dbmigrate.models.snapshot import (
     describe_silence,
 )
 from dbmigrate.planning.order import find_contradiction
-from dbmigrate.planning.routing import DEFAULT_ALIAS, Routing
+from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.selection import is_wanted
 from dbmigrate.planning.unstarted_apps import describe_unstarted, find_stuck
 

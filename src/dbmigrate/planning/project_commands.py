@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dbmigrate.models.plan import Refusal
-from dbmigrate.models.snapshot import Command, Snapshot
-from dbmigrate.planning.routing import DEFAULT_ALIAS
+from dbmigrate.models.snapshot import DEFAULT_ALIAS, Command, Snapshot
 
 
 @dataclass(frozen=True)

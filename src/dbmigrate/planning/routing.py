@@ -7,9 +7,16 @@ from dataclasses import dataclass
 
 from dbmigrate.models.plan import Kind
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import UNKNOWN_STATES, Answer, App, Database, MigrationId, PendingMigration, Snapshot
-
-DEFAULT_ALIAS = "default"
+from dbmigrate.models.snapshot import (
+    DEFAULT_ALIAS,
+    UNKNOWN_STATES,
+    Answer,
+    App,
+    Database,
+    MigrationId,
+    PendingMigration,
+    Snapshot,
+)
 
 WRITERS: tuple[Kind, ...] = ("default", "routed", "open", "empty")
 """Kinds of databases that could be migrated, if something belonged there."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dbmigrate.models.snapshot import App, Database, Snapshot, Unstarted
+from dbmigrate.models.snapshot import DEFAULT_ALIAS, App, Database, Snapshot, Unstarted
 from dbmigrate.planning.project_commands import make_hint
-from dbmigrate.planning.routing import DEFAULT_ALIAS
 
 
 def find_startable(snapshot: Snapshot, *, has_syncdb: bool = False) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class GithubRenderer:
             case PlanReady():
                 self._groups.begin(event.plan)
                 if not self._has_plan:
-                    self._annotate(words.warnings(event.plan))
+                    self._annotate(event.plan.warnings())
                 self._has_plan = True
             case StepFinished() | StepSkipped() if event.result.alias is not None:
                 self._groups.end_step(event.result.alias, event.result.id)
@@ -195,7 +195,7 @@ def _findings(report: Answer) -> Sequence[Finding]:
             notes = [finding for finding in report.plan.findings if finding.level == "note"]
             refusal = report.refusal.message if report.refusal is not None else ""
             stopping = [finding for finding in report.plan.findings if finding.sentence in refusal]
-            return [*stopping, *words.warnings(report.plan, report.refusal), *notes]
+            return [*stopping, *report.plan.warnings(refusal), *notes]
         case CheckReport() | MakeReport():
             return report.findings
         case StatusReport():

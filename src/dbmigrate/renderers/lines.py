@@ -108,7 +108,7 @@ class Story:
         if is_second:
             return
         yield Line("start", words.heading(plan))
-        for finding in words.warnings(plan):
+        for finding in plan.warnings():
             yield Line("warning", finding.sentence, hint=finding.hint)
         if plan.selection.writes_migrations and plan.make is None:
             yield Line("note", "No changes detected")

@@ -148,7 +148,7 @@ class Page:
             ends = f"a run of this plan ends with {report.refused_with}"
             self._line(f"warning: {report.refusal.message}; {ends}", LEVEL_STYLES["warning"])
             self._line(f"   hint: {report.refusal.hint}", is_copied=has_command(report.refusal.hint))
-        self._findings(words.warnings(plan, report.refusal))
+        self._findings(plan.warnings(report.refusal.message if report.refusal is not None else ""))
         if plan.make is not None:
             self._title(f"First: {report.project.command_line(*plan.make.arguments)}")
             for change in plan.make.changes:

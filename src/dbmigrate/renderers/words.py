@@ -21,19 +21,17 @@ from dbmigrate.models.events import (
     StepsCapped,
     Stopping,
 )
-from dbmigrate.models.findings import Finding, Level
+from dbmigrate.models.findings import Level
 from dbmigrate.models.plan import (
     MakeMigrations,
     MigrationPlan,
     PlannedDatabase,
     PlannedMigration,
-    Refusal,
     SkipReason,
     Step,
 )
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult, SchemaChange
 from dbmigrate.models.snapshot import Trouble
-from dbmigrate.planning.routing import DEFAULT_ALIAS
 from dbmigrate.renderers import lock_words
 from dbmigrate.renderers.durations import duration
 
@@ -116,26 +114,6 @@ def printable_lines(text: str) -> str:
 def plural(count: int, noun: str) -> str:
     """Return "1 migration", "2 migrations"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def warnings(plan: MigrationPlan, refusal: Refusal | None = None) -> list[Finding]:
-    """Return what a run says of its plan before it starts; notes are for those who look at the plan.
-
-    `refusal`: what a plan says already of a run of it.
-
-    What is an error to `check` and does not stop a run is a warning there, and says so.
-    """
-    said = refusal.message if refusal is not None else ""
-    return [
-        _as_warning(finding) for finding in plan.findings if finding.level != "note" and finding.sentence not in said
-    ]
-
-
-def _as_warning(finding: Finding) -> Finding:
-    if finding.level != "error":
-        return finding
-    message = f"{finding.message}; a run goes on, and dbmigrate check fails for it"
-    return finding.model_copy(update={"level": "warning", "message": message})
 
 
 OUTCOMES: dict[Outcome, str] = {
@@ -604,9 +582,7 @@ def needs(plan: MigrationPlan) -> list[str]:
     told = [
         need
         for need in plan.needs
-        if (need.is_certain or need.then == DEFAULT_ALIAS)
-        and need.first in place
-        and place[need.first] < place.get(need.then, -1)
+        if need.is_followed and need.first in place and place[need.first] < place.get(need.then, -1)
     ]
     more = [f"and {len(told) - MANY} more that wait for what they need"] if len(told) > MANY else []
     return [f"{need.first} comes before {need.then}: {need.sentence}" for need in told[:MANY]] + more

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import App, Snapshot
-from dbmigrate.planning.routing import DEFAULT_ALIAS, Routing, has_router_error, migrated_apps
+from dbmigrate.models.snapshot import DEFAULT_ALIAS, App, Snapshot
+from dbmigrate.planning.routing import Routing, has_router_error, migrated_apps
 from dbmigrate.planning.unseen_databases import answers_may_differ, is_for_added_databases
 
 OPINIONS = {"yes": "say yes", "no": "say no", "none": "say nothing", "error": "raise"}

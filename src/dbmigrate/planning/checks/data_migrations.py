@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, DataOperation, MigrationId, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import DEFAULT_ALIAS, Database, DataOperation, MigrationId, PendingMigration, Snapshot
 from dbmigrate.planning.checks.installed import hint_where
-from dbmigrate.planning.routing import DEFAULT_ALIAS, Routing
+from dbmigrate.planning.routing import Routing
 
 
 def find_data_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:

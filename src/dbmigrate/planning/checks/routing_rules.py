@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding, Subject
-from dbmigrate.models.snapshot import Rule, Snapshot
+from dbmigrate.models.snapshot import DEFAULT_ALIAS, Rule, Snapshot
 from dbmigrate.nearest import nearest
-from dbmigrate.planning.routing import DEFAULT_ALIAS, Routing, has_router_error
+from dbmigrate.planning.routing import Routing, has_router_error
 
 ROUTER_CLASS = """\
 write this class, for example as myproject/routers.py, and set DATABASE_ROUTERS = ["myproject.routers.RulesRouter"]:
