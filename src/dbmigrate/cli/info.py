@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from dbmigrate.cli.options import global_options
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from dbmigrate.models.reports import Answer
 
 
 @click.command("info", short_help="Show project, settings, routers and which app goes where.")
@@ -22,9 +27,11 @@ def command(context: click.Context, *, routes: bool, explain: str | None) -> Exi
     with session.open({}) as (work, renderer):
         from dbmigrate.commands import show
 
+        report: Answer
         if explain is not None:
-            renderer.answer(show.explain(work, explain))
+            report = show.explain(work, explain)
         else:
-            renderer.answer(show.show_routes(work) if routes else show.info(work))
-        renderer.close(ExitCode.OK)
-        return ExitCode.OK
+            report = show.show_routes(work) if routes else show.info(work)
+        renderer.answer(report)
+        renderer.close(report.exit_code)
+        return report.exit_code

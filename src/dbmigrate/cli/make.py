@@ -44,6 +44,7 @@ def command(
     with session.open({}) as (work, renderer):
         from dbmigrate.commands import developing
 
-        renderer.answer(developing.make(work, apps, words, can_ask=session.can_ask))
-        renderer.close(ExitCode.OK)
-        return ExitCode.OK
+        report = developing.make(work, apps, words, can_ask=session.can_ask)
+        renderer.answer(report)
+        renderer.close(report.exit_code)
+        return report.exit_code

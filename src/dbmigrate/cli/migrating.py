@@ -116,10 +116,11 @@ def run(
         assert plan is not None
         assert result is not None
         error = judge(result)
-        renderer.answer(RunReport(plan=plan, run=result))
+        report = RunReport(plan=plan, run=result)
+        renderer.answer(report)
         if error is not None:
             renderer.refuse(error)
-        code = error.code if error is not None else result.exit_code
+        code = error.code if error is not None else report.exit_code
         renderer.close(code)
         return code
 
@@ -139,11 +140,7 @@ def show_plan(
         from dbmigrate.commands import show
 
         report = show.plan(work, _select(options, work.settings), sql=sql, graph=graph)
-        code = ExitCode.OK
-        if exit_code and report.plan.make is not None:
-            code = ExitCode.MODEL_CHANGES
-        elif exit_code and any(report.plan.pending_on(database.alias) for database in report.plan.databases):
-            code = ExitCode.PENDING
+        code = report.exit_code if exit_code else ExitCode.OK
         renderer.answer(report)
         # The menu asks with the exit code whether there is something to do.
         renderer.close(ExitCode.OK if session.is_menu else code)

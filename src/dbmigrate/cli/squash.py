@@ -38,6 +38,7 @@ def command(
     with session.open({}) as (work, renderer):
         from dbmigrate.commands import developing
 
-        renderer.answer(developing.squash(work, app, first, last, words))
-        renderer.close(ExitCode.OK)
-        return ExitCode.OK
+        report = developing.squash(work, app, first, last, words)
+        renderer.answer(report)
+        renderer.close(report.exit_code)
+        return report.exit_code

@@ -28,11 +28,7 @@ def command(
         from dbmigrate.commands import show
 
         report = show.status(work, databases, apps, migrations=migrations)
-        code = ExitCode.OK
-        if exit_code and report.unknown:
-            code = ExitCode.UNREACHABLE
-        elif exit_code and any(database.pending for database in report.databases):
-            code = ExitCode.PENDING
+        code = report.exit_code if exit_code else ExitCode.OK
         renderer.answer(report)
         renderer.close(code)
         return code

@@ -29,7 +29,6 @@ def command(context: click.Context, *, databases: tuple[str, ...]) -> ExitCode:
         from dbmigrate.models.selection import Selection
 
         report = show.wait(work, Selection(databases=databases, make_migrations=False))
-        code = ExitCode.UNREACHABLE if report.silent else ExitCode.OK
         renderer.answer(report)
-        renderer.close(code)
-        return code
+        renderer.close(report.exit_code)
+        return report.exit_code

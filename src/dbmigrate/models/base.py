@@ -6,12 +6,23 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from dbmigrate.errors import ExitCode
+
 
 class Value(BaseModel):
     """An immutable value; a key it does not know is an error, so that both sides of a channel agree."""
 
     # A command needs few of the models; what validates one is built when it is first needed.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Report(Value):
+    """The answer of a command."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process returns; 0 for one that only informs."""
+        return ExitCode.OK
 
 
 @dataclass(frozen=True)

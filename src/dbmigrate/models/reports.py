@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, Union
 
 from dbmigrate.errors import DbmigrateError, ExitCode
-from dbmigrate.models.base import Value
+from dbmigrate.models.base import Report, Value
 from dbmigrate.models.findings import FailOn, Finding
 from dbmigrate.models.plan import Kind, MigrationPlan, Refusal
 from dbmigrate.models.result import RunReport
@@ -35,7 +35,7 @@ class StepSql(Value):
     migrations: tuple[MigrationSql, ...]
 
 
-class PlanReport(Value):
+class PlanReport(Report):
     """The answer of `plan`."""
 
     type: Literal["plan"] = "plan"
@@ -50,9 +50,17 @@ class PlanReport(Value):
     graph: Literal["mermaid", "dot"] | None = None
     """The drawing that is shown instead of the steps."""
     refusal: Refusal | None = None
+    """Why a run of this plan would be refused, for example because a database takes no writes."""
     refused_with: int = 21
     """The exit code of a run of it, where there is a refusal."""
-    """Why `all` and `run` would end with 21 instead of running this plan: a database takes no writes."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What `--exit-code` returns: whether there is something to write, or to apply."""
+        if self.plan.make is not None:
+            return ExitCode.MODEL_CHANGES
+        is_pending = any(self.plan.pending_on(database.alias) for database in self.plan.databases)
+        return ExitCode.PENDING if is_pending else ExitCode.OK
 
 
 class DatabaseStatus(Value):
@@ -105,7 +113,7 @@ class MigrationStatus(Value):
     """By alias: when it was recorded there, ISO 8601."""
 
 
-class StatusReport(Value):
+class StatusReport(Report):
     """The answer of `status`."""
 
     type: Literal["status"] = "status"
@@ -123,6 +131,13 @@ class StatusReport(Value):
         return tuple(
             database for database in self.databases if database.state in UNKNOWN_STATES and not database.is_skipped
         )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What `--exit-code` returns: an unreachable database ranks before pending migrations."""
+        if self.unknown:
+            return ExitCode.UNREACHABLE
+        return ExitCode.PENDING if any(database.pending for database in self.databases) else ExitCode.OK
 
 
 class SettingOrigin(Value):
@@ -150,7 +165,7 @@ class RoutedApp(Value):
     """By alias: models with another answer."""
 
 
-class InfoReport(Value):
+class InfoReport(Report):
     """The answer of `info`."""
 
     type: Literal["info"] = "info"
@@ -180,7 +195,7 @@ class WrittenMigration(Value):
     """Databases its app belongs on."""
 
 
-class RoutesReport(Value):
+class RoutesReport(Report):
     """The answer of `info --routes`."""
 
     type: Literal["routes"] = "routes"
@@ -209,7 +224,7 @@ class ExplainedDatabase(Value):
     server cannot hold it; "replica": it is written elsewhere."""
 
 
-class ExplainReport(Value):
+class ExplainReport(Report):
     """The answer of `info --explain`."""
 
     type: Literal["explain"] = "explain"
@@ -219,7 +234,7 @@ class ExplainReport(Value):
     databases: tuple[ExplainedDatabase, ...]
 
 
-class MakeReport(Value):
+class MakeReport(Report):
     """The answer of `make`."""
 
     type: Literal["make"] = "make"
@@ -234,7 +249,7 @@ class MakeReport(Value):
     """What follows "dbmigrate" in the command that leaves nothing pending; empty if nothing was written."""
 
 
-class SquashReport(Value):
+class SquashReport(Report):
     """The answer of `squash`."""
 
     type: Literal["squash"] = "squash"
@@ -253,7 +268,7 @@ class Waited(Value):
     """Why not, in the driver's words."""
 
 
-class WaitReport(Value):
+class WaitReport(Report):
     """The answer of `wait`: the databases that `all` would migrate, or those that were named."""
 
     type: Literal["wait"] = "wait"
@@ -264,6 +279,11 @@ class WaitReport(Value):
     def silent(self) -> tuple[Waited, ...]:
         """Databases that do not answer."""
         return tuple(database for database in self.databases if database.state in UNKNOWN_STATES)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process returns."""
+        return ExitCode.UNREACHABLE if self.silent else ExitCode.OK
 
 
 DRIFT = {"DBM301", "DBM302", "DBM306"}
@@ -307,7 +327,7 @@ class LintReport(Value):
     not_linted: tuple[NotLinted, ...]
 
 
-class CheckReport(Value):
+class CheckReport(Report):
     """The answer of `check`."""
 
     type: Literal["check"] = "check"
@@ -365,7 +385,7 @@ class Repair(Value):
     """Operations of which nothing shows whether they have run; as long as there are some, nothing is recorded."""
 
 
-class VerifyReport(Value):
+class VerifyReport(Report):
     """The answer of `verify`."""
 
     type: Literal["verify"] = "verify"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from dbmigrate.errors import ExitCode
-from dbmigrate.models.base import LINE, MESSAGE, Value
+from dbmigrate.models.base import LINE, MESSAGE, Report, Value
 from dbmigrate.models.plan import MigrationPlan, SkipReason
 from dbmigrate.models.snapshot import MigrationId
 
@@ -222,10 +222,15 @@ class RunResult(Value):
         return ExitCode.DRIFT if any(database.without_table for database in self.databases) else ExitCode.OK
 
 
-class RunReport(Value):
+class RunReport(Report):
     """The answer of `all` and `run`."""
 
     type: Literal["run"] = "run"
     plan: MigrationPlan
     """The plan that was run: the one made after makemigrations, if that wrote something."""
     run: RunResult
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process returns."""
+        return self.run.exit_code
