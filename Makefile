@@ -17,7 +17,7 @@ demo: .venv/.demo ## migrate the three databases of the sample project (again: n
 	$(BIN)/dbmigrate all --project .demo --settings myproj.settings
 	$(BIN)/dbmigrate status --project .demo
 
-test: MARKED = not soak ## run the tests (ARGS="tests/test_x.py -k name" for some of them)
+test: MARKED = not soak ## run the tests (ARGS="tests/engines/test_locks.py -k holder" for some of them)
 soak: MARKED = soak ## run the tests that repeat those at scale, at random and in every combination
 test soak: .venv/.dev
 	@$(BIN)/python -m compileall -q src/dbmigrate

@@ -21,7 +21,7 @@ REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
 SERVICES = ("postgresql", "mariadb", "pgbouncer", "localised")
 LONGEST = (
     "test_chaos",
-    "test_docs",
+    "test_reference",
     "test_foreign_packages",
     "test_foreign_projects",
     "test_server_states",

@@ -33,7 +33,7 @@ from support.terminal import CONTROL_C, ESCAPE, Terminal
 from dbmigrate.models.json_schema import envelope_schema
 from dbmigrate.models.reports import Envelope
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from dbmigrate.config import KEYS
 from dbmigrate.errors import ExitCode
 from dbmigrate.planning.checks import IDS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SOURCE = ROOT / "src" / "dbmigrate"
 SCRIPTS = [

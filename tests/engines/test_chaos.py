@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.sites import ENGINES
 
-sys.path.append(str(Path(__file__).parents[1] / "bench"))
+sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
 from chaos import arena, disturb
 from outages import OUTAGES

@@ -16,7 +16,7 @@ from support.projects import Project, applied
 
 from dbmigrate.config import find_config_file, merge_settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 READ_FIRST = [
     page if page.stem == "getting-started" else pytest.param(page, marks=pytest.mark.soak)

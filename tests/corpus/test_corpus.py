@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from corpus import CASES
 from support.cli import dbmigrate
 from support.corpus import Batch, make_batches, read_findings
 from support.environments import EVERY_DJANGO, environment
+
+from corpus import CASES
 
 BATCHES = make_batches(CASES)
 FAULTY_FIRST = [

@@ -86,7 +86,7 @@ def test_a_proxy_freezes_at_words_which_the_server_never_hears(postgresql: Postg
 def test_a_skipped_service_test_fails_where_services_are_required(tmp_path: Path) -> None:
     tests = tmp_path / "test_it.py"
     tests.write_text("import pytest\n@pytest.mark.postgresql\ndef test_it():\n    pytest.skip('none')\n")
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     command = [sys.executable, "-m", "pytest", "-q", "-c", str(here.parent / "pyproject.toml"), "-p", "conftest"]
     environment = {**os.environ, "PYTHONPATH": str(here), "PYTHONDONTWRITEBYTECODE": "1"}
 

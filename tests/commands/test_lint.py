@@ -277,7 +277,7 @@ def with_another_squawk(folder: Path, script: str | None, project: Project) -> s
 
 
 def paths() -> str:
-    return os.pathsep.join([sysconfig.get_paths()["purelib"], str(Path(__file__).parents[1] / "src")])
+    return os.pathsep.join([sysconfig.get_paths()["purelib"], str(Path(__file__).parents[2] / "src")])
 
 
 def test_without_squawk_the_error_says_how_to_get_it(tmp_path: Path) -> None:
