@@ -5,7 +5,6 @@ Every way into Django's commands ends in `ManagementUtility.execute`, also for a
 manage.py has changed sys.path: so nothing of Django is imported before.
 """
 
-import importlib.abc
 import importlib.util
 import os
 import runpy
@@ -13,6 +12,7 @@ import signal
 import sys
 import traceback
 
+from .host_error import HostError
 from .sentences import one_line
 
 OLDEST_DJANGO = (3, 2)
@@ -22,22 +22,12 @@ END_SECONDS = 2
 """How long what manage.py does behind the host, and its exit handlers, may take."""
 
 
-class BootError(Exception):
-    """The project did not come up; `fields` go into the reply."""
-
-    def __init__(self, kind, message, **fields):
-        """Keep the kind (a key of the protocol), the message, and what else the reply carries."""
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.fields = fields
-
-
 class HostEnds(SystemExit):
     """The host has answered its last question: manage.py comes to its end, as after any command."""
 
 
-class _PatchOnImport(importlib.abc.MetaPathFinder):
+# No importlib.abc.MetaPathFinder: up to 3.11 it imports typing, milliseconds of each step that is spawned.
+class _PatchOnImport:
     """Call `patch(module)` right after `name` was imported, whoever imports it."""
 
     def __init__(self, name, patch):
@@ -105,7 +95,7 @@ def boot_project(manage, words, *, take_over, give_up):
 
     `take_over` returns only in a copy of this process, with the words of the command that is run there. Django's own
     `execute` goes on with them, then manage.py behind it, and then the copy ends as a process of its own.
-    `give_up(BootError)` is called if the project raised, exited, or never came to run a command, or if Django is
+    `give_up(HostError)` is called if the project raised, exited, or never came to run a command, or if Django is
     missing or too old. It raises HostEnds, as `take_over` does in the end: manage.py cleans up behind it (a pid file,
     a log), without running another command, and then the process ends.
     """
@@ -119,7 +109,7 @@ def boot_project(manage, words, *, take_over, give_up):
         try:
             try:
                 found = _setup_django(utility.argv)
-            except BootError as error:
+            except HostError as error:
                 give_up(error)
             except BaseException as error:
                 give_up(describe(error))
@@ -156,9 +146,9 @@ def boot_project(manage, words, *, take_over, give_up):
         raised = None  # what its frames hold, as an open file, goes before exit handlers are called
         finalize(*ended, waits=calls is not None)
     if raised is None:
-        raised = BootError("no-command", "it ended without running a Django command")
+        raised = HostError("no-command", "it ended without running a Django command")
     try:
-        give_up(raised if isinstance(raised, BootError) else describe(raised))
+        give_up(raised if isinstance(raised, HostError) else describe(raised))
     except HostEnds:
         raised = None
         _begin_end()
@@ -238,7 +228,7 @@ def _forbid_exec():
 
     def audit(event, arguments):
         if event == "os.exec" and os.getpid() == own:
-            raise BootError("exec", "it replaces its process by {}".format(arguments[0]))
+            raise HostError("exec", "it replaces its process by {}".format(arguments[0]))
 
     sys.addaudithook(audit)
 
@@ -251,7 +241,7 @@ def _setup_django(argv):
     import django
 
     if django.VERSION[:2] < OLDEST_DJANGO:
-        raise BootError("django-too-old", "Django {}".format(django.get_version()))
+        raise HostError("django-too-old", "Django {}".format(django.get_version()))
     from django.conf import settings
     from django.core.management.base import CommandError, CommandParser, handle_default_options
 
@@ -273,7 +263,7 @@ def _setup_django(argv):
 
 
 def describe(error):
-    """Return a BootError for what the project's own code raised, with the place in its files."""
+    """Return a HostError for what the project's own code raised, with the place in its files."""
     described = _describe(error)
     described.__cause__ = error
     return described
@@ -281,12 +271,12 @@ def describe(error):
 
 def _describe(error):
     if isinstance(error, SystemExit):
-        return BootError("exit", "SystemExit: {}".format(error.code), **_place(error))
+        return HostError("exit", "SystemExit: {}".format(error.code), **_place(error))
     from .source.wrong_setting import find_wrong_entry  # only what went wrong needs it
 
     wrong = find_wrong_entry(error)
     if wrong is not None:
-        return BootError(wrong[0], _sentence(error), **wrong[1], **_place(error))
+        return HostError(wrong[0], _sentence(error), **wrong[1], **_place(error))
     missing_django = isinstance(error, ImportError) and not _can_import_django()
     kind = "no-django" if missing_django else "project"
     is_hidden = isinstance(error, ImportError) and getattr(sys.flags, "safe_path", False)
@@ -295,7 +285,7 @@ def _describe(error):
         from .consoles import find_consoles
 
         more["consoles"] = find_consoles()
-    return BootError(kind, _sentence(error), safe_path=bool(is_hidden), **more, **_place(error))
+    return HostError(kind, _sentence(error), safe_path=bool(is_hidden), **more, **_place(error))
 
 
 def _can_import_django():

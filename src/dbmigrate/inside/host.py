@@ -7,6 +7,7 @@ from functools import partial
 
 from . import boot, named_values
 from .channel import Channel
+from .host_error import HostError
 from .trial import twin
 
 ORPHAN_SECONDS = 1.0
@@ -112,7 +113,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
                     result = questions[request["question"]](**request["arguments"])
                 finally:
                     opened.close(held.connections())
-        except boot.BootError as error:
+        except HostError as error:
             channel.fail(error.kind, error.message, **error.fields)
         except Exception as error:
             alias = request["arguments"].get("alias")

@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.migrations.exceptions import CircularDependencyError
 from django.db.migrations.loader import MigrationLoader
 
-from ..boot import BootError
+from ..host_error import HostError
 from ..migrations.effects import Effects
 from ..migrations.graph import Disk
 from ..migrations.makers import Makers
@@ -100,7 +100,7 @@ class Inspector:
             try:
                 self._foreseen[key] = foresee(self._disk, key)
             except CircularDependencyError as error:
-                raise BootError("circular", str(error), apps=list(key)) from error
+                raise HostError("circular", str(error), apps=list(key)) from error
         return self._foreseen[key] if key else self._disk
 
     def _compare(self, started=()):

@@ -6,11 +6,11 @@ import urllib.parse
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from ..boot import BootError
 from ..connections.keepalives import keep_alive
 from ..connections.opened import find_descriptors, standing_for_its_alias
 from ..connections.silence import SilenceError
 from ..connections.sockets import find_descriptor, find_sockets, shut
+from ..host_error import HostError
 from ..sentences import one_line
 from ..servers.identity import describe_server
 from ..servers.pooling import is_pooled
@@ -162,9 +162,9 @@ class ConnectionLock:
     def _refuse(self, error):
         self.connection.close()
         if isinstance(error, SilenceError):
-            raise BootError("silent-lock", str(error), alias=self.alias) from error
+            raise HostError("silent-lock", str(error), alias=self.alias) from error
         is_full = isinstance(error, DatabaseError) and find_trouble(error, self.connection) == FULL
-        raise BootError(
+        raise HostError(
             "no-room" if is_full else "no-lock",
             "{}: {}".format(self.alias, one_line(str(error))),
             **describe_place(self.connection),

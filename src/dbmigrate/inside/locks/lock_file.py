@@ -12,7 +12,7 @@ import time
 import urllib.parse
 from contextlib import closing
 
-from ..boot import BootError
+from ..host_error import HostError
 from ..servers.identity import sqlite_file
 from .lock_names import NAME, own_name
 
@@ -114,7 +114,7 @@ class FileLock:
         while True:
             try:
                 holder = self._take_file()
-            except BootError as error:
+            except HostError as error:
                 return error.message
             if holder is None:
                 break
@@ -135,7 +135,7 @@ class FileLock:
             kind = {errno.EMFILE: "no-files", errno.ENFILE: "no-files"}.get(error.errno, "no-lock")
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 kind = "no-writes"
-            raise BootError(kind, "{}: {}".format(self._path, error.strerror)) from error
+            raise HostError(kind, "{}: {}".format(self._path, error.strerror)) from error
 
     def _take_database(self):
         """Lock the database file, where it is there and can be; return False if somebody else has it."""

@@ -11,7 +11,7 @@ import time
 
 from django.db import connections
 
-from ..boot import BootError
+from ..host_error import HostError
 from ..servers.identity import sqlite_file
 from ..servers.pooling import has_room, is_alone
 from .lock_connection import describe_place
@@ -97,13 +97,13 @@ class Locks:
         """Return an alias whose pooler has no session left for the migrations next to that of the lock, or None.
 
         Raises:
-            BootError: one has none and nobody may wait for it, or it is this run's locks alone that fill the pool.
+            HostError: one has none and nobody may wait for it, or it is this run's locks alone that fill the pool.
         """
         pooled = [lock for lock in self._locks.values() if lock.is_pooled]
         for lock in pooled:
             if not has_room(lock.alias):
                 if not may_wait or is_alone(lock.connection, [other.session for other in pooled]):
-                    raise BootError("no-pool", lock.alias, **describe_place(lock.connection))
+                    raise HostError("no-pool", lock.alias, **describe_place(lock.connection))
                 return lock.alias
         return None
 

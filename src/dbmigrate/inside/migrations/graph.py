@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from ..boot import BootError
+from ..host_error import HostError
 from .folders import forget_namespaces, list_files, migrations_folder
 
 NO_SUCH_TABLE = 1146
@@ -269,7 +269,7 @@ def plan_to(loader, app_label, name):
     The first is None where the app has no migrations or the second is not None.
 
     Raises:
-        BootError: no migration has this name or prefix ("unknown-migration"), or several do ("ambiguous-migration").
+        HostError: no migration has this name or prefix ("unknown-migration"), or several do ("ambiguous-migration").
     """
     if app_label not in loader.migrated_apps:
         return None, None
@@ -279,7 +279,7 @@ def plan_to(loader, app_label, name):
     matching = [name] if name in names else [candidate for candidate in names if candidate.startswith(name)]
     if len(matching) != 1:
         kind = "ambiguous-migration" if matching else "unknown-migration"
-        raise BootError(kind, name, app=app_label, names=matching or names)
+        raise HostError(kind, name, app=app_label, names=matching or names)
     target = (app_label, matching[0])
     # A squashed migration that is partly applied is not in the graph; Django goes to the last one it replaces
     # (django/core/management/commands/migrate.py, since 4.0).

@@ -7,7 +7,8 @@ from django.db import connections, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import fields, models
 
-from ..boot import BootError, describe
+from ..boot import describe
+from ..host_error import HostError
 from .identity import sqlite_file
 
 ORDER = ("VIEW", "MATERIALIZED VIEW", "TABLE", "FOREIGN TABLE", "SEQUENCE", "ROUTINE", "DOMAIN", "TYPE")
@@ -67,7 +68,7 @@ def empty(alias, things, rehearse):
     `rehearse`: take it back at the end; a database that cannot is not touched.
 
     Raises:
-        BootError: of kind "emptying", with what the database said.
+        HostError: of kind "emptying", with what the database said.
     """
     connection = connections[alias]
     file = sqlite_file(connection)
@@ -85,7 +86,7 @@ def empty(alias, things, rehearse):
                     cursor.execute(statement)
     except Exception as error:
         described = describe(error)
-        raise BootError("emptying", described.message, **described.fields) from error
+        raise HostError("emptying", described.message, **described.fields) from error
     finally:
         connection.close()
 

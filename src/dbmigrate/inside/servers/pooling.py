@@ -8,9 +8,9 @@ import threading
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from ..boot import BootError
 from ..connections.silence import THREADS
 from ..connections.sockets import find_sockets, shut
+from ..host_error import HostError
 from .connecting import explain_opening
 from .troubles import FULL
 
@@ -32,7 +32,7 @@ def has_room(alias):
     """Return whether a pooler gives an alias one more session of its server, next to those that are taken.
 
     Raises:
-        BootError: it does not connect for another reason.
+        HostError: it does not connect for another reason.
     """
     try:
         return _takes_session(alias)
@@ -63,7 +63,7 @@ def count_sessions(aliases):
     """Return how many of these aliases get a session of the server at the same time, up to the first that gets none.
 
     Raises:
-        BootError: one does not connect for another reason.
+        HostError: one does not connect for another reason.
     """
     count = 0
     try:
@@ -105,4 +105,4 @@ def _takes_session(alias):
     answer = explain_opening(errors[0], connection)
     if answer["trouble"] in (FULL, "silent"):  # "silent": the pooler's own patience ends (query_wait_timeout)
         return False
-    raise BootError("database", answer["error"], alias=alias, trouble=answer["trouble"]) from errors[0]
+    raise HostError("database", answer["error"], alias=alias, trouble=answer["trouble"]) from errors[0]

@@ -14,8 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from ..boot import BootError, is_of_project
+from ..boot import is_of_project
 from ..connections.silence import SilenceError
+from ..host_error import HostError
 from ..sentences import one_line
 
 FULL = "full"
@@ -130,11 +131,11 @@ def explain_failure(error, connection):
 
 
 def find_fault(alias, error):
-    """Return a BootError for what a question about one database raised; None if it is not the database's fault."""
+    """Return a HostError for what a question about one database raised; None if it is not the database's fault."""
     failure = explain_failure(error, connections[alias])
     if failure is None:
         return None
-    return BootError("database", failure["error"], alias=alias, trouble=failure["trouble"])
+    return HostError("database", failure["error"], alias=alias, trouble=failure["trouble"])
 
 
 def _is_of_backend(error, connection):

@@ -6,8 +6,8 @@ import uuid
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from ..boot import BootError
 from ..connections.opened import standing_for_its_alias
+from ..host_error import HostError
 from ..sentences import one_line
 from ..servers.identity import sqlite_file
 from ..servers.troubles import FULL, find_trouble
@@ -43,7 +43,7 @@ class Scratches:
         Returns {alias: NAME}, for aliases that mirror one of these too. Those of SQLite are files in `folder`.
 
         Raises:
-            BootError: of kind "scratch", with the alias; there is none then.
+            HostError: of kind "scratch", with the alias; there is none then.
         """
         names, by_database = {}, {}
         for alias in aliases:
@@ -57,7 +57,7 @@ class Scratches:
                 self.drop()
                 said = one_line(str(error))
                 is_full = isinstance(error, DatabaseError) and find_trouble(error, connection) == FULL
-                raise BootError(
+                raise HostError(
                     "scratch",
                     said,
                     alias=alias,

@@ -6,7 +6,6 @@ imported before manage.py has changed sys.path.
 """
 
 import hashlib
-import importlib.abc
 import importlib.util
 import json
 import os
@@ -30,7 +29,7 @@ def arrange(twin):
     boot.patch_on_import("django.db.utils", lambda module: _redirect(module, twin["databases"]))
 
 
-class _Packages(importlib.abc.MetaPathFinder):
+class _Packages:
     """Imports migrations packages from other folders."""
 
     def __init__(self, folders):
