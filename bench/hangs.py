@@ -66,7 +66,6 @@ CELLS = (
     Cell("while the lock is taken", ("all",), 15 + 2),
     Cell("in a migration", ("all", "--step-timeout", "5", "--wait", "5"), 5 + 3 + 2 * 5),
     Cell("behind the steps", ("all",), 15 + 2 + 2),
-    Cell("behind the steps", ("all", "--wait", "5"), 5 + 2 + 2),
     Cell("three databases, each elsewhere", ("status", "--wait", "5"), 5 + 2 * 5 / 3 + 1),
     Cell("the file is locked", ("all",), 5),
     Cell("the file is locked, OPTIONS timeout 600", ("status",), 15),

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -312,6 +313,28 @@ def test_a_signal_while_it_is_asked_whether_to_try_again_lets_the_other_database
     assert process.returncode == 143, rest
     recorded = postgresql.query(entries["db2"], "SELECT app, name FROM django_migrations")
     assert recorded == [("core", "0001_initial")]
+
+
+@pytest.mark.postgresql
+def test_a_server_that_is_asked_whether_to_try_again_gets_seconds_however_long_the_wait(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    entries = {alias: postgresql.create_database() for alias in ("default", "db1", "db2")}
+    app = {"models.py": "", "migrations/0001_initial.py": migration("migrations.RunPython(go)", head=WAIT)}
+    project = everywhere(tmp_path / "site", entries, app)
+    process = all_of(project, "--jobs", "2", "--wait", "60")
+    until(lambda: len([*project.root.glob("*.begun")]) == 2, "both to begin", 60)
+    with postgresql.session(entries["db1"]) as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
+        (project.root / "db1.go").touch()
+        until(lambda: postgresql.query(entries["db1"], WAITING), "the question", 30)
+        with ThreadPoolExecutor() as pool:
+            pool.submit(line_with, process, "db1: exit 1").result(timeout=25)
+        other.execute("ROLLBACK")
+    (project.root / "db2.go").touch()
+
+    assert "1 of 3 databases failed: db1" in end_of(process, 31)
 
 
 DEADLOCK = """

@@ -12,6 +12,7 @@ from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepRes
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.planning.outcome import build_result, unasked, with_places, with_traces
+from dbmigrate.project.booted import SILENCE_SECONDS
 from dbmigrate.running.stopping import Stops
 
 ORPHAN_SECONDS = 1.0
@@ -97,7 +98,8 @@ _CUT_SHORT = ("interrupted", "failed")
 
 def _ask(work: Work, run: Run) -> Snapshot:
     try:
-        return work.host.inspect(idle=needs_idle(work.settings, run.selection))
+        # Not for as long as --wait says: these have been reached.
+        return work.host.inspect(idle=needs_idle(work.settings, run.selection), seconds=SILENCE_SECONDS)
     except ProjectError as error:
         if run.stops.signum is not None:
             late = "no answer came in the time that the signal left"

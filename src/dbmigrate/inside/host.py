@@ -108,7 +108,8 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
             scratches.drop()
             raise boot.HostEnds
         try:
-            with watch.limit(request["seconds"] if request["question"] not in copying else None):
+            is_copying = request["question"] in copying
+            with watch.limit(None if is_copying else request["silence_seconds"], request["servers_seconds"]):
                 try:
                     result = questions[request["question"]](**request["arguments"])
                 finally:

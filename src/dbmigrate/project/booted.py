@@ -37,7 +37,13 @@ CHECK_SECONDS = 0.5
 """How long the process waits for servers that are asked for locks; what they say later comes with the next answer."""
 
 SILENCE_SECONDS = 15.0
-"""How long a server may say nothing, unless more or less was asked for (`Host.silence_seconds`)."""
+"""How long a server may say nothing, unless more or less was asked for."""
+
+STEPS_SECONDS = 5.0
+"""How long servers may take together for one question while steps run: until it is answered nobody asks for locks."""
+
+STEPS_ANSWER_SECONDS = 15.0
+"""After so long the answer to such a question is not waited for any more."""
 
 SHORTEST_SILENCE = 2.0
 """How long a server may say nothing however little was asked for: it may be far away."""
@@ -71,7 +77,7 @@ class Host:
         self.may_copy = False
         """Whether the process may be copied to do two things at a time, if it can be: there must be a CPU for it."""
         self.silence_seconds = SILENCE_SECONDS
-        """How long a server may say nothing, whatever it is asked, before its connection is cut."""
+        """How long a server may say nothing in a look, and while its lock is taken, before its connection is cut."""
         words = [*BOOT_WORDS, *([f"--settings={target.settings}"] if target.settings else [])]
         start = {"manage": list(target.manage), "words": words, "twin": None if twin is None else asdict(twin)}
         self._channel = Channel(target, environment, {**start, "wanted": [NAME, ABOUT, TEXT]}, redactor)
@@ -164,7 +170,7 @@ class Host:
             "may_copy": self.may_copy,
             "foreseen": list(foreseen),
         }
-        answer = self._ask("inspect", arguments, seconds=seconds)
+        answer = self._ask("inspect", arguments, seconds=seconds or self.silence_seconds)
         assert isinstance(answer, dict)
         answer["project"] |= {
             "called": self._target.called,
@@ -291,7 +297,7 @@ class Host:
 
         return Holdings.model_validate(
             # The server itself is told how long a table may be counted (inside/servers/holdings.py).
-            self._ask("describe_holdings", {"alias": alias, "count": count}, seconds=SILENCE_SECONDS)
+            self._ask("describe_holdings", {"alias": alias, "count": count})
         )
 
     def find_holders(self, alias: str, things: Sequence[Thing]) -> tuple[Holder, ...]:
@@ -374,7 +380,8 @@ class Host:
         from dbmigrate.models.servers import LockState
 
         arguments = {"aliases": list(aliases), "urls": dict(urls), "may_wait": may_wait}
-        state = LockState.model_validate(self._ask("lock", arguments, seconds=seconds))
+        answer = self._ask("lock", arguments, seconds=seconds or self.silence_seconds)
+        state = LockState.model_validate(answer)
         self.has_locks = state.waiting is None and state.crowded is None
         return state
 
@@ -398,7 +405,7 @@ class Host:
             "idle": idle,
             "seconds": CHECK_SECONDS,
         }
-        return LockInquiry(self._channel.ask("check_locks", arguments, self.silence_seconds))
+        return LockInquiry(self._channel.ask("check_locks", arguments, SILENCE_SECONDS))
 
     def unlock(self) -> None:
         """Release every lock; a process that has ended holds none, and one that is given up is ended."""
@@ -431,7 +438,7 @@ class Host:
         """
         self._channel.send_files(pipes)
         try:
-            reason = self._ask("fork", {"step": step, "variables": dict(variables)})
+            reason = self._ask("fork", {"step": step, "variables": dict(variables)}, is_brief=False)
         except ProjectError:
             self.close()  # or it might fork the step later, when nobody listens to it
             raise
@@ -441,9 +448,17 @@ class Host:
         """End the process; harmless when it has ended."""
         self._channel.close()
 
-    def _ask(self, question: str, arguments: Mapping[str, object], *, seconds: float | None = None) -> object:
+    def _ask(
+        self, question: str, arguments: Mapping[str, object], *, seconds: float = SILENCE_SECONDS, is_brief: bool = True
+    ) -> object:
+        """Ask, and wait for the answer.
+
+        `seconds`: how long a server may say nothing. `is_brief`: whether servers get less while steps run.
+        """
         self.boot()
-        return self._channel.ask(question, arguments, seconds or self.silence_seconds).answer()
+        if is_brief and self._channel.is_kept():
+            return self._channel.ask(question, arguments, seconds, STEPS_SECONDS).answer(STEPS_ANSWER_SECONDS)
+        return self._channel.ask(question, arguments, seconds).answer()
 
 
 class LockInquiry:

@@ -163,10 +163,17 @@ class Channel:
             pass
         return bool(self._abandoned) and not self._has_ended
 
-    def ask(self, question: str, arguments: Mapping[str, object], silence_seconds: float) -> Question:
+    def ask(
+        self,
+        question: str,
+        arguments: Mapping[str, object],
+        silence_seconds: float,
+        servers_seconds: float | None = None,
+    ) -> Question:
         """Send a question, and wait for nothing.
 
         `silence_seconds`: how long a database's server may say nothing, whatever it is asked for the answer.
+        `servers_seconds`: how long servers may take together, for all they are asked; None is as long as they need.
 
         Raises:
             ProjectError: the process was given up.
@@ -177,8 +184,15 @@ class Channel:
                 hint=f"see whether the project answers by itself: {' '.join(self._target.command('check'))}",
             )
         self._last += 1
-        request = {"number": self._last, "question": question, "arguments": arguments, "seconds": silence_seconds}
-        self._send(request)
+        self._send(
+            {
+                "number": self._last,
+                "question": question,
+                "arguments": arguments,
+                "silence_seconds": silence_seconds,
+                "servers_seconds": servers_seconds,
+            }
+        )
         return Question(self, self._last)
 
     def send_files(self, descriptors: Sequence[int]) -> None:

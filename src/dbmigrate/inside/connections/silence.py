@@ -61,6 +61,8 @@ class Watch:
         self._doubtful, self._silent, self._answering = set(), set(), set()
         self._hopeless = weakref.WeakSet()
         self._began_at = 0.0
+        self._left_seconds = None
+        """How long servers may still be waited for, in all; None is as long as they need."""
         self._before = set()
         self._thread = None
         self._is_over = threading.Event()
@@ -74,20 +76,27 @@ class Watch:
             guard.wrapper.__dict__.pop(NAME, None)
 
     @contextlib.contextmanager
-    def limit(self, seconds):
+    def limit(self, seconds, seconds_in_all=None):
         """Let no server be silent for longer than these seconds while the block runs; None is as long as it likes.
 
+        seconds_in_all: how long the main thread may wait for servers, for all that they are asked; None is no limit.
         Threads that still wait for one when it ends are freed, so that this process can be copied.
         """
         self.seconds, self._began_at, self._before = seconds, time.monotonic(), find_sockets()
+        self._left_seconds = seconds_in_all
         try:
             yield
         finally:
             self._end_thread()
-            self.seconds = None
+            self.seconds = self._left_seconds = None
             self._free_threads()
             self._doubtful = (self._doubtful - self._answering) | self._silent
             self._silent, self._answering = set(), set()
+
+    @property
+    def most_seconds(self):
+        """How long one server may be silent now at most."""
+        return self.seconds if self._left_seconds is None else min(self.seconds, max(0.0, self._left_seconds))
 
     def seconds_for(self, connection):
         """Return how long the server of a connection may be silent, were it the first one that is."""
@@ -106,7 +115,10 @@ class Watch:
         """Note that a thread begins to wait for a server."""
         self._guards.add(guard)
         wait = _Wait(guard, find_sockets() if guard.wrapper.connection is None else set())
-        self._waits.setdefault(threading.get_ident(), []).append(wait)
+        waits = self._waits.setdefault(threading.get_ident(), [])
+        if waits:
+            self._count(waits[-1])
+        waits.append(wait)
         if self.seconds is not None and self._thread is None and threading.current_thread() is threading.main_thread():
             self._is_over.clear()
             self._thread = threading.Thread(target=self._cut_what_is_silent, name="dbmigrate", daemon=True)
@@ -115,11 +127,16 @@ class Watch:
     def forget(self):
         """Note that a server has answered this thread: what it was asked around that has come further too."""
         waits = self._waits[threading.get_ident()]
-        waits.pop()
+        self._count(waits.pop())
         if waits:
             waits[-1].since = time.monotonic()
         else:
             del self._waits[threading.get_ident()]
+
+    def _count(self, wait):
+        """Take how long was waited off the time that is left for all."""
+        if self._left_seconds is not None and threading.current_thread() is threading.main_thread():
+            self._left_seconds -= time.monotonic() - wait.since
 
     def _cut_what_is_silent(self):
         main = threading.main_thread().ident
@@ -130,14 +147,15 @@ class Watch:
                 continue
             if wait.guard.silent_seconds is None:
                 wait.guard.silent_seconds = time.monotonic() - wait.since
-                self.note_silence(wait.guard.wrapper)
+                if self._left_seconds is None:  # else it may be fast enough where there is more time
+                    self.note_silence(wait.guard.wrapper)
             self._cut(wait)  # again and again: a driver may try another address of its host
 
     def _limit_of(self, wait):
         """Return how long this server may be silent: those that are asked after a silent one have less left."""
         if wait.guard.silent_seconds is not None:
             return 0.0
-        seconds = self.seconds_for(wait.guard.wrapper)
+        seconds = min(self.seconds_for(wait.guard.wrapper), self.most_seconds)
         if not self._silent:
             return seconds
         return min(seconds, max(self.seconds / LATER_PART, self._began_at + self.seconds - wait.since))
@@ -237,7 +255,7 @@ class _Guard(DatabaseErrorWrapper):
         timeout = options.get("timeout", SQLITE_SECONDS)
         if not self.is_bounded or self._watch.seconds is None or self._options is not None:
             return
-        limit = self._watch.seconds * SQLITE_PART
+        limit = self._watch.most_seconds * SQLITE_PART
         if isinstance(timeout, (int, float)) and timeout > limit:
             self._options = configured.get("OPTIONS")
             configured["OPTIONS"] = {**options, "timeout": limit}
