@@ -101,6 +101,38 @@ def test_a_step_starts_once_the_lock_is_known_to_be_held_after_a_doubt(doubts: i
     assert list(states) == []
 
 
+@pytest.mark.parametrize(("busy_seconds", "gone_at"), [(0, 15), (20, 35), (600, 59)])
+def test_a_process_that_is_busy_with_a_question_that_was_given_up_is_gone_later(
+    busy_seconds: int, gone_at: int
+) -> None:
+    seconds = 0.0
+    heartbeat = Heartbeat(
+        ["default"],
+        lambda changed, idle: Unanswered(),
+        clock=lambda: seconds,
+        now=lambda: datetime.now(timezone.utc),
+        is_busy=lambda: seconds <= busy_seconds,
+    )
+
+    found = []
+    for seconds in range(70):
+        found += [(seconds, lost.because) for lost in heartbeat.beat({})]
+
+    assert found == [(gone_at, "the process that held it is gone: it does not answer")]
+
+
+class Unanswered:
+    """A question for the locks whose answer does not come."""
+
+    def is_answered_within(self, seconds: float) -> bool:
+        """Return that it is not there."""
+        return False
+
+    def answer(self) -> dict[str, LockCheck]:
+        """Return nothing: nobody may ask for it."""
+        raise AssertionError("there is no answer")
+
+
 @dataclass
 class Answered:
     """An answer about the locks that came at once."""

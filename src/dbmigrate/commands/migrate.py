@@ -212,6 +212,7 @@ def _heartbeat(work: Work, locks: LockState | None) -> Heartbeat:
         lambda changed, idle: ask(changed, idle=idle),
         clock=work.clock,
         now=lambda: datetime.now(timezone.utc),
+        is_busy=lambda: work.host.is_busy,
     )
 
 

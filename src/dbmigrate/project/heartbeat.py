@@ -24,7 +24,7 @@ LOOK_SECONDS = 1.0
 """How long an answer is waited for; meanwhile no signal is heard."""
 
 SILENT_SECONDS = 15.0
-"""After so long without an answer the process that holds the locks counts as gone."""
+"""After so long without an answer the process that holds the locks counts as gone; not while it is busy."""
 
 IDLE_SECONDS = 45.0
 """A server that knows no keepalives for sessions ends the lock's after so many seconds without a question."""
@@ -51,16 +51,28 @@ class Heartbeat:
     """What is known of the locks of one run."""
 
     def __init__(
-        self, aliases: Sequence[str], ask: Ask, *, clock: Callable[[], float], now: Callable[[], datetime]
+        self,
+        aliases: Sequence[str],
+        ask: Ask,
+        *,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Know that the locks of these aliases are held; `clock` gives seconds that only grow, `now` UTC."""
+        """Know that the locks of these aliases are held; `clock` gives seconds that only grow, `now` UTC.
+
+        `is_busy`: whether the process that holds them is still at work on a question that was given up.
+        """
         self._aliases = tuple(aliases)
         self._ask = ask
+        self._is_busy = is_busy
         self._clock = clock
         self._now = now
         self._inquiry: Inquiry | None = None
         self._asked_at = clock()
         self._sent_at = 0.0
+        self._heard_at = 0.0
+        """When the question was sent, or could be heard at last."""
         self._known_at: float | None = None
         self.unsure: frozenset[str] = frozenset()
         """Aliases that nothing may start on until more is known."""
@@ -97,11 +109,13 @@ class Heartbeat:
         is_new = self._inquiry is None
         try:
             if self._inquiry is None:
-                self._sent_at = self._asked_at
+                self._sent_at = self._heard_at = self._asked_at
                 self._inquiry = self._ask(changed, idle)
+            if self._is_busy() and self._asked_at - self._sent_at < IDLE_SECONDS:
+                self._heard_at = self._asked_at
             if not self._inquiry.is_answered_within(LOOK_SECONDS if is_new else 0):
                 self.unsure = frozenset(self._aliases) - self.lost
-                is_gone = self._asked_at - self._sent_at >= SILENT_SECONDS
+                is_gone = self._asked_at - self._heard_at >= SILENT_SECONDS
                 return self._lose_all("it does not answer") if is_gone else []
             inquiry, self._inquiry = self._inquiry, None
             checks = inquiry.answer()
