@@ -530,7 +530,7 @@ def test_an_app_without_migrations_gets_its_tables_with_run_syncdb(tmp_path: Pat
     project = write_project(tmp_path, {"core": simple_app(), "plain": {"models.py": model()}})
 
     warned = dbmigrate("all", cwd=project.root).expect(0)
-    assert "warning: DBM104: app plain has models and no migrations" in warned.stderr
+    assert "warning: DBM104: app plain has models but no migrations" in warned.stderr
     assert "dbmigrate make plain for migrations, or dbmigrate all --run-syncdb for tables" in warned.stderr
     assert "plain_item" not in project.tables()["default"]
 

@@ -102,7 +102,7 @@ def test_a_missing_table_alone_is_12_and_status_names_it(migrated_sample: Projec
     status = dbmigrate("status", cwd=migrated_sample.root).expect(0)
     again = dbmigrate("all", cwd=migrated_sample.root).expect(12)
 
-    assert "error: DBM301: shop.0002_orders is recorded on shop_db and its table shop_order" in found.stdout
+    assert "error: DBM301: shop.0002_orders is recorded on shop_db, but its table shop_order" in found.stdout
     assert "1 table missing" in status.stdout
     assert "warning: DBM301" in again.stderr
     assert "error: shop.order has no table on shop_db, and no pending migration makes it" in again.stderr
@@ -186,7 +186,7 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_checked(sample: 
 
     outcome = dbmigrate("check", cwd=sample.root).expect(21)
 
-    assert "error: database shop_db does not answer: the folder" in outcome.stdout
+    assert "error: database shop_db is unreachable: the folder" in outcome.stdout
     assert "2 databases looked at: nothing found" in outcome.stdout
 
 
@@ -204,7 +204,7 @@ def test_one_model_is_explained_by_each_router(sample: Project) -> None:
 def test_an_error_that_does_not_stop_a_run_is_a_warning_there_and_says_so(tmp_path: Path) -> None:
     project = write_project(tmp_path, {"core": simple_app(), "plain": {"models.py": model()}})
     message = (
-        "DBM104: app plain has models and no migrations, so migrate makes no tables for it; missing: plain_item on "
+        "DBM104: app plain has models but no migrations, so migrate creates no tables for it; missing: plain_item on "
     )
     runs_on = f"warning: {message}default; a run goes on, and dbmigrate check fails for it (plain/models.py:4)"
 
@@ -264,9 +264,9 @@ def test_the_hint_for_an_installed_app_is_no_change_to_its_files(tmp_path: Path)
     assert {*hints} == {"DBM104", "DBM201", "DBM303", "DBM304"}, found
     for identifier in ("DBM303", "DBM304"):
         assert hints[identifier] == (
-            "vendor is a third-party app: look for a release of it without this, "
+            "vendor is a third-party app: upgrade to a release that fixes this, "
             'or let MIGRATION_MODULES = {"vendor": "…"} name a copy of its migrations in the project; '
-            f'to leave it as it is: ignore = ["{identifier}"] under [tool.dbmigrate]'
+            f'to silence this: ignore = ["{identifier}"] under [tool.dbmigrate]'
         )
     assert "let the routers put vendor.item and core.item on one database" in hints["DBM201"]
     assert hints["DBM104"].startswith("bare is a third-party app: dbmigrate all --run-syncdb for tables")
@@ -274,7 +274,7 @@ def test_the_hint_for_an_installed_app_is_no_change_to_its_files(tmp_path: Path)
     packages.write("vendor/migrations/0002_other.py", migration(after=(("vendor", "0001_initial"),)))
 
     conflict = dbmigrate("check", "--select", "DBM102", cwd=project.root).expect(13)
-    assert "hint: vendor is a third-party app: install it anew" in conflict.stdout
+    assert "hint: vendor is a third-party app: reinstall it" in conflict.stdout
 
 
 def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(sample: Project) -> None:
@@ -321,7 +321,7 @@ def test_a_database_to_look_at_that_is_not_there_or_has_nothing(tmp_path: Path, 
     empty = dbmigrate(command, "--database", "blog_db", cwd=project.root).expect(2).stderr
 
     assert unknown == "error: there is no database blog-db in DATABASES\nhint: did you mean blog_db?\n"
-    assert "error: nothing belongs on database blog_db, so it is left alone" in empty
+    assert "error: no app is routed to database blog_db, so it is not migrated" in empty
 
 
 def test_a_database_that_is_open_stays_so_when_it_is_named(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_a_database_that_is_open_stays_so_when_it_is_named(tmp_path: Path) -> No
     assert check() == (["DBM206 archive", "DBM206 down"], ["default"])
     assert check("--database", "archive", "--pending") == (["DBM206 archive"], [])
     refused = dbmigrate("verify", "--database", "archive", cwd=project.root).expect(2)
-    assert refused.stderr.splitlines()[0] == "error: nothing belongs on database archive, so it is left alone"
+    assert refused.stderr.splitlines()[0] == "error: no app is routed to database archive, so it is not migrated"
     assert "down does not answer" in dbmigrate("check", "--database", "down", cwd=project.root).expect(21).stdout
     # No router says anything of it, so that nothing belongs there whatever its tables are.
     dbmigrate("verify", "--database", "down", cwd=project.root).expect(2)
@@ -359,5 +359,5 @@ def test_a_database_that_has_nothing_is_told_before_another_is_waited_for(tmp_pa
         words = ("--database", "default", "--database", "blog_db", "--wait", "3600")
         refused = dbmigrate(command, *words, cwd=project.root).expect(2)
 
-    assert "error: nothing belongs on database blog_db, so it is left alone" in refused.stderr
+    assert "error: no app is routed to database blog_db, so it is not migrated" in refused.stderr
     assert "waiting" not in refused.stderr

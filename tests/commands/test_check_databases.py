@@ -76,8 +76,8 @@ def test_rows_of_apps_that_are_gone_and_rows_that_are_there_twice(
         (
             "DBM302",
             "note",
-            "recorded on default: polls.0001_initial is gone from the code: "
-            "squashed away, or of an app that is not installed or has nothing there",
+            "recorded on default: polls.0001_initial is no longer in the "
+            "code: squashed, or part of an app that is not installed or has nothing there",
         )
     ]
 

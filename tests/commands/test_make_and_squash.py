@@ -195,7 +195,7 @@ def test_an_installed_app_is_not_written(installed: Project, arguments: tuple[st
     outcome = dbmigrate(*arguments, cwd=installed.root).expect(2)
 
     assert "app vendor is a third-party app" in outcome.stderr
-    assert "hint: look for a release of vendor" in outcome.stderr
+    assert "hint: upgrade to a release of vendor" in outcome.stderr
     assert installed.content() == before
 
 

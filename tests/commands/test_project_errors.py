@@ -513,7 +513,7 @@ def test_a_folder_in_which_sqlite_can_write_nothing(tmp_path: Path, request: pyt
 
     outcome = dbmigrate("all", cwd=project.root).expect(21)
 
-    assert "database default takes no writes: this user cannot write in its folder (nothing was" in outcome.stderr
+    assert "database default is read-only: this user cannot write in its folder (nothing was" in outcome.stderr
     assert 'exclude = ["default"] under [tool.dbmigrate]' in outcome.stderr
     assert list(folder.iterdir()) == []
 
@@ -720,8 +720,8 @@ def test_a_name_that_a_command_has_read_before_is_known_as_app_or_database(sampl
     ("line", "hint"),
     [
         ("make --empty", "dbmigrate make accounts --empty"),
-        ("plan --to 0002_orders", "--app shop, or leave out --to"),
-        ("plan --app shop --app blog --to 0001", "--app shop or --app blog, or leave out --to"),
+        ("plan --to 0002_orders", "--app shop, or remove --to"),
+        ("plan --app shop --app blog --to 0001", "--app shop or --app blog, or remove --to"),
     ],
 )
 def test_a_hint_names_an_app_of_the_project(sample: Project, line: str, hint: str) -> None:

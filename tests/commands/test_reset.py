@@ -229,8 +229,8 @@ def test_a_database_that_the_run_afterwards_leaves_alone(project: Project) -> No
     archive = dbmigrate("reset", "--database", "archive", "--confirm", NAME, cwd=project.root).expect(2)
     old = dbmigrate("reset", "--database", "old", "--confirm", NAME, cwd=project.root).expect(2)
 
-    assert archive.stderr.splitlines()[0] == "error: nothing belongs on database archive, so it is left alone"
-    assert old.stderr.splitlines()[0] == "error: nothing belongs on database old, so it is left alone"
+    assert archive.stderr.splitlines()[0] == "error: no app is routed to database archive, so it is not migrated"
+    assert old.stderr.splitlines()[0] == "error: no app is routed to database old, so it is not migrated"
     assert project.content() == before
 
 

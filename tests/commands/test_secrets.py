@@ -167,8 +167,8 @@ def test_settings_that_a_driver_does_not_take_are_told_and_not_waited_for(site: 
 
     outcome = dbmigrate("all", "--wait", "600", "-v", cwd=here.project.root).expect(21)
 
-    assert "database default does not answer: UnicodeEncodeError: 'latin-1' codec" in outcome.stderr
-    assert "no waiting cures it" in outcome.stderr
+    assert "database default is unreachable: UnicodeEncodeError: 'latin-1' codec" in outcome.stderr
+    assert "waiting will not help" in outcome.stderr
     assert "snowman" not in outcome.stderr
 
 

@@ -95,7 +95,7 @@ def test_a_foreign_key_across_databases_names_where_its_target_is_written(tmp_pa
 
     found = dbmigrate("check", "--select", "DBM201", cwd=tmp_path).expect(13)
 
-    assert "which is on default: a database cannot hold" in found.stdout
+    assert "which is on default: no database can enforce" in found.stdout
 
 
 def test_the_command_after_make_leaves_nothing_pending(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ def test_a_signal_in_a_step_whose_own_processes_are_stopped_or_killed(
 
     assert code == 143, said
     assert "default (core.0001_initial" in said
-    assert ("the database could not be asked afterwards" in said) == (what in (stopped_host, killed_host)), said
+    assert ("the database could not be checked afterwards" in said) == (what in (stopped_host, killed_host)), said
     assert "exit 143 (terminated): ended by a signal before everything was done" in said
     if engine != "mariadb":
         assert run.site.query(TABLES[engine]) == []

@@ -176,12 +176,10 @@ def test_nothing_is_written_or_applied_that_destroys_data_unasked(
 
     refused = dbmigrate(*command, cwd=project.root, environment={"CI": "1"}).expect(11)
 
-    assert "the models changed so that data is lost (nothing was changed)" in refused.stderr
+    assert "the model changes would delete data (nothing was changed)" in refused.stderr
     assert words.split("(")[0] in refused.stderr
     assert words.rpartition(": ")[2] in refused.stderr
-    assert (
-        "hint: dbmigrate make core, look at what it wrote, then run the same command again; or pass" in refused.stderr
-    )
+    assert "hint: dbmigrate make core, review what it wrote, then rerun the command; or pass" in refused.stderr
     assert project.content() == before
     assert site.recorded() == recorded
 

@@ -510,7 +510,7 @@ def test_a_record_is_not_taken_back_with_those_of_apps_whose_tables_are_there(tm
             connection.execute(statement)
 
     assert "--fake" not in checked
-    assert "dbmigrate verify --repair prints how to make it" in checked
+    assert "dbmigrate verify --repair prints how to create it" in checked
     assert [repair["commands"] for repair in repairs] == [[]]
     dbmigrate("verify", cwd=project.root).expect(0)
 
@@ -546,7 +546,7 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_looked_at(tmp_pa
 
     outcome = dbmigrate("verify", cwd=project.root).expect(21)
 
-    assert "error: database down does not answer: the folder" in outcome.stdout
+    assert "error: database down is unreachable: the folder" in outcome.stdout
     assert "1 database looked at" in outcome.stdout
 
 

@@ -44,10 +44,11 @@ def test_all_says_so_where_it_writes_a_migration(tmp_path: Path, launcher: str) 
 
     assert "Migrations written: shop.0001_initial" in outcome.stderr
     assert (
-        "warning: DBM105: makemigrations would never stop writing for shop.item.size: it takes its order from a set, "
-        "which has another order in each process (shop/models.py:5)"
+        "warning: DBM105: makemigrations would write a new migration every time for shop.item.size: its order comes "
+        "from a set, "
+        "which differs in each process (shop/models.py:5)"
     ) in outcome.stderr
-    assert "hint: write a list in the order that you want, or sorted(...) around the set" in outcome.stderr
+    assert "hint: write a list in the order you want, or sorted(...) around the set" in outcome.stderr
 
 
 def test_what_the_source_does_not_say_is_found_in_a_second_process(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_what_the_source_does_not_say_is_found_in_a_second_process(tmp_path: Pat
 
     found = dbmigrate("check", "--select", "DBM105", cwd=project.root).expect(0)
 
-    assert "DBM105: makemigrations would never stop writing for shop.item.size" in found.stdout
+    assert "DBM105: makemigrations would write a new migration every time for shop.item.size" in found.stdout
     assert "its definition differed in a second process (shop/models.py:17)" in found.stdout
 
 
@@ -110,7 +111,7 @@ def test_a_set_in_the_settings_is_found(tmp_path: Path) -> None:
 
     found = dbmigrate("check", "--select", "DBM105", cwd=project.root).expect(0)
 
-    assert "it takes its order from the set settings.SIZES" in found.stdout
+    assert "its order comes from the set settings.SIZES" in found.stdout
 
 
 EVERYTHING = """
@@ -166,4 +167,4 @@ def test_a_set_is_found_beside_a_loop_over_fields(tmp_path: Path) -> None:
 
     found = dbmigrate("check", "--select", "DBM105", cwd=project.root).expect(0)
 
-    assert "DBM105: makemigrations would never stop writing for shop.item.size" in found.stdout
+    assert "DBM105: makemigrations would write a new migration every time for shop.item.size" in found.stdout

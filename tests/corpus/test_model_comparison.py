@@ -60,7 +60,7 @@ def assert_found(project: Project) -> None:
 
     refused = dbmigrate("plan", cwd=project.root).expect(11)
 
-    assert "makemigrations would have to ask about app core: It is impossible to add a non-nullable" in refused.stderr
+    assert "makemigrations needs an answer about app core: It is impossible to add a non-nullable" in refused.stderr
     assert "'more'" in refused.stderr
 
 

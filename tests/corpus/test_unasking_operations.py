@@ -270,12 +270,12 @@ def test_operations_that_ask_nobody_stop_everything_where_they_do_not_belong(tmp
         ("DBM209", ["default"], [f"blog.{number:04}_step"]) for number in range(2, len(RUNNING) + 2)
     ]
     assert checked[0]["message"] == (
-        "Runs of blog.0002_step asks no router before it works, and blog is not on default (blog is on blog_db), where "
+        "Runs of blog.0002_step does not ask the routers, and blog is not on default (blog is on blog_db), where "
         "the migration is applied because blog.0003_step depends on it"
     )
     assert (checked[0]["file"], checked[5]["message"].split(" (")[0]) == (
         "blog/migrations/0002_step.py",
-        "RunsForModel of blog.0007_step asks no router before it works, and blog.item is not on default",
+        "RunsForModel of blog.0007_step does not ask the routers, and blog.item is not on default",
     )
     assert "(nothing was changed)" in dbmigrate("all", cwd=project.root).expect(13).stderr
     assert project.tables() == {}
@@ -300,7 +300,7 @@ def test_operations_that_ask_nobody_and_do_no_harm_can_be_ignored(tmp_path: Path
     reported = dbmigrate("all", cwd=project.root, environment=environment).expect(0)
 
     assert 'if this is wrong, ignore = ["DBM209"] under [tool.dbmigrate]' in refused.stderr
-    assert "warning: DBM209: Runs of blog.0002_step asks no router" in reported.stdout + reported.stderr
+    assert "warning: DBM209: Runs of blog.0002_step does not ask the routers" in reported.stdout + reported.stderr
 
 
 def test_plan_sql_runs_nothing_that_an_operation_does_on_a_cursor(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_the_columns_that_refuse_inserts_are_found_and_no_others(engine: str, si
     assert names == {("core_child", "depth"), ("core_tagged_items", "position"), ("core_filled", "extra")}
     assert "every insert into core_child (core.child) fails" in repaired
     if engine != "sqlite":
-        statement = repaired.partition("let it take NULL: ")[2].partition(";")[0]
+        statement = repaired.partition("make it nullable: ")[2].partition(";")[0]
         here.query(statement)
         again = dbmigrate("verify", "--format", "json", cwd=here.project.root).expect(12).json["result"]
         assert len(again["databases"][0]["refusing"]) == len(names) - 1
@@ -212,9 +212,9 @@ def test_the_other_branches_column_that_refuses_inserts_is_named(tmp_path: Path)
     verified = dbmigrate("verify", cwd=project.root).expect(12).stdout
     again = dbmigrate("all", cwd=project.root).expect(0)
 
-    assert "column colour of shop_item on default is known to no model of this code" in checked
-    assert "run the code that has shop.0002_colour; or to undo what it has made, with the code that has" in checked
-    assert "column shop_item.colour is known to no model of this code" in verified
+    assert "column colour of shop_item on default is in no model of this code" in checked
+    assert "run the code that has shop.0002_colour; or to undo what it created, with the code that has" in checked
+    assert "column shop_item.colour is in no model of this code" in verified
     assert "DBM306" in again.stderr  # a pod of an older image must be able to restart
 
 
@@ -229,6 +229,6 @@ def test_a_record_is_not_to_be_forgotten_while_its_table_is_there(tmp_path: Path
         connection.execute("DROP TABLE ghost_item")
     gone = dbmigrate("check", "--fail-on", "note", cwd=project.root).stdout
 
-    assert "keep the records as long as what they made is there: ghost_item" in there
-    assert "harmless: no table of them is left" in gone
+    assert "keep the records as long as this is there: ghost_item" in there
+    assert "harmless: none of their tables is left" in gone
     assert "--prune" not in there + gone

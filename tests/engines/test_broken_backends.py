@@ -24,7 +24,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 LIST = "get_table_list"
 DETAILS = "get_table_description"
 ERROR = "RuntimeError('the catalogue of this engine\\ncannot be read')"
-SAID = "could not be looked at: RuntimeError: the catalogue of this engine cannot be read"
+SAID = "could not be checked: RuntimeError: the catalogue of this engine cannot be read"
 
 
 def broken(root: Path, method: str, *, rules: Mapping[str, str] | None = None, error: str = ERROR) -> Project:
@@ -64,7 +64,7 @@ def test_a_backend_that_cannot_list_its_tables_is_said_by_every_command_that_loo
         assert f"database blog_db {SAID}" in outcome.stdout
     for outcome in refused:
         assert f"database blog_db {SAID} (nothing was changed)" in outcome.stderr
-        assert "hint: correct the backend strange, no waiting cures it" in outcome.stderr
+        assert "hint: correct the backend strange; waiting will not help" in outcome.stderr
     assert "blog_db: its backend raised an error: RuntimeError" in waited.stdout
     document: Any = dbmigrate("verify", "--format", "json", cwd=project.root).expect(21).json
     verified = {database["alias"]: database for database in document["result"]["databases"]}
@@ -81,7 +81,7 @@ def test_a_backend_that_cannot_describe_a_table_leaves_the_others_verified(tmp_p
     outcome = run(project, "verify", 21)
 
     name = error.partition("(")[0]
-    assert f"database blog_db could not be looked at: {name}: " in outcome.stdout
+    assert f"database blog_db could not be checked: {name}: " in outcome.stdout
     assert "1 database looked at" in outcome.stdout
 
 

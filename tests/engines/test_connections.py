@@ -154,10 +154,10 @@ def test_a_receiver_that_fails_is_said_to_and_not_the_database(tmp_path: Path) -
 
     outcome = dbmigrate("all", "--manage", "kiosk.py", cwd=project.root).expect(21)
 
-    assert "database default could not be looked at: OperationalError: no such table: core_setting" in outcome.stderr
+    assert "database default could not be checked: OperationalError: no such table: core_setting" in outcome.stderr
     assert "in receive, a receiver of connection_created)" in outcome.stderr
-    assert "hint: correct that receiver of connection_created: " in outcome.stderr
-    assert "kiosk.py migrate ends in the same error" in outcome.stderr
+    assert "hint: fix that receiver of connection_created: " in outcome.stderr
+    assert "kiosk.py migrate fails with the same error" in outcome.stderr
     assert project.database("default").read_bytes() == b""
 
 

@@ -111,7 +111,7 @@ def test_a_database_that_says_that_it_is_read_only(engine: str, site: Callable[.
 
     outcome = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(21)
 
-    assert "error: database default takes no writes: " in outcome.stderr
+    assert "error: database default is read-only: " in outcome.stderr
     assert 'hint: let DATABASES["default"] name the primary' in outcome.stderr
     tables = {"sqlite": "sqlite_master", "postgresql": "pg_tables WHERE schemaname = 'public'"}
     assert here.query(f"SELECT * FROM {tables[engine]}") == []
@@ -125,7 +125,7 @@ def test_an_sqlite_file_that_cannot_be_written(site: Callable[..., Site], reques
 
     outcome = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(21)
 
-    assert "database default takes no writes: this user cannot write the file (nothing was changed)" in outcome.stderr
+    assert "database default is read-only: this user cannot write the file (nothing was changed)" in outcome.stderr
     assert here.recorded() == {"more.0001_initial": 1}
 
 
@@ -191,7 +191,9 @@ def test_a_database_that_another_process_has_locked(site: Callable[..., Site]) -
         other.execute("ROLLBACK")
 
     assert "database is locked" in outcome.stderr
-    assert "hint: another process writes to that file: wait for it with --wait SECONDS, or end that" in outcome.stderr
+    assert (
+        "hint: another process is writing to that file: wait for it with --wait SECONDS, or stop that" in outcome.stderr
+    )
     dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
 
 

@@ -163,7 +163,7 @@ def test_all_of_it_is_there_and_what_it_wrote_nobody_knows(tmp_path: Path) -> No
     printed = repair(project).stdout
 
     assert "all of it is there, and it is not recorded" in printed
-    assert "nothing shows whether this has run of core.0002_more: RunPython fill" in printed
+    assert "it is unknown whether these operations of core.0002_more have run: RunPython fill" in printed
     assert "--fake" not in printed
     assert "dbshell" not in printed
 
@@ -178,7 +178,7 @@ def test_a_later_migration_is_not_recorded_over_one_that_nobody_has_judged(tmp_p
     judged = repair(project, "--judged", "core.0002_fill").stdout
 
     assert "--fake" not in printed
-    assert "nothing shows whether this has run of core.0002_fill: RunPython fill" in printed
+    assert "it is unknown whether these operations of core.0002_fill have run: RunPython fill" in printed
     assert "if it has not run, apply it: dbmigrate run --database default --app core --to 0002_fill" in printed
     assert "--app core --to 0003_a --fake" in judged
 
@@ -206,7 +206,7 @@ def test_what_wrote_into_a_column_that_is_gone_is_named_with_it(tmp_path: Path) 
 
     printed = repair(project).stdout
 
-    assert "what RunSQL of core.0002_more wrote there does not come back with it" in printed
+    assert "what RunSQL of core.0002_more wrote there is not restored" in printed
 
 
 def test_a_migration_that_was_half_undone_is_made_whole_again_and_its_rows_are_spoken_of(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_migration_that_was_half_undone_is_made_whole_again_and_its_rows_are_s
 
     assert "core.0002_more may be half undone" in failed
     assert "dbmigrate verify --repair --database default" in failed
-    assert "what RunPython write of core.0002_more wrote there does not come back with it" in printed
+    assert "what RunPython write of core.0002_more wrote there is not restored" in printed
     assert 'ADD COLUMN "b"' in printed
     assert "--fake" not in printed
 
@@ -324,7 +324,7 @@ def test_a_table_of_another_shape_is_not_recorded_and_somebody_decides_whose_it_
         assert "--fake" not in text
         assert "<<" not in text
         assert "SQLite makes the table anew, without its column titel" in text
-        assert "is core_item somebody else's? then a router has to say no for core on default" in text
+        assert "if core_item belongs to something else, let a router refuse core on default" in text
 
 
 OWN_PARTS = (

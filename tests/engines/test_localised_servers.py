@@ -102,7 +102,7 @@ def test_a_wrong_password_of_a_german_postgresql_is_not_waited_for(tmp_path: Pat
 
     assert "Waiting" not in outcome.stdout + outcome.stderr
     assert "fehlgeschlagen (nothing was changed)" in outcome.stderr
-    assert 'hint: correct DATABASES["default"], no waiting cures it' in outcome.stderr
+    assert 'hint: fix DATABASES["default"]; waiting will not help' in outcome.stderr
     assert "mistaken-password" not in outcome.stdout + outcome.stderr
 
 

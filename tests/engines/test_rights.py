@@ -69,7 +69,7 @@ def grants(project: Project, *words: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for finding in report["findings"]:
         (alias,) = finding["aliases"]
-        found.setdefault(alias, set()).add(finding["hint"].split(" who may: ")[1].split(";")[0])
+        found.setdefault(alias, set()).add(finding["hint"].split(" with that right: ")[1].split(";")[0])
     return found
 
 
@@ -321,14 +321,15 @@ def test_rights_are_known_of_other_schemas_sequences_extensions_and_for_undoing(
 
     report = dbmigrate("check", "--select", "DBM305", "--format", "json", cwd=project.root).expect(13).json["result"]
 
-    place = "in database {}, as a user who may: "
+    place = "in database {}, as a user with that right: "
     places = {alias: place.format(entry["NAME"]) for alias, entry in roles.entries.items()}
     unless = '; if this is wrong, ignore = ["DBM305"] under [tool.dbmigrate]'
     assert [(finding["message"], finding["hint"].replace(unless, ";")) for finding in report["findings"]] == [
         (
             f"default: role {server} lacks CREATE on schema public, needed for django_migrations, main.0001_initial",
             f'{places["default"]}GRANT CREATE ON SCHEMA "public" TO "{server}"; or let migrator migrate it, which is '
-            'the same database and whose role may: exclude = ["default"] and databases.migrator.open = "migrate" under '
+            'the same database and whose role has the right: exclude = ["default"] and databases.migrator.open = '
+            '"migrate" under '
             "[tool.dbmigrate];",
         ),
         (
@@ -336,7 +337,7 @@ def test_rights_are_known_of_other_schemas_sequences_extensions_and_for_undoing(
             f'{places["shop"]}GRANT CREATE ON SCHEMA "shop" TO "{shop}";',
         ),
         (
-            f"lost: role {lost} has no schema to make tables in (search path nowhere), needed for django_migrations, "
+            f"lost: role {lost} has no schema to create tables in (search path nowhere), needed for django_migrations, "
             "lost.0001_initial",
             f'{places["lost"]}CREATE SCHEMA "nowhere" AUTHORIZATION "{lost}";',
         ),
@@ -345,14 +346,14 @@ def test_rights_are_known_of_other_schemas_sequences_extensions_and_for_undoing(
             f'{places["old"]}GRANT USAGE ON SEQUENCE public.django_migrations_id_seq TO "{old}";',
         ),
         (
-            f"extended: role {roles.entries['extended']['USER']} may not make extension vector "
+            f"extended: role {roles.entries['extended']['USER']} may not create extension vector "
             "(only a superuser may, unless the server allows others), needed for extended.0001_initial",
             f'{places["extended"]}CREATE EXTENSION "vector";',
         ),
     ]
     assert [finding["stops"] for finding in report["findings"]] == [True, True, True, True, False]
     assert report["limits"] == [
-        "mute: all but what its role may do, which the server does not say "
+        "mute: all but what its role may do, which the server does not report "
         "(permission denied for function has_table_privilege)"
     ]
     undo = ("run", "--database", "undone", "--app", "core", "--to", "zero")

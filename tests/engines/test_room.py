@@ -19,7 +19,7 @@ SERVERS = [
     pytest.param("postgresql", marks=pytest.mark.postgresql),
     pytest.param("mariadb", marks=pytest.mark.mariadb),
 ]
-NO_LOCK = "or --no-lock, with which nothing keeps two runs apart"
+NO_LOCK = "or --no-lock, which does not prevent concurrent runs"
 
 _numbers = itertools.count()
 
@@ -82,14 +82,14 @@ def test_a_user_of_one_connection_has_none_for_the_lock(engine: str, tmp_path: P
     refused = dbmigrate("all", cwd=project.root).expect(20)
     done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
 
-    assert "warning: database default: its lock has a connection of its own" in planned.stdout
+    assert "warning: database default: its lock has its own connection" in planned.stdout
     assert f"a run of this plan ends with 20\n   hint: {statement} 2; or" in planned.stdout
     assert (
-        "error: database default: its lock has a connection of its own, so a run needs 2 at a time (1 for the lock "
-        f"and 1 for the migrations), and {user} may have 1 connection (" in refused.stderr
+        "error: database default: its lock has its own connection, so a run needs 2 at a time (1 for the lock "
+        f"and 1 for the migrations), and {user} is allowed 1 connection (" in refused.stderr
     )
     assert "(nothing was changed)" in refused.stderr
-    assert f"hint: {statement} 2; or another user for the lock, under [tool.dbmigrate]: lock_url.default = " in (
+    assert f"hint: {statement} 2; or use another user for the lock, under [tool.dbmigrate]: lock_url.default = " in (
         refused.stderr
     )
     assert NO_LOCK in refused.stderr
@@ -123,8 +123,8 @@ def test_databases_of_one_user_are_migrated_as_there_is_room(engine: str, tmp_pa
     one = dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
 
     assert (
-        "error: databases default, second, third: each lock has a connection of its own, so a run needs 4 at a time "
-        f"(3 for the locks and 1 for the migrations), and {server_user} may have 3 connections (" in refused.stderr
+        "error: databases default, second, third: each lock has its own connection, so a run needs 4 at a time "
+        f"(3 for the locks and 1 for the migrations), and {server_user} is allowed 3 connections (" in refused.stderr
     )
     assert f"hint: {statement} 4; or " in refused.stderr
     assert "or one at a time: dbmigrate run --database default" in refused.stderr
@@ -145,7 +145,7 @@ def test_no_more_databases_are_migrated_at_a_time_than_a_user_has_connections(
     dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
     done = dbmigrate("all", "--jobs", "3", "--launcher", launcher, cwd=project.root).expect(0)
 
-    assert f"warning: second, third: 1 at a time, as {user} may have 4 connections (" in done.stderr
+    assert f"warning: second, third: 1 at a time, as {user} is allowed 4 connections (" in done.stderr
     assert done.stderr.count("at a time") == 1
     assert "All migrations completed successfully" in done.stdout
 
@@ -179,7 +179,7 @@ def test_connections_of_others_count_and_can_be_waited_for(
 
     assert "may have 2 connections (CONNECTION LIMIT); others have 1 of them (nothing was changed)" in refused.stderr
     assert "close some of the others' connections; --wait SECONDS waits for that" in refused.stderr
-    assert "it takes no more connections now: database default: its lock has a connection of its own" in line
+    assert "it takes no more connections now: database default: its lock has its own connection" in line
     assert process.returncode == 0, line + rest
 
 
@@ -210,7 +210,7 @@ def test_a_pool_of_one_has_no_connection_for_the_migrations(
         done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
 
     assert (
-        "error: database default: its lock has a connection of its own, and while it has it the pooler in front of "
+        "error: database default: its lock has its own connection, and while it has it the pooler in front of "
         "the database gives out no other one for the migrations (nothing was changed)" in refused.stderr
     )
     assert f'lock_url.default = "postgresql://USER@SERVER:PORT/{entry["NAME"]}"' in refused.stderr
@@ -321,7 +321,7 @@ def test_a_reset_needs_no_more_connections_than_a_run(
     refused = dbmigrate("reset", "--confirm", "site_settings", cwd=project.root).expect(20)
 
     assert "All migrations completed successfully" in done.stdout
-    assert "database default: its lock has a connection of its own, so a run needs 2 at a time" in refused.stderr
+    assert "database default: its lock has its own connection, so a run needs 2 at a time" in refused.stderr
     assert "(nothing was changed)" in refused.stderr
 
 

@@ -45,7 +45,7 @@ def test_a_wrong_password_of_postgresql_is_not_waited_for(tmp_path: Path, own_po
 
     assert "default: the server does not let us in: " in waited.stdout
     assert 'password authentication failed for user "stranger"' in refused.stderr
-    assert 'hint: correct DATABASES["default"], no waiting cures it' in refused.stderr
+    assert 'hint: fix DATABASES["default"]; waiting will not help' in refused.stderr
     assert "mistaken-password" not in waited.stdout + waited.stderr + refused.stderr
 
 
@@ -85,7 +85,7 @@ def test_a_server_that_shuts_down_is_not_told_as_full(tmp_path: Path) -> None:
             refused = dbmigrate("all", cwd=project.root).expect(21)
 
     assert "the database system is shutting down (nothing was changed)" in refused.stderr
-    assert "hint: start it again if it was shut down" in refused.stderr
+    assert "hint: restart it if it was shut down" in refused.stderr
 
 
 class _Blocking(socketserver.BaseRequestHandler):
@@ -189,7 +189,7 @@ def test_a_standby_is_left_alone_and_refused_where_it_is_to_be_migrated(
         skipped = dbmigrate("all", cwd=both.root).expect(0)
         named = dbmigrate("run", "--database", "reader", cwd=both.root).expect(2)
 
-    assert "error: database default takes no writes: the server is a standby" in refused.stderr
+    assert "error: database default is read-only: the server is a standby" in refused.stderr
     assert "reader    skipped   a replica" in skipped.stdout
     assert "database reader is a replica (the server is a standby" in named.stderr
 
@@ -231,7 +231,7 @@ def test_a_server_that_is_killed_between_two_migrations(
 
     assert outcome.code in (30, 31), outcome
     assert "failed: core.0002_more (exit 1 after" in outcome.stderr
-    assert "the database could not be asked afterwards" in outcome.stderr
+    assert "the database could not be checked afterwards" in outcome.stderr
     assert site.recorded() == {"core.0001_initial": 1}
     dbmigrate("all", "--skip-makemigrations", "--launcher", launcher, cwd=site.project.root).expect(0)
     assert site.recorded() == {"core.0001_initial": 1, "core.0002_more": 1, "more.0001_initial": 1}

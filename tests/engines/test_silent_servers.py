@@ -92,7 +92,7 @@ def freeze(between: Proxy, engine: str, place: str) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [
-        ("check", 21, ("error: database other does not answer: connected, and silent for 2 s", "1 database looked at")),
+        ("check", 21, ("error: database other is unreachable: connected, and silent for 2 s", "1 database looked at")),
         ("verify", 21, ("connected, and silent for 2 s", "1 database looked at")),
         pytest.param("plan", 21, ("database other does not answer", "silent for 2 s"), marks=pytest.mark.soak),
         pytest.param("info", 0, ("other (routed, unreachable): far",), marks=pytest.mark.soak),
@@ -117,7 +117,7 @@ def test_a_server_that_falls_silent_while_its_lock_is_taken_is_named(engine: str
         outcome = within(HANG_SECONDS, "all", "--lock-wait", "2", project=here.project).expect(21)
 
     assert (
-        "error: database default does not answer: connected, and silent for 2 s when its lock was to be taken "
+        "error: database default is unreachable: connected, and silent for 2 s when its lock was to be taken "
         "(nothing was changed)" in outcome.stderr
     )
     # A MariaDB server has the tables of every test in information_schema.
@@ -138,7 +138,7 @@ def test_without_a_time_a_server_may_be_silent_for_15_seconds(site: Callable[...
         between.freeze_at(RECORD_WORDS)
         outcome = within(HANG_SECONDS, "all", "--lock-wait", "5", project=here.project).expect(21)
 
-    assert "error: database default does not answer: connected, and silent for 15 s" in outcome.stderr
+    assert "error: database default is unreachable: connected, and silent for 15 s" in outcome.stderr
 
 
 @pytest.mark.parametrize("engine", combinations(SERVERS, quick=[("postgresql",)]))
@@ -206,7 +206,7 @@ def test_a_locked_sqlite_file_is_named_and_waited_for(tmp_path: Path) -> None:
         other.execute("ROLLBACK")
         rest = process.communicate(timeout=90)[0]
 
-    assert "database default does not answer: database is locked" in status.stdout
+    assert "database default is unreachable: database is locked" in status.stdout
     assert process.returncode == 0, line + rest
     assert "database is locked" in line
     assert "All migrations completed successfully" in rest
@@ -262,8 +262,8 @@ def test_several_silent_servers_take_no_longer_than_one(tmp_path: Path, postgres
         outcome = within(HANG_SECONDS, "wait", "--wait", "3", project=project).expect(21)
 
     assert outcome.stdout.splitlines()[1:] == [
-        "error: database dropped: it does not answer: no connection within 3 s",
-        "error: database greeting: it does not answer: no connection within 3 s",
-        "error: database connected: it does not answer: connected, and silent for 3 s",
+        "error: database dropped: it is unreachable: no connection within 3 s",
+        "error: database greeting: it is unreachable: no connection within 3 s",
+        "error: database connected: it is unreachable: connected, and silent for 3 s",
         "1 of 5 databases answer: default",
     ]

@@ -56,7 +56,7 @@ def test_a_database_in_memory_is_skipped_and_counted_nowhere(tmp_path: Path, nam
     assert "blog_db   skipped   in memory, so it keeps nothing" in first.stdout
     assert "Nothing pending: every database but blog_db is up to date" in again.stdout
     assert f"database blog_db is in memory ({name})" in named.stderr
-    assert "app blog belongs on blog_db alone, which is in memory" in app.stderr
+    assert "app blog belongs only on blog_db, which is in memory" in app.stderr
     assert statuses(project) == {"default": ("default", 0), "blog_db": ("in-memory", 0)}
     dbmigrate("status", "--exit-code", cwd=project.root).expect(0)
     dbmigrate("check", "--pending", cwd=project.root).expect(0)
@@ -69,10 +69,10 @@ def test_a_database_without_a_name_is_not_taken_for_one_in_memory(tmp_path: Path
     run = dbmigrate("all", cwd=project.root).expect(21)
     looks = [dbmigrate(command, cwd=project.root).expect(21) for command in ("check", "verify")]
 
-    said = "database blog_db does not answer: settings.DATABASES is improperly configured"
+    said = "database blog_db is unreachable: settings.DATABASES is improperly configured"
     assert [said in outcome.stdout for outcome in looks] == [True, True]
     assert said in run.stderr
-    assert 'hint: correct DATABASES["blog_db"]["NAME"], no waiting cures it' in run.stderr
+    assert 'hint: fix DATABASES["blog_db"]["NAME"]; waiting will not help' in run.stderr
     assert not project.database("default").exists()
     assert statuses(project) == {"default": ("default", 2), "blog_db": ("routed", None)}
 
@@ -90,7 +90,8 @@ def test_a_default_database_in_memory_is_refused_before_anything_is_touched(tmp_
 
     for outcome in refused:
         assert (
-            "database default is in memory (:memory:): what is migrated there ends with the process" in outcome.stderr
+            "database default is in memory (:memory:): what is migrated there is lost when the process ends"
+            in outcome.stderr
         )
         assert 'exclude = ["default"] under [tool.dbmigrate]' in outcome.stderr
     assert applied(project.database("blog_db")) == ["blog.0001_initial"]
@@ -159,7 +160,7 @@ def test_an_sqlite_file_that_takes_no_writes_is_skipped_and_what_is_pending_ther
     assert f"skipped   read-only ({reason}); 1 migration pending there" in first.stdout
     assert f"All migrations completed successfully; {READ_ONLY}" in first.stdout
     assert f"Nothing pending that could be applied: {READ_ONLY}" in again.stdout
-    assert f"database blog_db takes no writes: {reason}" in named.stderr
+    assert f"database blog_db is read-only: {reason}" in named.stderr
     assert statuses(project) == {"default": ("default", 0), "blog_db": ("read-only", 1)}
     assert "blog_db: 1 migration pending" in dbmigrate("check", "--pending", cwd=project.root).expect(10).stdout
     verified = dbmigrate("verify", "--database", "blog_db", cwd=project.root).expect(10)
@@ -190,7 +191,7 @@ def test_a_read_only_file_that_is_complete_is_verified_and_a_missing_table_is_fo
 
     assert "Nothing pending: every database is up to date" in complete[0].stdout
     assert "DBM301" in checked.stdout
-    assert "hint: blog_db takes no writes (it is opened with mode=ro); once it does, if the table" in checked.stdout
+    assert "hint: blog_db is read-only (it is opened with mode=ro); once it is writable, if the table" in checked.stdout
     dbmigrate("verify", cwd=project.root).expect(12)
 
 
@@ -213,7 +214,7 @@ def test_a_default_file_that_takes_no_writes_is_refused_while_something_is_pendi
     refused = dbmigrate("all", cwd=project.root).expect(21)
 
     assert "default   unchanged  nothing pending" in complete.stdout
-    assert "database default takes no writes: it is opened with mode=ro (nothing was changed)" in refused.stderr
+    assert "database default is read-only: it is opened with mode=ro (nothing was changed)" in refused.stderr
     assert statuses(project) == {"default": ("default", 1), "blog_db": ("routed", 0)}
 
 
@@ -231,11 +232,9 @@ def test_the_plan_of_a_default_file_that_takes_no_writes_has_the_steps_and_what_
 
     assert "core.0002_more" in shown
     if "--sql" not in words:
-        refused = (
-            "warning: database default takes no writes: it is opened with mode=ro; a run of this plan ends with 21"
-        )
+        refused = "warning: database default is read-only: it is opened with mode=ro; a run of this plan ends with 21"
         assert refused in shown
-        assert 'hint: let DATABASES["default"] name the primary, or make it writable; to go without it: ' in shown
+        assert 'hint: let DATABASES["default"] name the primary, or make it writable; to continue without it: ' in shown
     assert project.content() == before
 
 
@@ -248,7 +247,7 @@ def test_the_exit_code_of_a_plan_says_what_is_pending_where_no_writes_are_taken(
 
     answer = dbmigrate("plan", "--exit-code", "--format", "json", cwd=project.root).expect(10).json["result"]
 
-    assert answer["refusal"]["message"] == "database default takes no writes: it is opened with mode=ro"
+    assert answer["refusal"]["message"] == "database default is read-only: it is opened with mode=ro"
 
 
 def test_reset_refuses_a_default_file_that_takes_no_writes_and_leaves_one_beside_it(tmp_path: Path) -> None:
@@ -265,7 +264,7 @@ def test_reset_refuses_a_default_file_that_takes_no_writes_and_leaves_one_beside
     done = dbmigrate("reset", "--confirm", "site_settings", cwd=project.root).expect(0)
 
     assert unchanged == before
-    assert "database default takes no writes: it is opened with mode=ro (nothing was changed)" in refused.stderr
+    assert "database default is read-only: it is opened with mode=ro (nothing was changed)" in refused.stderr
     assert "Databases that will be emptied: default (" in done.stderr
     assert applied(project.database("blog_db")) == ["blog.0001_initial"]
 

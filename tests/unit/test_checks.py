@@ -351,7 +351,7 @@ def test_a_table_that_is_recorded_and_not_there() -> None:
     finding = only(apart(missing=(MISSING,)))
 
     assert claim(finding) == ("DBM301", "error", False)
-    assert "blog.0001_initial is recorded on blog_db and its table blog_blogitem" in finding.message
+    assert "blog.0001_initial is recorded on blog_db, but its table blog_blogitem" in finding.message
     assert "dbmigrate run --database blog_db --app blog --to zero --fake" in finding.hint
 
 
@@ -422,7 +422,7 @@ def test_a_database_that_does_not_answer_counts_only_where_it_is_wanted() -> Non
     routing = route(taken, settings())
 
     check_reachable(taken, routing, Selection(databases=("default",)))
-    with pytest.raises(UnreachableError, match="database gone does not answer: no such host") as caught:
+    with pytest.raises(UnreachableError, match="database gone is unreachable: no such host") as caught:
         check_reachable(taken, routing, Selection())
     assert "down" not in caught.value.message
 
@@ -432,7 +432,7 @@ def test_a_database_that_does_not_answer_counts_only_where_it_is_wanted() -> Non
     [
         ({"question": "Was a renamed to b?"}, "Was a renamed to b?"),
         ({"is_writable": False}, "cannot be written"),
-        ({"carries": ("lib",)}, "would bring one for lib"),
+        ({"carries": ("lib",)}, "would also create one for lib"),
     ],
 )
 def test_makemigrations_is_refused_where_it_could_not_do_its_part(change: dict[str, object], word: str) -> None:

@@ -101,7 +101,7 @@ def test_a_database_that_went_away_says_so() -> None:
 
     failure = run.databases[1].failure
     assert failure is not None
-    assert failure.message == "the database could not be asked afterwards: connection refused"
+    assert failure.message == "the database could not be checked afterwards: connection refused"
     assert run.databases[1].remaining == (BLOG,)
 
 

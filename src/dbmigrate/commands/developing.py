@@ -316,9 +316,9 @@ def _check_change(snapshot: Snapshot, change: Change, *, can_ask: bool) -> None:
     foreign = [label for label in change.carries if not _is_own(snapshot, label)]
     if foreign:
         raise ModelChangesError(
-            f"a migration for app {change.app} would bring one for {', '.join(foreign)}, "
+            f"a migration for app {change.app} would also create one for {', '.join(foreign)}, "
             "which is a third-party app (nothing was changed)",
-            hint=f"look for a release of {foreign[0]} that has the migration",
+            hint=f"upgrade to a release of {foreign[0]} that has the migration",
         )
 
 
@@ -347,7 +347,7 @@ def _find_migration(app: App, name: str) -> str:
     if len(matching) > 1:
         raise UsageError(f"several migrations of {app.label} begin with {name}", hint=f"one of: {', '.join(matching)}")
     if not app.migrations:
-        raise UsageError(f"app {app.label} has no migrations", hint=f"make them with: dbmigrate make {app.label}")
+        raise UsageError(f"app {app.label} has no migrations", hint=f"create them with: dbmigrate make {app.label}")
     if not matching:
         raise UsageError(
             f"app {app.label} has no migration {name}",

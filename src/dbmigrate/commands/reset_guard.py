@@ -88,7 +88,7 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
         )
     if database.read_only is not None:
         raise UnreachableError(
-            f"database {alias} takes no writes: {database.read_only} (nothing was changed)",
+            f"database {alias} is read-only: {database.read_only} (nothing was changed)",
             hint="make it writable, or name the others with --database",
         )
     host = work.host.find_host(alias)
@@ -119,7 +119,7 @@ def _check_comes_again(work: Work, reviewed: Review, aliases: Sequence[str], lab
                 f"tables of {', '.join(lost)} on database {alias} would not come again: no router says that they "
                 "belong there, only that they are there does (nothing was changed)",
                 hint=f"let a router say yes for them on {alias}, or drop them by hand; "
-                "to go without it: --database for the others",
+                "to continue without it: --database for the others",
             )
 
 

@@ -45,7 +45,7 @@ class Finding(Value):
     line: int | None = None
     """From 1."""
     destroys: bool = False
-    """Whether a pending migration loses data or cannot be taken back: what `--fail-on destructive` looks for."""
+    """Whether a pending migration loses data or cannot be reversed: what `--fail-on destructive` looks for."""
 
     @property
     def place(self) -> str:

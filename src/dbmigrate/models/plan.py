@@ -233,7 +233,7 @@ class MigrationPlan(Value):
     def make_first(self) -> str:
         """What to type, and to do, about `losses` before the run; a makemigrations that demands a name is refused."""
         labels = dict.fromkeys(label for loss in self.losses for label in loss.apps)
-        return f"dbmigrate make {' '.join(labels)}, look at what it wrote"
+        return f"dbmigrate make {' '.join(labels)}, review what it wrote"
 
     def synced_on(self, alias: str) -> tuple[str, ...]:
         """Return the models of apps without migrations whose tables it makes on one alias."""

@@ -40,14 +40,14 @@ Trouble = Literal[
 """What keeps a database from answering."""
 
 INCURABLE: frozenset[Trouble] = frozenset({"blocked", "password", "role", "driver", "settings", "backend", "rights"})
-"""What no waiting cures."""
+"""Troubles that waiting does not end."""
 
 
 def describe_trouble(trouble: Trouble | None) -> str:
     """Return what is the matter with a database: it is silent, its backend raised an error, or it may not be read."""
     if trouble == "rights":
         return "cannot be read"
-    return "could not be looked at" if trouble in ("backend", "receiver") else "does not answer"
+    return "could not be checked" if trouble in ("backend", "receiver") else "is unreachable"
 
 
 def describe_silence(alias: str, trouble: Trouble | None, error: str | None) -> str:

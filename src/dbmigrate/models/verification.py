@@ -72,7 +72,7 @@ class VerifiedDatabase(Value):
 
     alias: str
     error: str | None
-    """Why it could not be looked at, in the driver's words."""
+    """Why it could not be checked, in the driver's words."""
     trouble: Trouble | None = None
     inconsistent: str | None
     """Django's words if a migration is recorded before one it depends on; then nothing else is looked at."""

@@ -310,9 +310,9 @@ class _Judge:
 
     def _message(self, result: StepResult, kind: FailureKind) -> str:
         if self.database.error is not None:
-            return f"the database could not be asked afterwards: {self.database.error}"
+            return f"the database could not be checked afterwards: {self.database.error}"
         if kind == "not-recorded":
-            return "the process ended well, and the database does not have the migration recorded"
+            return "the process succeeded, but the database has no record of the migration"
         if result.because is not None:
             return result.because
         said = telling_line(result.last_lines)

@@ -38,7 +38,7 @@ JOBS_PER_CPU = 4
 """Databases on servers that are migrated at the same time for each CPU: their children wait for most of the time."""
 
 WHOLE = (
-    'let it take the label of an app, as Django\'s does, or set scope = "database" under [tool.dbmigrate]: then every '
+    'let it accept an app label, as Django\'s does, or set scope = "database" under [tool.dbmigrate]: then every '
     "database is migrated whole"
 )
 """What to do where a replaced migrate takes no app."""

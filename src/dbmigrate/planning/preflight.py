@@ -39,8 +39,8 @@ FEW = 5
 
 PASSING: dict[Trouble, str] = {
     "starting": "wait until it has started: --wait SECONDS",
-    "not-accepting": "start it again if it was shut down, or open it to connections; --wait SECONDS waits for it",
-    "full": "wait for it with --wait SECONDS, or let it take more connections, of that user or at all",
+    "not-accepting": "restart it if it was shut down, or let it accept connections; --wait SECONDS waits for it",
+    "full": "wait for it with --wait SECONDS, or allow more connections, for that user or in total",
 }
 """What to do about troubles of a server that is there."""
 
@@ -69,7 +69,8 @@ def check_keeps(snapshot: Snapshot, routing: Routing, selection: Selection) -> N
         return
     if routing.kinds[DEFAULT_ALIAS].kind == "in-memory":
         raise UsageError(
-            f"database {DEFAULT_ALIAS} is in memory ({database.name}): what is migrated there ends with the process "
+            f"database {DEFAULT_ALIAS} is in memory ({database.name}): what is migrated there is lost when the "
+            "process ends "
             "(nothing was changed)",
             hint=f"let {_setting(DEFAULT_ALIAS)} name a file or a server, or set the variable that it is read from; "
             + _without([DEFAULT_ALIAS], snapshot, routing, selection),
@@ -90,7 +91,7 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
                 [describe_silence(alias, silent[alias].trouble, silent[alias].error) for alias in aliases],
                 most=FEW,
                 separator="; ",
-                noun="databases that do not answer",
+                noun="unreachable databases",
             )
             + " (nothing was changed)",
             hint=f"{_cure(list(silent.values()), snapshot.project)}; {_without(aliases, snapshot, routing, selection)}",
@@ -101,22 +102,22 @@ def _cure(silent: Sequence[Database], project: Project) -> str:
     """Return what to do about databases that do not answer, or cannot be read."""
     folder = _missing_folder(silent[0])
     if folder is not None:
-        return f"mkdir -p {folder}, or correct {_setting(silent[0].alias)}"
+        return f"mkdir -p {folder}, or fix {_setting(silent[0].alias)}"
     if any(database.trouble == "receiver" for database in silent):
-        return f"correct that receiver of connection_created: {project.command_line('migrate')} ends in the same error"
+        return f"fix that receiver of connection_created: {project.command_line('migrate')} fails with the same error"
     if silent[0].vendor == "sqlite" and "database is locked" in (silent[0].error or ""):
-        return "another process writes to that file: wait for it with --wait SECONDS, or end that process"
+        return "another process is writing to that file: wait for it with --wait SECONDS, or stop that process"
     incurable = next((database for database in silent if database.trouble in INCURABLE), None)
     if incurable is None and len({database.trouble for database in silent}) == 1 and silent[0].trouble in PASSING:
         return PASSING[silent[0].trouble]
     if incurable is None:
-        return f"start it, or correct {_setting(silent[0].alias)}; --wait SECONDS waits for it"
+        return f"start it, or fix {_setting(silent[0].alias)}; --wait SECONDS waits for it"
     if incurable.trouble == "blocked":
         return "mariadb-admin flush-hosts on its server (MySQL: TRUNCATE performance_schema.host_cache)"
     if incurable.state == "unreadable":
         right = "SELECT ON django_migrations" if incurable.server else "access to that database"
         return f"GRANT {right} to the user of {_setting(incurable.alias)}, or name another user there"
-    return f"correct {_to_correct(incurable)}, no waiting cures it"
+    return f"fix {_to_correct(incurable)}; waiting will not help"
 
 
 def _to_correct(database: Database) -> str:
@@ -148,7 +149,7 @@ def find_unwritable(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -
     for database in snapshot.databases:
         if database.alias in aliases and database.read_only is not None:
             return Refusal(
-                message=f"database {database.alias} takes no writes: {database.read_only}",
+                message=f"database {database.alias} is read-only: {database.read_only}",
                 hint=f"let {_setting(database.alias)} name the primary, or make it writable; "
                 + _without([database.alias], snapshot, routing, plan.selection),
             )
@@ -222,7 +223,7 @@ def check_reversible(plan: MigrationPlan) -> None:
             if migration.irreversible is not None:
                 label, name = migration.id.split(".", 1)
                 raise UsageError(
-                    f"{migration.id} cannot be undone on {step.alias}: {migration.irreversible} has no way back "
+                    f"{migration.id} cannot be undone on {step.alias}: {migration.irreversible} is irreversible "
                     "(nothing was changed)",
                     hint="write its reverse (reverse_code or reverse_sql; noop if there is nothing to do)"
                     + (f", or stop before it: --to {name}" if label == step.app else ""),
@@ -245,7 +246,7 @@ def check_order(settings: Settings, plan: MigrationPlan) -> None:
     raise UsageError(
         f"{settings.origins['order']}: order puts {earlier} before {later}, but "
         f"{', and '.join(need.sentence for need in way)} (nothing was changed)",
-        hint=f"order = [{names}], or take {earlier} and {later} out of order: the order is found without it",
+        hint=f"order = [{names}], or remove {earlier} and {later} from order: dbmigrate finds the order without it",
     )
 
 
@@ -261,7 +262,7 @@ def check_needs(settings: Settings, plan: MigrationPlan) -> None:
         others = dict.fromkeys(need.other for need in plan.unmet)
         raise UsageError(
             "; ".join(need.sentence for need in plan.unmet[:FEW])
-            + "; it is pending there, and not part of this run (nothing was changed)",
+            + "; it is pending there, but not part of this run (nothing was changed)",
             hint=f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command; "
             'or dbmigrate all; if this is wrong, ignore = ["DBM210"] under [tool.dbmigrate]',
         )
@@ -317,21 +318,22 @@ def find_refusal(snapshot: Snapshot, make: MakeMigrations) -> ModelChangesError 
         without = "" if is_stuck else ", or pass --skip-makemigrations"
         if change.question is not None:
             return ModelChangesError(
-                f"makemigrations would have to ask about app {change.app}: {change.question} (nothing was changed)",
+                f"makemigrations needs an answer about app {change.app}: {change.question} (nothing was changed)",
                 hint=f"dbmigrate make {change.app}",
             )
         if not change.is_writable:
             return ModelChangesError(
                 f"the models of app {change.app} changed ({'; '.join(change.operations)}) "
-                "and its migrations folder cannot be written (nothing was changed)",
-                hint=f"write the migration where the source is (dbmigrate make {change.app}) and deploy it{without}",
+                "but its migrations folder is not writable (nothing was changed)",
+                hint=f"create the migration where the source code is (dbmigrate make {change.app}) and deploy "
+                f"it{without}",
             )
         foreign = [label for label in change.carries if label not in own_apps]
         if foreign:
             return ModelChangesError(
-                f"a migration for app {change.app} would bring one for {', '.join(foreign)}, "
+                f"a migration for app {change.app} would also create one for {', '.join(foreign)}, "
                 "which is a third-party app (nothing was changed)",
-                hint=f"look for a release of {foreign[0]} that has the migration{without}",
+                hint=f"upgrade to a release of {foreign[0]} that has the migration{without}",
             )
     return None
 
@@ -352,17 +354,17 @@ def losses_not_foreseen(losses: Sequence[Finding]) -> ModelChangesError:
     """Return the error for a makemigrations of the project's own that wrote what it was not expected to."""
     return ModelChangesError(
         describe_losses(losses, "it is written now, and nothing was applied"),
-        hint="look at what it wrote; if that is right, run the same command again",
+        hint="review what it wrote; if it is right, rerun the command",
     )
 
 
 def describe_losses(losses: Sequence[Finding], state: str) -> str:
     """Return what is lost, a line for each operation below one that says so and what was done so far."""
-    return "\n".join([f"the models changed so that data is lost ({state}):", *(f"  {loss.message}" for loss in losses)])
+    return "\n".join([f"the model changes would delete data ({state}):", *(f"  {loss.message}" for loss in losses)])
 
 
 def _made(make_first: str) -> str:
-    return f"{make_first}, then run the same command again"
+    return f"{make_first}, then rerun the command"
 
 
 def _setting(alias: str) -> str:
@@ -386,4 +388,4 @@ def _without(aliases: Sequence[str], snapshot: Snapshot, routing: Routing, selec
         quoted = ", ".join(f'"{alias}"' for alias in aliases)
         ways.append(f"exclude = [{quoted}] under [tool.dbmigrate]")
     it = "it" if len(aliases) == 1 else "them"
-    return f"to go without {it}: {', or '.join(ways) or 'exclude them under [tool.dbmigrate]'}"
+    return f"to continue without {it}: {', or '.join(ways) or 'exclude them under [tool.dbmigrate]'}"

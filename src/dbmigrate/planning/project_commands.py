@@ -111,7 +111,7 @@ def database_option(alias: str) -> Option:
         "--database",
         alias,
         is_needed=alias != DEFAULT_ALIAS,
-        way_out=f'let that command take --database, as Django\'s does, or set exclude = ["{alias}"] under '
+        way_out=f'let that command accept --database, as Django\'s does, or set exclude = ["{alias}"] under '
         "[tool.dbmigrate] and migrate it by hand",
     )
 
@@ -136,23 +136,23 @@ def _find_refusal(
     called = f"the {name} command of {command.module}"
     if command.error is not None:
         return Refusal(
-            message=f"{called} cannot be asked which options it takes: {command.error}",
+            message=f"{called} cannot report its options: {command.error}",
             hint=f"see why with: {snapshot.project.to_type(name, '--help')}",
         )
     if lacking:
         option = lacking[0]
         value = f"={option.value}" if option.value is not None else ""
         return Refusal(
-            message=f"{called} does not take {option.word}{value}",
-            hint=f"leave {option.word} out: this Django does not know it"
+            message=f"{called} does not accept {option.word}{value}",
+            hint=f"remove {option.word}: this version of Django does not have it"
             if command.module.startswith("django.core.")
-            else option.way_out or f"let that command take {option.word}, as Django's does",
+            else option.way_out or f"let that command accept {option.word}, as Django's does",
         )
     if command.most_names is not None and len(names) > command.most_names:
         left = " ".join(names[command.most_names :])
         return Refusal(
-            message=f"{called} does not take {left} ({_most(command.most_names)})",
-            hint=names_way_out or "let that command take them, as Django's does",
+            message=f"{called} does not accept {left} ({_most(command.most_names)})",
+            hint=names_way_out or "let that command accept them, as Django's does",
         )
     missing = find_demanded(command, names, words)
     if missing:
@@ -171,4 +171,4 @@ def find_demanded(command: Command, names: Sequence[str], words: Sequence[str]) 
 
 
 def _most(names: int) -> str:
-    return "it takes no names" if names == 0 else "it takes one name" if names == 1 else f"it takes {names} names"
+    return "it accepts no names" if names == 0 else "it accepts one name" if names == 1 else f"it accepts {names} names"

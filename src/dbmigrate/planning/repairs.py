@@ -40,7 +40,7 @@ def find_repairs(
             yield Repair(
                 alias=database.alias,
                 about=migration.id,
-                why="make what is missing",
+                why="create what is missing",
                 statements=statements,
                 shell=shell if statements else (),
                 commands=(),
@@ -52,7 +52,7 @@ def find_repairs(
         yield Repair(
             alias=database.alias,
             about=index.name,
-            why="build the index again, without locking its table",
+            why="rebuild the index without locking its table",
             statements=(f"REINDEX INDEX CONCURRENTLY {index.in_sql};",),
             shell=shell,
             commands=(),
@@ -63,7 +63,7 @@ def find_repairs(
         yield Repair(
             alias=database.alias,
             about=f"column {column.table}.{column.column}",
-            why="let rows be inserted without it, or run the code that knows it",
+            why="allow inserts without it, or run the code that knows it",
             statements=(),
             commands=(),
             notes=(hint_for_column(snapshot, described, column, ahead),),
@@ -72,7 +72,7 @@ def find_repairs(
         yield Repair(
             alias=database.alias,
             about=", ".join(ahead),
-            why="run the code that has these migrations; only with that code they can be undone",
+            why="run the code that has these migrations; only that code can undo them",
             statements=(),
             commands=(),
             notes=(f"to undo them, {words_to_undo(snapshot, database.alias, ahead)}",),
@@ -90,12 +90,12 @@ def _finish(
     waiting = _waiting_for(database, migration, judged)
     label, name = migration.id.split(".", 1)
     record = f"{_run(database.alias, label)} --to {name} --fake"
-    rest = "make the rest of it" if statements or migration.unwritten else "it is all there"
+    rest = "create the rest of it" if statements or migration.unwritten else "it is all there"
     later = _recorded_with(database, migration, judged)
     if any(other.unwritten for other in waiting):
-        why = "decide first whose table this is"
+        why = "first decide which project this table belongs to"
     elif waiting:
-        why = f"{rest}; what cannot be judged comes before its record"
+        why = f"{rest}; check what cannot be verified before you record it"
     elif later is not None:
         why = f"{rest}; it is recorded together with {later}"
     else:
@@ -142,19 +142,19 @@ def _recorded_with(
 def _notes_on(alias: str, migration: VerifiedMigration, other: VerifiedMigration) -> Iterator[str]:
     label, name = other.id.split(".", 1)
     if other.id != migration.id:
-        yield f"to record {migration.id} records {other.id} too, which it depends on and which is not applied"
+        yield f"recording {migration.id} also records {other.id}, which it depends on and which is not applied"
     if other.unwritten:
         yield from _notes_on_unwritten(alias, other)
         return
     if not other.unjudged:
         yield f"apply that first: {_run(alias, label)} --to {name}"
         return
-    yield f"nothing shows whether this has run of {other.id}: {', '.join(other.unjudged)}"
+    yield f"it is unknown whether these operations of {other.id} have run: {', '.join(other.unjudged)}"
     if other.outcome == "pending":
         yield f"if it has not run, apply it: {_run(alias, label)} --to {name}"
     else:
-        yield "look at the rows, and run by hand, in this order, what has not run"
-    yield f"when all of it has run: dbmigrate verify --repair --database {alias} --judged {other.id}"
+        yield "check the rows, and run by hand, in this order, what has not run"
+    yield f"when all of it has run, type: dbmigrate verify --repair --database {alias} --judged {other.id}"
 
 
 def _notes_on_unwritten(alias: str, migration: VerifiedMigration) -> Iterator[str]:
@@ -164,8 +164,11 @@ def _notes_on_unwritten(alias: str, migration: VerifiedMigration) -> Iterator[st
     yield from migration.unwritten
     tables = ", ".join(dict.fromkeys(part.table for part in migration.missing))
     label = migration.id.split(".", 1)[0]
-    yield f"is {tables} somebody else's? then a router has to say no for {label} on {alias}, or the table is renamed"
-    yield (f"if it is this project's, make by hand what is missing, then: dbmigrate verify --repair --database {alias}")
+    yield f"if {tables} belongs to something else, let a router refuse {label} on {alias}, or rename the table"
+    yield (
+        "if it belongs to this project, create by hand what is missing, then: dbmigrate verify --repair --database "
+        f"{alias}"
+    )
 
 
 def _notes_on_rows(migration: VerifiedMigration) -> tuple[str, ...]:
@@ -173,8 +176,8 @@ def _notes_on_rows(migration: VerifiedMigration) -> tuple[str, ...]:
     if not migration.unjudged:
         return ()
     return (
-        f"what {', '.join(migration.unjudged)} of {migration.id} wrote there does not come back with it: "
-        "look at the rows, and run it by hand where they need it",
+        f"what {', '.join(migration.unjudged)} of {migration.id} wrote there is not restored: check the "
+        "rows, and run it by hand where they need it",
     )
 
 
@@ -193,7 +196,7 @@ def _take_back(snapshot: Snapshot, alias: str, label: str, migration: VerifiedMi
     return Repair(
         alias=alias,
         about=migration.id,
-        why="take the record back and apply it; or, if its tables do not belong there, let a router refuse them",
+        why="remove the record and apply it again; or, if its tables do not belong there, let a router refuse them",
         statements=(),
         commands=(f"{run} --to {names[position - 1] if position else 'zero'} --fake", run),
         notes=(f"applying it runs {', '.join(migration.unjudged)} of {migration.id} again",)

@@ -86,9 +86,9 @@ def describe_shortage(shortage: Shortage) -> str:
     which = (
         f"database {shortage.aliases[0]}: its lock" if is_one else f"databases {listed(shortage.aliases)}: each lock"
     )
-    used = f"; others have {room.others} of them" if shortage.may_pass else ""
+    used = f"; other sessions use {room.others} of them" if shortage.may_pass else ""
     return (
-        f"{which} has a connection of its own, so a run needs {shortage.needed} at a time "
+        f"{which} has its own connection, so a run needs {shortage.needed} at a time "
         f"({locks} for the lock{'' if locks == 1 else 's'} and 1 for the migrations), and {describe_limit(room)}{used}"
     )
 
@@ -98,13 +98,13 @@ def describe_limit(room: Room) -> str:
     connections = "1 connection" if room.most == 1 else f"{room.most} connections"
     match room.kind:
         case "role":
-            return f'role "{room.name}" may have {connections} (CONNECTION LIMIT)'
+            return f'role "{room.name}" is allowed {connections} (CONNECTION LIMIT)'
         case "user":
-            return f"user {room.name} may have {connections} (MAX_USER_CONNECTIONS)"
+            return f"user {room.name} is allowed {connections} (MAX_USER_CONNECTIONS)"
         case "database":
-            return f'database "{room.name}" takes {connections} (CONNECTION LIMIT)'
+            return f'database "{room.name}" allows {connections} (CONNECTION LIMIT)'
         case "server":
-            return f"the server takes {connections} (max_connections)"
+            return f"the server allows {connections} (max_connections)"
 
 
 def ways_out(shortage: Shortage, databases: Collection[Database]) -> str:
@@ -124,10 +124,10 @@ def ways_out(shortage: Shortage, databases: Collection[Database]) -> str:
     if room.kind in ("role", "user"):
         database = next(database for database in databases if database.alias == alias)
         url = write_lock_url(alias, database.vendor, database.host, database.port, database.name)
-        ways.append(f"another user for the lock, under [tool.dbmigrate]: {url}")
+        ways.append(f"use another user for the lock, under [tool.dbmigrate]: {url}")
     if len(shortage.aliases) > 1 and room.most - room.others > 1:
         ways.append(f"one at a time: dbmigrate run --database {alias}")
-    return f"{'; or '.join(ways)}; or --no-lock, with which nothing keeps two runs apart"
+    return f"{'; or '.join(ways)}; or --no-lock, which does not prevent concurrent runs"
 
 
 def write_lock_url(alias: str, vendor: str, host: str, port: str, name: str) -> str:

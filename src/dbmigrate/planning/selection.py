@@ -71,8 +71,8 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection, 
     for alias in selection.databases:
         if selection.apps and not any(label in routing.places[alias] for label in selection.apps):
             raise UsageError(
-                f"database {alias} takes none of the apps {', '.join(selection.apps)}",
-                hint=f"leave out --database {alias}",
+                f"database {alias} holds none of the apps {', '.join(selection.apps)}",
+                hint=f"remove --database {alias}",
             )
 
 
@@ -85,8 +85,8 @@ def _app_hint(snapshot: Snapshot, selection: Selection, flag: str) -> str:
     ]
     named = selection.apps or fitting
     if not named:
-        return f"leave out {flag}"
-    return " or ".join(f"--app {label}" for label in named[:3]) + f", or leave out {flag}"
+        return f"remove {flag}"
+    return " or ".join(f"--app {label}" for label in named[:3]) + f", or remove {flag}"
 
 
 def check_names(snapshot: Snapshot, databases: Iterable[str], apps: Iterable[str]) -> None:
@@ -118,7 +118,7 @@ def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_open: bool) -
             and not (is_open and (or_open or alias in routing.undecided))
         ):
             raise UsageError(
-                f"nothing belongs on database {alias}, so it is left alone",
+                f"no app is routed to database {alias}, so it is not migrated",
                 hint="see what the routers say: dbmigrate info --routes"
                 + ('; open = "migrate" under [tool.dbmigrate] puts every app there' if is_open else ""),
             )
@@ -135,7 +135,7 @@ def check_target(snapshot: Snapshot, selection: Selection, aliases: Iterable[str
         if database is not None and database.target_replaced_by is not None:
             raise UsageError(
                 f"on database {alias} migration {selection.to} is part of {database.target_replaced_by}, "
-                "and Django cannot stop inside of a squashed migration",
+                "and Django cannot stop inside a squashed migration",
                 hint=f"--to {database.target_replaced_by}",
             )
 
@@ -170,22 +170,22 @@ def _check_alias(snapshot: Snapshot, routing: Routing, alias: str, *, may_read_o
     if kind.kind == "replica":
         raise UsageError(
             f"database {alias} is a replica ({kind.because}) and is not migrated",
-            hint="migrate the database it replicates; the replica follows by itself",
+            hint="migrate the database it replicates; the replica follows on its own",
         )
     if kind.kind == "in-memory":
         raise UsageError(
-            f"database {alias} is in memory ({database.name}): what is migrated there ends with the process",
-            hint=f'leave out --database {alias}, or let DATABASES["{alias}"] name a file or a server',
+            f"database {alias} is in memory ({database.name}): what is migrated there is lost when the process ends",
+            hint=f'remove --database {alias}, or let DATABASES["{alias}"] name a file or a server',
         )
     if kind.kind == "read-only" and not may_read_only:
         raise UsageError(
-            f"database {alias} takes no writes: {kind.because}",
-            hint=f"make it writable, or leave out --database {alias}; what is pending there: dbmigrate status",
+            f"database {alias} is read-only: {kind.because}",
+            hint=f"make it writable, or remove --database {alias}; what is pending there: dbmigrate status",
         )
     if kind.kind == "excluded":
         raise UsageError(
             f"database {alias} is excluded by the configuration",
-            hint=f"take {alias} out of `exclude` (dbmigrate info shows where it is set)",
+            hint=f"remove {alias} from `exclude` (dbmigrate info shows where it is set)",
         )
     if kind.kind == "same":
         raise UsageError(
@@ -202,20 +202,20 @@ def _check_app(snapshot: Snapshot, label: str) -> None:
         hint = f"use its label: {named}" if named else nearest(label, labels, what="apps")
         raise UsageError(f"there is no app {label} in INSTALLED_APPS", hint=hint)
     if not app.has_migrations:
-        raise UsageError(f"app {label} has no migrations", hint=f"make them with: dbmigrate make {label}")
+        raise UsageError(f"app {label} has no migrations", hint=f"create them with: dbmigrate make {label}")
 
 
 def _check_pair(snapshot: Snapshot, routing: Routing, selection: Selection, label: str) -> None:
     homes = routing.aliases_of(label)
     if homes and all(routing.kinds[alias].kind == "in-memory" for alias in homes):
         raise UsageError(
-            f"app {label} belongs on {', '.join(homes)} alone, which is in memory and keeps nothing",
-            hint=f"let a router send {label} to a database that is a file or on a server, or leave out --app {label}",
+            f"app {label} belongs only on {', '.join(homes)}, which is in memory and keeps nothing",
+            hint=f"let a router send {label} to a database that is a file or on a server, or remove --app {label}",
         )
     limits = find_limits(snapshot, routing)
     if not homes and limits:
         raise UsageError(
-            f"app {label} belongs on no database that was looked at ({'; '.join(limits)})",
+            f"app {label} belongs on no database that was checked ({'; '.join(limits)})",
             hint="dbmigrate all runs the project's migrate for everything; where databases are added at run time, "
             "use the project's own command",
         )
@@ -227,5 +227,5 @@ def _check_pair(snapshot: Snapshot, routing: Routing, selection: Selection, labe
     if not homes:
         raise UsageError(
             f"app {label} belongs on no database: the routers refuse it everywhere",
-            hint="give it a router that says yes, or see: dbmigrate info",
+            hint="let a router allow it, or see: dbmigrate info",
         )

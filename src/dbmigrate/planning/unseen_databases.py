@@ -21,7 +21,7 @@ def find_limits(snapshot: Snapshot, routing: Routing) -> tuple[str, ...]:
             if routing.is_migrated(database.alias)
         ]
     found += [
-        f"{database.alias}: all but what its role may do, which the server does not say ({database.rights_unknown})"
+        f"{database.alias}: all but what its role may do, which the server does not report ({database.rights_unknown})"
         for database in snapshot.databases
         if routing.is_migrated(database.alias) and database.rights_unknown is not None
     ]

@@ -42,7 +42,7 @@ def describe_unstarted(snapshot: Snapshot, unstarted: Unstarted) -> tuple[str, s
         case "no-module":
             message = (
                 f"MIGRATION_MODULES has the migrations of app {app.label} in {app.migrations_module}, "
-                f"and there is no such module{needed}: until there is, Django applies no migration of any app"
+                f"but that module does not exist{needed}: until it exists, Django applies no migration of any app"
             )
         case "no-package":
             message = f"app {app.label} has no migrations and no tables{needed}"
@@ -63,7 +63,7 @@ def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted) -> str:
     tables = ", or dbmigrate all --run-syncdb for tables without migrations" if unstarted.why == "no-package" else ""
     if not app.is_own:
         return (
-            f"{app.label} is a third-party app: look for a release of it that has migrations, or "
+            f"{app.label} is a third-party app: upgrade to a release that has migrations, or "
             f'name a package of the project for them: MIGRATION_MODULES = {{"{app.label}": "…"}}, '
             f"then: dbmigrate make {app.label}{tables}"
         )

@@ -54,13 +54,13 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
     if kind == "no-lock":
         return LockedError(
             f"the lock cannot be taken on {said} (nothing was changed)",
-            hint=f"{_way_to_a_lock(error)}--no-lock, with which nothing keeps two runs apart",
+            hint=f"{_way_to_a_lock(error)}--no-lock, which does not prevent concurrent runs",
         )
     if kind == "no-room":
         return LockedError(
             f"the lock has a connection of its own, and there is no room for it on {said} (nothing was changed)",
-            hint="allow that user one connection more; or another user for the lock, under [tool.dbmigrate]: "
-            f"{_lock_url(error)}; or --no-lock, with which nothing keeps two runs apart",
+            hint="allow that user one connection more; or use another user for the lock, under [tool.dbmigrate]: "
+            f"{_lock_url(error)}; or --no-lock, which does not prevent concurrent runs",
         )
     if kind == "no-pool":
         return LockedError(
@@ -68,7 +68,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             "database gives out no other one for the migrations (nothing was changed)",
             hint="let its pool be 2 or more (PgBouncer: default_pool_size, max_client_conn); or lead the lock around, "
             f"under [tool.dbmigrate]: {_lock_url({**error, 'host': 'SERVER', 'port': 'PORT'})}; "
-            "or --no-lock, with which nothing keeps two runs apart",
+            "or --no-lock, which does not prevent concurrent runs",
         )
     if kind == "silent-lock":
         return UnreachableError(

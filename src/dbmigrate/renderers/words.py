@@ -163,7 +163,7 @@ def drift_sentences(database: VerifiedDatabase) -> list[str]:
         for index in database.invalid_indexes
     ]
     said += [
-        f"column {found.table}.{found.column} is known to no model of this code, takes no NULL and has no default: "
+        f"column {found.table}.{found.column} is in no model of this code, is NOT NULL and has no default: "
         f"every insert into {found.table} ({found.model}) fails"
         for found in database.refused
     ]

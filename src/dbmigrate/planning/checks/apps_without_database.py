@@ -48,8 +48,8 @@ def _describe(snapshot: Snapshot, routing: Routing, app: App, homeless: Sequence
         stops=bool(undecided),
         stops_app_only=True,
         message=f"{what} on no database: {_why(snapshot, routing, app.label, shown)}, so it has no tables",
-        hint=f"let a router's allow_migrate say True for {app.label if is_whole else names} on one alias, "
-        "or set managed = False in the model's Meta if its table is made by others",
+        hint=f"let a router's allow_migrate return True for {app.label if is_whole else names} on one alias, "
+        "or set managed = False in the model's Meta if something else creates its table",
         apps=(app.label,),
         subject=("model", f"{app.label}.{shown}"),
     )

@@ -19,7 +19,7 @@ def find_conflicts(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
             stops=True,
             message=f"app {label} has {len(leaves)} leaf migrations: {' and '.join(leaves)}",
             hint=(
-                f"{label} is a third-party app: install it anew, without what makemigrations wrote into it"
+                f"{label} is a third-party app: reinstall it, which removes what makemigrations wrote into it"
                 if is_installed(snapshot, label)
                 else f"dbmigrate make {label} --merge"
             ),

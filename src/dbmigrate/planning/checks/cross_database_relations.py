@@ -95,7 +95,7 @@ def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross
     where = " and ".join(homes) or "no database"
     message = (
         f"{model}.{name} on {here} is {kind} to {cross.to}, which is on {where}: "
-        "a database cannot hold a constraint to a table of another"
+        "no database can enforce a foreign key to a table in another one"
     )
     first = next(iter(cross.makers.items()), None)
     if first is not None:

@@ -1,4 +1,4 @@
-"""DBM304: a pending migration that destroys data, cannot be taken back, or holds up a large table."""
+"""DBM304: a pending migration that destroys data, cannot be reversed, or holds up a large table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ACTS: dict[DangerKind, str] = {
     "drops-table": "drops a table",
     "drops-column": "drops a column",
     "drops-data": "deletes rows or drops what it names",
-    "irreversible": "cannot be taken back",
+    "irreversible": "cannot be reversed",
     "rewrites": "rewrites a table",
-    "locks": "reads a whole table while nobody can write to it",
+    "locks": "scans a whole table and blocks writes meanwhile",
 }
 
 HINTS: dict[DangerKind, str] = {
@@ -23,8 +23,8 @@ HINTS: dict[DangerKind, str] = {
     "drops-column": "deploy code that does not use it first, and keep a backup",
     "drops-data": "keep a backup",
     "irreversible": "give it a reverse (migrations.RunPython.noop if there is nothing to do)",
-    "rewrites": "plan a quiet hour, or add a new column, fill it, and switch",
-    "locks": "plan a quiet hour; on PostgreSQL AddIndexConcurrently does not lock",
+    "rewrites": "run it when traffic is low, or add a new column, fill it, and switch",
+    "locks": "run it when traffic is low; on PostgreSQL AddIndexConcurrently does not lock",
 }
 
 MENDED = ("irreversible",)

@@ -56,8 +56,8 @@ def _find_missing_hints(
         operation,
         aliases,
         f"the routers let it run on {' and '.join(aliases)}, but not all of {label} is on {' and '.join(wrong)}",
-        'give it hints={"model_name": "…"} with the model it works on, so that the routers can tell; '
-        "lower-case, as in the model's own migrations",
+        'give it hints={"model_name": "…"} with the model it works on, so that the routers can decide; '
+        "in lower case, as in the model's own migrations",
     )
 
 
@@ -72,7 +72,7 @@ def _find_fixed_alias(identifier: MigrationId, operation: DataOperation, aliases
         elsewhere,
         f"it is planned on {' and '.join(elsewhere)} and names no database, "
         f"so it reads and writes {' and '.join(operation.works_on)}",
-        "in it write alias = schema_editor.connection.alias, and Model.objects.using(alias) for Model.objects",
+        "use alias = schema_editor.connection.alias in it, and Model.objects.using(alias) instead of Model.objects",
     )
 
 

@@ -18,7 +18,7 @@ def find_endless_migrations(snapshot: Snapshot, _routing: Routing) -> Iterator[F
             id="DBM105",
             level="warning",
             stops=False,
-            message=f"makemigrations would never stop writing for {what}: {_reason(unstable)}",
+            message=f"makemigrations would write a new migration every time for {what}: {_reason(unstable)}",
             hint=_hint(unstable),
             apps=(label,),
             subject=("field", unstable.model, unstable.field)
@@ -29,25 +29,26 @@ def find_endless_migrations(snapshot: Snapshot, _routing: Routing) -> Iterator[F
 
 def _reason(unstable: Unstable) -> str:
     if unstable.kind == "set":
-        return f"it takes its order from {unstable.why}, which has another order in each process"
+        return f"its order comes from {unstable.why}, which differs in each process"
     if unstable.kind == "call":
-        return f"{unstable.why} is called when the class is made, so its value is a new one each time"
+        return f"{unstable.why} is called when the class is created, so its value differs each time"
     return "its definition differed in a second process"
 
 
 def _hint(unstable: Unstable) -> str:
     if unstable.kind == "set":
         return (
-            "write a list in the order that you want, or sorted(...) around the set; then once: dbmigrate make "
+            "write a list in the order you want, or sorted(...) around the set; then once: dbmigrate make "
             + (unstable.model.split(".", 1)[0])
         )
     if unstable.kind == "call":
         function = unstable.why.removesuffix("()")
         return (
-            f"pass the function itself, for example default={function} without brackets, or a function of the module "
+            f"pass the function itself, for example default={function} without parentheses, or a function of the "
+            "module "
             f"that calls {unstable.why}"
         )
     return (
-        "let it be the same in every process: no order of a set, no clock, no random number, no host name; "
-        "see two of them: PYTHONHASHSEED=1 and PYTHONHASHSEED=2 with makemigrations --dry-run -v 3"
+        "make it the same in every process: no set order, no clock, no random number, no host name; to "
+        "compare two: PYTHONHASHSEED=1 and PYTHONHASHSEED=2 with makemigrations --dry-run -v 3"
     )

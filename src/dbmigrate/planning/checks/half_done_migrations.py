@@ -25,7 +25,7 @@ def _why(database: Database, migration: PendingMigration) -> str | None:
     if migration.operations < 2 or migration.backwards:
         return None
     if not database.transactional_ddl:
-        return f"{database.server or database.vendor} rolls no change of a table back"
+        return f"{database.server or database.vendor} does not roll back schema changes"
     return None if migration.atomic else "it is not atomic"
 
 
@@ -37,7 +37,10 @@ def _describe(snapshot: Snapshot, alias: str, migration: PendingMigration, becau
         stops=False,
         message=f"a failure of {migration.id} on {alias} would leave it half done: {because}",
         hint=hint_where(
-            snapshot, label, "one operation in each migration leaves nothing half done", identifier="DBM303"
+            snapshot,
+            label,
+            "put one operation in each migration; then nothing can be left half done",
+            identifier="DBM303",
         ),
         aliases=(alias,),
         apps=(label,),

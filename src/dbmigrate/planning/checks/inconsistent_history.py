@@ -32,8 +32,8 @@ def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[
             message=f"the history of database {database.alias} is inconsistent: {database.inconsistent}",
             # Django looks at the history before it fakes or undoes anything, so neither is a way out.
             hint=(
-                f"if what {earlier} makes is there, and what its RunPython and RunSQL write, record it: {record}; "
-                f"otherwise take back the record of {later}: {take_back}"
+                f"if everything that {earlier} creates and writes (RunPython, RunSQL) is there, record it: {record}; "
+                f"otherwise remove the record of {later}: {take_back}"
             ),
             aliases=(database.alias,),
             apps=tuple(dict.fromkeys((later.split(".", 1)[0], app))) if match else (),

@@ -16,7 +16,7 @@ def hint_where(snapshot: Snapshot, label: str, hint: str, *, identifier: str) ->
     if not is_installed(snapshot, label):
         return hint
     return (
-        f"{label} is a third-party app: look for a release of it without this, "
+        f"{label} is a third-party app: upgrade to a release that fixes this, "
         f'or let MIGRATION_MODULES = {{"{label}": "…"}} name a copy of its migrations in the project; '
-        f'to leave it as it is: ignore = ["{identifier}"] under [tool.dbmigrate]'
+        f'to silence this: ignore = ["{identifier}"] under [tool.dbmigrate]'
     )

@@ -57,20 +57,22 @@ def _fact(database: Database, lacking: LackingRight) -> str:
     if lacking.right == "ownership":
         return f"role {database.role} does not own {lacking.on} (its owner is {lacking.owner})"
     if lacking.right == "superuser":
-        return f"role {database.role} may not make {lacking.on} (only a superuser may, unless the server allows others)"
+        return (
+            f"role {database.role} may not create {lacking.on} (only a superuser may, unless the server allows others)"
+        )
     if lacking.right == "a schema to create in":
-        return f"role {database.role} has no schema to make tables in ({lacking.on})"
-    unsure = "" if lacking.is_certain else " (as far as SHOW GRANTS says: it may have it by another host of its name)"
+        return f"role {database.role} has no schema to create tables in ({lacking.on})"
+    unsure = "" if lacking.is_certain else " (according to SHOW GRANTS; another host entry of the user may have it)"
     return f"role {database.role} lacks {lacking.right} on {lacking.on}{unsure}"
 
 
 def _hint(snapshot: Snapshot, routing: Routing, database: Database, lacking: LackingRight) -> str:
-    hint = f"in database {database.name}, as a user who may: {lacking.grant}"
+    hint = f"in database {database.name}, as a user with that right: {lacking.grant}"
     stand_in = _stand_in(snapshot, routing, database, lacking)
     if stand_in is None:
         return hint
     return (
-        f"{hint} or let {stand_in} migrate it, which is the same database and whose role may: "
+        f"{hint} or let {stand_in} migrate it, which is the same database and whose role has the right: "
         f'exclude = ["{database.alias}"] and databases.{stand_in}.open = "migrate" under [tool.dbmigrate]'
     )
 

@@ -19,7 +19,7 @@ def find_missing_tables(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
                 continue
             finding = _describe(database.alias, missing)
             if database.read_only is not None:
-                writable = f"{database.alias} takes no writes ({database.read_only}); once it does, "
+                writable = f"{database.alias} is read-only ({database.read_only}); once it is writable, "
                 finding = finding.model_copy(update={"hint": writable + finding.hint})
             yield finding
 
@@ -31,9 +31,9 @@ def _describe(alias: str, missing: MissingTable) -> Finding:
 def _describe_taken_over(alias: str, missing: MissingTable) -> Finding:
     by = missing.migration or "a migration that is not written yet"
     make = (
-        f"dbmigrate verify --repair --database {alias} prints how to make it"
+        f"dbmigrate verify --repair --database {alias} prints how to create it"
         if missing.is_recorded
-        else "let the table be made before it, by hand or by RunSQL, or by migrations.SeparateDatabaseAndState with "
+        else "create the table before it, by hand, with RunSQL, or with migrations.SeparateDatabaseAndState with "
         "migrations.CreateModel among its database_operations"
     )
     return Finding(
@@ -41,8 +41,8 @@ def _describe_taken_over(alias: str, missing: MissingTable) -> Finding:
         level="error",
         stops=False,
         message=(
-            f"{missing.model} becomes managed by {by}, and its table {missing.table} is not on {alias}: Django makes "
-            "none when managed changes, so nothing will make it"
+            f"{missing.model} becomes managed by {by}, but its table {missing.table} is missing on {alias}: Django "
+            "creates no table when managed changes, so nothing will create it"
         ),
         hint=f"if the table belongs there, {make}; {_or_refuse(alias, missing)}",
         aliases=(alias,),
@@ -52,24 +52,24 @@ def _describe_taken_over(alias: str, missing: MissingTable) -> Finding:
 
 
 def _or_refuse(alias: str, missing: MissingTable) -> str:
-    return f"if it does not, let a router's allow_migrate say False for {missing.model} on {alias}"
+    return f"if it does not, let a router's allow_migrate return False for {missing.model} on {alias}"
 
 
 def _describe_lost(alias: str, missing: MissingTable) -> Finding:
     label = missing.migration.split(".", 1)[0]
     run = f"dbmigrate run --database {alias} --app {label}"
     again = (
-        f"take the record back and apply it: {run} --to {missing.before} --fake && {run}"
+        f"remove the record and apply it again: {run} --to {missing.before} --fake && {run}"
         if missing.is_redoable
-        else f"dbmigrate verify --repair prints how to make it, for other tables of {label} are there, "
-        "or other apps need it"
+        else f"dbmigrate verify --repair prints how to create it, because other tables of {label} are "
+        "there, or other apps need it"
     )
     return Finding(
         id="DBM301",
         level="error",
         stops=False,
         message=(
-            f"{missing.migration} is recorded on {alias} and its table {missing.table} ({missing.model}) is not there: "
+            f"{missing.migration} is recorded on {alias}, but its table {missing.table} ({missing.model}) is missing: "
             "it was faked, dropped by hand, or the route changed after it was applied"
         ),
         hint=f"if the table belongs there, {again}; {_or_refuse(alias, missing)}",

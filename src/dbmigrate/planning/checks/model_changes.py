@@ -32,13 +32,13 @@ def find_model_changes(snapshot: Snapshot, _routing: Routing) -> Iterator[Findin
             id="DBM101",
             level="error" if is_own else "warning",
             stops=False,
-            message=f"the models of {change.app} changed and no migration says so: {'; '.join(change.operations)}"
+            message=f"the models of {change.app} changed, but no migration covers this: {'; '.join(change.operations)}"
             + because,
             hint=(
                 make_hint(snapshot, change.app)
                 if is_own
-                else f"{change.app} is a third-party app: look for a release that brings the migration, "
-                "or a setting of it (such as DEFAULT_AUTO_FIELD)"
+                else f"{change.app} is a third-party app: upgrade to a release that has the migration, "
+                "or use a setting of it (such as DEFAULT_AUTO_FIELD)"
             ),
             apps=(change.app,),
             subject=() if change.model is None else ("model", change.model),

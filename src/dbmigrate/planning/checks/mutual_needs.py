@@ -37,8 +37,8 @@ def _describe_circle(snapshot: Snapshot, needs: tuple[Need, ...], circle: tuple[
         stops=True,
         message=f"pending data migrations of {' and '.join(aliases)} need each other: "
         + ", and ".join(need.sentence for need in circle),
-        hint=f"begin with what is needed first: dbmigrate run --app {label} --to {name} --database {first.other}, "
-        "then run the same command again; or take a dependency away that the data does not need",
+        hint=f"start with what is needed first: dbmigrate run --app {label} --to {name} --database {first.other}, "
+        "then rerun the command; or remove a dependency that the data does not need",
         aliases=aliases,
         apps=tuple(dict.fromkeys(need.migration.split(".", 1)[0] for need in circle)),
         migrations=tuple(dict.fromkeys(need.migration for need in circle)),
@@ -52,7 +52,8 @@ def _describe_left_alone(routing: Routing, need: Need) -> Finding:
         level="warning",
         stops=False,
         message=f"{need.sentence}, and that database is skipped ({routing.kinds[need.other].kind})",
-        hint=f"migrate {need.other} first, wherever that is done; if {need.migration} does not use {need.other}, "
+        hint=f"migrate {need.other} first, in whatever way it is migrated; if {need.migration} does not use "
+        f"{need.other}, "
         'ignore = ["DBM210"] under [tool.dbmigrate]',
         aliases=(need.alias,),
         apps=(need.migration.split(".", 1)[0],),

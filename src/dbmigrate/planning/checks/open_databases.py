@@ -21,9 +21,9 @@ def find_open_databases(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
                 stops=False,
                 message=f"database {alias} is skipped: no router and no rule says what belongs there{_holds(database)}",
                 hint=(
-                    f"let a router's allow_migrate say True for what belongs on {alias}; or migrate it once with: "
+                    f"let a router's allow_migrate return True for what belongs on {alias}; or migrate it once with: "
                     f'dbmigrate run --database {alias}, and always with open = "migrate" under '
-                    f'[tool.dbmigrate.databases.{alias}]; or leave it out with exclude = ["{alias}"] '
+                    f'[tool.dbmigrate.databases.{alias}]; or skip it with exclude = ["{alias}"] '
                     "under [tool.dbmigrate]"
                 ),
                 aliases=(alias,),

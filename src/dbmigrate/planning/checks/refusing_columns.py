@@ -30,8 +30,8 @@ def _describe(snapshot: Snapshot, routing: Routing, database: Database, found: R
         level="warning" if found.may_be_filled else "error",
         stops=False,
         message=(
-            f"column {found.column} of {found.table} on {database.alias} is known to no model of this code, "
-            f"takes no NULL and has no default: {fails}"
+            f"column {found.column} of {found.table} on {database.alias} is in no model of this code, is NOT "
+            f"NULL and has no default: {fails}"
         ),
         hint=hint_for_column(snapshot, database, found, routing.ahead(database)),
         aliases=(database.alias,),
@@ -49,12 +49,12 @@ def hint_for_column(
     by_hand = _statement(database.vendor, found)
     if made_by:
         undo = words_to_undo(snapshot, database.alias, made_by)
-        both = f"; where both have to work, let the column take NULL: {by_hand}" if by_hand else ""
-        return f"run the code that has {', '.join(made_by)}; or to undo what it has made, {undo}{both}"
+        both = f"; if both must work, make the column nullable: {by_hand}" if by_hand else ""
+        return f"run the code that has {', '.join(made_by)}; or to undo what it created, {undo}{both}"
     if by_hand:
-        return f"if other code still uses the column, let it take NULL: {by_hand}"
+        return f"if other code still uses the column, make it nullable: {by_hand}"
     drop = f'ALTER TABLE "{found.table}" DROP COLUMN "{found.column}";'
-    return f"if nothing uses the column any more, drop it with what it holds: {drop}"
+    return f"if nothing uses the column any more, drop it with its data: {drop}"
 
 
 def _statement(vendor: str, found: RefusingColumn) -> str | None:

@@ -21,7 +21,7 @@ def find_router_errors(snapshot: Snapshot, _routing: Routing) -> Iterator[Findin
             level="error",
             stops=True,
             message=f"router {error.router} raised for {error.model} on {error.alias}: {error.message}",
-            hint="allow_migrate(self, db, app_label, model_name=None, **hints) must answer True, False or None",
+            hint="allow_migrate(self, db, app_label, model_name=None, **hints) must return True, False or None",
             aliases=(error.alias,),
             apps=(error.model.split(".", 1)[0],),
             subject=("router", error.router),

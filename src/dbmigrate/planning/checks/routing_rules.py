@@ -62,7 +62,7 @@ def find_rules_not_followed(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
             level="warning",
             stops=False,
             message=(
-                f"no router has an allow_migrate that follows {source}: dbmigrate goes by the rules, Django does not"
+                f"no router has an allow_migrate that follows {source}: dbmigrate follows the rules, Django does not"
                 + ("" if snapshot.routers else ", and at run time the project reads and writes every app on default")
             ),
             hint=ROUTER_CLASS.format(source=source),
@@ -87,9 +87,9 @@ def _compare(snapshot: Snapshot, routing: Routing, rule: Rule, label: str) -> It
         stops=False,
         message=(
             f"{rule.source} puts app {label} on {rule.alias}, "
-            f"but the routers put it on {', '.join(homes) or 'no database'}; the routers count"
+            f"but the routers put it on {', '.join(homes) or 'no database'}; the routers take precedence"
         ),
-        hint=f"change the rule or the router so that both say the same for {label}",
+        hint=f"change the rule or the router so that both agree on {label}",
         aliases=(rule.alias,),
         apps=(label,),
         subject=_subject(rule),

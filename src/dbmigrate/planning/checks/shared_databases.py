@@ -20,10 +20,10 @@ def find_shared_databases(_snapshot: Snapshot, routing: Routing) -> Iterator[Fin
             stops=True,
             message=(
                 f"{names} are one physical database with different routes ({parts}): they share one table "
-                "django_migrations, so the second would find its migrations recorded and never make its tables"
+                "django_migrations, so the second would find its migrations recorded and never create its tables"
             ),
             hint="give each alias a database of its own (PostgreSQL: or a schema, with no other in its search_path), "
-            "or let the routers put all of it on one of them",
+            "or let the routers put everything on one of them",
             aliases=group,
             subject=("setting", "DATABASES", group[-1]),
         )

@@ -41,7 +41,7 @@ def _describe(
         stops=True,
         stops_work_only=True,
         message=(
-            f"{operation.name} of {migration.id} asks no router before it works, and {what} is not on {database.alias} "
+            f"{operation.name} of {migration.id} does not ask the routers, and {what} is not on {database.alias} "
             f"({label} is on {homes}), where the migration is {_why(database, migration)}"
         ),
         hint=_hint(snapshot, database.alias, label, operation, method),
@@ -56,17 +56,17 @@ def _why(database: Database, migration: PendingMigration) -> str:
     if migration.backwards:
         return "undone"
     needing = next((other.id for other in database.pending if migration.id in other.after), None)
-    return f"applied because {needing} depends on it" if needing is not None else "applied with every other"
+    return f"applied because {needing} depends on it" if needing is not None else "applied with all the others"
 
 
 def _hint(snapshot: Snapshot, alias: str, label: str, operation: UnaskedOperation, method: str) -> str:
     if is_installed(snapshot, label):
         return (
-            f"{label} is a third-party app: look for a release of it that asks, or let MIGRATION_MODULES = "
+            f"{label} is a third-party app: upgrade to a release that asks the routers, or let MIGRATION_MODULES = "
             f'{{"{label}": "…"}} name a copy of its migrations in the project; or let the routers put it on {alias}'
         )
     model = f", model_name={operation.model!r}" if operation.model else ""
     return (
-        f"begin {method} of {operation.name} with: if not router.allow_migrate(schema_editor.connection.alias, "
-        f"app_label{model}): return; with, at the top of its file: from django.db import router"
+        f"start {method} of {operation.name} with: if not router.allow_migrate(schema_editor.connection.alias, "
+        f"app_label{model}): return; and add at the top of its file: from django.db import router"
     )

@@ -33,8 +33,8 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
                 database.alias,
                 gone,
                 level="note",
-                problem=f"{_names(gone)} {_be(gone)} gone from the code: "
-                "squashed away, or of an app that is not installed or has nothing there",
+                problem=f"{_names(gone)} {_be(gone)} no longer in the "
+                "code: squashed, or part of an app that is not installed or has nothing there",
                 hint=_hint_for_gone(snapshot, database, gone),
             )
 
@@ -47,14 +47,14 @@ def _hint_for_gone(snapshot: Snapshot, database: Database, gone: Sequence[Migrat
     if left:
         more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
         return (
-            f"keep the records as long as what they made is there: {', '.join(left[:MOST_NAMED])}{more}; "
-            "the code that has these migrations takes it away"
+            f"keep the records as long as this is there: {', '.join(left[:MOST_NAMED])}{more}; "
+            "the code that has these migrations can remove it"
         )
     known = [label for label in labels if (app := snapshot.app(label)) is not None and app.has_migrations]
     if not known:
-        return "harmless: no table of them is left"
+        return "harmless: none of their tables is left"
     forget = [snapshot.project.to_type("migrate", label, "--prune", f"--database={database.alias}") for label in known]
-    return f"harmless; Django 4.1 and newer forget them with: {' && '.join(forget)}"
+    return f"harmless; Django 4.1 and newer remove them with: {' && '.join(forget)}"
 
 
 def words_to_undo(snapshot: Snapshot, alias: str, unknown: Sequence[MigrationId]) -> str:

@@ -29,7 +29,8 @@ def find_unmigrated_apps(snapshot: Snapshot, routing: Routing) -> Iterator[Findi
             id="DBM104",
             level="error" if missing else "warning",
             stops=False,
-            message=f"app {app.label} has models and no migrations, so migrate makes no tables for it{lacking}{needed}",
+            message=f"app {app.label} has models but no migrations, so migrate creates no tables for "
+            f"it{lacking}{needed}",
             hint=_hint(snapshot, app, unstarted),
             apps=(app.label,),
             subject=("model", f"{app.label}.{app.models[0].name}"),
