@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from dbmigrate.models.events import (
+    CommandOutput,
     CommandStarted,
     DatabaseAwaited,
     DatabaseReached,
@@ -124,6 +125,7 @@ EVENTS: tuple[Event, ...] = (
     MigrationsWritten(migrations=("blog.0001",)),
     PlanReady(plan=PLAN),
     CommandStarted(command=COMMAND),
+    CommandOutput(text="Squashing"),
     LockMissing(alias="shop", because="its server has none"),
     DdlLockTimeoutIgnored(alias="shop", because="it is SQLite"),
     StepsCapped(cap=Cap(aliases=("blog_db", "shop"), most=1, because="their role has room for 2 connections")),

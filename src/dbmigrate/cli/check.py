@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dbmigrate.cli.options import database_option, global_options, junit_option
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag, read_check_id
 from dbmigrate.errors import ExitCode, UsageError
@@ -74,7 +75,7 @@ def command(
             offline=offline,
             squawk=squawk,
         )
-        report = check(work, wanted)
+        report = follow(renderer, check(work, wanted))
         renderer.answer(report)
         renderer.close(report.exit_code)
         return report.exit_code

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
 
@@ -31,7 +32,7 @@ def command(context: click.Context, *, routes: bool, explain: str | None) -> Exi
         if explain is not None:
             report = show.explain(work, explain)
         else:
-            report = show.show_routes(work) if routes else show.info(work)
+            report = show.show_routes(work) if routes else follow(renderer, show.info(work))
         renderer.answer(report)
         renderer.close(report.exit_code)
         return report.exit_code

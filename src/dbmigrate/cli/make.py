@@ -6,6 +6,7 @@ import click
 
 from dbmigrate.cli.completion_cache import complete_app
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
@@ -44,7 +45,7 @@ def command(
     with session.open({}) as (work, renderer):
         from dbmigrate.commands import developing
 
-        report = developing.make(work, apps, words, can_ask=session.can_ask)
+        report = follow(renderer, developing.make(work, apps, words, can_ask=session.can_ask))
         renderer.answer(report)
         renderer.close(report.exit_code)
         return report.exit_code

@@ -10,6 +10,7 @@ import click
 from dbmigrate.cli.global_options import read_global_options
 from dbmigrate.cli.host_lifetime import KeptHost
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import current_session, redactor_of, session_of
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 
@@ -82,10 +83,10 @@ class _CommandLine:
         """Ask for the state of every database, migrations included."""
         session = current_session(self._options, "status", self._redactor, self._keeper)
         try:
-            with session.open({}) as (work, _):
+            with session.open({}) as (work, renderer):
                 from dbmigrate.commands import show
 
-                return show.status(work, migrations=True)
+                return follow(renderer, show.status(work, migrations=True))
         except (DbmigrateError, KeyboardInterrupt) as error:
             self._refuse(error)
             return None

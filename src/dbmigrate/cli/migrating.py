@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dbmigrate.cli.consent import Consent
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag
 from dbmigrate.errors import DbmigrateError, ExitCode
@@ -139,7 +140,7 @@ def show_plan(
     with session.open(flags_of(options), junit, _load) as (work, renderer):
         from dbmigrate.commands import show
 
-        report = show.plan(work, _select(options, work.settings), sql=sql, graph=graph)
+        report = follow(renderer, show.plan(work, _select(options, work.settings), sql=sql, graph=graph))
         code = report.exit_code if exit_code else ExitCode.OK
         renderer.answer(report)
         # The menu asks with the exit code whether there is something to do.

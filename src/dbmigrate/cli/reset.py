@@ -10,6 +10,7 @@ import click
 
 from dbmigrate.cli.migrating import flags_of, run
 from dbmigrate.cli.options import database_option, global_options, lock_options
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import Session, session_of
 from dbmigrate.cli.signals import Terminated, hold_back
 from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode, Interrupted
@@ -41,13 +42,12 @@ def command(
         from dbmigrate.models.selection import Selection
 
         stamp = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S}"
-        plan = reset.plan_reset(work, databases, stamp=stamp, has_locks=not no_lock)
+        plan = follow(renderer, reset.plan_reset(work, databases, stamp=stamp, has_locks=not no_lock))
         _show(session, plan)
         _agree(session, plan.name, confirm)
         try:
             if not no_lock:
-                for event in reset.lock(work, plan, databases):
-                    renderer.show(event)
+                follow(renderer, reset.lock(work, plan, databases))
             reset.rehearse(work, plan)
             is_emptied = False
             try:

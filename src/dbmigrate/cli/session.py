@@ -208,8 +208,7 @@ class Session:
                     listen=_listen,
                     remember=lambda snapshot: remember_names(folder, snapshot, self.environ),
                     sleep=time.sleep,
-                    tell=renderer.show,
-                    forward=renderer.forward,
+                    has_streams=not renderer.needs_streams,
                 ),
                 renderer,
             )
@@ -336,6 +335,11 @@ class _Both:
     def __init__(self, first: Renderer, second: Renderer) -> None:
         self._renderers = (first, second)
 
+    @property
+    def needs_streams(self) -> bool:
+        """Whether nobody else may write to our streams."""
+        return any(renderer.needs_streams for renderer in self._renderers)
+
     def show(self, event: Event) -> None:
         """Show one event."""
         for renderer in self._renderers:
@@ -424,9 +428,9 @@ class _Guarded:
         self._at_end(code)
 
     @property
-    def forward(self) -> Callable[[str], None] | None:
-        """What takes the lines of a command that would have our streams; None where it may have them."""
-        return (lambda line: self._try("forward", line)) if hasattr(self._renderer, "forward") else None
+    def needs_streams(self) -> bool:
+        """Whether nobody else may write to our streams."""
+        return self._renderer is not None and self._renderer.needs_streams
 
     def _try(self, method: str, argument: object) -> None:
         if self._renderer is None:

@@ -6,6 +6,7 @@ import click
 
 from dbmigrate.cli.completion_cache import complete_app, complete_migration
 from dbmigrate.cli.options import global_options
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
@@ -38,7 +39,7 @@ def command(
     with session.open({}) as (work, renderer):
         from dbmigrate.commands import developing
 
-        report = developing.squash(work, app, first, last, words)
+        report = follow(renderer, developing.squash(work, app, first, last, words))
         renderer.answer(report)
         renderer.close(report.exit_code)
         return report.exit_code

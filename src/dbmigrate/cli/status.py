@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.options import app_option, database_option, exit_code_option, global_options
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
@@ -27,7 +28,7 @@ def command(
     with session.open({}) as (work, renderer):
         from dbmigrate.commands import show
 
-        report = show.status(work, databases, apps, migrations=migrations)
+        report = follow(renderer, show.status(work, databases, apps, migrations=migrations))
         code = report.exit_code if exit_code else ExitCode.OK
         renderer.answer(report)
         renderer.close(code)

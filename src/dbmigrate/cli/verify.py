@@ -6,6 +6,7 @@ import click
 
 from dbmigrate.cli.completion_cache import complete_whole_migration
 from dbmigrate.cli.options import database_option, global_options, junit_option
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
 
@@ -38,7 +39,7 @@ def command(
     with session.open({}, junit) as (work, renderer):
         from dbmigrate.commands.verify import verify
 
-        report = verify(work, databases, repair=repair, judged=judged)
+        report = follow(renderer, verify(work, databases, repair=repair, judged=judged))
         renderer.answer(report)
         renderer.close(report.exit_code)
         return report.exit_code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.options import database_option, global_options
+from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag
 from dbmigrate.errors import ExitCode
@@ -28,7 +29,7 @@ def command(context: click.Context, *, databases: tuple[str, ...]) -> ExitCode:
         from dbmigrate.commands import show
         from dbmigrate.models.selection import Selection
 
-        report = show.wait(work, Selection(databases=databases, make_migrations=False))
+        report = follow(renderer, show.wait(work, Selection(databases=databases, make_migrations=False)))
         renderer.answer(report)
         renderer.close(report.exit_code)
         return report.exit_code

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from dbmigrate.commands.review import Work
 from dbmigrate.errors import LockedError
-from dbmigrate.models.events import DatabaseAwaited
+from dbmigrate.models.events import DatabaseAwaited, Event
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.snapshot import Snapshot
@@ -26,7 +26,7 @@ ROOM_SECONDS = 1.0
 PAUSE_SECONDS = 0.2
 
 
-def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> None:
+def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> Generator[Event, None, None]:
     """Do nothing if there is room for the locks of these databases and one connection more; wait as configured.
 
     Raises:
@@ -46,7 +46,7 @@ def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> None:
             break
         if work.settings.wait and describe_shortage(shortage) != said:
             said = describe_shortage(shortage)
-            work.tell(_awaited(shortage, said, until - work.clock()))
+            yield _awaited(shortage, said, until - work.clock())
         work.sleep(PAUSE_SECONDS)
     if shortage is not None:
         raise LockedError(

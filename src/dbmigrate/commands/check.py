@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from dbmigrate.commands.lint import check_lint, lint
 from dbmigrate.commands.review import Look, Work, checked_aliases, review_patiently
+from dbmigrate.models.events import Event
 from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
 from dbmigrate.models.selection import CheckSelection, Selection
@@ -21,7 +22,7 @@ FAILING: dict[FailOn, tuple[Level, ...]] = {
 """By `--fail-on`: the levels of findings that make the command fail."""
 
 
-def check(work: Work, wanted: CheckSelection) -> CheckReport:
+def check(work: Work, wanted: CheckSelection) -> Generator[Event, None, CheckReport]:
     """Run the checks that are wanted and answer what they found; a database that does not answer is left out.
 
     Raises:
@@ -33,7 +34,7 @@ def check(work: Work, wanted: CheckSelection) -> CheckReport:
     look = Look(
         changes="compared", stability=True, contact=not wanted.offline, named_open="looked-at", may_read_only=True
     )
-    reviewed = review_patiently(work, selection, look)
+    reviewed = yield from review_patiently(work, selection, look)
     check_order(work.settings, reviewed.plan)
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection, or_read_only=True)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())

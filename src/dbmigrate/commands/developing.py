@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from dbmigrate.commands.review import Look, Review, Work, review, review_patiently
@@ -22,7 +22,7 @@ from dbmigrate.errors import (
 )
 from dbmigrate.listing import listed
 from dbmigrate.models.base import MESSAGE
-from dbmigrate.models.events import CommandStarted
+from dbmigrate.models.events import CommandOutput, CommandStarted, Event
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Change, Snapshot, describe_silence
@@ -42,7 +42,7 @@ MOST_LINES = 100
 """Of what a command printed: enough to find why it failed."""
 
 
-def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool) -> MakeReport:
+def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool) -> Generator[Event, None, MakeReport]:
     """Run makemigrations with our own terminal, and answer where each new migration will go.
 
     `words` are passed on. `can_ask` is False without a terminal: then what Django would ask is an error. Without
@@ -54,7 +54,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
         ModelChangesError: a question without a terminal, or a folder that cannot be written.
         StepError: makemigrations failed.
     """
-    before = review_patiently(work, EVERYTHING, Look(changes="compared", starts=True))
+    before = yield from review_patiently(work, EVERYTHING, Look(changes="compared", starts=True))
     snapshot = before.snapshot
     if "--empty" in words and not apps:
         own_apps = [app.label for app in snapshot.apps if app.is_own]
@@ -82,7 +82,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
     startable = find_startable(snapshot)
     labels = [*apps] if apps or not (foreign or startable) else [change.app for change in own]
     if labels or not foreign:
-        _write(work, snapshot, labels, own, words, can_ask=can_ask)
+        yield from _write(work, snapshot, labels, own, words, can_ask=can_ask)
     work.host.forget([change.app for change in own])  # it may amend a file that was read before (--update)
     after = review(work, EVERYTHING, Look())
     written = new_migrations(snapshot, after.snapshot)
@@ -123,7 +123,7 @@ def _next_words(work: Work, after: Review, labels: tuple[str, ...]) -> tuple[str
 
 def _write(
     work: Work, snapshot: Snapshot, labels: Sequence[str], own: Sequence[Change], words: Sequence[str], *, can_ask: bool
-) -> None:
+) -> Generator[Event, None, None]:
     """Run makemigrations."""
     is_named = any(word.startswith("--name=") for word in words)
     apps = labels or [change.app for change in own]
@@ -137,7 +137,7 @@ def _write(
     if spelled.refusal is not None:
         kind = ModelChangesError if wants_name(snapshot.commands["makemigrations"], spelled.arguments) else UsageError
         raise kind(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
-    code, said = _run(work, *spelled.arguments)
+    code, said = yield from _run(work, *spelled.arguments)
     if code != 0:
         raise _ended(work, spelled.arguments, code, said, snapshot, () if is_named else [change.app for change in own])
 
@@ -161,7 +161,9 @@ def _ended(
     return StepError(f"{message}; no database was touched", hint=by_itself)
 
 
-def squash(work: Work, label: str, first: str | None, last: str, words: Sequence[str]) -> SquashReport:
+def squash(
+    work: Work, label: str, first: str | None, last: str, words: Sequence[str]
+) -> Generator[Event, None, SquashReport]:
     """Squash the migrations of one app from `first` (None is the very first) to `last`.
 
     Raises:
@@ -172,7 +174,7 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
         DeclinedError: the person whom squashmigrations asked said no.
         StepError: squashmigrations failed.
     """
-    before = review_patiently(work, EVERYTHING, Look(records=True))
+    before = yield from review_patiently(work, EVERYTHING, Look(records=True))
     app = _find_app(before.snapshot, label)
     _check_own(app)
     end = _find_migration(app, last)
@@ -188,7 +190,7 @@ def squash(work: Work, label: str, first: str | None, last: str, words: Sequence
     spelled = spell(before.snapshot, "squashmigrations", names, [Option.of(word) for word in words])
     if spelled.refusal is not None:
         raise ProjectError(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
-    code, said = _run(work, *spelled.arguments)
+    code, said = yield from _run(work, *spelled.arguments)
     if code != 0 and said.startswith(REFUSED):
         raise UsageError(
             f"squashmigrations refuses: {_shown(work, said.removeprefix(REFUSED).strip())} (nothing was changed)",
@@ -356,14 +358,14 @@ def _find_migration(app: App, name: str) -> str:
     return matching[0]
 
 
-def _run(work: Work, *words: str) -> tuple[int, str]:
+def _run(work: Work, *words: str) -> Generator[Event, None, tuple[int, str]]:
     """Run a command of the project with our stdin; return its exit code, and of what it printed the line that says why.
 
     What it says is progress and goes to our stderr.
     """
     command = work.target.command(*words)
-    work.tell(CommandStarted(command=command))
-    code, lines = _run_forwarding(command, work, work.forward) if work.forward is not None else _attach(command, work)
+    yield CommandStarted(command=command)
+    code, lines = _attach(command, work) if work.has_streams else (yield from _run_apart(command, work))
     return code, telling_line(lines)
 
 
@@ -408,12 +410,13 @@ def _pass_on(work: Work, written: bytes) -> None:
     os.write(2, work.host.redactor.scrub(written.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
 
 
-def _run_forwarding(command: Sequence[str], work: Work, forward: Callable[[str], None]) -> tuple[int, Sequence[str]]:
+def _run_apart(command: Sequence[str], work: Work) -> Generator[Event, None, tuple[int, Sequence[str]]]:
+    """Run a command whose output comes as events; return its code and its last lines."""
     lines: deque[str] = deque(maxlen=MOST_LINES)
 
-    def take(line: bytes) -> None:
+    def take(line: bytes) -> CommandOutput:
         lines.append(line.decode(errors="replace").rstrip("\r"))
-        forward(lines[-1])
+        return CommandOutput(text=lines[-1])
 
     rest = b""
     with subprocess.Popen(
@@ -427,7 +430,7 @@ def _run_forwarding(command: Sequence[str], work: Work, forward: Callable[[str],
         for part in read_while_running(process, process.stdout):
             *whole, rest = (rest + part).split(b"\n")
             for line in whole:
-                take(line)
+                yield take(line)
     if rest:
-        take(rest)
+        yield take(rest)
     return process.returncode, [*lines]

@@ -79,13 +79,13 @@ def migrate(
     look = Look(changes="compared", meanwhile=work.launcher.warm_up)
     # Under the locks it is all asked again, and until then the models can be compared beside.
     is_compared_later = has_locks and not is_asked
-    reviewed = _prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
+    reviewed = yield from _prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
     if not reviewed.plan.is_empty:
         agree(reviewed.plan)
     if reviewed.plan.is_empty or not has_locks:
         yield from _migrate(work, selection, reviewed, None, keep_going=keep_going, started_at=started_at)
         return
-    check_room(work, reviewed.snapshot, targeted_aliases(reviewed.plan))
+    yield from check_room(work, reviewed.snapshot, targeted_aliases(reviewed.plan))
     try:
         locks = yield from take_locks(
             work.host,
@@ -96,16 +96,16 @@ def migrate(
             sleep=work.sleep,
         )
         # Whatever was true before the locks were held may have been done by another run meanwhile.
-        reviewed = _prepare(work, selection, look)
+        reviewed = yield from _prepare(work, selection, look)
         agree(reviewed.plan)
         yield from _migrate(work, selection, reviewed, locks, keep_going=keep_going, started_at=started_at)
     finally:
         work.host.unlock()
 
 
-def _prepare(work: Work, selection: Selection, look: Look) -> Review:
+def _prepare(work: Work, selection: Selection, look: Look) -> Generator[Event, None, Review]:
     """Prepare what is run, and not only shown: also refuse where it could not be written."""
-    reviewed = prepare(work, selection, look)
+    reviewed = yield from prepare(work, selection, look)
     check_writable(reviewed.snapshot, reviewed.routing, reviewed.plan)
     return reviewed
 
@@ -165,7 +165,7 @@ def _migrate(
                 work.host.forget(
                     make_migrations.apps
                 )  # a command of the project's may amend a file that was read before
-                reviewed = _prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
+                reviewed = yield from _prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
                 written = new_migrations(before.snapshot, reviewed.snapshot)
                 check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
             _check_losses(before, reviewed, written)

@@ -67,7 +67,9 @@ class ResetPlan:
         return tuple(emptying.alias for emptying in self.emptyings)
 
 
-def plan_reset(work: Work, databases: Sequence[str], *, stamp: str, has_locks: bool) -> ResetPlan:
+def plan_reset(
+    work: Work, databases: Sequence[str], *, stamp: str, has_locks: bool
+) -> Generator[Event, None, ResetPlan]:
     """Return what a reset of these databases (none named: all that are migrated) would take away.
 
     What was taken away can be made again: that was tried, on scratch databases. `stamp` names the folder the files go
@@ -81,11 +83,11 @@ def plan_reset(work: Work, databases: Sequence[str], *, stamp: str, has_locks: b
         LockedError: there is no room for the locks.
         UnreachableError: a database does not answer.
     """
-    look = find_belongings(work, databases)
+    look = yield from find_belongings(work, databases)
     snapshot, routing = look.reviewed.snapshot, look.reviewed.routing
     migrated = tuple(alias for alias in routing.kinds if routing.is_migrated(alias))
     if has_locks:
-        check_room(work, snapshot, migrated)
+        yield from check_room(work, snapshot, migrated)
     kept_in = look.root / KEPT_IN / stamp
     own = [app for app in snapshot.apps if app.is_own and app.migrations_module]
     shared = [alias for alias, kind in routing.kinds.items() if kind.kind == "same"]
@@ -120,7 +122,7 @@ def lock(work: Work, plan: ResetPlan, databases: Sequence[str]) -> Generator[Eve
     yield from take_locks(
         work.host, plan.locked, settings.lock_wait, settings.lock_url, clock=work.clock, sleep=work.sleep
     )
-    again = find_belongings(work, databases)
+    again = yield from find_belongings(work, databases)
     if (again.files, again.aliases) != (plan.files, plan.aliases):
         raise DeclinedError(
             "there are other migration files or databases to reset since the list was shown (nothing was changed)",

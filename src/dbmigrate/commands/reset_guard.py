@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dbmigrate.commands.review import Look, Review, Work, review_patiently
 from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
+from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_silence
@@ -32,7 +33,7 @@ class Belongings:
     files: tuple[Path, ...]
 
 
-def find_belongings(work: Work, databases: Sequence[str]) -> Belongings:
+def find_belongings(work: Work, databases: Sequence[str]) -> Generator[Event, None, Belongings]:
     """Return what a reset of these databases (none named: all that are migrated) would take away.
 
     Raises:
@@ -44,7 +45,7 @@ def find_belongings(work: Work, databases: Sequence[str]) -> Belongings:
     """
     selection = Selection(databases=tuple(databases), make_migrations=False)
     # The run afterwards names no database: one that is open would be emptied and stay empty.
-    reviewed = review_patiently(work, selection, Look(records=True, named_open="refused"))
+    reviewed = yield from review_patiently(work, selection, Look(records=True, named_open="refused"))
     if not reviewed.snapshot.project.debug:
         raise DeclinedError(
             "reset is for development, and DEBUG is off in these settings (nothing was changed)",

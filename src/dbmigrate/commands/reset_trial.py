@@ -124,7 +124,7 @@ def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, H
             host.boot()
             launcher = choose_launcher(host, work.settings.launcher, environment)
             # Neither its names nor its events are anybody's, and nobody is asked anything.
-            quiet: dict[str, Any] = {"remember": lambda snapshot: None, "tell": lambda event: None, "forward": None}
+            quiet: dict[str, Any] = {"remember": lambda snapshot: None, "has_streams": True}
             inner = replace(work, host=host, environment=environment, launcher=launcher, twin=twin, **quiet)
             selection = Selection(make_migrations=True)
             for event in migrate(inner, selection, keep_going=True, has_locks=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -107,10 +107,8 @@ class Work:
     remember: Callable[[Snapshot], None]
     """Takes the names of what was found, for shell completion."""
     sleep: Callable[[float], None]
-    tell: Callable[[Event], None]
-    """Shows what happens while a database is waited for, which any use case may have to."""
-    forward: Callable[[str], None] | None = None
-    """Takes each line of a command that would otherwise have our streams; None lets it have them."""
+    has_streams: bool = True
+    """Whether a command of the project may write to our streams; otherwise what it prints comes as events."""
     twin: Twin | None = None
     """What is worked on instead of the project itself; the host is one of it, too."""
 
@@ -238,8 +236,10 @@ def locate_findings(work: Work, findings: Sequence[Finding]) -> tuple[Finding, .
     return tuple(located)
 
 
-def review_patiently(work: Work, selection: Selection, look: Look, *, all_of_them: bool = False) -> Review:
-    """Review, and wait as long as the settings say for databases that do not answer.
+def review_patiently(
+    work: Work, selection: Selection, look: Look, *, all_of_them: bool = False
+) -> Generator[Event, None, Review]:
+    """Review, and wait as long as the settings say for databases that do not answer; yield what is waited for.
 
     `all_of_them`: also for those that the selection leaves out.
     """
@@ -255,7 +255,7 @@ def review_patiently(work: Work, selection: Selection, look: Look, *, all_of_the
         )
         if silent and is_again:  # it answers and still cannot be looked at, because a table is locked for example
             work.sleep(max(0.0, min(PAUSE_SECONDS, started_at + work.settings.wait - work.clock())))
-        if not silent or not _wait_for_silent(work, reviewed.snapshot, silent, started_at):
+        if not silent or not (yield from _wait_for_silent(work, reviewed.snapshot, silent, started_at)):
             return reviewed
         is_again = True
         reviewed = review(work, selection, look, seconds=_next_silence(work.clock() - started_at, work.settings.wait))
@@ -280,7 +280,7 @@ def checked_aliases(plan: MigrationPlan) -> tuple[str, ...]:
     )
 
 
-def prepare(work: Work, selection: Selection, look: Look, *, is_run: bool = True) -> Review:
+def prepare(work: Work, selection: Selection, look: Look, *, is_run: bool = True) -> Generator[Event, None, Review]:
     """Review and refuse whatever must not be migrated; `is_run`: whether it is not only shown.
 
     Raises:
@@ -290,7 +290,7 @@ def prepare(work: Work, selection: Selection, look: Look, *, is_run: bool = True
         ProjectError: the project's own migrate does not take what it would have to be called with.
         UsageError: a migration that is to be undone cannot be.
     """
-    reviewed = review_patiently(work, selection, look)
+    reviewed = yield from review_patiently(work, selection, look)
     check_keeps(reviewed.snapshot, reviewed.routing, selection)
     check_reachable(reviewed.snapshot, reviewed.routing, selection)
     findings = [finding for finding in reviewed.findings if is_run or not finding.stops_runs_only]
@@ -309,7 +309,9 @@ def find_stops(reviewed: Review) -> list[Finding]:
     return find_stopping(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
 
 
-def _wait_for_silent(work: Work, snapshot: Snapshot, aliases: Sequence[str], started_at: float) -> bool:
+def _wait_for_silent(
+    work: Work, snapshot: Snapshot, aliases: Sequence[str], started_at: float
+) -> Generator[Event, None, bool]:
     """Wait for databases as long as the settings say; return whether one answers that did not."""
     silent = {
         database.alias: Reached(state=database.state, trouble=database.trouble, error=database.error)
@@ -321,5 +323,5 @@ def _wait_for_silent(work: Work, snapshot: Snapshot, aliases: Sequence[str], sta
         work.host, silent, work.settings.wait, started_at=started_at, clock=work.clock, sleep=work.sleep
     ):
         is_news |= isinstance(event, DatabaseReached)
-        work.tell(event)
+        yield event
     return is_news

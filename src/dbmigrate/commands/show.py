@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Literal
 
 from dbmigrate.commands.review import (
@@ -16,6 +16,7 @@ from dbmigrate.commands.review import (
     targeted_aliases,
 )
 from dbmigrate.errors import ExitCode, UsageError
+from dbmigrate.models.events import Event
 from dbmigrate.models.plan import MakeMigrations, Refusal, Step
 from dbmigrate.models.reports import (
     ExplainReport,
@@ -44,13 +45,15 @@ from dbmigrate.planning.selection import check_names
 from dbmigrate.running.fork import describe_launcher
 
 
-def plan(work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None) -> PlanReport:
+def plan(
+    work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None
+) -> Generator[Event, None, PlanReport]:
     """Answer what `all` or `run` would do, refusals included.
 
     A database that takes no writes is part of the answer, a role that may not do what is pending, and one that has no
     connection for the lock.
     """
-    reviewed = prepare(work, selection, Look(changes="compared"), is_run=False)
+    reviewed = yield from prepare(work, selection, Look(changes="compared"), is_run=False)
     refusal, refused_with = _find_refusal(work, reviewed)
     statements = None
     if sql:
@@ -96,7 +99,9 @@ def read_sql(work: Work, step: Step, make: MakeMigrations | None) -> tuple[Migra
     )
 
 
-def status(work: Work, databases: Sequence[str] = (), apps: Sequence[str] = (), *, migrations: bool) -> StatusReport:
+def status(
+    work: Work, databases: Sequence[str] = (), apps: Sequence[str] = (), *, migrations: bool
+) -> Generator[Event, None, StatusReport]:
     """Answer how every database stands, or those that are named, with all apps or those that are named.
 
     One that does not answer is part of the answer.
@@ -104,7 +109,7 @@ def status(work: Work, databases: Sequence[str] = (), apps: Sequence[str] = (), 
     Raises:
         UsageError: a database or an app that is not there.
     """
-    reviewed = review_patiently(
+    reviewed = yield from review_patiently(
         work, Selection(make_migrations=False), Look(records=migrations or bool(apps)), all_of_them=True
     )
     check_names(reviewed.snapshot, databases, apps)
@@ -114,16 +119,16 @@ def status(work: Work, databases: Sequence[str] = (), apps: Sequence[str] = (), 
     return only_about(report, databases, apps)
 
 
-def wait(work: Work, selection: Selection) -> WaitReport:
+def wait(work: Work, selection: Selection) -> Generator[Event, None, WaitReport]:
     """Wait until every database answers that is to be migrated, as long as the settings say."""
     started_at = work.clock()
-    reviewed = review_patiently(work, selection, Look())
+    reviewed = yield from review_patiently(work, selection, Look())
     return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 
 
-def info(work: Work) -> InfoReport:
+def info(work: Work) -> Generator[Event, None, InfoReport]:
     """Answer what the project is, how it was found, and what belongs where."""
-    reviewed = review_patiently(work, Selection(make_migrations=False), Look(), all_of_them=True)
+    reviewed = yield from review_patiently(work, Selection(make_migrations=False), Look(), all_of_them=True)
     launcher = _launcher(work, reviewed, is_needed=True)
     return describe_info(
         reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, work.settings, work.target, launcher

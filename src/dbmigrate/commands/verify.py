@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from dbmigrate.commands.review import Look, Work, review_patiently
 from dbmigrate.errors import UsageError
+from dbmigrate.models.events import Event
 from dbmigrate.models.reports import Repair, VerifyReport
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import UNKNOWN_STATES, Database, MigrationId, Snapshot
@@ -16,7 +17,9 @@ from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.selection import is_wanted
 
 
-def verify(work: Work, named: Sequence[str] = (), *, repair: bool, judged: Sequence[MigrationId] = ()) -> VerifyReport:
+def verify(
+    work: Work, named: Sequence[str] = (), *, repair: bool, judged: Sequence[MigrationId] = ()
+) -> Generator[Event, None, VerifyReport]:
     """Hold every database that `all` looks after against its records; one that does not answer is left out.
 
     `named`: only these databases, if any are. `repair`: also answer what to type or to run to put each thing right;
@@ -26,7 +29,7 @@ def verify(work: Work, named: Sequence[str] = (), *, repair: bool, judged: Seque
         UsageError: a named database is not there, or not looked after; or there is no such migration.
     """
     selection = Selection(databases=tuple(named), make_migrations=False)
-    reviewed = review_patiently(work, selection, Look(named_open="refused", may_read_only=True))
+    reviewed = yield from review_patiently(work, selection, Look(named_open="refused", may_read_only=True))
     _check_judged(reviewed.snapshot, judged)
     routing = reviewed.routing
     aliases = [

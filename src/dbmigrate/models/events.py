@@ -180,6 +180,13 @@ class CommandStarted(Value):
     command: tuple[str, ...]
 
 
+class CommandOutput(Value):
+    """A line that a command of the project printed which did not have our terminal."""
+
+    type: Literal["command-output"] = "command-output"
+    text: Annotated[str, LINE]
+
+
 class Stopping(Value):
     """A signal came, or the time after it is over. Rung 1 starts nothing new, 2 interrupts what runs, 3 ends it."""
 
@@ -202,6 +209,7 @@ class RunFinished(Value):
 
 
 Event = Union[
+    CommandOutput,
     CommandStarted,
     DatabaseAwaited,
     DatabaseReached,

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 class Renderer(Protocol):
     """Shows one command, from its first event to its exit code."""
 
+    @property
+    def needs_streams(self) -> bool:
+        """Whether nobody else may write to our streams: a command of the project would garble what it writes."""
+
     def show(self, event: Event) -> None:
         """Show one event of a run."""
 

@@ -37,6 +37,8 @@ LEVELS: dict[Level, str] = {"error": "error", "warning": "warning", "note": "not
 class GithubRenderer:
     """Lets `plain` write, passes on what it wrote, and adds GitHub's commands."""
 
+    needs_streams = True
+
     def __init__(
         self,
         plain: PlainRenderer,
@@ -110,10 +112,6 @@ class GithubRenderer:
         if not error.facts:
             hint = f"\nhint: {error.hint}" if error.hint is not None else ""
             self._error(f"{error.message}{hint}", title=self._name)
-
-    def forward(self, line: str) -> None:
-        """Write a line of a command that would otherwise have our streams."""
-        self._write([words.printable(line)])
 
     def close(self, code: ExitCode) -> None:
         """Say how many annotations GitHub would have dropped, and append the summary."""

@@ -20,6 +20,8 @@ _NOT_ASCII = re.compile("[^\0-\x7f]")
 class JsonRenderer:
     """Keeps the answer or the error, and writes the envelope at the end."""
 
+    needs_streams = False
+
     def __init__(self, out: TextIO, command: str | None, lost: Sequence[str] = ()) -> None:
         """Write to `out`, and nothing anywhere else; `lost` holds at the end what others could not write."""
         self._lost = lost

@@ -54,6 +54,8 @@ class Case:
 class JunitRenderer:
     """Writes the file at the end; until then it holds a report that says that the end was not reached."""
 
+    needs_streams = False
+
     def __init__(
         self, file: Path, command: str | None, places: Places, clock: Callable[[], float], now: datetime
     ) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from dbmigrate.listing import MANY, listed
 from dbmigrate.models.events import (
+    CommandOutput,
     CommandStarted,
     DatabaseAwaited,
     DatabaseReached,
@@ -55,11 +56,12 @@ Level = Literal[
     "stopping",
     "command",
     "output",
+    "printed",
     "ended",
 ]
 """What a line is: one of the steps of a run ("start" to "done"), a "note" beside them, "waiting" for somebody else, a
 "warning" ("failed": that a process failed; "stopping": that the run ends), or what `-v` shows: the "command" of a
-process, its "output", and that it "ended"."""
+process, its "output", and that it "ended". "printed": a line of a command that is shown as it comes."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,8 @@ def line_of(event: Event) -> Line | None:
             return Line("stopping", words.stopping(event))
         case CommandStarted():
             return Line("command", shlex.join(event.command))
+        case CommandOutput():
+            return Line("printed", event.text)
         case MigrationsWritten():
             return Line("written", f"Migrations written: {listed(event.migrations) or 'none'}")
         case MakeFinished():

@@ -76,6 +76,8 @@ STYLES = {"waiting": "dim", "running": "cyan", "ok": "green", "failed": "bold re
 class RichRenderer:
     """Draws the live view on the error console and answers on the page."""
 
+    needs_streams = False
+
     def __init__(self, page: Page, console: Console, *, verbosity: int, clock: Callable[[], float]) -> None:
         """Draw on `console`, which must not interpret markup; `clock` gives seconds that only grow."""
         self._page = page

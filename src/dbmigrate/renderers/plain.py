@@ -24,6 +24,8 @@ NORMAL, VERBOSE = 0, 1
 class PlainRenderer:
     """Writes each event as it comes; with `-v` every line has its time, and what children print is forwarded."""
 
+    needs_streams = False
+
     def __init__(self, page: Page, err: TextIO, *, verbosity: int, now: Callable[[], datetime]) -> None:
         """Write answers to the page and the rest to `err`; `now` gives aware UTC times."""
         self._page = page
@@ -53,6 +55,8 @@ class PlainRenderer:
                 self._say_verbose(line.alias, f"  {line.text}")
             case "warning" | "failed" | "stopping":
                 self._warn(line.text, line.hint)
+            case "printed":
+                self._write([words.printable(line.text)])
             case "ended":
                 pass  # with the next line's time
             case _:

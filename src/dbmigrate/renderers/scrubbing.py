@@ -19,11 +19,9 @@ SHORT = 400
 
 
 def scrubbed(shown: Any, redactor: Redactor) -> Any:
-    """Return an event, an answer, an error or a line without secrets; what has none is returned itself."""
+    """Return an event, an answer or an error without secrets; what has none is returned itself."""
     if isinstance(shown, DbmigrateError):
         return _scrub_error(shown, redactor)
-    if isinstance(shown, str):  # a line of a command of the project
-        return redactor.scrub(shown)
     texts = dict.fromkeys(_texts(shown))  # a plan has most of them many times
     whole = "\n".join(texts)
     is_short = all(len(text) <= SHORT for text in texts)
