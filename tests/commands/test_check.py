@@ -337,7 +337,7 @@ def test_a_database_that_is_open_stays_so_when_it_is_named(tmp_path: Path) -> No
     assert check("--database", "archive", "--pending") == (["DBM206 archive"], [])
     refused = dbmigrate("verify", "--database", "archive", cwd=project.root).expect(2)
     assert refused.stderr.splitlines()[0] == "error: no app is routed to database archive, so it is not migrated"
-    assert "down does not answer" in dbmigrate("check", "--database", "down", cwd=project.root).expect(21).stdout
+    assert "down is unreachable" in dbmigrate("check", "--database", "down", cwd=project.root).expect(21).stdout
     # No router says anything of it, so that nothing belongs there whatever its tables are.
     dbmigrate("verify", "--database", "down", cwd=project.root).expect(2)
 

@@ -368,7 +368,7 @@ def test_a_django_that_is_too_old(tmp_path: Path) -> None:
 def test_a_missing_sqlite_folder(sample: Project) -> None:
     outcome = refused(sample, "all", code=21, environment={"SAMPLE_DATABASE_DIR": str(sample.root / "gone")})
 
-    has(outcome, "database default does not answer", f"{sample.root}/gone does not exist", 'DATABASES["default"]')
+    has(outcome, "database default is unreachable", f"{sample.root}/gone does not exist", 'DATABASES["default"]')
 
 
 @pytest.mark.postgresql
@@ -383,7 +383,7 @@ def test_a_database_that_is_down(tmp_path: Path, postgresql: PostgresqlServer) -
 
     has(
         refused(project, "all", code=21),
-        "database blog_db does not answer",
+        "database blog_db is unreachable",
         "refused. Is the server running on",
         "nothing was changed",
     )
@@ -526,7 +526,7 @@ def test_a_read_only_source_tree(sample: Project, request: pytest.FixtureRequest
 
     outcome = refused(sample, "all", code=11)
 
-    has(outcome, "app shop", "cannot be written", "--skip-makemigrations")
+    has(outcome, "app shop", "is not writable", "--skip-makemigrations")
 
 
 def test_a_migration_that_raises_in_the_second_of_three_databases(tmp_path: Path) -> None:

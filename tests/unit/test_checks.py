@@ -431,7 +431,7 @@ def test_a_database_that_does_not_answer_counts_only_where_it_is_wanted() -> Non
     ("change", "word"),
     [
         ({"question": "Was a renamed to b?"}, "Was a renamed to b?"),
-        ({"is_writable": False}, "cannot be written"),
+        ({"is_writable": False}, "is not writable"),
         ({"carries": ("lib",)}, "would also create one for lib"),
     ],
 )

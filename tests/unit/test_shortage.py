@@ -33,7 +33,7 @@ def test_the_connections_of_others_count_and_may_be_closed() -> None:
     assert shortage is not None
     assert shortage.may_pass
     assert describe_shortage(shortage).endswith(
-        'role "app" may have 5 connections (CONNECTION LIMIT); others have 4 of them'
+        'role "app" is allowed 5 connections (CONNECTION LIMIT); other sessions use 4 of them'
     )
 
 
