@@ -290,6 +290,30 @@ def test_a_lock_whose_connection_freezes_is_lost_after_a_while_and_acquired_on_a
 
 
 @pytest.mark.soak
+@pytest.mark.postgresql
+def test_a_lock_whose_connection_freezes_holds_up_no_other_database(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    with proxy(postgresql.create_database()) as between:
+        project = write_project(
+            tmp_path / "site",
+            {"core": filling_app(tmp_path), "more": simple_app(), "news": simple_app()},
+            aliases={"default": {}, "pg2": between.entry, "third": {}},
+            rules={"more": "pg2", "news": "third"},
+        )
+        first = start(project, *RUN, "--jobs", "1")
+        until_in_migration(first, tmp_path)
+        between.freeze(LOCK_WORDS["postgresql"])
+        (tmp_path / "go").touch()
+
+        told = read_until(first, "was lost at")
+        said = first.communicate(timeout=60)[0]
+
+    assert "Migrations completed for third" in told
+    assert first.returncode == 0, said
+
+
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_a_client_that_vanishes_keeps_a_lock_of_mariadb_for_less_than_a_minute(
     site: Callable[..., Site], tmp_path: Path

@@ -133,20 +133,40 @@ class Unanswered:
         raise AssertionError("there is no answer")
 
 
+@pytest.mark.parametrize("keep_going", [False, True])
+def test_a_doubtful_lock_holds_up_only_what_needs_its_database(keep_going: bool) -> None:
+    launcher = FakeLauncher()
+    states = iter(["unsure"] * 20)
+
+    def ask(changed: Mapping[str, Sequence[MigrationId]], idle: float) -> Answered:
+        return Answered("held", blog=next(states, "held"))
+
+    shop = workshop(launcher)
+    heartbeat = Heartbeat(["default", "blog"], ask, clock=shop.clock, now=lambda: datetime.now(timezone.utc))
+    steps = (step("blog"), step("shop", after=("blog",), needs=("blog",)), step("default"), step("news"))
+    events = list(run_steps(plan(*steps, jobs=1), replace(shop, heartbeat=heartbeat), keep_going=keep_going))
+
+    assert launcher.started == ["default", "news", "blog", "shop"]
+    assert set(statuses(events).values()) == {"ok"}
+
+
 @dataclass
 class Answered:
     """An answer about the locks that came at once."""
 
     state: str
+    blog: str | None = None
+    """Another state of the second database."""
 
     def is_answered_within(self, seconds: float) -> bool:
         """Return that it is there."""
         return True
 
     def answer(self) -> dict[str, LockCheck]:
-        """Return the same for both databases."""
-        check = {"state": self.state, "lost_at": None, "because": None, "why_not_again": None}
-        return {alias: LockCheck.model_validate(check) for alias in ("default", "blog")}
+        """Return the states of both databases."""
+        unknown = {"lost_at": None, "because": None, "why_not_again": None}
+        states = {"default": self.state, "blog": self.blog or self.state}
+        return {alias: LockCheck.model_validate({"state": state, **unknown}) for alias, state in states.items()}
 
 
 def test_independent_steps_start_together_up_to_the_number_of_jobs() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import NoReturn, Protocol
 
@@ -75,7 +75,8 @@ class Heartbeat:
         """When the question was sent, or could be heard at last."""
         self._known_at: float | None = None
         self.unsure: frozenset[str] = frozenset()
-        """Aliases that nothing may start on until more is known."""
+        """Aliases of whose lock nobody knows whether it is held."""
+        self._is_unanswered = False
         self.all_lost: list[LostLock] = []
         """Every lock that was lost, also those that were taken again."""
 
@@ -98,6 +99,10 @@ class Heartbeat:
             return True
         return self._known_at is not None and self._clock() - self._known_at < FRESH_SECONDS and not self.unsure
 
+    def holds_up(self, aliases: Collection[str]) -> bool:
+        """Whether nothing that needs these databases may start until more is known of their locks."""
+        return self._is_unanswered or not self.unsure.isdisjoint(aliases)
+
     def beat(self, changed: Mapping[str, Sequence[MigrationId]], *, idle: float = IDLE_SECONDS) -> list[LostLock]:
         """Ask, or look for the answer of the last question, and return the locks that were found to be lost.
 
@@ -114,7 +119,7 @@ class Heartbeat:
             if self._is_busy() and self._asked_at - self._sent_at < IDLE_SECONDS:
                 self._heard_at = self._asked_at
             if not self._inquiry.is_answered_within(LOOK_SECONDS if is_new else 0):
-                self.unsure = frozenset(self._aliases) - self.lost
+                self.unsure, self._is_unanswered = frozenset(self._aliases) - self.lost, True
                 is_gone = self._asked_at - self._heard_at >= SILENT_SECONDS
                 return self._lose_all("it does not answer") if is_gone else []
             inquiry, self._inquiry = self._inquiry, None
@@ -125,6 +130,7 @@ class Heartbeat:
 
     def _learn(self, checks: Mapping[str, LockCheck]) -> list[LostLock]:
         self._known_at = self._asked_at = self._clock()
+        self._is_unanswered = False
         self.unsure = frozenset(alias for alias, check in checks.items() if check.state == "unsure")
         known = self.lost
         found = [
@@ -148,7 +154,7 @@ class Heartbeat:
             for alias in self._aliases
             if alias not in self.lost
         ]
-        self.unsure = frozenset()
+        self.unsure, self._is_unanswered = frozenset(), False
         self.all_lost += lost
         return lost
 

@@ -115,10 +115,11 @@ def run_steps(
 
     A step's lines lie between its StepStarted and its StepFinished. At most `plan.jobs` run at once, in plan order, a
     step after all of its `after`, and of the databases of a cap no more than it says. After a failure nothing new
-    starts, or with `keep_going` only what does not need the failed step. A first StopRequested lets what runs finish,
-    the second interrupts it. A lost lock is a failure that also interrupts what runs on its database.
+    starts, or with `keep_going` only what does not need the failed step. While nobody knows whether a lock is held,
+    what needs its database waits. A first StopRequested lets what runs finish, the second interrupts it. A lost lock
+    is a failure that also interrupts what runs on its database.
     """
-    crew = _Crew(workshop, caps)
+    crew = _Crew(workshop, plan.steps, caps)
     waiting = list(plan.steps)
     while waiting or crew.running or crew.paused:
         yield from crew.hear()
@@ -149,6 +150,14 @@ def run_steps(
     yield from crew.confirm_end()
 
 
+def _find_needed(steps: Sequence[Step]) -> dict[str, set[str]]:
+    """Return by id of a step the aliases that it needs: its own, and those of the steps that it depends on."""
+    needed: dict[str, set[str]] = {}
+    for step in steps:  # each after those that it needs
+        needed[step.id] = {step.alias}.union(*(needed[other] for other in step.needs))
+    return needed
+
+
 @dataclass(frozen=True)
 class _Skip:
     because: str
@@ -168,7 +177,8 @@ def _verdict(step: Step, crew: _Crew, *, keep_going: bool) -> Literal["start", "
         if result.id in needed:
             # The step that failed, not the one that was not started because of it.
             return _Skip(result.because if result.status == "not-run" and result.because else result.id)
-    return "start" if not crew.unsure and all(other in crew.ended for other in step.after) else "wait"
+    is_held_up = crew.is_held_up(step)
+    return "start" if not is_held_up and all(other in crew.ended for other in step.after) else "wait"
 
 
 @dataclass
@@ -249,8 +259,9 @@ class _Tail:
 class _Crew:
     """The children that run and the results of those that ended: the state of one run."""
 
-    def __init__(self, workshop: Workshop, caps: Sequence[Cap] = ()) -> None:
+    def __init__(self, workshop: Workshop, steps: Sequence[Step] = (), caps: Sequence[Cap] = ()) -> None:
         self._workshop = workshop
+        self._needed = _find_needed(steps)
         self._caps = caps
         self._closing: list[tuple[str | None, float]] = []
         """Aliases whose sessions a server with a cap may still count, and until when."""
@@ -280,6 +291,10 @@ class _Crew:
     def unsure(self) -> frozenset[str]:
         """Aliases of whose lock nobody knows whether it is held."""
         return self._workshop.heartbeat.unsure
+
+    def is_held_up(self, step: Step) -> bool:
+        """Whether a step waits until it is known whether a lock is held: its own, or that of a database it needs."""
+        return self._workshop.heartbeat.holds_up(self._needed[step.id])
 
     def start(self, work: Step | MakeMigrations, before: _Job | None = None) -> StepResult | Literal["later"] | None:
         """Start a child; return a result if that is not possible, "later" if it may be once one that runs has ended.
@@ -440,7 +455,7 @@ class _Crew:
             is_over = bool(self.lost)
         for key in due:
             pause = self.paused[key]
-            if self.unsure and not is_over:
+            if self.is_held_up(pause.step) and not is_over:
                 self.paused[key] = replace(pause, until=self._workshop.clock() + LATER_SECONDS)
             else:
                 del self.paused[key]
