@@ -279,7 +279,7 @@ KEYS: Mapping[str, Key] = {
     "ignore": Key(
         _ids,
         "`[]`",
-        'checks to leave out, for example `["DBM206"]`; of what stops a run only DBM209, DBM210 and DBM305',
+        'checks to leave out, for example `["DBM206"]`; of what stops a run only DBM209, DBM210, DBM305 and DBM307',
     ),
     "skip_makemigrations": Key(_truth, "`false`", "write no migrations"),
     "keep_going": Key(_truth, "`false`", "after a failure go on with databases that do not need the failed one"),

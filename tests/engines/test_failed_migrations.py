@@ -295,6 +295,7 @@ def test_what_was_there_before_a_rolled_back_migration_is_not_to_be_undone(
 ) -> None:
     here = site(engine, app(create(), INDEX))
     here.query("CREATE TABLE core_item (id integer PRIMARY KEY, titel varchar(20))")
+    here.project.write("pyproject.toml", '[tool.dbmigrate]\nignore = ["DBM307"]\n')
 
     said = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(30).stderr
 

@@ -22,6 +22,7 @@ from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import MigrationId, Snapshot
 from dbmigrate.models.target import Target, Twin
 from dbmigrate.planning.checks import OF_PLANS, check_ids, run_checks
+from dbmigrate.planning.checks.already_there import will_be_faked
 from dbmigrate.planning.checks.dangers import find_dangers
 from dbmigrate.planning.checks.unmigrated_apps import find_unsynced
 from dbmigrate.planning.planner import build_plan
@@ -174,12 +175,15 @@ def review(work: Work, selection: Selection, look: Look, *, seconds: float | Non
 
 
 def _is_provided(finding: Finding, snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> bool:
-    """Return whether a run of the plan makes what a finding misses: a migration, or the tables of an app without."""
+    """Return whether a run of the plan makes what a finding misses, or records what is there already."""
     if finding.id == "DBM101":
         return plan.make is not None and {*finding.apps} <= {*plan.make.apps}
     if finding.id == "DBM104" and plan.selection.run_syncdb:
         unsynced = [place for label in finding.apps for place in find_unsynced(snapshot, routing, label)]
         return all(model in plan.synced_on(alias) for alias, model in unsynced)
+    if finding.id == "DBM307":
+        selection = plan.selection
+        return selection.fake or (selection.fake_initial and will_be_faked(finding, plan))
     return False
 
 

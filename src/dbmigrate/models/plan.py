@@ -49,6 +49,8 @@ class PlannedMigration(Value):
     backwards: bool = False
     irreversible: str | None = None
     """If it is to be undone and cannot be: the operation that stands in the way."""
+    may_be_faked: bool = False
+    """Whether all that it makes is there already and `--fake-initial` records it without running it."""
 
 
 class Refusal(Value):

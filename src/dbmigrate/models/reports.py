@@ -286,7 +286,7 @@ class WaitReport(Report):
         return ExitCode.UNREACHABLE if self.silent else ExitCode.OK
 
 
-DRIFT = {"DBM301", "DBM302", "DBM306"}
+DRIFT = {"DBM301", "DBM302", "DBM306", "DBM307"}
 """Checks that find a database and its records, or its records and the code, apart."""
 
 

@@ -90,6 +90,8 @@ class Failure(Value):
     """Whether it was to be undone."""
     rolled_back: bool | None
     """Whether the database undid the failed migration by itself; None if no migration failed."""
+    may_be_faked: bool = False
+    """Whether `--fake-initial` would have recorded the failed migration, for all that it makes was there before."""
     may_still_run: bool = False
     """Whether the server may still work on the failed migration: its process has ended, the server does not say."""
     traces: tuple[OperationTrace, ...] = ()

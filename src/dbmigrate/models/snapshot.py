@@ -311,6 +311,27 @@ class LackingRight(Value):
     """In the order they would run."""
 
 
+class MadePart(Value):
+    """A table or column that a pending migration makes."""
+
+    operation: str
+    model: str
+    """Lower-case name of the model it belongs to."""
+    table: str
+    column: str
+    """"" for the table itself."""
+    answer: Answer
+    """What the routers say of the model."""
+    is_there: bool
+    is_certain: bool
+    """Whether nothing comes before it that may drop it or give it another name, and that nobody can judge."""
+
+    @property
+    def name(self) -> str:
+        """For example "table blog_post" or "column blog_post.slug"."""
+        return f"column {self.table}.{self.column}" if self.column else f"table {self.table}"
+
+
 class PendingMigration(Value):
     """A migration that is not recorded on an alias (or is to be undone there)."""
 
@@ -329,6 +350,10 @@ class PendingMigration(Value):
     backwards: bool = False
     operations: int = 1
     """How many of its operations reach this database."""
+    is_initial: bool = False
+    """Whether `--fake-initial` looks at it."""
+    makes: tuple[MadePart, ...] = ()
+    """The tables and columns that it makes, but only where one of them is there already."""
     relations: tuple[PlannedRelation, ...] = ()
     data: tuple[DataOperation, ...] = ()
     dangers: tuple[Danger, ...] = ()

@@ -275,6 +275,7 @@ class _Judge:
         )
         is_silent = self.is_busy or (kind == "interrupted" and not self._is_asked)
         may_still_run = migration is not None and is_silent and self.database.vendor != "sqlite"  # which is no server
+        planned = next((planned for planned in step.migrations if planned.id == migration), None)
         rolled_back = self._is_rolled_back(step, migration) if kind in ("command", "interrupted") else None
         return Failure(
             kind=kind,
@@ -283,8 +284,9 @@ class _Judge:
             exit_code=result.exit_code,
             seconds=result.seconds,
             migration=migration,
-            backwards=any(planned.backwards for planned in step.migrations if planned.id == migration),
+            backwards=planned is not None and planned.backwards,
             rolled_back=None if rolled_back and may_still_run else rolled_back,
+            may_be_faked=planned is not None and planned.may_be_faked,
             may_still_run=may_still_run,
             raised_at=result.raised_at,
             last_lines=result.last_lines,

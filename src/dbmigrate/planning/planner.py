@@ -28,6 +28,7 @@ from dbmigrate.models.snapshot import (
     PendingMigration,
     Snapshot,
 )
+from dbmigrate.planning.already_there import may_be_faked
 from dbmigrate.planning.data_needs import find_needs, pick_needs
 from dbmigrate.planning.order import order_databases
 from dbmigrate.planning.project_commands import NO_INPUT, Option, Spelled, database_option, spell, spell_makemigrations
@@ -314,6 +315,7 @@ class _DatabasePlanner:
                 is_written=migration.is_written,
                 backwards=migration.backwards,
                 irreversible=migration.irreversible,
+                may_be_faked=may_be_faked(self.routing, self.alias, migration),
             )
             for migration in wanted
             if migration.id not in done

@@ -553,7 +553,9 @@ def ways_on(alias: str, failure: Failure) -> list[str]:
     assert failure.migration is not None
     app, name = failure.migration.split(".", 1)
     if failure.rolled_back is True:
+        fake = "to record it without running it (only names were compared): dbmigrate all --fake-initial"
         return [
+            *([fake] if failure.may_be_faked else []),
             "if an older installation of this project has made it: what differs, and how to go on, is printed by: "
             f"dbmigrate verify --repair --database {alias}",
             f"if it is somebody else's: let a router say no for {app} on {alias}, or rename what is there",

@@ -18,6 +18,7 @@ from ..servers.census import take_census
 from ..servers.identity import describe_server, is_in_memory, why_no_writes
 from ..servers.room import describe_room, find_pooler
 from ..servers.troubles import explain_failure
+from .already_there import AlreadyThere, is_initial
 from .commands import find_replaced_commands
 from .dangers import DangerFinder
 from .data_dependencies import Dependencies, describe_data
@@ -265,6 +266,7 @@ class _MigrationDescriber:
     def describe(self, plan, only_what_stays):
         """Return the migrations of a plan, [(migration, backwards)], in its order."""
         dangers = DangerFinder(self._connection, self._effects, self._loader, self._tables)
+        there = AlreadyThere(self._connection, self._effects, self._tables)
         described, made = [], []
         for migration, backwards in plan:
             reaching = self._effects.reaching(self._connection, migration, backwards)
@@ -273,6 +275,7 @@ class _MigrationDescriber:
             if not backwards and reaching:
                 before = _StateBefore(self._loader, migration)
                 entry["data"] = describe_data_operations(migration.app_label, reaching)
+                entry["makes"] = there.find(migration, reaching)
                 entry["dangers"] = dangers.find(migration, reaching, before)
                 entry["relations"] = find_planned_relations(
                     self._connection, self._effects, migration, reaching, before, self._tables - self._foreign
@@ -298,10 +301,12 @@ class _MigrationDescriber:
             ],
             "after": [_id(parent) for parent in self._loader.parents_of(key)],
             "atomic": bool(migration.atomic),
+            "is_initial": is_initial(migration),
             "is_written": key not in self._unwritten,
             "backwards": backwards,
             "irreversible": _find_irreversible(migration) if backwards else None,
             "operations": len(reaching),
+            "makes": [],
             "relations": [],
             "data": [],
             "dangers": [],

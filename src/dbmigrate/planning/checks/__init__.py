@@ -9,6 +9,7 @@ from dbmigrate.errors import UsageError
 from dbmigrate.models.findings import Finding, is_of_linter
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.nearest import nearest
+from dbmigrate.planning.checks.already_there import find_already_there
 from dbmigrate.planning.checks.apps_without_database import find_apps_without_database
 from dbmigrate.planning.checks.conflicts import find_conflicts
 from dbmigrate.planning.checks.cross_database_relations import find_cross_database_relations
@@ -69,6 +70,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM304", find_dangers, needs_databases=True),
     Rule("DBM305", find_lacking_rights, needs_databases=True, may_be_ignored=True),
     Rule("DBM306", find_refusing_columns, needs_databases=True),
+    Rule("DBM307", find_already_there, needs_databases=True, is_about_plan=True, may_be_ignored=True),
 )
 """In the order of their ids."""
 

@@ -31,7 +31,7 @@ def find_unmigrated_apps(snapshot: Snapshot, routing: Routing) -> Iterator[Findi
             stops=False,
             message=f"app {app.label} has models but no migrations, so migrate creates no tables for "
             f"it{lacking}{needed}",
-            hint=_hint(snapshot, app, unstarted),
+            hint=_hint(snapshot, app, unstarted, is_made=not missing),
             apps=(app.label,),
             subject=("model", f"{app.label}.{app.models[0].name}"),
         )
@@ -48,13 +48,17 @@ def find_unsynced(snapshot: Snapshot, routing: Routing, label: str) -> list[tupl
     ]
 
 
-def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None) -> str:
+def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None, *, is_made: bool) -> str:
     if unstarted is not None and unstarted.why == "no-init":
         return describe_unstarted(snapshot, unstarted)[1]
+    make = f"dbmigrate make {app.label}"
+    # Where its tables are there, its first migration would fail.
+    make_all = f"{make}, then dbmigrate all --fake-initial, for its tables are there" if is_made else make
+    syncdb = "dbmigrate all --run-syncdb for tables without migrations"
     if is_installed(snapshot, app.label):
+        tables = "" if is_made else f"{syncdb}, or "
         return (
-            f"{app.label} is a third-party app: dbmigrate all --run-syncdb for tables without migrations, "
-            f'or MIGRATION_MODULES = {{"{app.label}": "…"}} with a package of the project, '
-            f"then: dbmigrate make {app.label}"
+            f"{app.label} is a third-party app: {tables}"
+            f'MIGRATION_MODULES = {{"{app.label}": "…"}} with a package of the project, then: {make_all}'
         )
-    return f"dbmigrate make {app.label} for migrations, or dbmigrate all --run-syncdb for tables without migrations"
+    return f"to give it migrations: {make_all}" if is_made else f"{make} for migrations, or {syncdb}"
