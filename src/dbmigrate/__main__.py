@@ -32,12 +32,12 @@ def _run() -> None:
     try:
         from dbmigrate.cli.root import cli
     except (OSError, ImportError, MemoryError) as error:
-        _write_why("dbmigrate cannot be loaded", error, "if that is not it, install it anew")
+        _write_why("dbmigrate cannot be loaded", error, "if that does not help, reinstall it")
         sys.exit(3)
     try:
         cli.main(prog_name="dbmigrate")
     except (OSError, ImportError, MemoryError) as error:
-        _write_why("dbmigrate was stopped", error, "see where the databases stand with: dbmigrate status")
+        _write_why("dbmigrate was stopped", error, "check the databases with: dbmigrate status")
         sys.exit(1)
 
 

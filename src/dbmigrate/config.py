@@ -93,12 +93,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        hint = "let this user read it, or move it away"
+        hint = "make it readable for this user, or move it away"
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
     except ValueError as error:
-        raise UsageError(f"{path} cannot be read: {shortened(str(error))}", hint="correct the file") from error
+        raise UsageError(f"{path} cannot be read: {shortened(str(error))}", hint="fix the file") from error
     except RecursionError as error:
-        raise UsageError(f"{path} cannot be read: it is nested too deeply", hint="correct the file") from error
+        raise UsageError(f"{path} cannot be read: it is nested too deeply", hint="fix the file") from error
 
 
 def merge_settings(file: ConfigFile | None, environ: Mapping[str, str], flags: Mapping[str, Flag]) -> Settings:
@@ -168,7 +168,7 @@ def _read_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 
 def _text(value: object, place: str) -> str:
     if not isinstance(value, str) or not value.strip() or not _is_passed_on(value):
-        raise UsageError(f"{place}: {_shown(value)} is not a text", hint='write it in quotes, for example "value"')
+        raise UsageError(f"{place}: {_shown(value)} is not a string", hint='write it in quotes, for example "value"')
     return value
 
 
@@ -255,7 +255,7 @@ def _one_of(choices: Sequence[str]) -> Callable[[object, str], str]:
     def read(value: object, place: str) -> str:
         if value not in choices:
             hint = nearest(value if isinstance(value, str) else _shown(value), choices, what="choices")
-            raise UsageError(f"{place}: {_shown(value)} is none of {', '.join(choices)}", hint=hint)
+            raise UsageError(f"{place}: {_shown(value)} is not one of {', '.join(choices)}", hint=hint)
         return str(value)
 
     return read
@@ -263,10 +263,14 @@ def _one_of(choices: Sequence[str]) -> Callable[[object, str], str]:
 
 KEYS: Mapping[str, Key] = {
     "settings": Key(_text, "`DJANGO_SETTINGS_MODULE`, else manage.py's own", "settings module"),
-    "manage": Key(_text, "`manage.py`", 'what is called instead, for example `"kiosk manage"`'),
+    "manage": Key(_text, "`manage.py`", 'command to run instead of manage.py, for example `"kiosk manage"`'),
     "python": Key(_text, "`$VIRTUAL_ENV`, `.venv`, dbmigrate's own, `python3`", "the project's interpreter"),
-    "jobs": Key(_number, "the CPUs; on servers 4 for each, up to 16", "databases at the same time; 1 is one by one"),
-    "launcher": Key(_one_of(LAUNCHERS), '`"auto"`', "`fork` copies the booted project, `spawn` boots it anew"),
+    "jobs": Key(
+        _number,
+        "one per CPU; on servers four per CPU, at most 16",
+        "databases to migrate in parallel; 1 means one at a time",
+    ),
+    "launcher": Key(_one_of(LAUNCHERS), '`"auto"`', "`fork` copies the booted project, `spawn` boots it again"),
     "scope": Key(_one_of(SCOPES), '`"app"`', '`"database"` migrates a routed database whole, as `migrate` would'),
     "open": Key(_one_of(OPEN_POLICIES), '`"skip"`', '`"migrate"` migrates databases that no router or rule mentions'),
     "receivers": Key(
@@ -274,24 +278,26 @@ KEYS: Mapping[str, Key] = {
         '`"always"`',
         'receivers of migrate signals: `"pending"` calls them only where something is pending',
     ),
-    "exclude": Key(_names, "`[]`", "databases to leave alone"),
-    "order": Key(_names, "`[]`", "databases that follow one another in this order, before or after `default`"),
+    "exclude": Key(_names, "`[]`", "databases to skip"),
+    "order": Key(_names, "`[]`", "databases to migrate in this order, before or after `default`"),
     "ignore": Key(
         _ids,
         "`[]`",
-        'checks to leave out, for example `["DBM206"]`; of what stops a run only DBM209, DBM210, DBM305 and DBM307',
+        'checks to skip, for example `["DBM206"]`; of the blocking ones only DBM209, DBM210, DBM305 and DBM307',
     ),
-    "skip_makemigrations": Key(_truth, "`false`", "write no migrations"),
-    "keep_going": Key(_truth, "`false`", "after a failure go on with databases that do not need the failed one"),
-    "wait": Key(_seconds, "`0`", "seconds to wait for databases that do not answer"),
-    "lock_wait": Key(_seconds, "`60`", "seconds to wait while another run migrates the same database"),
-    "grace": Key(_seconds, "as long as they need", "seconds that running migrations get after SIGTERM or SIGHUP"),
-    "step_timeout": Key(
-        _seconds, "as long as it needs", "seconds that one migrate process may run; it is interrupted then"
+    "skip_makemigrations": Key(_truth, "`false`", "do not create migrations"),
+    "keep_going": Key(
+        _truth, "`false`", "after a failure, continue with databases that do not depend on the failed one"
     ),
-    "ddl_lock_timeout": Key(_seconds, "as the server says", "seconds that a migration waits for other sessions"),
-    "ddl_retries": Key(_number, "`5`", "how often it is tried again then, with growing pauses"),
-    "lock_url": Key(_urls, "`{}`", "by alias: a URL for the lock alone, around a pooler"),
+    "wait": Key(_seconds, "`0`", "seconds to wait for unreachable databases"),
+    "lock_wait": Key(_seconds, "`60`", "seconds to wait for another run on the same database"),
+    "grace": Key(_seconds, "no limit", "seconds that running migrations may take after SIGTERM or SIGHUP"),
+    "step_timeout": Key(_seconds, "no limit", "seconds after which a migrate process is interrupted"),
+    "ddl_lock_timeout": Key(
+        _seconds, "the server's setting", "PostgreSQL: seconds that a migration waits for a table lock"
+    ),
+    "ddl_retries": Key(_number, "`5`", "retries after that, with increasing delays"),
+    "lock_url": Key(_urls, "`{}`", "per alias: a URL for the lock's connection, to bypass a pooler"),
     "format": Key(
         _one_of(FORMATS),
         '`"auto"`',

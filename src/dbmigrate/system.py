@@ -30,8 +30,8 @@ _HINTS = {
     errno.ENOSPC: _MORE_ROOM,
     errno.EDQUOT: _MORE_ROOM,
     errno.ENAMETOOLONG: "give a shorter path",
-    errno.ELOOP: "correct the symbolic link there: it leads back to itself",
-    errno.ENOENT: "see what has removed it, and run the same command again",
+    errno.ELOOP: "fix the symbolic link there: it points back to itself",
+    errno.ENOENT: "find out what removed it, then rerun the command",
 }
 
 
@@ -41,7 +41,7 @@ CHUNK_BYTES = 65536
 
 def hint_for(error: OSError) -> str:
     """Return what to do about what the system refuses."""
-    return _HINTS.get(error.errno or 0, "see what is wrong with it, and run the same command again")
+    return _HINTS.get(error.errno or 0, "find out what is wrong with it, then rerun the command")
 
 
 def refused(error: OSError) -> ProjectError:
@@ -49,7 +49,7 @@ def refused(error: OSError) -> ProjectError:
     said = error.strerror or str(error) or type(error).__name__
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
     return ProjectError(
-        f"{shortened(name)} cannot be used: {said}" if name else f"the system refuses what dbmigrate needs: {said}",
+        f"{shortened(name)} cannot be used: {said}" if name else f"the system refused what dbmigrate needs: {said}",
         hint=hint_for(error),
     )
 
@@ -78,7 +78,7 @@ def lost_answer(error: OSError) -> LostAnswer | None:
         return None
     return LostAnswer(
         f"the answer cannot be written to standard output: {error.strerror}",
-        hint=_HINTS.get(error.errno or 0, "let standard output lead to a file, a pipe or a terminal that takes it"),
+        hint=_HINTS.get(error.errno or 0, "redirect standard output to a file, a pipe or a terminal that accepts it"),
     )
 
 
@@ -101,4 +101,4 @@ def start_thread(thread: threading.Thread) -> None:
     try:
         thread.start()
     except RuntimeError as error:
-        raise OSError(errno.EAGAIN, "the system refuses another thread") from error
+        raise OSError(errno.EAGAIN, "the system refused another thread") from error

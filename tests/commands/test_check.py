@@ -169,7 +169,7 @@ def test_the_configuration_silences_a_warning_and_not_what_stops(sample: Project
     [
         (["--select", "DBM2O1"], "--select: there is no check DBM2O1", "did you mean DBM210 or DBM201?"),
         (["--ignore", "DBM999"], "--ignore: there is no check DBM999", "hint: "),
-        (["--offline", "--pending"], "--pending has to ask the databases", "leave one of them out"),
+        (["--offline", "--pending"], "--pending cannot be combined with --offline", "remove one of the two"),
         (["--fail-on", "panic"], "'panic' is not one of", "dbmigrate check --help"),
     ],
 )

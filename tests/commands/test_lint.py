@@ -199,7 +199,7 @@ def test_sql_that_cannot_be_written_down_is_told_as_not_linted(migrated: Site) -
 
     outcome = dbmigrate("check", "--lint", "--junit", "report.xml", cwd=migrated.project.root).expect(0)
 
-    assert "not linted: core.0003_less on default: its SQL cannot be written down before " in outcome.stdout
+    assert "not linted: core.0003_less on default: its SQL depends on earlier pending migrations: " in outcome.stdout
     assert "linted: 1 migration on default" in outcome.stdout
     report = (migrated.project.root / "report.xml").read_text()
     assert 'name="squawk core.0003_less on default"' in report
@@ -240,9 +240,13 @@ def test_other_engines_are_not_linted_and_that_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
-        ("--lint --offline", "--lint has to ask the databases what is pending, which --offline forbids", "leave one"),
-        ("--select squawk:ban-drop-column", "--select: squawk:ban-drop-column is found by the linter", "add --lint"),
-        ("--lint --select DBM201", "--select names nothing of what --lint finds", "--select DBM201,squawk"),
+        (
+            "--lint --offline",
+            "--lint cannot be combined with --offline: it needs to know what is pending",
+            "remove one",
+        ),
+        ("--select squawk:ban-drop-column", "--select: squawk:ban-drop-column is a linter rule", "add --lint"),
+        ("--lint --select DBM201", "--lint is given, but --select names no linter rule", "--select DBM201,squawk"),
         ("--lint --select DBM999", "--select: there is no check DBM999", "the checks are"),
     ],
 )
@@ -295,12 +299,12 @@ def test_without_squawk_the_error_says_how_to_get_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("echo oops >&2; exit 101", "it ended with 101: oops"),
-        ("kill -SEGV $$", "it ended with -11: it printed nothing"),
+        ("echo oops >&2; exit 101", "it exited with 101: oops"),
+        ("kill -SEGV $$", "it exited with -11: it printed nothing"),
         ("echo 'thread main panicked' >&2; exit 1", "thread main panicked"),
-        ('echo \'{"new": "format"}\'', "what it printed is no report: "),
-        ("echo '[{\"line\": 0}]'", "what it printed is no report: "),
-        ("echo not json", "what it printed is no report: "),
+        ('echo \'{"new": "format"}\'', "its output is not a report: "),
+        ("echo '[{\"line\": 0}]'", "its output is not a report: "),
+        ("echo not json", "its output is not a report: "),
     ],
 )
 def test_a_squawk_that_does_not_work_is_one_error(migrated: Site, tmp_path: Path, script: str, said: str) -> None:

@@ -167,7 +167,7 @@ def test_make_in_a_read_only_tree(project: Project, words: tuple[str, ...], requ
 
     outcome = dbmigrate("make", "blog", *words, cwd=project.root).expect(11)
 
-    assert f"app blog cannot be written: {project.root}/blog/migrations (nothing was changed)" in outcome.stderr
+    assert f"app blog is not writable: {project.root}/blog/migrations (nothing was changed)" in outcome.stderr
     assert "hint: make the folder writable" in outcome.stderr
     assert project.content() == before
     assert "Remove field two" in dbmigrate("make", "blog", "--dry-run", cwd=project.root).expect(0).stderr
@@ -278,7 +278,7 @@ def test_what_django_refuses_to_squash_is_told_in_its_words(migrated: Project) -
     outcome = dbmigrate("squash", "blog", "0001_both", "0003", "--no-input", cwd=migrated.root).expect(2)
     taken = dbmigrate("squash", "blog", "0002", "0003", "--no-input", "--squashed-name", "one", cwd=migrated.root)
 
-    assert "error: squashmigrations refuses: You cannot squash squashed migrations!" in outcome.stderr
+    assert "error: squashmigrations refused: You cannot squash squashed migrations!" in outcome.stderr
     assert "CommandError: You cannot squash squashed migrations!" in outcome.stderr
     assert "(nothing was changed)\nhint: see which migrations there are: dbmigrate status" in outcome.stderr
     assert migrated.content() == before, taken

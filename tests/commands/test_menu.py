@@ -166,7 +166,7 @@ def test_a_second_action_boots_again_only_if_a_file_changed(project: Project, tm
     terminal.wait_for("$ dbmigrate info")
 
     assert boots_before == 1
-    assert any("the project changed (site_settings.py): loading it again" in line for line in broken)
+    assert any("the project changed (site_settings.py): reloading it" in line for line in broken)
     terminal.press(CONTROL_C)
     assert terminal.wait_for_end() == 0
 
@@ -344,7 +344,7 @@ site_settings, Django VERSION, Python VERSION
   1. blog_db:blog: 1 migration
      manage.py migrate blog zero --database=blog_db --no-input
      blog.0001_initial (undone)
-       ! undoing takes away the tables and columns they made, with what is in them
+       ! undoing drops the tables and columns they created, with all data in them
 Cost: 1 process, forked from the one that has booted the project (in TIME)
 ? Run this plan, which undoes migrations? Yes
 🚀 Migrating blog...

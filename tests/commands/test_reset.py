@@ -95,7 +95,7 @@ def test_what_goes_is_counted_and_what_is_not_made_again_is_named(project: Proje
     assert "  blog/migrations/0002_more.py" in said
     assert "  blog/migrations/0003_fill.py (RunPython, RunSQL)" in said
     assert (
-        "makemigrations writes no RunPython and no RunSQL: what they did is not done again unless you copy them back"
+        "makemigrations does not write RunPython or RunSQL: what they did is lost unless you copy them back"
     ) in said
 
 
@@ -112,7 +112,7 @@ def test_one_database_alone(project: Project) -> None:
 def test_the_name_is_typed_at_a_terminal(project: Project) -> None:
     terminal = Terminal(project, "reset")
 
-    terminal.wait_for(f"Type {NAME} to go on")
+    terminal.wait_for(f"Type {NAME} to continue")
     terminal.press(NAME + "\r")
 
     assert terminal.wait_for_end() == 0
@@ -122,7 +122,7 @@ def test_the_name_is_typed_at_a_terminal(project: Project) -> None:
 def test_another_name_at_a_terminal(project: Project) -> None:
     terminal = Terminal(project, "reset")
 
-    terminal.wait_for(f"Type {NAME} to go on")
+    terminal.wait_for(f"Type {NAME} to continue")
     terminal.press("yes\r")
 
     assert "not 'yes' (nothing was changed)" in "".join(terminal.wait_for("error:"))
@@ -134,7 +134,7 @@ def test_an_interrupt_at_the_question(project: Project) -> None:
     before = project.content()
     terminal = Terminal(project, "reset")
 
-    terminal.wait_for(f"Type {NAME} to go on")
+    terminal.wait_for(f"Type {NAME} to continue")
     terminal.press(CONTROL_C)
 
     assert terminal.wait_for_end() == 130
@@ -180,7 +180,9 @@ def test_with_a_migration_file_that_git_is_told_not_to_show(project: Project) ->
 def test_in_a_repository_that_git_cannot_read(project: Project) -> None:
     project.write(".git/HEAD", "nonsense")
 
-    assert "git does not tell whether the migration files are committed: fatal: " in refused(project, "--confirm", NAME)
+    assert "git does not report whether the migration files are committed: fatal: " in refused(
+        project, "--confirm", NAME
+    )
 
 
 def test_in_a_repository_without_git(project: Project, tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ def test_in_a_repository_without_git(project: Project, tmp_path: Path) -> None:
 
     said = refused(project, "--confirm", NAME, environment={"PATH": str(tmp_path)})
 
-    assert "git does not tell whether the migration files are committed: No such file or directory" in said
+    assert "git does not report whether the migration files are committed: No such file or directory" in said
 
 
 def test_committed_files_are_taken_away(project: Project) -> None:
@@ -213,7 +215,7 @@ def test_with_an_app_that_lives_elsewhere_too(tmp_path: Path) -> None:
 
     outcome = dbmigrate("reset", "--database", "copy", "--confirm", NAME, cwd=project.root).expect(2)
 
-    assert "app core lives on default as well" in outcome.stderr
+    assert "app core is also on default" in outcome.stderr
 
 
 def test_a_database_that_the_run_afterwards_leaves_alone(project: Project) -> None:
@@ -246,7 +248,7 @@ def test_a_database_that_only_its_tables_speak_for(project: Project) -> None:
 
     said = refused(project, "--confirm", NAME)
 
-    assert "tables of blog on database blog_db would not come again: no router says that they belong there" in said
+    assert "tables of blog on database blog_db would not be recreated: no router claims them there" in said
 
 
 def test_models_that_could_not_be_migrated_again(project: Project) -> None:
@@ -277,7 +279,7 @@ def test_migrations_that_cannot_be_made_again(project: Project) -> None:
 
     said = refused(project, "--confirm", NAME)
 
-    assert "migrations cannot be made and applied anew, as a trial with scratch databases shows: " in said
+    assert "a trial on scratch databases could not recreate and apply the migrations: " in said
     assert "makemigrations failed (exit 1 after" in said
     assert "not today" in said
 
@@ -352,14 +354,14 @@ def test_a_reset_that_asks_for_no_lock_waits_for_nobody(project: Project) -> Non
 
 def test_what_another_run_did_while_the_list_was_read_is_not_taken_away(project: Project) -> None:
     terminal = Terminal(project, "reset")
-    terminal.wait_for(f"Type {NAME} to go on")
+    terminal.wait_for(f"Type {NAME} to continue")
     project.write("blog/migrations/0003_new.py", migration(after=(("blog", "0002_more"),)))
     before = project.content()
 
     terminal.press(NAME + "\r")
 
     assert terminal.wait_for_end() == 4
-    assert "there are other migration files or databases to reset" in " ".join("".join(terminal.scrollback()).split())
+    assert "the migration files or databases to reset have changed" in " ".join("".join(terminal.scrollback()).split())
     assert project.content() == before
 
 
@@ -380,7 +382,7 @@ def test_a_database_that_came_while_the_list_was_read_is_not_emptied(tmp_path: P
     )
     dbmigrate("all", cwd=project.root).expect(0)
     terminal = Terminal(project, "reset")
-    terminal.wait_for(f"Type {NAME} to go on")
+    terminal.wait_for(f"Type {NAME} to continue")
     # Where nobody has an opinion, an app belongs where its table and the record of it are.
     with closing(sqlite3.connect(project.database("archive"))) as connection, connection:
         connection.execute("CREATE TABLE core_item (id integer PRIMARY KEY, name text)")
@@ -396,7 +398,7 @@ def test_a_database_that_came_while_the_list_was_read_is_not_emptied(tmp_path: P
 
 def test_rows_that_came_while_the_list_was_read_go_with_the_others(project: Project) -> None:
     terminal = Terminal(project, "reset")
-    terminal.wait_for(f"Type {NAME} to go on")
+    terminal.wait_for(f"Type {NAME} to continue")
     with closing(sqlite3.connect(project.database("blog_db"))) as connection, connection:
         connection.execute("INSERT INTO blog_item (name) VALUES ('late')")
 
@@ -514,8 +516,8 @@ def test_a_database_that_cannot_be_emptied_after_another_was(tmp_path: Path, mar
 
     message, hint = failed.stderr.splitlines()[-2:]
     assert message.startswith("error: database blog_db could not be emptied: ")
-    assert message.endswith("; emptied before it: default; the migration files are as they were")
-    assert hint == "hint: when the cause is removed type it again: dbmigrate reset"
+    assert message.endswith("; emptied before: default; the migration files are unchanged")
+    assert hint == "hint: fix the cause, then rerun the command: dbmigrate reset"
     assert (project.root / "blog/migrations/0001_initial.py").read_text() == before
     assert not [*project.root.glob(".dbmigrate-reset/*")]
 
@@ -551,9 +553,9 @@ def test_tables_that_no_migration_makes_are_named_and_kept(engine: str, site: Ca
     said = reset.stderr.splitlines()
     assert said[:4] == [
         "Databases that will be emptied: default (2 tables, 1 row)",
-        "Tables that will be dropped, and made again:",
+        "Tables that will be dropped and recreated:",
         "  default: core_item (1 row), more_item (0 rows)",
-        "Kept as they are, since no migration makes them:",
+        "Kept, because no migration creates them:",
     ]
     assert said[4] == "  default: erp_order (2 rows), of_another_tool (2 rows), report (view)"
     assert here.query("SELECT count(*) FROM erp_order") == here.query("SELECT count(*) FROM report")
@@ -599,7 +601,7 @@ def test_a_table_that_stays_and_points_to_one_that_would_go(engine: str, migrate
     said = refused(here.project, "--confirm", NAME)
 
     assert "a foreign key of note points to core_item (nothing was changed)" in said
-    assert "hint: drop that foreign key by hand, and make it again afterwards: " in said
+    assert "hint: drop that foreign key by hand, and recreate it afterwards: " in said
     assert "/manage.py dbshell" in said
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
@@ -643,7 +645,7 @@ def test_a_trigger_that_would_break(project: Project) -> None:
         connection.execute("DROP TRIGGER note")
     reset = dbmigrate("reset", "--confirm", NAME, cwd=project.root).expect(0)
 
-    assert "made again by no migration:\n  blog_db: trigger gone on blog_item\n" in reset.stderr
+    assert "not recreated by any migration:\n  blog_db: trigger gone on blog_item\n" in reset.stderr
 
 
 def test_a_table_of_the_name_that_a_migration_never_made(project: Project) -> None:
@@ -652,7 +654,7 @@ def test_a_table_of_the_name_that_a_migration_never_made(project: Project) -> No
 
     said = refused(project, "--confirm", NAME)
 
-    assert "table blog_item is there on database blog_db, and no migration of blog is recorded there" in said
+    assert "table blog_item exists on database blog_db, but no migration of blog is recorded there" in said
     assert "--fake" not in said
     assert "dbmigrate verify --repair --database blog_db" in said
 
@@ -686,7 +688,7 @@ def test_migrations_that_cannot_be_applied_anew(engine: str, launcher: str, migr
 
     said = refused(here.project, "--confirm", NAME, "--launcher", launcher)
 
-    assert "migrations cannot be applied anew, as a trial with scratch databases shows: default: " in said
+    assert "a trial on scratch databases could not apply the new migrations: default: " in said
     assert "vendor.0001_initial failed: RuntimeError: no such colour (nothing was changed)" in said
     if engine != "sqlite":
         scratch = f"test_dbmigrate_{here.entry['NAME']}_"
@@ -735,7 +737,7 @@ def test_of_what_the_project_writes_in_the_trial_only_changed_files_stay(launche
 
     failed = dbmigrate("reset", "--confirm", NAME, "--launcher", launcher, cwd=project.root).expect(4)
 
-    assert "after all that (no database was changed); files that changed during the trial, through it or through " in (
+    assert "after all that (no database was changed); files that changed during the trial, because of it or not: " in (
         failed.stderr
     )
     assert ": core/log.txt, core/schema.sql\n" in failed.stderr
@@ -776,7 +778,7 @@ def test_what_another_process_writes_during_the_trial_stays(project: Project) ->
 
     with closing(sqlite3.connect(project.root / "visits.sqlite3")) as connection:
         assert connection.execute("SELECT count(*) FROM visit").fetchone() == (2,)  # one for each database
-    said = "warning: files that changed during the trial, through it or through others: visits.sqlite3"
+    said = "warning: files that changed during the trial, whether the trial changed them or not: visits.sqlite3"
     assert said in reset.stderr.splitlines()
 
 
@@ -807,8 +809,8 @@ def test_a_run_afterwards_that_fails_says_what_is_there_and_what_to_type(project
 
     error, hint = failed.stderr.splitlines()[-2:]
     assert "; emptied: default, blog_db; the new migrations are in place, and 3 old migration files are in " in error
-    assert error.startswith("error: the run after the reset did not come to its end")
-    assert hint == "hint: when the cause is removed go on with: dbmigrate all"
+    assert error.startswith("error: the run after the reset did not finish")
+    assert hint == "hint: fix the cause, then continue with: dbmigrate all"
     (project.root / "no-mail").unlink()
     dbmigrate("all", cwd=project.root).expect(0)
     assert applied(project.database("blog_db")) == ["blog.0001_initial"]
@@ -822,7 +824,7 @@ def test_a_run_afterwards_that_fails_is_the_same_in_json(project: Project) -> No
 
     assert failed.json["exit"] == {"code": 31, "name": "partial"}
     assert "; emptied: default, blog_db; " in failed.json["error"]["message"]
-    assert failed.json["error"]["hint"] == "when the cause is removed go on with: dbmigrate all"
+    assert failed.json["error"]["hint"] == "fix the cause, then continue with: dbmigrate all"
     assert failed.json["result"]["type"] == "run"
 
 
@@ -876,7 +878,7 @@ def test_an_app_that_stays_and_needs_another_migration(project: Project) -> None
 
     said = refused(project, "--database", "blog_db", "--confirm", NAME)
 
-    assert "app core needs another migration before the others are made anew" in said
+    assert "app core needs a new migration first" in said
     assert "hint: dbmigrate make core" in said
 
 
@@ -906,7 +908,7 @@ def test_a_table_of_the_trial_that_is_not_there_afterwards(project: Project) -> 
     lost = dbmigrate("reset", "--database", "default", "--confirm", NAME, cwd=project.root).expect(31)
 
     error, hint = lost.stderr.splitlines()[-2:]
-    assert error.startswith("error: the trial made tables that are not there after the run: core_item on default; ")
+    assert error.startswith("error: the trial created tables that are missing after the run: core_item on default; ")
     assert hint == "hint: see what is missing: dbmigrate verify"
 
 
@@ -942,7 +944,7 @@ def test_a_signal_while_databases_are_emptied_waits_and_tells_where_they_stand(
 
     error, hint = stopped.stderr.splitlines()[-2:]
     assert error.startswith(f"error: {said}; emptied: default, blog_db; the new migrations are in place, and 3 old ")
-    assert hint == "hint: go on with: dbmigrate all"
+    assert hint == "hint: continue with: dbmigrate all"
     (project.root / "site_settings.py").write_text(settings)
     dbmigrate("all", cwd=project.root).expect(0)
     assert applied(project.database("blog_db")) == ["blog.0001_initial"]

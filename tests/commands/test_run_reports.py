@@ -52,7 +52,7 @@ def test_a_failed_undo_says_that_the_migration_is_still_applied(tmp_path: Path) 
 def test_to_without_an_app_says_what_is_missing(sample: Project) -> None:
     outcome = dbmigrate("run", "--to", "0001", cwd=sample.root).expect(2)
 
-    assert "--to and --fake require one app, and none is named" in outcome.stderr
+    assert "--to and --fake require one app, but none is named" in outcome.stderr
 
 
 def test_a_replica_does_not_stand_in_the_way_of_reset(tmp_path: Path) -> None:
@@ -92,4 +92,4 @@ def test_the_plan_of_undoing_says_what_goes_and_status_that_there_is_no_file(tmp
     plan = dbmigrate("plan", "--app", "core", "--to", "zero", cwd=site.root).expect(0)
 
     assert ", no file yet" in fresh.stdout
-    assert "! undoing takes away the tables and columns they made, with what is in them" in plan.stdout
+    assert "! undoing drops the tables and columns they created, with all data in them" in plan.stdout

@@ -227,7 +227,7 @@ def test_a_signal_while_the_result_is_verified_and_the_server_is_silent(engine: 
 
     assert code == 143, said
     assert "the result could not be verified, after 2 migrations (as its process said)" in said
-    assert "no answer came in the time that the signal left" in said
+    assert "no answer arrived in the time left after the signal" in said
     assert "once it answers, rerun the command" in said
 
 

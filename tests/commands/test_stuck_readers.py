@@ -151,7 +151,7 @@ def test_a_report_that_nobody_reads_holds_nothing_up(migrated_sample: Project, t
     os.close(writing)
 
     assert outcome.json["lost_output"] == [f"--junit {fifo}: nobody reads it"]
-    assert "the output cannot be written any more (nobody reads it); the work goes on" in outcome.stderr
+    assert "the output can no longer be written (nobody reads it); the run continues" in outcome.stderr
     assert outcome.code == outcome.json["exit"]["code"] == 0
 
 

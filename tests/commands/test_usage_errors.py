@@ -130,7 +130,7 @@ def test_whatever_a_file_says_of_a_key_is_refused_in_a_sentence(refusals: Refusa
         (f"[tool.dbmigrate]\njobs = {MUCH}", "999 is not a whole number between 1 and 10000"),
         (f"[tool.dbmigrate]\nwait = {MUCH}", "999 is not a number of seconds between 0 and 2000000"),
         (f"x = {'[' * 5000}", "cannot be read: it is nested too deeply"),
-        ('[tool.dbmigrate]\nmanage = "a\\u0000b"', "manage: 'a\\x00b' is not a text"),
+        ('[tool.dbmigrate]\nmanage = "a\\u0000b"', "manage: 'a\\x00b' is not a string"),
         ('[tool.dbmigrate]\nmanage = "\'"', "is not a command line: no closing quotation"),
         ("\udcff", "cannot be read: 'utf-8' codec can't decode"),
     ],
@@ -150,7 +150,7 @@ def test_a_file_above_that_is_wrong_is_named(in_process: InProcess, tmp_path: Pa
     ("words", "variables", "said"),
     [
         (("--manage", "'"), {}, """--manage: "'" is not a command line: no closing quotation"""),
-        (("--manage", " "), {}, "--manage: ' ' is not a text"),
+        (("--manage", " "), {}, "--manage: ' ' is not a string"),
         ((), {"DBMIGRATE_JOBS": "²"}, "DBMIGRATE_JOBS: '²' is not a whole number between 1 and 10000"),
         ((), {"DBMIGRATE_WAIT": "nan"}, "DBMIGRATE_WAIT: 'nan' is not a number of seconds between 0 and 2000000"),
         (("--grace", "9999999999"), {}, "'--grace': 9999999999.0 is not in the range 0<=x<=2000000"),
@@ -323,7 +323,7 @@ def test_what_fails_after_the_work_is_not_told_as_an_installation_that_cannot_be
 
     assert ended.returncode == 1
     assert "error: dbmigrate was stopped: Too many open files\nhint: " in ended.stderr
-    assert "see where the databases stand with: dbmigrate status" in ended.stderr
+    assert "check the databases with: dbmigrate status" in ended.stderr
     assert "loaded" not in ended.stderr
     assert "shop.0003_order_index" in applied(sample.database("shop_db"))
 
@@ -375,7 +375,7 @@ def test_work_is_done_also_where_nobody_can_be_told(sample: Project, form: str) 
     assert verified.returncode == 10  # it says more than that the answer is lost
     assert "warning: the answer cannot be written to standard output: No space left on device" in verified.stderr
     assert migrated.returncode == 0, migrated
-    said = "warning: the output cannot be written any more (No space left on device); the work goes on"
+    said = "warning: the output can no longer be written (No space left on device); the run continues"
     assert migrated.stderr.count(said) == 1
     assert "shop.0003_order_index" in applied(sample.database("shop_db"))
 

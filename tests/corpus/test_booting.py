@@ -233,7 +233,7 @@ def test_an_environment_beside_manage_py_is_preferred_to_our_own(project: Projec
     assert choices["python"] == {
         "key": "python",
         "value": str(project.root / ".venv/bin/python"),
-        "origin": ".venv beside manage.py",
+        "origin": ".venv next to manage.py",
     }
 
 

@@ -312,7 +312,7 @@ def test_plan_sql_runs_nothing_that_an_operation_does_on_a_cursor(tmp_path: Path
 
     shown = dbmigrate("plan", "--database", "blog_db", "--sql", cwd=project.root).expect(0)
 
-    beside = "its SQL cannot be written down: an operation runs it on a cursor, not through the schema editor: "
+    beside = "its SQL cannot be shown: an operation runs it on a cursor, not through the schema editor: "
     assert f"-- {beside}CREATE TABLE made (x int)" in shown.stdout
     assert "\nCREATE TABLE made (x int);" in shown.stdout
     assert project.tables()["blog"] == {"django_migrations", "blog_item"}

@@ -268,7 +268,7 @@ def test_a_table_of_sqlite_is_not_made_anew_without_a_column_that_the_code_does_
 
     printed = repair(project).stdout
 
-    assert "SQLite makes the table anew, without its column colour" in printed
+    assert "SQLite rebuilds the table, without its column colour" in printed
     assert "DROP TABLE" not in printed
 
 
@@ -323,7 +323,7 @@ def test_a_table_of_another_shape_is_not_recorded_and_somebody_decides_whose_it_
     for text in (printed, judged):
         assert "--fake" not in text
         assert "<<" not in text
-        assert "SQLite makes the table anew, without its column titel" in text
+        assert "SQLite rebuilds the table, without its column titel" in text
         assert "if core_item belongs to something else, let a router refuse core on default" in text
 
 
@@ -374,6 +374,6 @@ def test_a_table_of_sqlite_is_not_made_anew_without_an_index_and_a_trigger_of_it
 
     printed = repair(project).stdout
 
-    assert "SQLite makes the table anew, without its index own_index, trigger own_trigger" in printed
+    assert "SQLite rebuilds the table, without its index own_index, trigger own_trigger" in printed
     assert "DROP TABLE" not in printed
     assert 'ON "core_item" ("name")' not in printed

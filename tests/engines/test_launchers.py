@@ -470,7 +470,7 @@ def test_a_host_that_is_killed_while_three_children_run(tmp_path: Path, launcher
 
     assert process.returncode == 31, output
     assert output.count("error: ") == 1, output
-    assert "the databases could not be asked after the run" in output
+    assert "the databases could not be checked after the run" in output
     if launcher == "fork":
         assert applied(project.database("db1")) == []
         assert not project.database("db4").exists()  # nothing starts without the locks

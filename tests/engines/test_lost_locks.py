@@ -256,7 +256,7 @@ def test_a_spawned_step_ends_with_the_process_that_holds_its_lock(site: Callable
     assert first.returncode == 31, said
     assert "the lock of default was lost at" in said
     assert "the process that held it is gone" in said
-    assert "the databases could not be asked after the run" in said
+    assert "the databases could not be checked after the run" in said
     assert here.recorded()["core.0002_fill"] == 0
 
 

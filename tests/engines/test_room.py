@@ -211,7 +211,7 @@ def test_a_pool_of_one_has_no_connection_for_the_migrations(
 
     assert (
         "error: database default: its lock has its own connection, and while it has it the pooler in front of "
-        "the database gives out no other one for the migrations (nothing was changed)" in refused.stderr
+        "the database has no second one for the migrations (nothing was changed)" in refused.stderr
     )
     assert f'lock_url.default = "postgresql://USER@SERVER:PORT/{entry["NAME"]}"' in refused.stderr
     assert NO_LOCK in refused.stderr
@@ -232,7 +232,7 @@ def test_a_pool_that_the_application_has_taken_is_waited_for(tmp_path: Path, pos
             line = next((line for line in process.stdout or () if "Waiting" in line), "")
         rest = process.communicate(timeout=90)[0]
 
-    assert "the pooler in front of the database gives out no other one for the migrations" in refused.stderr
+    assert "the pooler in front of the database has no second one for the migrations" in refused.stderr
     assert "database: default" in line
     assert "its pooler has no connection left for the migrations, next to that of the lock" in line
     assert process.returncode == 0, line + rest
@@ -301,7 +301,7 @@ Cursor._query = query
     done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
 
     assert "prohibits use of GET_LOCK with pxc_strict_mode = ENFORCING" in refused.stderr
-    assert "hint: where this server takes no named locks, take it on one that does" in refused.stderr
+    assert "hint: if this server has no named locks, take the lock on one that has" in refused.stderr
     assert 'lock_url.default = "mysql://USER@SERVER:PORT/' in refused.stderr
     assert "All migrations completed successfully" in done.stdout
 
@@ -339,5 +339,5 @@ def test_no_more_databases_are_migrated_at_a_time_than_a_pooler_takes_clients(
         dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
         done = dbmigrate("all", "--jobs", "3", cwd=project.root).expect(0)
 
-    assert "warning: second, third: 1 at a time, as their pooler gives out no more connections" in done.stderr
+    assert "warning: second, third: 1 at a time, as their pooler has no more connections" in done.stderr
     assert "All migrations completed successfully" in done.stdout

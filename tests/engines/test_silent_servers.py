@@ -117,7 +117,7 @@ def test_a_server_that_falls_silent_while_its_lock_is_taken_is_named(engine: str
         outcome = within(HANG_SECONDS, "all", "--lock-wait", "2", project=here.project).expect(21)
 
     assert (
-        "error: database default is unreachable: connected, and silent for 2 s when its lock was to be taken "
+        "error: database default is unreachable: connected, and silent for 2 s when its lock was requested "
         "(nothing was changed)" in outcome.stderr
     )
     # A MariaDB server has the tables of every test in information_schema.

@@ -54,10 +54,12 @@ def command(
     if a database is unreachable.
     """
     if offline and pending:
-        raise UsageError("--pending has to ask the databases, which --offline forbids", hint="leave one of them out")
+        raise UsageError(
+            "--pending cannot be combined with --offline: it needs the databases", hint="remove one of the two"
+        )
     if offline and lint:
         raise UsageError(
-            "--lint has to ask the databases what is pending, which --offline forbids", hint="leave one of them out"
+            "--lint cannot be combined with --offline: it needs to know what is pending", hint="remove one of the two"
         )
     session = session_of(context)
     squawk = find_squawk(session.environ) if lint else None

@@ -50,7 +50,7 @@ class Consent:
         for alias in dict.fromkeys(alias for alias, _ in undone):
             own = [migration for migration in plan.pending_on(alias) if (alias, migration) in undone]
             session.err.write(f"{alias}: {plural(len(own), 'migration')} to undo: {listed(own)}\n")
-        session.err.write("undoing takes away the tables and columns they made, with what is in them\n")
+        session.err.write("undoing drops the tables and columns they created, with all data in them\n")
         session.err.flush()
         if not session.prompter().confirm("Undo them?", is_yes=False):
             raise DeclinedError("declined; nothing was changed", hint="answer y, or pass --no-input")

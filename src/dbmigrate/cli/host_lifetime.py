@@ -34,7 +34,7 @@ class KeptHost:
         now = fingerprint(target.root)
         if self._host is not None and now != self._taken:
             names = sorted({*now, *self._taken} - {name for name in now if now[name] == self._taken.get(name)})
-            self._say(f"the project changed ({names[0]}{', …' if len(names) > 1 else ''}): loading it again")
+            self._say(f"the project changed ({names[0]}{', …' if len(names) > 1 else ''}): reloading it")
             self.close()
         if self._host is not None and self._host.is_given_up:
             self.close()

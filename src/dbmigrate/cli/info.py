@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def command(context: click.Context, *, routes: bool, explain: str | None) -> ExitCode:
     """Show how the project was found, where each setting comes from, and which app goes where. Read-only."""
     if routes and explain:
-        raise UsageError("--routes and --explain are two different answers", hint="leave one of them out")
+        raise UsageError("--routes cannot be combined with --explain", hint="remove one of the two")
     session = session_of(context)
     with session.open({}) as (work, renderer):
         from dbmigrate.commands import show

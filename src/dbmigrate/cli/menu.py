@@ -39,9 +39,9 @@ def show_menu(context: click.Context) -> ExitCode:
         given = read_global_options(context)
         because = "needs a terminal"
         if given.get("no_input"):
-            because = "asks, which --no-input forbids"
+            because = "cannot be combined with --no-input"
         elif session_of(context).is_for_machines:
-            because = f"is for people, and --format {given['format']} is not"
+            because = f"cannot be combined with --format {given['format']}"
         raise UsageError(
             f"the menu {because}",
             hint="dbmigrate all, or one database or app: dbmigrate run --help",

@@ -91,8 +91,8 @@ def _show(session: Session, plan: ResetPlan) -> None:
         lines.append("  none")
     if plan.hand_written:
         kinds = [*dict.fromkeys(kind for _, kind in plan.hand_written)]
-        never = f"makemigrations writes no {' and no '.join(kinds)}"
-        lines.append(f"{never}: what they did is not done again unless you copy them back")
+        never = f"makemigrations does not write {' or '.join(kinds)}"
+        lines.append(f"{never}: what they did is lost unless you copy them back")
     if plan.changed:
         lines.append(f"warning: {describe_changed(plan.root, plan.changed)}")
     for line in lines:
@@ -106,18 +106,18 @@ def _list_databases(plan: ResetPlan) -> Iterator[str]:
         f"{one.alias} ({plural(len(one.tables), 'table')}, {_total(one.tables.values())})" for one in plan.emptyings
     ]
     yield f"Databases that will be emptied: {', '.join(sizes)}"
-    yield "Tables that will be dropped, and made again:"
+    yield "Tables that will be dropped and recreated:"
     for emptying in plan.emptyings:
         tables = [f"{name} ({_rows(rows)})" for name, rows in emptying.tables.items()]
         yield f"  {emptying.alias}: {', '.join(tables) or 'none'}"
     if any(emptying.kept for emptying in plan.emptyings):
-        yield "Kept as they are, since no migration makes them:"
+        yield "Kept, because no migration creates them:"
     for emptying in plan.emptyings:
         kept = [f"{thing.shown} ({_describe_kept(thing, emptying.kept_rows)})" for thing in emptying.kept]
         if kept:
             yield f"  {emptying.alias}: {', '.join(kept)}"
     if any(emptying.lost for emptying in plan.emptyings):
-        yield "Dropped with their tables, and made again by no migration:"
+        yield "Dropped with their tables, and not recreated by any migration:"
     for emptying in plan.emptyings:
         if emptying.lost:
             yield f"  {emptying.alias}: {', '.join(f'trigger {one.name} on {one.on}' for one in emptying.lost)}"
@@ -140,10 +140,10 @@ def _rows(rows: int | None) -> str:
 
 def _agree(session: Session, name: str, confirm: str | None) -> None:
     if confirm is None and session.can_ask:
-        confirm = click.prompt(f"Type {name} to go on", default="", show_default=False, err=True)
+        confirm = click.prompt(f"Type {name} to continue", default="", show_default=False, err=True)
     if confirm is None:
         raise DeclinedError(
-            "reset needs a confirmation, and this is no terminal (nothing was changed)", hint=f"--confirm {name}"
+            "reset needs a confirmation, but there is no terminal (nothing was changed)", hint=f"--confirm {name}"
         )
     if confirm != name:
         raise DeclinedError(

@@ -151,7 +151,7 @@ def _as_bug(error: Exception, redactor: Redactor) -> DbmigrateError:
     proof = f"the log {log}" if log is not None else "what -v prints (no log could be written)"
     return DbmigrateError(
         f"this is a bug in dbmigrate: {type(error).__name__}: {error}",
-        hint=f"report it with {proof}; see where the databases stand with: dbmigrate status",
+        hint=f"report it with {proof}; check the databases with: dbmigrate status",
         detail=story,
     )
 

@@ -43,7 +43,7 @@ def command(
     if auto and (is_named or options["to"] or options["fake"]):
         raise UsageError(
             "--auto migrates everything and cannot be combined with --database, --app, --to or --fake",
-            hint="leave out --auto, or the others",
+            hint="remove --auto, or the others",
         )
     if not auto and not is_named:
         if session_of(context).has_menu and not any(options.values()):
@@ -51,7 +51,7 @@ def command(
 
             return show_menu(context)
         if options["to"] or options["fake"]:
-            raise UsageError("--to and --fake require one app, and none is named", hint=_named(context, options["to"]))
+            raise UsageError("--to and --fake require one app, but none is named", hint=_named(context, options["to"]))
         everything = shlex.join(["dbmigrate", "all", *given_words(context)])
         raise UsageError("no database and no app is named", hint=f"{everything}, or {_named(context, None)}")
     return migrate(context, options, has_locks=not no_lock, may_ask=not auto, dry_run=dry_run, junit=junit)

@@ -444,7 +444,7 @@ class _Guarded:
             if self._at_loss is not None:
                 self._at_loss(error)
             if self._is_work or self._at_loss is not None:
-                _warn(self._err, f"the output cannot be written any more ({error.strerror}); the work goes on")
+                _warn(self._err, f"the output can no longer be written ({error.strerror}); the run continues")
             else:
                 self._lost = lost_answer(error)
 

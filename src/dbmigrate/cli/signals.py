@@ -75,7 +75,7 @@ def listen(outbox: SimpleQueue[ChildMessage], grace: float | None = None) -> Ite
         start_thread(reader)
     except OSError as error:
         said = f"{error.strerror}; no database was touched"
-        raise ProjectError(f"dbmigrate cannot begin: {said}", hint=MORE_PROCESSES) from error
+        raise ProjectError(f"dbmigrate cannot start: {said}", hint=MORE_PROCESSES) from error
     try:
         yield stops
     finally:

@@ -34,7 +34,9 @@ def command(
     Exits 12 if they differ, 21 if a database is unreachable and 10 if migrations are pending.
     """
     if judged and not repair:
-        raise UsageError("--judged requires --repair", hint="it says what --repair need not ask a person any more")
+        raise UsageError(
+            "--judged requires --repair", hint="it names the operations that --repair no longer has to ask about"
+        )
     session = session_of(context)
     with session.open({}, junit) as (work, renderer):
         from dbmigrate.commands.verify import verify

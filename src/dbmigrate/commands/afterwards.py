@@ -102,12 +102,12 @@ def _ask(work: Work, run: Run) -> Snapshot:
         return work.host.inspect(idle=needs_idle(work.settings, run.selection), seconds=SILENCE_SECONDS)
     except ProjectError as error:
         if run.stops.signum is not None:
-            late = "no answer came in the time that the signal left"
+            late = "no answer arrived in the time left after the signal"
             return unasked(run.reviewed.snapshot, late if work.host.is_given_up else error.message)
         ended = ", ".join(f"{result.id}: {result.status}" for result in run.results)
         raise PartialError(
-            f"the databases could not be asked after the run ({error.message}); the processes ended: {ended}",
-            hint="see where they stand with: dbmigrate status",
+            f"the databases could not be checked after the run ({error.message}); the processes ended: {ended}",
+            hint="check them with: dbmigrate status",
             detail=error.detail,
         ) from error
 

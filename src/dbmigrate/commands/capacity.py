@@ -66,7 +66,7 @@ def find_caps_now(work: Work, plan: MigrationPlan, snapshot: Snapshot) -> tuple[
         tried = aliases[: plan.jobs]
         count = work.host.count_sessions(tried)
         if count < len(tried):
-            caps += (Cap(aliases=aliases, most=max(1, count), because="their pooler gives out no more connections"),)
+            caps += (Cap(aliases=aliases, most=max(1, count), because="their pooler has no more connections"),)
     if caps:
         work.sleep(PAUSE_SECONDS)  # as above: the last of the sessions that asked
     return caps

@@ -39,9 +39,9 @@ def check(work: Work, wanted: CheckSelection) -> Generator[Event, None, CheckRep
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection, or_read_only=True)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())
     ids = _chosen_ids(wanted)
-    not_run = {rule.id: "it has to ask the databases" for rule in RULES if rule.needs_databases and wanted.offline}
+    not_run = {rule.id: "it needs the databases" for rule in RULES if rule.needs_databases and wanted.offline}
     if reviewed.snapshot.changes is None:
-        not_run["DBM101"] = "the leaf migrations contradict each other (DBM102)"
+        not_run["DBM101"] = "the leaf migrations conflict (DBM102)"
     targeted = checked_aliases(reviewed.plan)
     own = (finding for finding in reviewed.findings if finding.id in ids and finding.id not in not_run)
     found = (*(finding for finding in own if _is_about(finding, wanted)), *linted)

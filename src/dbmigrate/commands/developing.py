@@ -129,7 +129,8 @@ def _write(
     apps = labels or [change.app for change in own]
     if is_named and len(apps) > 1:
         raise UsageError(
-            f"--name names the migration of one app, and these would get it: {', '.join(apps)} (nothing was changed)",
+            f"--name requires exactly one app, but these would get a migration: {', '.join(apps)} (nothing was "
+            "changed)",
             hint="\n".join(named_make(label) for label in apps),
         )
     options = [Option.of(word) for word in words] + ([] if can_ask else [NO_INPUT])
@@ -151,11 +152,11 @@ def _ended(
     insist on one, and writes nothing then.
     """
     message = f"{words[0]} failed (exit {code}): {_shown(work, said)}"
-    by_itself = f"see its output above; the command is: {shlex.join(work.target.command(*words))}"
+    by_itself = f"see its output above; to run it directly: {shlex.join(work.target.command(*words))}"
     own = words[0] in snapshot.replaced_commands and "--name" in snapshot.commands[words[0]].words
     if own and unnamed and is_as_before(work, snapshot):
         return ModelChangesError(
-            f"{message} (nothing was changed); it is the command of {snapshot.commands[words[0]].module}",
+            f"{message} (nothing was changed); the command comes from {snapshot.commands[words[0]].module}",
             hint="see its output above; if it wants a name: " + "\n".join(named_make(label) for label in unnamed),
         )
     return StepError(f"{message}; no database was touched", hint=by_itself)
@@ -170,7 +171,7 @@ def squash(
         UsageError: a name that is not there, an app that is not the project's, or what Django refuses to squash.
         ModelChangesError: a folder that cannot be written.
         UnreachableError: a database cannot be asked how far it is.
-        FindingsError: a database stands between the two: some of them are applied there, and some not.
+        FindingsError: a database is between the two: some of them are applied there, and some not.
         DeclinedError: the person whom squashmigrations asked said no.
         StepError: squashmigrations failed.
     """
@@ -193,7 +194,7 @@ def squash(
     code, said = yield from _run(work, *spelled.arguments)
     if code != 0 and said.startswith(REFUSED):
         raise UsageError(
-            f"squashmigrations refuses: {_shown(work, said.removeprefix(REFUSED).strip())} (nothing was changed)",
+            f"squashmigrations refused: {_shown(work, said.removeprefix(REFUSED).strip())} (nothing was changed)",
             hint=f"see which migrations there are: dbmigrate status --migrations --app {label}",
         )
     if code != 0:
@@ -203,7 +204,8 @@ def squash(
     except ProjectError as error:
         raise StepError(
             f"squashmigrations wrote a migration that cannot be loaded as it is: {error.message}",
-            hint="copy the functions that it names into it by hand, or delete it to go back; no database was touched",
+            hint="copy the functions it names into it by hand, or delete it to undo the squash; no database was "
+            "touched",
             detail=error.detail,
         ) from error
     written = new_migrations(before.snapshot, after.snapshot)
@@ -227,7 +229,7 @@ def _check_no_database_between(before: Review, app: App, span: Sequence[str]) ->
         if database.state in UNKNOWN_STATES:
             raise UnreachableError(
                 f"{describe_silence(database.alias, database.trouble, database.error)}; "
-                f"so how far {app.label} is there cannot be known",
+                f"so it is unknown what of {app.label} is applied there",
                 hint="start it, or exclude it under [tool.dbmigrate]",
             )
         applied = {record.id for record in database.records or ()}
@@ -237,7 +239,7 @@ def _check_no_database_between(before: Review, app: App, span: Sequence[str]) ->
     if between:
         where = "; ".join(f"{alias} is at {name}" for alias, name in between)
         raise FindingsError(
-            f"a database stands between {span[0]} and {span[-1]} of app {app.label}: {where} (nothing was changed)",
+            f"a database is between {span[0]} and {span[-1]} of app {app.label}: {where} (nothing was changed)",
             hint=f"migrate it first: dbmigrate run --database {between[0][0]} --app {app.label} --to {span[-1]}",
         )
 
@@ -303,7 +305,8 @@ def _check_own(app: App) -> None:
         raise UsageError(
             f"app {app.label} is a third-party app ({app.why}): its migrations are in "
             f"{app.migrations_folder} (nothing was changed)",
-            hint=f"look for a release of {app.label} that has the migration, or set MIGRATION_MODULES in the settings "
+            hint=f"upgrade to a release of {app.label} that has the migration, or set MIGRATION_MODULES in the "
+            "settings "
             "to a package of the project",
         )
 
@@ -311,7 +314,7 @@ def _check_own(app: App) -> None:
 def _check_change(snapshot: Snapshot, change: Change, *, can_ask: bool) -> None:
     if change.question is not None and not can_ask:
         raise ModelChangesError(
-            f"makemigrations has to ask about app {change.app}, and this is no terminal: {change.question} "
+            f"makemigrations needs an answer about app {change.app}, but there is no terminal: {change.question} "
             "(nothing was changed)",
             hint=f"at a terminal: dbmigrate make {change.app}",
         )
@@ -329,8 +332,8 @@ def _check_writable(app: App) -> None:
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(there, os.W_OK):
         raise ModelChangesError(
-            f"the migrations folder of app {app.label} cannot be written: {folder} (nothing was changed)",
-            hint="make the folder writable, or write the migration where the source is",
+            f"the migrations folder of app {app.label} is not writable: {folder} (nothing was changed)",
+            hint="make the folder writable, or create the migration where the source code is",
         )
 
 
@@ -347,7 +350,7 @@ def _find_app(snapshot: Snapshot, label: str) -> App:
 def _find_migration(app: App, name: str) -> str:
     matching = [name] if name in app.migrations else [known for known in app.migrations if known.startswith(name)]
     if len(matching) > 1:
-        raise UsageError(f"several migrations of {app.label} begin with {name}", hint=f"one of: {', '.join(matching)}")
+        raise UsageError(f"several migrations of {app.label} start with {name}", hint=f"one of: {', '.join(matching)}")
     if not app.migrations:
         raise UsageError(f"app {app.label} has no migrations", hint=f"create them with: dbmigrate make {app.label}")
     if not matching:

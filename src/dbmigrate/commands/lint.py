@@ -24,10 +24,10 @@ def check_lint(wanted: CheckSelection) -> None:
     """
     asked = [identifier for identifier in wanted.select if is_of_linter(identifier)]
     if asked and wanted.squawk is None:
-        raise UsageError(f"--select: {asked[0]} is found by the linter alone", hint="add --lint")
+        raise UsageError(f"--select: {asked[0]} is a linter rule and needs --lint", hint="add --lint")
     if wanted.squawk is not None and wanted.select and not asked:
         raise UsageError(
-            "--select names nothing of what --lint finds", hint=f"--select {','.join((*wanted.select, LINTER))}"
+            "--lint is given, but --select names no linter rule", hint=f"--select {','.join((*wanted.select, LINTER))}"
         )
 
 
@@ -45,7 +45,7 @@ def lint(
         if not steps or database.alias in silent:
             continue
         if database.vendor != "postgresql":
-            because = f"squawk reads the SQL of PostgreSQL alone, not of {database.vendor}"
+            because = f"squawk reads only the SQL of PostgreSQL, not of {database.vendor}"
             not_linted.append(NotLinted(alias=database.alias, migrations=pending, because=because))
             continue
         sql = [written for step in steps for written in work.host.sql(step.alias, step.migrations, step.scope)]

@@ -265,7 +265,7 @@ def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Ge
 def _stopped(signum: int, what: str) -> Interrupted:
     return Interrupted(
         f"{what}; no database was touched",
-        hint="look at what makemigrations wrote, if it did (git status), then rerun the command",
+        hint="check whether makemigrations wrote anything (git status), then rerun the command",
         code=ExitCode.of_signal(signum),
     )
 

@@ -125,15 +125,15 @@ def lock(work: Work, plan: ResetPlan, databases: Sequence[str]) -> Generator[Eve
     again = yield from find_belongings(work, databases)
     if (again.files, again.aliases) != (plan.files, plan.aliases):
         raise DeclinedError(
-            "there are other migration files or databases to reset since the list was shown (nothing was changed)",
-            hint="look at the list again: dbmigrate reset",
+            "the migration files or databases to reset have changed since the list was shown (nothing was changed)",
+            hint="review the list again: dbmigrate reset",
         )
     for emptying in plan.emptyings:
         things = work.host.describe_holdings(emptying.alias, count=False).things
         if {*emptying.dropped} - {*things}:
             raise DeclinedError(
-                f"tables of database {emptying.alias} have gone since the list was shown (nothing was changed)",
-                hint="look at the list again: dbmigrate reset",
+                f"tables of database {emptying.alias} have disappeared since the list was shown (nothing was changed)",
+                hint="review the list again: dbmigrate reset",
             )
         check_holders(
             again.reviewed.snapshot.project, emptying.alias, work.host.find_holders(emptying.alias, emptying.dropped)
@@ -214,15 +214,15 @@ def _not_emptied(
     again = "dbmigrate reset"
     if {*plan.aliases} != {*plan.locked}:
         again += "".join(f" --database {one}" for one in plan.aliases)
-    hint = f"when the cause is removed type it again: {again}"
+    hint = f"fix the cause, then rerun the command: {again}"
     gone = _count_gone(work, plan.emptyings[plan.aliases.index(alias)])
     if not emptied and not gone:
         return StepError(f"{said} (nothing was changed)", hint=hint, detail=error.detail)
     left = plan.aliases[plan.aliases.index(alias) + 1 :]
-    facts = [said, f"emptied before it: {', '.join(emptied) or 'none'}"]
-    facts += [f"of its own tables {gone} are gone"] if gone else []
+    facts = [said, f"emptied before: {', '.join(emptied) or 'none'}"]
+    facts += [f"{gone} of its own tables were dropped"] if gone else []
     facts += [f"not touched: {', '.join(left)}"] if left else []
-    facts += ["the migration files are as they were"]
+    facts += ["the migration files are unchanged"]
     return PartialError("; ".join(facts), hint=hint, detail=error.detail)
 
 
@@ -237,13 +237,13 @@ def _count_gone(work: Work, emptying: Emptying) -> int:
 
 def judge(work: Work, plan: ResetPlan, result: RunResult) -> PartialError | Interrupted | None:
     """Return the error for a run after a reset that did not come to its end; None if all is there again."""
-    hint = f"go on with: {GO_ON}"
+    hint = f"continue with: {GO_ON}"
     if result.signal is not None and result.unfinished:
         return Interrupted(f"interrupted; {_state(plan)}", hint=hint, code=result.exit_code)
     if result.unfinished:
         return PartialError(
-            f"the run after the reset did not come to its end; {_state(plan)}",
-            hint=f"when the cause is removed {hint}",
+            f"the run after the reset did not finish; {_state(plan)}",
+            hint=f"fix the cause, then {hint}",
         )
     missing = []
     for emptying in plan.emptyings:
@@ -251,7 +251,7 @@ def judge(work: Work, plan: ResetPlan, result: RunResult) -> PartialError | Inte
         missing += [f"{thing.shown} on {emptying.alias}" for thing in emptying.made if thing.key not in there]
     if missing:
         return PartialError(
-            f"the trial made tables that are not there after the run: {listed(missing)}; {_state(plan)}",
+            f"the trial created tables that are missing after the run: {listed(missing)}; {_state(plan)}",
             hint="see what is missing: dbmigrate verify",
         )
     return None
@@ -260,7 +260,7 @@ def judge(work: Work, plan: ResetPlan, result: RunResult) -> PartialError | Inte
 def unfinished(plan: ResetPlan, error: DbmigrateError) -> PartialError | Interrupted:
     """Return the error for a reset after which the run did not begin."""
     message = f"{UNTOUCHED.sub('', error.message)}; {_state(plan)}"
-    hint = f"{error.hint}\nthen go on with: {GO_ON}" if error.hint else f"go on with: {GO_ON}"
+    hint = f"{error.hint}\nthen continue with: {GO_ON}" if error.hint else f"continue with: {GO_ON}"
     if isinstance(error, Interrupted):
         return Interrupted(message, hint=hint, code=error.code)
     return PartialError(message, hint=hint, detail=error.detail)

@@ -44,9 +44,9 @@ def plan_emptyings(work: Work, snapshot: Snapshot, made: Mapping[str, Holdings])
         if holdings.schema_name != made[alias].schema_name:
             raise DeclinedError(
                 f"on database {alias} the current schema is {holdings.schema_name or 'none'}, and in a scratch "
-                f"database it is {made[alias].schema_name or 'none'}, so what would be made again is not known "
+                f"database it is {made[alias].schema_name or 'none'}, so it is unknown which tables would be recreated "
                 "(nothing was changed)",
-                hint=f'set search_path in DATABASES["{alias}"]["OPTIONS"], where it holds for every database',
+                hint=f'set search_path in DATABASES["{alias}"]["OPTIONS"], so that it applies to every database',
             )
         # Another alias may have a schema of its own in the same database.
         others = {other.schema_name for name, other in held.items() if name != alias} - {holdings.schema_name}
@@ -90,10 +90,10 @@ def check_holders(project: Project, alias: str, holders: Sequence[Holder]) -> No
         )
         drop = "that foreign key" if first.kind == "foreign key" else f"{first.kind} {first.name}"
         raise DeclinedError(
-            f"on database {alias} something that no migration makes needs tables that would be dropped: {listed} "
+            f"on database {alias} tables that would be dropped are needed by something that no migration creates: "
+            f"{listed} "
             "(nothing was changed)",
-            hint=f"drop {drop} by hand, and make it again afterwards: "
-            + project.to_type("dbshell", "--database", alias),
+            hint=f"drop {drop} by hand, and recreate it afterwards: " + project.to_type("dbshell", "--database", alias),
         )
 
 
@@ -108,8 +108,8 @@ def _check_made_here(snapshot: Snapshot, alias: str, tables: Sequence[Thing]) ->
         taken = [model.table for model in app.models if model.table.casefold() in there]
         if taken and app.label not in labels:
             raise DeclinedError(
-                f"table {taken[0]} is there on database {alias}, and no migration of {app.label} is recorded there, "
-                "so it may be somebody else's (nothing was changed)",
-                hint="drop it by hand if it is not needed; or see what of it differs, and how to record what made it: "
+                f"table {taken[0]} exists on database {alias}, but no migration of {app.label} is recorded there, so "
+                "it may not belong to this project (nothing was changed)",
+                hint="drop it by hand if it is not needed; or see how it differs, and how to record it: "
                 f"dbmigrate verify --repair --database {alias}",
             )

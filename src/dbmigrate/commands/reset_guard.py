@@ -48,8 +48,8 @@ def find_belongings(work: Work, databases: Sequence[str]) -> Generator[Event, No
     reviewed = yield from review_patiently(work, selection, Look(records=True, named_open="refused"))
     if not reviewed.snapshot.project.debug:
         raise DeclinedError(
-            "reset is for development, and DEBUG is off in these settings (nothing was changed)",
-            hint="pass --settings with the settings of development",
+            "reset is for development only, but DEBUG is off in these settings (nothing was changed)",
+            hint="pass --settings with the development settings",
         )
     aliases = _migrated_aliases(reviewed)
     for alias in dict.fromkeys((*databases, *aliases)):
@@ -61,7 +61,7 @@ def find_belongings(work: Work, databases: Sequence[str]) -> Generator[Event, No
         elsewhere = [alias for alias in homes if alias not in aliases]
         if elsewhere:
             raise UsageError(
-                f"app {label} lives on {', '.join(elsewhere)} as well, where its migrations would no longer fit",
+                f"app {label} is also on {', '.join(elsewhere)}, where its migrations would no longer match",
                 hint=f"dbmigrate reset {' '.join(f'--database {alias}' for alias in (*aliases, *elsewhere))}",
             )
     _check_comes_again(work, reviewed, aliases, labels)
@@ -96,7 +96,7 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
     if host not in (*LOCAL_NAMES, socket.gethostname()) and not host.startswith("/"):
         raise DeclinedError(
             f"database {alias} is on {host}, which is not this machine (nothing was changed)",
-            hint="reset works on local databases alone; empty that one by hand if you mean it",
+            hint="reset works on local databases only; to reset this one, empty it by hand",
         )
 
 
@@ -117,9 +117,9 @@ def _check_comes_again(work: Work, reviewed: Review, aliases: Sequence[str], lab
         lost = [label for label in reviewed.routing.places[alias] if label not in afterwards.places[alias]]
         if lost:
             raise DeclinedError(
-                f"tables of {', '.join(lost)} on database {alias} would not come again: no router says that they "
-                "belong there, only that they are there does (nothing was changed)",
-                hint=f"let a router say yes for them on {alias}, or drop them by hand; "
+                f"tables of {', '.join(lost)} on database {alias} would not be recreated: no router claims them "
+                "there, only the existing tables do (nothing was changed)",
+                hint=f"let a router allow them on {alias}, or drop them by hand; "
                 "to continue without it: --database for the others",
             )
 
@@ -170,7 +170,7 @@ def _check_committed(root: Path, files: Sequence[Path]) -> None:
 
 def _unknown_state(root: Path, because: str) -> DeclinedError:
     return DeclinedError(
-        f"{root} is a Git repository, and git does not tell whether the migration files are committed: {because} "
+        f"{root} is a Git repository, but git does not report whether the migration files are committed: {because} "
         "(nothing was changed)",
         hint=f"run it directly to see: git -C {shlex.quote(str(root))} status",
     )

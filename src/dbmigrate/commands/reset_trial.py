@@ -106,13 +106,14 @@ def _check_carried(
         stays = label not in labels and any(path.name != "__init__.py" for path in before[label])
         if stays and files != before[label]:
             raise DeclinedError(
-                f"app {label} needs another migration before the others are made anew, and its own stay{NOTHING_DONE}",
+                f"app {label} needs a new migration first: its migrations are kept while the others are "
+                f"recreated{NOTHING_DONE}",
                 hint=f"dbmigrate make {label}",
             )
         gone = [path for path in before[label] if path not in files]
         if gone:
             raise DeclinedError(
-                f"the trial took {gone[0]} away from the migrations of {label}{NOTHING_DONE}",
+                f"the trial removed {gone[0]} from the migrations of {label}{NOTHING_DONE}",
                 hint="see why the project's own code removes it",
             )
 
@@ -135,7 +136,7 @@ def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, H
             raise
         except DbmigrateError as error:
             raise DeclinedError(
-                "migrations cannot be made and applied anew, as a trial with scratch databases shows: "
+                "a trial on scratch databases could not recreate and apply the migrations: "
                 f"{error.message.removesuffix(NOTHING_DONE)}{NOTHING_DONE}",
                 hint=error.hint,
                 detail=error.detail,
@@ -145,14 +146,14 @@ def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, H
 def _check(result: RunResult, aliases: Sequence[str]) -> None:
     """Refuse where one of these databases did not come to its end."""
     if result.signal is not None:
-        raise Interrupted("interrupted while migrations were tried on scratch databases; nothing was changed")
+        raise Interrupted("interrupted during the trial on scratch databases; nothing was changed")
     failed = [database for database in result.unfinished if database.alias in aliases]
     told = next((database for database in failed if database.failure is not None), None)
     if failed:
         raise DeclinedError(
-            "migrations cannot be applied anew, as a trial with scratch databases shows: "
+            "a trial on scratch databases could not apply the new migrations: "
             f"{', '.join(_describe(database) for database in failed)}{NOTHING_DONE}",
-            hint="remove the cause, and type the same again; what the migration printed: -v",
+            hint="fix the cause, then rerun the command; -v shows what the migration printed",
             detail="\n".join(told.failure.last_lines) if told is not None and told.failure is not None else None,
         )
 
@@ -177,7 +178,7 @@ def _twin_folder(root: Path, folder: Path) -> Iterator[list[Path]]:
         folder.mkdir(parents=True)
     except OSError as error:
         raise DeclinedError(
-            f"the folder {folder} cannot be made: {error.strerror}{NOTHING_DONE}", hint=f"make {root} writable"
+            f"the folder {folder} cannot be created: {error.strerror}{NOTHING_DONE}", hint=f"make {root} writable"
         ) from error
     failed: DeclinedError | Interrupted | None = None
     try:
@@ -198,7 +199,7 @@ def _twin_folder(root: Path, folder: Path) -> Iterator[list[Path]]:
 
 def describe_changed(root: Path, changed: Sequence[Path]) -> str:
     """Return what to say of files that the trial opened for writing and that are no longer the same."""
-    return f"files that changed during the trial, through it or through others: {listed(_below(root, changed))}"
+    return f"files that changed during the trial, because of it or not: {listed(_below(root, changed))}"
 
 
 def _below(root: Path, files: Sequence[Path]) -> list[str]:

@@ -82,7 +82,7 @@ class Squawk:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise self._broken(f"it did not end within {SECONDS} s") from error
+            raise self._broken(f"it did not finish within {SECONDS} s") from error
         except OSError as error:
             raise self._broken(str(error.strerror or error)) from error
         said = ended.stderr.decode(errors="replace").strip()
@@ -92,16 +92,16 @@ class Squawk:
         # 1 is "something was found", and also "the configuration cannot be read": then there is no report.
         if ended.returncode not in (0, 1):
             first = next(iter(said.splitlines()), "it printed nothing")
-            raise self._broken(f"it ended with {ended.returncode}: {first}")
+            raise self._broken(f"it exited with {ended.returncode}: {first}")
         try:
             return TypeAdapter(tuple[Violation, ...]).validate_json(ended.stdout)
         except ValidationError as error:
-            raise self._broken(said or f"what it printed is no report: {_first(ended.stdout)}") from error
+            raise self._broken(said or f"its output is not a report: {_first(ended.stdout)}") from error
 
     def _broken(self, why: str) -> UsageError:
         return UsageError(
             f"squawk could not read the pending SQL ({self.executable}): {why}",
-            hint="run it directly to see: squawk --version; another one: pip install --upgrade 'dbmigrate[lint]'",
+            hint="run it directly to see: squawk --version; to upgrade it: pip install --upgrade 'dbmigrate[lint]'",
         )
 
 

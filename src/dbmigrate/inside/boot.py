@@ -146,7 +146,7 @@ def boot_project(manage, words, *, take_over, give_up):
         raised = None  # what its frames hold, as an open file, goes before exit handlers are called
         finalize(*ended, waits=calls is not None)
     if raised is None:
-        raised = HostError("no-command", "it ended without running a Django command")
+        raised = HostError("no-command", "it exited without running a Django command")
     try:
         give_up(raised if isinstance(raised, HostError) else describe(raised))
     except HostEnds:

@@ -22,5 +22,6 @@ class MigrationSql(Value):
     @property
     def why_not(self) -> str:
         """Return the whole of `problem`, what could be done about it included."""
-        after = "" if self.is_by_cursor else " before those above it are applied"
-        return f"its SQL cannot be written down{after}: {self.problem}"
+        if self.is_by_cursor:
+            return f"its SQL cannot be shown: {self.problem}"
+        return f"its SQL depends on earlier pending migrations: {self.problem}"

@@ -140,7 +140,7 @@ class Channel:
         except OSError as error:
             self._signal(signal.SIGKILL)
             self._process.wait()
-            raise ProjectError(f"dbmigrate cannot begin: {error.strerror}", hint=MORE_PROCESSES) from error
+            raise ProjectError(f"dbmigrate cannot start: {error.strerror}", hint=MORE_PROCESSES) from error
         self._send(start)
 
     @property
@@ -180,8 +180,8 @@ class Channel:
         """
         if self._is_given_up:
             raise ProjectError(
-                "the process that had booted the project was ended: it did not answer in time",
-                hint=f"see whether the project answers by itself: {' '.join(self._target.command('check'))}",
+                "the process that had booted the project was stopped: it did not answer in time",
+                hint=f"to test the project directly: {' '.join(self._target.command('check'))}",
             )
         self._last += 1
         self._send(
@@ -279,7 +279,7 @@ class Channel:
         within = "in time after the signal" if seconds is None else f"within {seconds:.0f} s"
         return ProjectError(
             f"the project did not answer {within} (interpreter {self._target.python})",
-            hint="see what its settings or a database connection wait for; the last lines it printed: -v",
+            hint="check what its settings or a database connection wait for; -v shows the last lines it printed",
             detail="\n".join(self._printed),
         )
 
@@ -345,7 +345,7 @@ class Channel:
         last = next((line for line in reversed(self._printed) if line.strip()), "it printed nothing")
         raise ProjectError(
             f"the project's interpreter {self._target.python} ended {how}: {last.strip()}",
-            hint=f"try the same by hand: {' '.join(self._target.command('check'))}",
+            hint=f"to run it directly: {' '.join(self._target.command('check'))}",
             detail="\n".join(self._printed),
         )
 

@@ -130,7 +130,7 @@ def _choose_settings(settings: Settings, environ: Mapping[str, str]) -> tuple[st
         return settings.settings, Choice(settings.settings, origin)
     if from_environment:
         return None, Choice(from_environment, "DJANGO_SETTINGS_MODULE")
-    return None, Choice("", f"what {settings.manage or MANAGE} sets by itself")
+    return None, Choice("", f"what {settings.manage or MANAGE} sets")
 
 
 def _choose_python(
@@ -162,7 +162,7 @@ def _choose_python(
         python = _interpreter_of(Path(environment))
         if python is None:
             raise ProjectError(
-                f"VIRTUAL_ENV names {environment}, which holds no python",
+                f"VIRTUAL_ENV names {environment}, which has no Python interpreter",
                 hint="leave that environment (deactivate), or pass --python",
             )
         return Choice(python, "VIRTUAL_ENV")
@@ -170,7 +170,7 @@ def _choose_python(
         for name in ENVIRONMENT_FOLDERS:
             python = _interpreter_of(place / name)
             if python is not None:
-                where = "beside" if place == folder else "above"
+                where = "next to" if place == folder else "above"
                 has_manage = settings.manage is None and (folder / MANAGE).is_file()
                 return Choice(python, f"{name} {where} {MANAGE}" if has_manage else f"{name} in {place}")
     if importlib.util.find_spec("django") is not None:
@@ -179,7 +179,7 @@ def _choose_python(
     if on_path is None:
         raise ProjectError(
             f"no interpreter for the project: no VIRTUAL_ENV, no {', '.join(ENVIRONMENT_FOLDERS)} in {folder} "
-            "or above, no Django beside dbmigrate, no python3 on PATH",
+            "or above, no Django next to dbmigrate, no python3 on PATH",
             hint="pass --python with the path of the project's python",
         )
     return Choice(on_path, "python3 on PATH")
@@ -258,7 +258,7 @@ def _split(command: str, origin: str) -> list[str]:
     except ValueError as error:
         words, said = [], str(error)
     else:
-        said = "it has no word"
+        said = "it is empty"
     if not words:
         raise UsageError(
             f"{origin}: {shortened(repr(command))} is not a command line: {said[:1].lower()}{said[1:]}",

@@ -53,44 +53,44 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         return _explain_migration(kind, error["app"], said, error["names"])
     if kind == "no-lock":
         return LockedError(
-            f"the lock cannot be taken on {said} (nothing was changed)",
+            f"the lock could not be acquired on {said} (nothing was changed)",
             hint=f"{_way_to_a_lock(error)}--no-lock, which does not prevent concurrent runs",
         )
     if kind == "no-room":
         return LockedError(
-            f"the lock has a connection of its own, and there is no room for it on {said} (nothing was changed)",
-            hint="allow that user one connection more; or use another user for the lock, under [tool.dbmigrate]: "
+            f"the lock needs its own connection, but no connection is free on {said} (nothing was changed)",
+            hint="allow that user one more connection; or use another user for the lock, under [tool.dbmigrate]: "
             f"{_lock_url(error)}; or --no-lock, which does not prevent concurrent runs",
         )
     if kind == "no-pool":
         return LockedError(
-            f"database {said}: its lock has a connection of its own, and while it has it the pooler in front of the "
-            "database gives out no other one for the migrations (nothing was changed)",
-            hint="let its pool be 2 or more (PgBouncer: default_pool_size, max_client_conn); or lead the lock around, "
-            f"under [tool.dbmigrate]: {_lock_url({**error, 'host': 'SERVER', 'port': 'PORT'})}; "
+            f"database {said}: its lock needs its own connection, and the pooler in front of the database has no "
+            "second one for the migrations (nothing was changed)",
+            hint="raise its pool size to 2 or more (PgBouncer: default_pool_size, max_client_conn); or let the lock "
+            f"bypass it, under [tool.dbmigrate]: {_lock_url({**error, 'host': 'SERVER', 'port': 'PORT'})}; "
             "or --no-lock, which does not prevent concurrent runs",
         )
     if kind == "silent-lock":
         return UnreachableError(
-            f"{describe_silence(error['alias'], 'silent', said)} when its lock was to be taken (nothing was changed)",
-            hint="rerun the command when it answers; lock_url is another way to it for the lock alone, "
-            "--no-lock goes without a lock",
+            f"{describe_silence(error['alias'], 'silent', said)} when its lock was requested (nothing was changed)",
+            hint="rerun the command when it is reachable; lock_url gives the lock another route to it, "
+            "--no-lock takes no lock",
         )
     if kind == "no-files":
         return LockedError(
-            f"the lock cannot be taken on {said}: each database needs one open file (nothing was changed)",
-            hint=f"{MORE_FILES}; --no-lock goes without locks",
+            f"the lock could not be acquired on {said}: each database needs one open file (nothing was changed)",
+            hint=f"{MORE_FILES}; --no-lock takes no locks",
         )
     if kind == "no-writes":
         return UnreachableError(
-            f"beside an SQLite database no file can be written, which it needs too: {said} (nothing was changed)",
-            hint="let this user write in that folder, and in a file that another user has left there; "
-            "or let NAME in DATABASES be a file in another folder",
+            f"cannot write next to the SQLite database, where it needs files of its own: {said} (nothing was changed)",
+            hint="make that folder writable for this user, and any such file that another user left "
+            "there; or let NAME in DATABASES name a file in another folder",
         )
     if kind == "database":
         return UnreachableError(
             describe_silence(str(error["alias"]), error["trouble"], said),
-            hint="see which databases can be looked at: dbmigrate status",
+            hint="see which databases are reachable: dbmigrate status",
         )
     if kind == "scratch":
         return _explain_scratch(error, shown)
@@ -99,10 +99,11 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
     if kind == "circular":
         apps = " and ".join(error["apps"])
         return ModelChangesError(
-            f"makemigrations would write migrations for {apps} that Django cannot load, because these need each other: "
+            f"makemigrations would write migrations for {apps} that Django cannot load, because they depend on each "
+            "other: "
             f"{said} (nothing was changed)",
-            hint="write them in two steps: take the foreign key out of the new model, dbmigrate make "
-            f"{' '.join(error['apps'])}, put it back, and the same again",
+            hint="create them in two steps: remove the foreign key from the new model, dbmigrate make "
+            f"{' '.join(error['apps'])}, add it again, and rerun that command",
         )
     if kind == "migrations":
         return _explain_migrations(error, shown, target, printed)
@@ -125,7 +126,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             + _consoles_hint(error.get("consoles") or ()),
         ),
         "exit": (
-            f"the project ended while it was loaded: {said}{place}",
+            f"the project exited while it was loaded: {said}{place}",
             f"see why with: {' '.join(target.command('check'))}",
         ),
         "no-command": (
@@ -136,7 +137,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             f"{manage} cannot be loaded: {said}",
             "pass --python with the interpreter it changes to, and --manage with the script that it runs",
         ),
-        "emptying": (shown, "the whole traceback: -v"),
+        "emptying": (shown, "-v shows the whole traceback"),
         "project": (
             f"the project could not be loaded: {shown}{place}",
             _project_hint(said, target, is_path_safe=bool(error.get("safe_path"))),
@@ -151,8 +152,8 @@ def _way_to_a_lock(error: Mapping[str, Any]) -> str:
         return ""  # a file's
     url = _lock_url({**error, "host": "SERVER", "port": "PORT"})
     if error["vendor"] == "mysql":
-        return f"where this server takes no named locks, take it on one that does, under [tool.dbmigrate]: {url}; or "
-    return f"behind a pooler lead the lock around it, under [tool.dbmigrate]: {url}; or "
+        return f"if this server has no named locks, take the lock on one that has, under [tool.dbmigrate]: {url}; or "
+    return f"behind a pooler, let the lock bypass it, under [tool.dbmigrate]: {url}; or "
 
 
 def _lock_url(error: Mapping[str, Any]) -> str:
@@ -166,7 +167,7 @@ def _consoles_hint(consoles: Sequence[tuple[str, str | None]]) -> str:
         return ""
     ways = [f"{f'--python {python} ' if python else ''}--manage {name}" for name, python in consoles]
     return (
-        f", or --manage with a script that brings its own Django, and the words before migrate if it wants any: "
+        f", or --manage with a script that brings its own Django, and any words it needs before migrate: "
         f"{', '.join(ways)}"
     )
 
@@ -178,12 +179,12 @@ def _explain_scratch(error: Mapping[str, Any], said: str) -> DeclinedError:
         "postgresql": f'give the role the right that Django\'s tests need too: ALTER ROLE "{user}" CREATEDB',
         "mysql": "give the user the right that Django's tests need too: "
         f"GRANT ALL PRIVILEGES ON `test\\_%`.* TO '{user}'@'localhost'",
-    }.get(str(error["vendor"]), "start such a database anew by hand, and name the others with --database")
+    }.get(str(error["vendor"]), "recreate that database by hand, and name the others with --database")
     if error["is_full"]:
         hint = "wait until others have closed their connections, or allow that user one more"
     return DeclinedError(
-        f"no scratch database can be created next to database {alias}: {said}; so whether its migrations can be "
-        "applied anew is unknown (nothing was changed)",
+        f"no scratch database can be created next to database {alias}: {said}; so it is unknown whether its "
+        "migrations can be applied from scratch (nothing was changed)",
         hint=hint,
     )
 
@@ -195,7 +196,7 @@ def _detail(error: Mapping[str, Any], printed: str) -> str | None:
 
 def _explain_migration(kind: str, app: str, name: str, names: list[str]) -> UsageError:
     if kind == "ambiguous-migration":
-        return UsageError(f"several migrations of {app} begin with {name}", hint=f"name one of: {', '.join(names)}")
+        return UsageError(f"several migrations of {app} start with {name}", hint=f"name one of: {', '.join(names)}")
     return UsageError(f"app {app} has no migration {name}", hint=nearest(name, names, what=f"migrations of {app}"))
 
 
@@ -232,35 +233,37 @@ def _explain_migrations(error: Mapping[str, Any], said: str, target: Target, pri
         place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
         return ProjectError(
             f"the migrations could not be loaded: {said}{place}",
-            hint=f"run it directly to see: {' '.join(target.command('showmigrations'))} (the whole traceback: -v)",
+            hint=f"run it directly to see: {' '.join(target.command('showmigrations'))} (-v shows the whole traceback)",
             detail=detail,
         )
     label, name = str(error["missing"]).split(".", 1)
     file = f" ({error['written_in']})" if error["written_in"] else ""
     names = [str(found) for found in error["names"]]
     if not error["is_installed"]:
-        hint = f"add the app with the label {label} to INSTALLED_APPS, or take the dependency out"
+        hint = f"add the app with the label {label} to INSTALLED_APPS, or remove the dependency"
     elif names:
-        hint = f"correct the dependency, or restore {name}; {nearest(name, names, what=f'migrations of {label}')}"
+        hint = f"fix the dependency, or restore {name}; {nearest(name, names, what=f'migrations of {label}')}"
     else:
         hint = (
-            f"restore the migrations of {label} (git log --diff-filter=D --name-only tells when they were deleted); "
+            f"restore the migrations of {label} (git log --diff-filter=D --name-only shows when they were deleted); "
             f'or write ("{label}", "__first__") for the dependency, then: dbmigrate make {label}'
         )
     return ProjectError(
-        f"migration {error['needed_by']} depends on {label}.{name}, which is not there{file}", hint=hint, detail=detail
+        f"migration {error['needed_by']} depends on {label}.{name}, which does not exist{file}",
+        hint=hint,
+        detail=detail,
     )
 
 
 def _router_hint(entry: str, error: Mapping[str, Any], target: Target) -> str:
     names = [str(name) for name in error["names"]]
     if error["is_text"]:
-        return "DATABASE_ROUTERS is one text, and has to be a list of names: [...]"
+        return "DATABASE_ROUTERS is a string, but must be a list of names: [...]"
     if not error["is_wrong"]:
         return _see_by_itself(target, "from django.db import router; router.routers")
     if names:
-        return f"correct the entry in DATABASE_ROUTERS; {nearest(entry, names, what='routers there')}"
-    return f"correct the entry {entry} in DATABASE_ROUTERS, or take it out"
+        return f"fix the entry in DATABASE_ROUTERS; {nearest(entry, names, what='routers there')}"
+    return f"fix the entry {entry} in DATABASE_ROUTERS, or remove it"
 
 
 def _engine_hint(alias: str, engine: str, said: str, target: Target, *, is_wrong: bool) -> str:
@@ -271,13 +274,14 @@ def _engine_hint(alias: str, engine: str, said: str, target: Target, *, is_wrong
     if not is_wrong:
         return _see_by_itself(target, f'from django.db import connections; connections["{alias}"]')
     if engine.startswith("django."):
-        return f'correct ENGINE of DATABASES["{alias}"]; {nearest(engine, ENGINES, what="engines of Django")}'
-    return f'correct ENGINE of DATABASES["{alias}"], or install the package that it is part of'
+        return f'fix ENGINE of DATABASES["{alias}"]; {nearest(engine, ENGINES, what="engines of Django")}'
+    return f'fix ENGINE of DATABASES["{alias}"], or install the package that it is part of'
 
 
 def _see_by_itself(target: Target, statement: str) -> str:
     """Return a hint that loads one entry and nothing else: not every command of Django's loads all of them."""
-    return f"run it directly to see: {shlex.join(target.command('shell', '-c', statement))} (the whole traceback: -v)"
+    command = shlex.join(target.command("shell", "-c", statement))
+    return f"run it directly to see: {command} (-v shows the whole traceback)"
 
 
 def _sentence(said: str) -> str:
@@ -309,4 +313,4 @@ def _project_hint(said: str, target: Target, *, is_path_safe: bool) -> str:
         )
     if said.startswith("ImproperlyConfigured") and meant is not None and "is a package" in meant:
         return meant
-    return f"run it directly to see: {' '.join(target.command('check'))} (the whole traceback: -v)"
+    return f"run it directly to see: {' '.join(target.command('check'))} (-v shows the whole traceback)"

@@ -114,7 +114,7 @@ def check_locks(host: Host, *, sleep: Sleep) -> None:
                 raise LockedError(
                     f"the lock of database {alias} was lost ({check.because}), and could not be acquired again: "
                     f"{check.why_not_again} (nothing was changed)",
-                    hint="run the same command again when no other run migrates it",
+                    hint="rerun the command when no other run is migrating it",
                 )
         if not any(check.state == "unsure" for check in checks.values()):
             return
@@ -128,8 +128,8 @@ def _locked(state: LockState, seconds: float) -> LockedError:
     return LockedError(
         f"database {state.waiting.alias} is being migrated by {state.waiting.holder}{held}{silent}, "
         f"longer than --lock-wait {seconds:g} (nothing was changed)",
-        hint="run the same command again when that run has ended, or give it longer: --lock-wait SECONDS; "
-        "with --no-lock nothing keeps two runs apart",
+        hint="rerun the command when that run has finished, or wait longer: --lock-wait SECONDS; --no-lock "
+        "does not prevent concurrent runs",
     )
 
 

@@ -235,7 +235,7 @@ class Page:
     def _show_undoing(self, step: Step) -> None:
         is_real = "--fake" not in step.arguments
         if is_real and any(migration.backwards and migration.does for migration in step.migrations):
-            self._line("       ! undoing takes away the tables and columns they made, with what is in them", "yellow")
+            self._line("       ! undoing drops the tables and columns they created, with all data in them", "yellow")
 
     def _show_constance(self, plan: MigrationPlan) -> None:
         if plan.constance is None:

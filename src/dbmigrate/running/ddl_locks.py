@@ -41,10 +41,10 @@ class Traffic:
 def _why_not(step: Step, database: Database | None, own: Mapping[str, str]) -> str | None:
     """Return why a step must not, or cannot, be given up and tried again."""
     if database is None or database.vendor != "postgresql":
-        return "only PostgreSQL undoes a migration that is given up"
+        return "only PostgreSQL rolls back a migration that is cancelled"
     unsafe = [migration.id for migration in step.migrations if migration.does and not migration.atomic]
     if unsafe:
-        return f"{unsafe[0]} is not atomic and could not be tried again"
+        return f"{unsafe[0]} is not atomic, so it cannot be retried"
     if "PGOPTIONS" not in own:
-        return 'its connections take no PGOPTIONS (a pooler, OPTIONS["options"], or PostgreSQL before 14)'
+        return 'its connections do not accept PGOPTIONS (a pooler, OPTIONS["options"], or PostgreSQL before 14)'
     return None

@@ -55,7 +55,7 @@ def describe_launcher(host: Host, wanted: LauncherName, *, warm_up: bool) -> Cho
 
 
 def _refuse(reason: str) -> UsageError:
-    return UsageError(f"steps cannot be forked: {reason}", hint="leave out --launcher fork: steps are spawned then")
+    return UsageError(f"steps cannot be forked: {reason}", hint="remove --launcher fork: steps are spawned then")
 
 
 class ForkLauncher:
@@ -142,7 +142,7 @@ def _read_pid(status: IO[bytes], host: Host) -> int | None:
 
 def _host_has_ended() -> OSError:
     # Nothing may be started any more, spawned neither: the locks have ended with it.
-    return OSError(errno.ESRCH, "the process that had booted the project has ended, and its locks with it")
+    return OSError(errno.ESRCH, "the process that had booted the project has exited, and its locks with it")
 
 
 class _ForkedChild:

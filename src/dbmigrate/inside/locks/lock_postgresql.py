@@ -122,7 +122,9 @@ class PostgresqlLock(ConnectionLock):
     def _check_that_it_holds(self, cursor, number):
         cursor.execute("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND " + is_lock(number))
         if cursor.fetchone()[0] != 1:
-            self._refuse("the lock was taken on another server session: something between gives each statement its own")
+            self._refuse(
+                "the lock was taken on another server session: something in between gives each statement its own"
+            )
 
     def _is_of_this_run(self, cursor, number):
         cursor.execute(count_held([number], self._mark))

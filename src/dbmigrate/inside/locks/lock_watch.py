@@ -145,7 +145,7 @@ def find_difference(before, now, changed, replacements):
     and the squashed one with the next `migrate` once all of that is recorded (executor.py, check_replacements).
     """
     if before is None or now is None:
-        return "what is recorded in django_migrations cannot be read, so nobody knows whether another run had it"
+        return "what is recorded in django_migrations cannot be read, so it is unknown whether another run had it"
     was, is_now = (Counter("{}.{}".format(*record) for record in records) for records in (before, now))
     own = {*changed}
     for squashed, replaced in replacements.items():

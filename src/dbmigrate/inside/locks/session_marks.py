@@ -49,7 +49,7 @@ def mark_sessions():
         if not is_held:
             connection.close()  # or Django would go on with it when it connects the next time
             raise connection.Database.OperationalError(
-                "the lock of database {} is not held by this run any more: another run may migrate it".format(
+                "the lock of database {} is no longer held by this run: another run may migrate it".format(
                     connection.alias
                 )
             )

@@ -113,7 +113,7 @@ class Forker:
         try:
             pid = os.fork()
         except OSError as error:
-            return "the system refuses a fork: {}".format(error.strerror)
+            return "the system refused a fork: {}".format(error.strerror)
         if pid:
             self._copies.append(pid)
             return None
@@ -143,7 +143,7 @@ class Forker:
             if peer is not None and target in self._links:
                 return "the project has opened a connection to {}, which every copy would use".format(peer)
             if peer is not None:
-                return "a look at the databases leaves a connection to {} open, which every copy would use".format(peer)
+                return "reading the databases leaves a connection to {} open, which every copy would use".format(peer)
             if target in databases and number not in own:
                 return "the project has opened the file of database {}, which SQLite forbids a copy to use".format(
                     databases[target]

@@ -10,7 +10,7 @@ from ..migrations.schema import state_columns, state_indexes
 from ..sentences import one_line
 from .traces import unjudged
 
-CANNOT = " cannot be written down: "
+CANNOT = " cannot be written as SQL: "
 
 
 def write_parts(connection, catalogue, state, parts):
@@ -79,7 +79,7 @@ def unwritten(statements):
 def _comment(traced, count):
     """Return the lines that stand where an operation would run of which nobody knows whether it has."""
     position = ".".join(str(int(digits) + 1) for digits in traced.number.split("."))
-    line = "-- operation {} of {}, {}: nothing shows whether it has run".format(position, count, traced.text)
+    line = "-- operation {} of {}, {}: it is unknown whether it has run".format(position, count, traced.text)
     return [line, *("--   {}".format(text) for text in sql_lines(traced.operation))]
 
 
@@ -93,7 +93,7 @@ def _write(connection, catalogue, label, operation, before, after, name):
         return [_cannot(name, _words(error))]
     lost = _parts_lost(connection, catalogue, before, written)
     if lost:
-        return [_cannot(name, "SQLite makes the table anew, without its {}".format(", ".join(lost)))]
+        return [_cannot(name, "SQLite rebuilds the table, without its {}".format(", ".join(lost)))]
     return written
 
 
