@@ -682,7 +682,7 @@ def test_what_to_type_next_comes_last_and_the_failed_steps_lines_above_it(tmp_pa
     raised, error, code, hint = plain.stderr.splitlines()[-4:]
     assert raised == "[default]   RuntimeError: boom"
     assert error.startswith("error: 1 of 1 database failed: default (core.0001_initial: ")
-    assert code == "exit 30 (failed): a step failed, no database moved"
+    assert code == "exit 30 (failed): a step failed, no migration was completed"
     assert hint == "hint: fix the cause, then rerun the command; it resumes where it stopped"
     assert [line for line in github if not line.startswith("::")][-1] == hint
     shown = [line.rstrip() for line in without_control(lines) if line.strip()]

@@ -47,7 +47,7 @@ EXIT_MEANINGS = {
     ExitCode.DRIFT: "a database and its records differ, or its records and this code",
     ExitCode.FINDINGS: "something would go wrong",
     ExitCode.UNREACHABLE: "a database could not be asked",
-    ExitCode.FAILED: "a step failed, no database moved",
+    ExitCode.FAILED: "a step failed, no migration was completed",
     ExitCode.PARTIAL: "some databases moved, some failed or were not started",
     ExitCode.INTERRUPTED: "interrupted before everything was done",
     ExitCode.TERMINATED: "ended by a signal before everything was done",
@@ -703,9 +703,30 @@ def verdict(result: RunResult) -> str:
             verb = "" if what == "failed" else "was " if len(found) == 1 else "were "
             parts.append(f"{len(found)} of {plural(total, 'database')} {verb}{what}: {_named(found)}")
     done = [database.alias for database in result.databases if database.status == "migrated"]
-    is_known = all(database.is_asked for database in result.unfinished)
-    parts.append(f"migrated: {listed(done)}" if done else "no database moved" if is_known and not result.moved else "")
+    partial = [half for half in map(_half_done, result.unfinished) if half]
+    parts.append(f"migrated: {listed(done)}" if done else _unmoved(result, partial))
+    parts += partial
     return "; ".join([*unlocked, *(part for part in parts if part)])
+
+
+def _unmoved(result: RunResult, partial: Sequence[str]) -> str:
+    """Return that no database moved, as far as that is known; `partial`: what may be half done."""
+    if result.moved or not all(database.is_asked for database in result.unfinished):
+        return ""
+    return "no migration was completed" if partial else "no database moved"
+
+
+def _half_done(database: DatabaseResult) -> str:
+    """Return that the failed migration of a database may have left something there, or taken something away."""
+    failure = database.failure
+    if failure is None or failure.migration is None:
+        return ""
+    if failure.may_still_run:
+        return f"{failure.migration} may still run on {database.alias}"
+    is_left = failure.traces and any(trace.is_there is not False for trace in failure.traces)
+    if failure.rolled_back is not False or (failure.traces and not is_left):
+        return ""
+    return f"{failure.migration} may be half {'undone' if failure.backwards else 'done'} on {database.alias}"
 
 
 def without_table(database: DatabaseResult) -> str:
