@@ -26,7 +26,7 @@ class HostEnds(SystemExit):
     """The host has answered its last question: manage.py comes to its end, as after any command."""
 
 
-# No importlib.abc.MetaPathFinder: up to 3.11 it imports typing, milliseconds of each step that is spawned.
+# No importlib.abc.MetaPathFinder: from 3.9 on it imports typing, milliseconds of each step that is spawned.
 class _PatchOnImport:
     """Call `patch(module)` right after `name` was imported, whoever imports it."""
 

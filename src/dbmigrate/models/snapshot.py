@@ -518,6 +518,14 @@ class Unstable(Value):
     """What it is made with, for example "timezone.now()"; "" for "differs"."""
 
 
+class UnstableFields(Value):
+    """What the source of models says about that: the host's answer to `find_unstable`."""
+
+    found: tuple[Unstable, ...]
+    doubtful: tuple[tuple[str, str], ...]
+    """(label.model, field) of those that were asked about and whose source does not say what they are made with."""
+
+
 class Receiver(Value):
     """A pre_migrate or post_migrate receiver that is not Django's own."""
 

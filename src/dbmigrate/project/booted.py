@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from dbmigrate.confidential import ABOUT, NAME, TEXT, find_secrets
 from dbmigrate.errors import ProjectError, UnreachableError
 from dbmigrate.models.target import Target, Twin
 from dbmigrate.project.channel import ANSWER_SECONDS, Channel
+from dbmigrate.project.replies import read_booted, read_reply
 from dbmigrate.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dbmigrate.inside import protocol
     from dbmigrate.models.findings import Subject
     from dbmigrate.models.holdings import Holder, Holdings, Thing
     from dbmigrate.models.plan import PlannedMigration, Scope
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot, Unstable
     from dbmigrate.models.sql import MigrationSql
     from dbmigrate.models.verification import VerifiedDatabase
-    from dbmigrate.project.channel import Question
+    from dbmigrate.project.channel import PendingReply
+
+T = TypeVar("T")
 
 ROOM_SECONDS = 5.0
 """For a database that has just answered."""
@@ -50,6 +54,9 @@ SHORTEST_SILENCE = 2.0
 
 UNLOCK_SECONDS = 2.0
 """How long a server may say nothing when its lock is released; it ends with the connection anyway."""
+
+NOTHING = type(None)
+"""The reply to what is only done."""
 
 BOOT_WORDS = ("migrate",)
 """What the project sees as its command: some settings look at sys.argv."""
@@ -79,8 +86,13 @@ class Host:
         self.silence_seconds = SILENCE_SECONDS
         """How long a server may say nothing in a look, and while its lock is taken, before its connection is cut."""
         words = [*BOOT_WORDS, *([f"--settings={target.settings}"] if target.settings else [])]
-        start = {"manage": list(target.manage), "words": words, "twin": None if twin is None else asdict(twin)}
-        self._channel = Channel(target, environment, {**start, "wanted": [NAME, ABOUT, TEXT]}, redactor)
+        start: protocol.Start = {
+            "manage": list(target.manage),
+            "words": words,
+            "twin": None if twin is None else cast("protocol.TwinStart", asdict(twin)),
+            "wanted": (NAME, ABOUT, TEXT),
+        }
+        self._channel = Channel(target, environment, start, redactor)
         self.redactor = redactor
         """What knows the secrets of the project; before `boot` those of the environment."""
         redactor.learn_names(target.names)
@@ -127,8 +139,7 @@ class Host:
             ProjectError: it did not come up.
         """
         if not self._is_booted:
-            started = self._channel.booted.answer()
-            assert isinstance(started, dict)
+            started = read_booted(self._channel.booted.answer())
             self.redactor.learn(find_secrets(started["named_values"]))
             self.redactor.learn_names(started["names"])
             self.boot_seconds = started["boot_seconds"]
@@ -160,7 +171,7 @@ class Host:
         """
         from dbmigrate.models.snapshot import Snapshot
 
-        arguments = {
+        arguments: protocol.InspectArguments = {
             "root": str(self._target.root),
             "changes": changes,
             "target": target,
@@ -170,14 +181,14 @@ class Host:
             "may_copy": self.may_copy,
             "foreseen": list(foreseen),
         }
-        answer = self._ask("inspect", arguments, seconds=seconds or self.silence_seconds)
-        assert isinstance(answer, dict)
-        answer["project"] |= {
+        answer = self._ask("inspect", arguments, dict[str, object], seconds=seconds or self.silence_seconds)
+        answer["project"] = {
+            **read_reply("inspect", answer.get("project"), dict[str, object]),
             "called": self._target.called,
             "settings_option": self._target.settings_option,
             "argv": (self._target.python, *self._target.manage),
         }
-        snapshot = Snapshot.model_validate(answer)
+        snapshot = read_reply("inspect", answer, Snapshot)
         self.redactor.learn_names(name for app in snapshot.apps for name in app.migrations)
         return snapshot
 
@@ -190,9 +201,9 @@ class Host:
         """
         from dbmigrate.models.snapshot import Change
 
-        answers = self._ask("find_changes", {"started": list(started)})
-        assert answers is None or isinstance(answers, list)
-        return None if answers is None else tuple(Change.model_validate(answer) for answer in answers)
+        arguments: protocol.FindChangesArguments = {"started": list(started)}
+        changes: tuple[Change, ...] | None = self._ask("find_changes", arguments, tuple[Change, ...] | None)
+        return changes
 
     def find_unstable(
         self, labels: Sequence[str], altered: Sequence[tuple[str, str]]
@@ -202,26 +213,24 @@ class Host:
         `altered`: (label.model, field) of the fields that makemigrations would alter; those of them are doubtful whose
         source does not say what they are made with.
         """
-        from dbmigrate.models.snapshot import Unstable
+        from dbmigrate.models.snapshot import UnstableFields
 
-        answer = self._ask("find_unstable", {"labels": list(labels), "altered": [list(one) for one in altered]})
-        assert isinstance(answer, dict)
-        found = tuple(Unstable.model_validate(one) for one in answer["found"])
-        return found, tuple((model, field) for model, field in answer["doubtful"])
+        arguments: protocol.FindUnstableArguments = {"labels": list(labels), "altered": list(altered)}
+        answer = self._ask("find_unstable", arguments, UnstableFields)
+        return answer.found, answer.doubtful
 
     def describe_fields(self, fields: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         """Return how makemigrations would write each of these fields, (label.model, name)."""
-        answers = self._ask("describe_fields", {"fields": [list(one) for one in fields]})
-        assert isinstance(answers, list)
-        return tuple(str(answer) for answer in answers)
+        arguments: protocol.DescribeFieldsArguments = {"fields": list(fields)}
+        return self._ask("describe_fields", arguments, tuple[str, ...])
 
     def locate(self, subjects: Sequence[Subject]) -> tuple[tuple[str, int | None] | None, ...]:
         """Return file and line of each subject, None where it stands in no file."""
-        answers = self._ask(
-            "locate", {"subjects": [list(subject) for subject in subjects], "root": str(self._target.root)}
-        )
-        assert isinstance(answers, list)
-        return tuple(None if answer is None else (answer[0], answer[1]) for answer in answers)
+        arguments: protocol.LocateArguments = {
+            "subjects": [list(subject) for subject in subjects],
+            "root": str(self._target.root),
+        }
+        return self._ask("locate", arguments, tuple[tuple[str, int | None] | None, ...])
 
     def sql(
         self, alias: str, migrations: Sequence[PlannedMigration], scope: Scope | None, foreseen: Sequence[str] = ()
@@ -232,46 +241,44 @@ class Host:
         """
         from dbmigrate.models.sql import MigrationSql
 
-        arguments = {
+        arguments: protocol.SqlArguments = {
             "alias": alias,
             "migrations": [{"id": planned.id, "backwards": planned.backwards} for planned in migrations],
-            "scope": scope.model_dump() if scope is not None else None,
+            "scope": None if scope is None else cast("protocol.GuardScope", scope.model_dump()),
             "foreseen": list(foreseen),
         }
-        answers = self._ask("sql", arguments)
-        assert isinstance(answers, list)
-        return tuple(MigrationSql.model_validate(answer) for answer in answers)
+        return self._ask("sql", arguments, tuple[MigrationSql, ...])
 
     def find_blockers(self, alias: str) -> tuple[str, ...]:
         """Return the sessions that hold locks on tables of a PostgreSQL database, as the server describes them.
 
         None where it cannot be asked, which is no reason to end a run.
         """
+        arguments: protocol.FindBlockersArguments = {"alias": alias}
         try:
-            answers = self._ask("find_blockers", {"alias": alias})
+            return self._ask("find_blockers", arguments, tuple[str, ...])
         except UnreachableError:
             return ()
-        assert isinstance(answers, list)
-        return tuple(str(answer) for answer in answers)
 
     def is_recorded(self, alias: str, migration: MigrationId) -> bool:
         """Return whether a migration is recorded on a database."""
-        return bool(self._ask("is_recorded", {"alias": alias, "migration": migration}))
+        arguments: protocol.IsRecordedArguments = {"alias": alias, "migration": migration}
+        return self._ask("is_recorded", arguments, bool)
 
     def trace(self, alias: str, migration: MigrationId) -> tuple[OperationTrace, ...]:
         """Return what a migration that did not get to its end has left in a database."""
         from dbmigrate.models.result import OperationTrace
 
-        answers = self._ask("trace", {"alias": alias, "migration": migration})
-        assert isinstance(answers, list)
-        return tuple(OperationTrace.model_validate(answer) for answer in answers)
+        arguments: protocol.TraceArguments = {"alias": alias, "migration": migration}
+        return self._ask("trace", arguments, tuple[OperationTrace, ...])
 
     def explain(self, model: str) -> ModelAnswers | None:
         """Return what every router says of "label.Model" on every alias; None if there is no such model."""
         from dbmigrate.models.snapshot import ModelAnswers
 
-        answer = self._ask("explain", {"name": model})
-        return None if answer is None else ModelAnswers.model_validate(answer)
+        arguments: protocol.ExplainArguments = {"name": model}
+        answers: ModelAnswers | None = self._ask("explain", arguments, ModelAnswers | None)
+        return answers
 
     def verify(
         self, places: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
@@ -283,30 +290,34 @@ class Host:
         """
         from dbmigrate.models.verification import VerifiedDatabase
 
-        answers = self._ask("verify", {"places": places, "repair": repair})
-        assert isinstance(answers, list)
-        return tuple(VerifiedDatabase.model_validate(answer) for answer in answers)
+        arguments: protocol.VerifyArguments = {
+            "places": {
+                alias: {label: None if models is None else list(models) for label, models in apps.items()}
+                for alias, apps in places.items()
+            },
+            "repair": repair,
+        }
+        return self._ask("verify", arguments, tuple[VerifiedDatabase, ...])
 
     def find_host(self, alias: str) -> str:
         """Return the host a database is really on; "" for a file or a socket."""
-        return str(self._ask("find_host", {"alias": alias}))
+        arguments: protocol.FindHostArguments = {"alias": alias}
+        return self._ask("find_host", arguments, str)
 
     def describe_holdings(self, alias: str, *, count: bool) -> Holdings:
         """Return what a database holds; `count`: with the rows in its tables."""
         from dbmigrate.models.holdings import Holdings
 
-        return Holdings.model_validate(
-            # The server itself is told how long a table may be counted (inside/servers/holdings.py).
-            self._ask("describe_holdings", {"alias": alias, "count": count})
-        )
+        arguments: protocol.DescribeHoldingsArguments = {"alias": alias, "count": count}
+        # The server itself is told how long a table may be counted (inside/servers/holdings.py).
+        return self._ask("describe_holdings", arguments, Holdings)
 
     def find_holders(self, alias: str, things: Sequence[Thing]) -> tuple[Holder, ...]:
         """Return what would stay in a database and needs one of these things, which are to be dropped."""
         from dbmigrate.models.holdings import Holder
 
-        answers = self._ask("find_holders", {"alias": alias, "things": _dump(things)})
-        assert isinstance(answers, list)
-        return tuple(Holder.model_validate(answer) for answer in answers)
+        arguments: protocol.FindHoldersArguments = {"alias": alias, "things": _dump(things)}
+        return self._ask("find_holders", arguments, tuple[Holder, ...])
 
     def make_scratch(self, aliases: Sequence[str], folder: Path) -> dict[str, str]:
         """Make empty databases beside those of these aliases, of SQLite in a folder; return NAME by alias.
@@ -316,19 +327,17 @@ class Host:
         Raises:
             DeclinedError: one cannot be made.
         """
-        answer = self._ask("make_scratch", {"aliases": list(aliases), "folder": str(folder)}, seconds=ANSWER_SECONDS)
-        assert isinstance(answer, dict)
-        return answer
+        arguments: protocol.MakeScratchArguments = {"aliases": list(aliases), "folder": str(folder)}
+        return self._ask("make_scratch", arguments, dict[str, str], seconds=ANSWER_SECONDS)
 
     def drop_scratch(self) -> None:
         """Drop the scratch databases."""
-        self._ask("drop_scratch", {}, seconds=ANSWER_SECONDS)
+        self._ask("drop_scratch", {}, NOTHING, seconds=ANSWER_SECONDS)
 
     def find_hand_written(self, labels: Sequence[str]) -> tuple[tuple[Path, str], ...]:
         """Return (file, operation) in migrations of these apps that makemigrations never writes, as RunPython."""
-        answers = self._ask("find_hand_written", {"labels": list(labels)})
-        assert isinstance(answers, list)
-        return tuple((Path(file), str(operation)) for file, operation in answers)
+        arguments: protocol.FindHandWrittenArguments = {"labels": list(labels)}
+        return self._ask("find_hand_written", arguments, tuple[tuple[Path, str], ...])
 
     def empty(self, alias: str, things: Sequence[Thing], *, rehearse: bool) -> None:
         """Drop these things of a database; `rehearse`: in a transaction that is taken back, where it has such.
@@ -336,34 +345,32 @@ class Host:
         Raises:
             ProjectError: it cannot be done, wholly or in part; or the process does not answer.
         """
-        arguments = {"alias": alias, "things": _dump(things), "rehearse": rehearse}
-        self._ask("empty", arguments, seconds=ANSWER_SECONDS)  # to drop much takes long
+        arguments: protocol.EmptyArguments = {"alias": alias, "things": _dump(things), "rehearse": rehearse}
+        self._ask("empty", arguments, NOTHING, seconds=ANSWER_SECONDS)  # to drop much takes long
 
     def forget(self, labels: Sequence[str]) -> None:
         """Let the process forget the migrations of these apps, whose files are gone and may come again."""
-        self._ask("forget", {"labels": list(labels)})
+        arguments: protocol.ForgetArguments = {"labels": list(labels)}
+        self._ask("forget", arguments, NOTHING)
 
     def reach(self, aliases: Sequence[str], *, seconds: float) -> dict[str, Reached]:
         """Ask these databases, all at the same time, whether they answer; not for longer than these seconds."""
         from dbmigrate.models.servers import Reached
 
-        answers = self._ask("reach", {"aliases": list(aliases), "seconds": seconds}, seconds=seconds)
-        assert isinstance(answers, dict)
-        return {alias: Reached.model_validate(answer) for alias, answer in answers.items()}
+        arguments: protocol.ReachArguments = {"aliases": list(aliases), "seconds": seconds}
+        return self._ask("reach", arguments, dict[str, Reached], seconds=seconds)
 
     def find_room(self, aliases: Sequence[str]) -> dict[str, tuple[Room, ...]]:
         """Return what limits the sessions on these databases now, by alias; one after the other is connected to."""
         from dbmigrate.models.rooms import Room
 
-        answers = self._ask("find_room", {"aliases": list(aliases), "seconds": ROOM_SECONDS})
-        assert isinstance(answers, dict)
-        return {alias: tuple(Room.model_validate(room) for room in rooms) for alias, rooms in answers.items()}
+        arguments: protocol.FindRoomArguments = {"aliases": list(aliases), "seconds": ROOM_SECONDS}
+        return self._ask("find_room", arguments, dict[str, tuple[Room, ...]])
 
     def count_sessions(self, aliases: Sequence[str]) -> int:
         """Return how many of these databases behind one pooler can be connected to at the same time."""
-        answer = self._ask("count_sessions", {"aliases": list(aliases)})
-        assert isinstance(answer, int)
-        return answer
+        arguments: protocol.CountSessionsArguments = {"aliases": list(aliases)}
+        return self._ask("count_sessions", arguments, int)
 
     def lock(
         self, aliases: Sequence[str], urls: Mapping[str, str], *, seconds: float | None = None, may_wait: bool = False
@@ -379,17 +386,15 @@ class Host:
         """
         from dbmigrate.models.servers import LockState
 
-        arguments = {"aliases": list(aliases), "urls": dict(urls), "may_wait": may_wait}
-        answer = self._ask("lock", arguments, seconds=seconds or self.silence_seconds)
-        state = LockState.model_validate(answer)
+        arguments: protocol.LockArguments = {"aliases": list(aliases), "urls": dict(urls), "may_wait": may_wait}
+        state = self._ask("lock", arguments, LockState, seconds=seconds or self.silence_seconds)
         self.has_locks = state.waiting is None and state.crowded is None
         return state
 
     def end_orphans(self, seconds: float) -> tuple[str, ...]:
         """End the statements of steps that have ended; return the databases that still run one after these seconds."""
-        answer = self._ask("end_orphans", {"seconds": seconds}, seconds=max(seconds, SHORTEST_SILENCE))
-        assert isinstance(answer, list)
-        return tuple(answer)
+        arguments: protocol.EndOrphansArguments = {"seconds": seconds}
+        return self._ask("end_orphans", arguments, tuple[str, ...], seconds=max(seconds, SHORTEST_SILENCE))
 
     def check_locks(self, changed: Mapping[str, Sequence[MigrationId]], *, idle: float) -> LockInquiry:
         """Ask whether the locks that were taken are still held, and do not wait for the answer.
@@ -400,7 +405,7 @@ class Host:
         Raises:
             ProjectError: the process was given up, and its locks with it.
         """
-        arguments = {
+        arguments: protocol.CheckLocksArguments = {
             "changed": {alias: list(migrations) for alias, migrations in changed.items()},
             "idle": idle,
             "seconds": CHECK_SECONDS,
@@ -414,7 +419,7 @@ class Host:
             self.close()
             return
         try:
-            self._ask("unlock", {}, seconds=UNLOCK_SECONDS)
+            self._ask("unlock", {}, NOTHING, seconds=UNLOCK_SECONDS)
         except ProjectError:
             self.close()
 
@@ -423,10 +428,11 @@ class Host:
 
         `warm_up`: import first what is imported before the first step, which may start a thread.
         """
-        reason = self._ask("why_not_fork", {"warm_up": warm_up})
-        return None if reason is None else str(reason)
+        arguments: protocol.WhyNotForkArguments = {"warm_up": warm_up}
+        reason: str | None = self._ask("why_not_fork", arguments, str | None)
+        return reason
 
-    def fork(self, step: Mapping[str, object], variables: Mapping[str, str], pipes: Sequence[int]) -> str | None:
+    def fork(self, step: Mapping[str, Any], variables: Mapping[str, str], pipes: Sequence[int]) -> str | None:
         """Run a step in a copy of the process; return why it cannot be forked, or None.
 
         `step`: "death", "scope" and "words" of what inside/steps/step.py takes; `variables`: what its environment has
@@ -436,41 +442,78 @@ class Host:
         Raises:
             ProjectError: the process has ended.
         """
+        forked: protocol.ForkedStep = {
+            "death": step["death"],
+            "scope": step["scope"],
+            "is_watched": step["is_watched"],
+            "words": step["words"],
+        }
+        arguments: protocol.ForkArguments = {"step": forked, "variables": dict(variables)}
         self._channel.send_files(pipes)
         try:
-            reason = self._ask("fork", {"step": step, "variables": dict(variables)}, is_brief=False)
+            reason: str | None = self._ask("fork", arguments, str | None, is_brief=False)
         except ProjectError:
             self.close()  # or it might fork the step later, when nobody listens to it
             raise
-        return None if reason is None else str(reason)
+        return reason
 
     def close(self) -> None:
         """End the process; harmless when it has ended."""
         self._channel.close()
 
+    @overload
     def _ask(
-        self, question: str, arguments: Mapping[str, object], *, seconds: float = SILENCE_SECONDS, is_brief: bool = True
-    ) -> object:
-        """Ask, and wait for the answer.
+        self,
+        question: protocol.Question,
+        arguments: Mapping[str, object],
+        kind: type[T],
+        *,
+        seconds: float = SILENCE_SECONDS,
+        is_brief: bool = True,
+    ) -> T: ...
+
+    @overload
+    def _ask(
+        self,
+        question: protocol.Question,
+        arguments: Mapping[str, object],
+        kind: object,
+        *,
+        seconds: float = SILENCE_SECONDS,
+        is_brief: bool = True,
+    ) -> Any: ...
+
+    def _ask(
+        self,
+        question: protocol.Question,
+        arguments: Mapping[str, object],
+        kind: Any,
+        *,
+        seconds: float = SILENCE_SECONDS,
+        is_brief: bool = True,
+    ) -> Any:
+        """Ask, wait for the answer, and return it as a value of this type.
 
         `seconds`: how long a server may say nothing. `is_brief`: whether servers get less while steps run.
         """
         self.boot()
         if is_brief and self._channel.is_kept():
-            return self._channel.ask(question, arguments, seconds, STEPS_SECONDS).answer(STEPS_ANSWER_SECONDS)
-        return self._channel.ask(question, arguments, seconds).answer()
+            answer = self._channel.ask(question, arguments, seconds, STEPS_SECONDS).answer(STEPS_ANSWER_SECONDS)
+        else:
+            answer = self._channel.ask(question, arguments, seconds).answer()
+        return read_reply(question, answer, kind)
 
 
 class LockInquiry:
     """A question for locks that was asked."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, reply: PendingReply) -> None:
         """Stand for it."""
-        self._question = question
+        self._reply = reply
 
     def is_answered_within(self, seconds: float) -> bool:
         """Return whether the answer comes in this time; one that does not may still come."""
-        return self._question.is_answered_within(seconds)
+        return self._reply.is_answered_within(seconds)
 
     def answer(self) -> dict[str, LockCheck]:
         """Return the answer, by alias of those that have a lock; once, when it has come.
@@ -480,10 +523,8 @@ class LockInquiry:
         """
         from dbmigrate.models.servers import LockCheck
 
-        answers = self._question.answer()
-        assert isinstance(answers, dict)
-        return {alias: LockCheck.model_validate(answer) for alias, answer in answers.items()}
+        return read_reply("check_locks", self._reply.answer(), dict[str, LockCheck])
 
 
-def _dump(things: Sequence[Thing]) -> list[dict[str, object]]:
-    return [thing.model_dump() for thing in things]
+def _dump(things: Sequence[Thing]) -> list[protocol.Thing]:
+    return [cast("protocol.Thing", thing.model_dump()) for thing in things]

@@ -18,13 +18,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from dbmigrate.confidential import find_secrets
 from dbmigrate.errors import ProjectError
 from dbmigrate.models.target import Target
 from dbmigrate.redact import Redactor
 from dbmigrate.system import CHUNK_BYTES, MORE_FILES, MORE_PROCESSES, start_thread
+
+if TYPE_CHECKING:
+    from dbmigrate.inside.protocol import Question, Request, Start
 
 ENTRY = Path(__file__).parents[1] / "inside" / "__main__.py"
 
@@ -43,10 +45,10 @@ END_SECONDS = 2.5
 _ROOM = {errno.EAGAIN: MORE_PROCESSES, errno.EMFILE: MORE_FILES, errno.ENFILE: MORE_FILES}
 
 Reply = dict[str, Any]
-"""{"number", "ok", "result"}, or {"number", "ok", "error"}."""
+"""{"number", "ok", "result"}, or {"number", "ok", "error"} (inside/protocol.py)."""
 
 
-class Question:
+class PendingReply:
     """What the process was asked, or is about to be: its answer comes when it has answered all questions before."""
 
     def __init__(self, channel: Channel, number: int) -> None:
@@ -79,9 +81,7 @@ class Question:
 class Channel:
     """One process in the target's interpreter, and what goes to it and comes back."""
 
-    def __init__(
-        self, target: Target, environment: Mapping[str, str], start: Mapping[str, object], redactor: Redactor
-    ) -> None:
+    def __init__(self, target: Target, environment: Mapping[str, str], start: Start, redactor: Redactor) -> None:
         """Start the process, with what it has to know for its boot; its reply is the answer of `booted`.
 
         `redactor` learns what the process knows of secrets when something went wrong.
@@ -144,9 +144,9 @@ class Channel:
         self._send(start)
 
     @property
-    def booted(self) -> Question:
+    def booted(self) -> PendingReply:
         """The question that a process answers first."""
-        return Question(self, 0)
+        return PendingReply(self, 0)
 
     @property
     def is_given_up(self) -> bool:
@@ -165,11 +165,11 @@ class Channel:
 
     def ask(
         self,
-        question: str,
+        question: Question,
         arguments: Mapping[str, object],
         silence_seconds: float,
         servers_seconds: float | None = None,
-    ) -> Question:
+    ) -> PendingReply:
         """Send a question, and wait for nothing.
 
         `silence_seconds`: how long a database's server may say nothing, whatever it is asked for the answer.
@@ -184,16 +184,15 @@ class Channel:
                 hint=f"to test the project directly: {' '.join(self._target.command('check'))}",
             )
         self._last += 1
-        self._send(
-            {
-                "number": self._last,
-                "question": question,
-                "arguments": arguments,
-                "silence_seconds": silence_seconds,
-                "servers_seconds": servers_seconds,
-            }
-        )
-        return Question(self, self._last)
+        request: Request = {
+            "number": self._last,
+            "question": question,
+            "arguments": dict(arguments),
+            "silence_seconds": silence_seconds,
+            "servers_seconds": servers_seconds,
+        }
+        self._send(request)
+        return PendingReply(self, self._last)
 
     def send_files(self, descriptors: Sequence[int]) -> None:
         """Hand open files over, for the question that is asked next."""
@@ -236,7 +235,6 @@ class Channel:
         if not reply["ok"]:
             from dbmigrate.project.failures import explain  # only what went wrong needs it
 
-            self._redactor.learn(find_secrets(reply["error"].pop("named_values", ())))
             raise explain(reply["error"], self._target, self._redactor, "\n".join(self._printed))
         answer: object = reply["result"]
         return answer
@@ -309,9 +307,8 @@ class Channel:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         self._has_ended = self._has_ended or not chunk
         for line in lines:
-            try:
-                reply: Reply = json.loads(line)
-            except ValueError:  # not ours: it is not the process that was to be started
+            reply = _read(line)
+            if reply is None:  # not ours: it is not the process that was to be started
                 self._has_ended = True
                 return
             if reply["number"] in self._abandoned:
@@ -363,3 +360,13 @@ class Channel:
             os.killpg(self._process.pid, signum)
         except (ProcessLookupError, PermissionError):
             pass
+
+
+def _read(line: bytes) -> Reply | None:
+    """Return the reply in a line; None if it is none."""
+    try:
+        reply = json.loads(line)
+    except ValueError:
+        return None
+    is_reply = isinstance(reply, dict) and isinstance(reply.get("number"), int)
+    return reply if is_reply and ("result" in reply if reply.get("ok") else "error" in reply) else None

@@ -6,8 +6,9 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
+from dbmigrate.confidential import find_secrets
 from dbmigrate.errors import (
     DbmigrateError,
     DeclinedError,
@@ -17,11 +18,14 @@ from dbmigrate.errors import (
     UnreachableError,
     UsageError,
 )
+from dbmigrate.inside import protocol
+from dbmigrate.inside.protocol import FailureKind
 from dbmigrate.models.base import MESSAGE
 from dbmigrate.models.snapshot import describe_silence
 from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.room import write_lock_url
+from dbmigrate.project.replies import ReplyError, find_misfit
 from dbmigrate.project.settings_modules import settings_hint
 from dbmigrate.redact import Redactor
 from dbmigrate.sentences import one_line
@@ -45,9 +49,42 @@ DRIVERS = {
 """What Django says that it cannot load ("Error loading … module"), or Python -> the package that has it."""
 
 
+SHAPES: dict[FailureKind, object] = {
+    "python-too-old": protocol.PlainFailure,
+    "django-too-old": protocol.PlainFailure,
+    "no-django": protocol.DjangoFailure,
+    "exit": protocol.CodeFailure,
+    "no-command": protocol.PlainFailure,
+    "exec": protocol.PlainFailure,
+    "project": protocol.ProjectFailure,
+    "router": protocol.RouterFailure,
+    "engine": protocol.EngineFailure,
+    "migrations": protocol.MigrationsFailure,
+    "database": protocol.DatabaseFailure,
+    "unknown-migration": protocol.MigrationFailure,
+    "ambiguous-migration": protocol.MigrationFailure,
+    "circular": protocol.CircularFailure,
+    "scratch": protocol.ScratchFailure,
+    "emptying": protocol.CodeFailure,
+    "no-lock": Union[protocol.LockFailure, protocol.PlainFailure],
+    "no-room": protocol.LockFailure,
+    "no-pool": protocol.LockFailure,
+    "no-files": protocol.PlainFailure,
+    "no-writes": protocol.PlainFailure,
+    "silent-lock": protocol.SilentLockFailure,
+}
+"""What each failure carries."""
+
+
 def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printed: str) -> DbmigrateError:
-    """Return the error a person sees for one that the host reported."""
-    kind, said = str(error["kind"]), str(error["message"])
+    """Return the error a person sees for one that the host reported; `redactor` learns the secrets that come with it.
+
+    Raises:
+        ReplyError: it is none that the protocol has.
+    """
+    redactor.learn(find_secrets(_named_values(error)))  # first of all: they may be in what is said
+    _check(error)
+    kind, said = error["kind"], str(error["message"])
     shown = _sentence(redactor.scrub(said))
     if kind in ("unknown-migration", "ambiguous-migration"):
         return _explain_migration(kind, error["app"], said, error["names"])
@@ -144,6 +181,23 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         ),
     }[kind]
     return ProjectError(message, hint=hint, detail=detail)
+
+
+def _named_values(error: object) -> Sequence[tuple[str, str]]:
+    values = error.get("named_values", []) if isinstance(error, dict) else []
+    if find_misfit(values, list[tuple[str, str]], "values") is not None:
+        raise ReplyError("the values that come with a failure are not pairs of texts")
+    return [(name, value) for name, value in values]
+
+
+def _check(error: object) -> None:
+    """Raise ReplyError for what is no failure of the protocol."""
+    kind, said = (error.get("kind"), error.get("message")) if isinstance(error, dict) else (None, error)
+    if kind not in SHAPES:
+        raise ReplyError(f"the process of the project reports a failure of the unknown kind {kind!r}: {said}")
+    misfit = find_misfit(error, SHAPES[kind], f"the failure {kind!r}")
+    if misfit is not None:
+        raise ReplyError(f"{misfit}; it says: {said}")
 
 
 def _way_to_a_lock(error: Mapping[str, Any]) -> str:

@@ -86,7 +86,8 @@ def empty(alias, things, rehearse):
                     cursor.execute(statement)
     except Exception as error:
         described = describe(error)
-        raise HostError("emptying", described.message, **described.fields) from error
+        raised_at = {key: described.fields[key] for key in ("file", "line", "traceback")}
+        raise HostError("emptying", described.message, **raised_at) from error
     finally:
         connection.close()
 

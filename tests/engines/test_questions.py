@@ -1,0 +1,133 @@
+"""Every question of the protocol, put to a real process: what it really answers has the type that the protocol says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from support.cli import clean_environment
+from support.postgresql import PostgresqlServer
+from support.projects import simple_app, write_project
+
+from dbmigrate.confidential import ABOUT, NAME, TEXT
+from dbmigrate.inside import protocol
+from dbmigrate.inside.protocol import Question
+from dbmigrate.models.target import Choice, Target
+from dbmigrate.project.channel import Channel
+from dbmigrate.project.replies import find_misfit
+from dbmigrate.redact import Redactor
+
+SILENCE_SECONDS = 30.0
+
+ALIASES = ["default", "archive"]
+
+
+@pytest.fixture
+def channel(tmp_path: Path, postgresql: PostgresqlServer) -> Iterator[Channel]:
+    """Give the booted process of a project with a database on PostgreSQL and one of SQLite."""
+    entry = postgresql.create_database()
+    postgresql.query(entry, "CREATE TABLE shelf (id int PRIMARY KEY); CREATE TABLE book (shelf int REFERENCES shelf)")
+    project = write_project(
+        tmp_path / "site", {"core": simple_app()}, aliases={"default": entry, "archive": {}}, rules={"core": "default"}
+    )
+    target = Target(
+        root=project.root,
+        manage=("manage.py",),
+        python=sys.executable,
+        settings=None,
+        cwd=project.root,
+        choices={"python": Choice(sys.executable, "a test"), "manage": Choice("manage.py", "a test")},
+    )
+    start: protocol.Start = {
+        "manage": ["manage.py"],
+        "words": ["migrate"],
+        "twin": None,
+        "wanted": (NAME, ABOUT, TEXT),
+    }
+    with ExitStack() as stack:
+        channel = Channel(target, clean_environment(), start, Redactor())
+        stack.callback(channel.close)
+        assert find_misfit(channel.booted.answer(), protocol.Booted, "the boot") is None
+        yield channel
+
+
+@pytest.mark.postgresql
+def test_every_reply_has_the_type_that_the_protocol_says(channel: Channel, tmp_path: Path) -> None:
+    misfits = {}
+    for question, arguments in _questions(tmp_path).items():
+        if question == "fork":
+            answer = _fork(channel, arguments)
+        else:
+            answer = channel.ask(question, arguments, SILENCE_SECONDS).answer()
+        name = "".join(word.capitalize() for word in question.split("_"))
+        misfits[question] = (
+            find_misfit(arguments, getattr(protocol, f"{name}Arguments"), "arguments"),
+            find_misfit(answer, getattr(protocol, f"{name}Reply"), "reply"),
+        )
+
+    assert misfits == dict.fromkeys(get_args(Question), (None, None))
+
+
+def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
+    """Return what is asked, in this order: some questions need what another one did."""
+    root = str(folder / "site")
+    shelf = {"kind": "TABLE", "schema_name": "public", "name": "shelf", "on": None, "shown": "shelf", "in_sql": "shelf"}
+    step = {"death": int(signal.SIGKILL), "scope": None, "is_watched": False, "words": ["migrate", "core"]}
+    first = "core.0001_initial"
+    look = {"target": ["core", "0001"], "records": True, "contact": True, "idle": True}
+    return {
+        "inspect": {"root": root, "changes": True, "may_copy": False, "foreseen": [], **look},
+        "find_changes": {"started": []},
+        "find_unstable": {"labels": ["core"], "altered": [["core.item", "name"]]},
+        "describe_fields": {"fields": [["core.item", "name"]]},
+        "locate": {"subjects": [["model", "core.item"], ["setting", "DATABASES", "none"]], "root": root},
+        "explain": {"name": "core.Item"},
+        "sql": {
+            "alias": "default",
+            "migrations": [{"id": first, "backwards": False}],
+            "scope": {"alias": "default", "apps": {"core": None}, "others": True},
+            "foreseen": [],
+        },
+        "is_recorded": {"alias": "default", "migration": first},
+        "trace": {"alias": "default", "migration": first},
+        "verify": {"places": {"default": {"core": None}, "archive": {}}, "repair": True},
+        "reach": {"aliases": ALIASES, "seconds": 10.0},
+        "find_room": {"aliases": ALIASES, "seconds": 10.0},
+        "count_sessions": {"aliases": ALIASES},
+        "find_blockers": {"alias": "default"},
+        "find_host": {"alias": "default"},
+        "describe_holdings": {"alias": "default", "count": True},
+        "find_holders": {"alias": "default", "things": [shelf]},
+        "empty": {"alias": "archive", "things": [shelf], "rehearse": True},
+        "find_hand_written": {"labels": ["core"]},
+        "make_scratch": {"aliases": ALIASES, "folder": str(folder)},
+        "drop_scratch": {},
+        "lock": {"aliases": ALIASES, "urls": {}, "may_wait": False},
+        "check_locks": {"changed": {"default": [first]}, "idle": 60.0, "seconds": 0.5},
+        "end_orphans": {"seconds": 0.0},
+        "why_not_fork": {"warm_up": True},
+        "fork": {"step": step, "variables": {"GREETING": "hello"}},
+        "unlock": {},
+        "forget": {"labels": ["core"]},
+    }
+
+
+def _fork(channel: Channel, arguments: dict[str, Any]) -> object:
+    """Let a step run to its end in a copy of the process, and return the reply."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as status:
+        try:
+            channel.send_files([nowhere, nowhere, nowhere, writing])
+            answer = channel.ask("fork", arguments, SILENCE_SECONDS).answer()
+        finally:
+            os.close(nowhere)
+            os.close(writing)
+        assert status.read().split()[1:] == [b"0"]
+    return answer
