@@ -28,13 +28,18 @@ DROP_SECONDS = 10
 """How long a reader may take nothing at the end."""
 
 
-def loud_app(folder: Path, lines: int = 3000) -> dict[str, str]:
-    """Return an app whose migration prints so many lines, writes the file `ready` and waits for the file `go`."""
+def loud_app(folder: Path, lines: int = 3000, seconds: float = 0) -> dict[str, str]:
+    """Return an app whose migration prints so many lines, writes the file `ready` and waits for the file `go`.
+
+    `seconds`: for how long it prints nothing before the last third of its lines.
+    """
     head = f"""
 import pathlib, time
 
 def print_much(apps, schema_editor):
     for number in range({lines}):
+        if number == {lines * 2 // 3}:
+            time.sleep({seconds})
         print("x" * 500, number)
     pathlib.Path({str(folder / "ready")!r}).touch()
     while not pathlib.Path({str(folder / "go")!r}).exists():
@@ -58,6 +63,10 @@ class Unread:
         """Whether the pipe is full, and its process has nothing else to do any more."""
         waiting = int.from_bytes(fcntl.ioctl(self._reading, termios.FIONREAD, bytes(4)), sys.byteorder)
         return waiting >= SMALLEST_PIPE and not children_of(self.process.pid)
+
+    def read_some(self, count: int) -> bytes:
+        """Read so many bytes, or what there is."""
+        return os.read(self._reading, count)
 
     def read(self) -> bytes:
         """Read all that it writes, to the end."""
@@ -173,8 +182,28 @@ def test_a_signal_ends_an_answer_that_nobody_reads(sample: Project) -> None:
         assert run.process.wait(TERM_SECONDS) == 143
 
 
+def test_a_reader_that_is_slow_gets_everything(site: Callable[..., Site], tmp_path: Path) -> None:
+    here = site("sqlite", loud_app(tmp_path, lines=3000))
+    read = bytearray()
+
+    def is_printed() -> bool:
+        read.extend(run.read_some(256))
+        return (tmp_path / "ready").exists()
+
+    with unread(here.project, "all", "--skip-makemigrations", "-v") as run:
+        until(is_printed, "in the migration, which has printed all")
+        (tmp_path / "go").touch()
+        read += run.read()
+        code = run.process.wait(60)
+
+    assert code == 0
+    assert b"missing" not in read
+    assert read.count(b"x" * 500) == 3000
+
+
+@pytest.mark.soak
 def test_a_reader_that_comes_back_is_told_what_is_missing(site: Callable[..., Site], tmp_path: Path) -> None:
-    here = site("sqlite", loud_app(tmp_path))
+    here = site("sqlite", loud_app(tmp_path, seconds=DROP_SECONDS + 2))
     read: list[bytes] = []
 
     with unread(here.project, "all", "--skip-makemigrations", "-v") as run:

@@ -18,7 +18,14 @@ from dbmigrate.cli.meaning import command_of_django, meant
 from dbmigrate.cli.options import global_options
 from dbmigrate.cli.session import WORK, current_session, format_of_line, keep_redactor, session_of
 from dbmigrate.cli.signals import Terminated, end_on_signals, leave_on_signals
-from dbmigrate.cli.sink import END_SECONDS, STOPPED_SECONDS, finish_streams, impatient, take_streams
+from dbmigrate.cli.sink import (
+    END_SECONDS,
+    STOPPED_IN_ALL_SECONDS,
+    STOPPED_SECONDS,
+    finish_streams,
+    impatient,
+    take_streams,
+)
 from dbmigrate.confidential import find_secrets
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, LostAnswer, UsageError
 from dbmigrate.nearest import nearest
@@ -109,18 +116,18 @@ class Root(click.Group):
             code = _refuse(_as_bug(error, redactor), arguments, options, redactor)
         command = _command_in(arguments)
         leave_on_signals(code or 0, is_work=command in WORK)
-        finish_streams(_patience(command, code))
+        finish_streams(*_patience(command, code))
         leave(code)
 
 
-def _patience(command: str | None, code: int | None) -> float | None:
-    """Return for how long a reader of our output may take nothing until the rest of it is dropped; None is for ever.
+def _patience(command: str | None, code: int | None) -> tuple[float | None, float | None]:
+    """Return for how long a reader of our output may take nothing, and for how long it may go on; None is for ever.
 
     Of an answer that is for the reader; a signal ends the wait. What does some work has done it.
     """
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-        return STOPPED_SECONDS
-    return END_SECONDS if command in WORK else None
+        return STOPPED_SECONDS, STOPPED_IN_ALL_SECONDS
+    return END_SECONDS if command in WORK else None, None
 
 
 def _command_in(arguments: Sequence[str]) -> str | None:

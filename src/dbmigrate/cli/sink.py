@@ -12,10 +12,16 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 MOST_BYTES = 1 << 20
-"""What waits for a reader at most, and one write more."""
+"""What waits for a reader in memory at most, and one write more."""
+
+MOST_SPOOLED_BYTES = 256 << 20
+"""What waits in addition in a file, for a reader that is slow: what runs must not wait for it."""
 
 WRITE_BYTES = 4096
 """Of one write to the system: a pipe takes so much at once, and what was taken is known."""
@@ -26,15 +32,70 @@ FLUSH_SECONDS = 0.2
 SLICE_SECONDS = 0.2
 
 END_SECONDS = 10.0
-"""How long a reader may take nothing, once the work is done, until what is left is dropped."""
+"""How long a reader may take nothing until it gets no more: it does not read. One that is slow gets everything."""
 
 STOPPED_SECONDS = 0.5
 """The same after a signal, which leaves little time."""
+
+STOPPED_IN_ALL_SECONDS = 3.0
+"""How long a slow reader may take for all that is left after a signal."""
+
+
+class Spool:
+    """A queue of bytes in a file that has no name: it is gone with its process."""
+
+    def __init__(self) -> None:
+        """Hold nothing, and make no file for that."""
+        self._file: BinaryIO | None = None
+        self._began = 0
+        self._ended = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes are in it."""
+        return self._ended - self._began
+
+    def put(self, data: bytes) -> bool:
+        """Add bytes; return False if they do not fit, or there is no room for such a file."""
+        if self.size + len(data) > MOST_SPOOLED_BYTES:
+            return False
+        import tempfile  # few runs need it
+
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as the spool
+            self._file.seek(self._ended)
+            left = memoryview(data)
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            return False
+        self._ended += len(data)
+        return True
+
+    def take(self, count: int) -> bytes:
+        """Return the first bytes, at most so many."""
+        if self._file is None or not self.size:
+            return b""
+        self._file.seek(self._began)
+        data = self._file.read(min(count, self.size))
+        self._began += len(data)
+        if not self.size:
+            self._began = self._ended = self._file.truncate(0)
+        return data
+
+    def close(self) -> None:
+        """Drop what is in it."""
+        self._began = self._ended = 0
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class Sink(io.RawIOBase):
     """Takes bytes at once and passes them on to a descriptor in a thread.
 
+    A reader that is slow gets everything, out of a file where memory does not hold it; one that does not read loses it.
     Writing raises what the system has said of an earlier write.
     """
 
@@ -49,10 +110,11 @@ class Sink(io.RawIOBase):
         self._descriptor = stream.fileno()
         self._changed = threading.Condition()
         self._waiting = bytearray()
+        self._spool = Spool()
         self._untold_bytes = 0
         self._error: OSError | None = None
         self._taken_at = time.monotonic()
-        self._is_stuck = False
+        self._is_behind = False
         self._is_over = False
         self._thread: threading.Thread | None = None
 
@@ -72,46 +134,57 @@ class Sink(io.RawIOBase):
         """Take bytes; wait for the reader only where it is patient and has much to do already."""
         data = bytes(chunk)
         with self._changed:
-            while self.is_patient and len(self._waiting) >= MOST_BYTES and self._error is None:
+            while self.is_patient and self._is_full and self._error is None:
                 self._changed.wait(SLICE_SECONDS)
             self._raise_error()
-            if len(self._waiting) >= MOST_BYTES or self._is_over:
+            missing = f"\n({self._untold_bytes} bytes of output are missing here: the reader did not keep up)\n"
+            if self._is_over or not self._keep(missing.encode() + data if self._untold_bytes else data):
                 self.lost_bytes += len(data)
                 self._untold_bytes += len(data)
                 return len(data)
-            if self._untold_bytes:
-                self._waiting += (
-                    f"\n({self._untold_bytes} bytes of output are missing here: the reader did not keep up)\n".encode()
-                )
-                self._untold_bytes = 0
-            if not self._waiting:
-                self._taken_at = time.monotonic()
-            self._waiting += data
+            self._untold_bytes = 0
             self._begin()
             self._changed.notify_all()
         return len(data)
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= MOST_BYTES or self._spool.size > 0
+
+    def _keep(self, data: bytes) -> bool:
+        """Let bytes wait for the reader; return False if it does not read, or is too far behind."""
+        if self._is_full:
+            return time.monotonic() - self._taken_at < END_SECONDS and self._spool.put(data)
+        if not self._waiting:
+            self._taken_at = time.monotonic()
+        self._waiting += data
+        return True
+
     def flush(self) -> None:
-        """Wait a moment until everything was passed on; a stuck reader is waited for once."""
+        """Wait a moment until everything was passed on; a reader that is behind is waited for once."""
         if self._is_over:
             return
         with self._changed:
-            if not self._is_stuck:
-                self._is_stuck = not self._changed.wait_for(self._is_idle, FLUSH_SECONDS)
+            if not self._is_behind:
+                self._is_behind = not self._changed.wait_for(self._is_idle, FLUSH_SECONDS)
             self._raise_error()
 
-    def finish(self, seconds: float | None) -> int:
+    def finish(self, seconds: float | None, seconds_in_all: float | None = None) -> int:
         """Wait until everything was passed on; return how many bytes were dropped.
 
-        `seconds`: for which the reader may take nothing; None waits for ever.
+        `seconds`: for which the reader may take nothing; `seconds_in_all`: for which it may go on. None waits for ever.
         """
+        began_at = time.monotonic()
         with self._changed:
             while not self._is_idle():
-                if seconds is not None and time.monotonic() - self._taken_at >= seconds:
-                    self.lost_bytes += len(self._waiting)
+                now = time.monotonic()
+                is_unread = seconds is not None and now - self._taken_at >= seconds
+                if is_unread or (seconds_in_all is not None and now - began_at >= seconds_in_all):
+                    self.lost_bytes += len(self._waiting) + self._spool.size
                     break
                 self._changed.wait(SLICE_SECONDS)
             self._is_over = True
+            self._spool.close()
         return self.lost_bytes
 
     @property
@@ -147,16 +220,18 @@ class Sink(io.RawIOBase):
                 chunk = bytes(self._waiting[:WRITE_BYTES])
             try:
                 count = self._write_some(chunk)
+                with self._changed:
+                    del self._waiting[:count]
+                    if len(self._waiting) < MOST_BYTES // 2:
+                        self._waiting += self._spool.take(MOST_BYTES // 2)
+                    self._taken_at = time.monotonic()
+                    self._is_behind = self._is_behind and bool(self._waiting)
+                    self._changed.notify_all()
             except OSError as error:
                 with self._changed:
                     self._error = error
                     self._changed.notify_all()
                 return
-            with self._changed:
-                del self._waiting[:count]
-                self._taken_at = time.monotonic()
-                self._is_stuck = False
-                self._changed.notify_all()
 
     def _write_some(self, chunk: bytes) -> int:
         """Write to the system, and wait for as long as it takes; only this thread does."""
@@ -203,13 +278,13 @@ def is_unread() -> bool:
     return any(sink.is_unread for sink in sinks())
 
 
-def finish_streams(seconds: float | None) -> None:
+def finish_streams(seconds: float | None, seconds_in_all: float | None = None) -> None:
     """Wait for the readers, say on stderr what was dropped, and give the streams back.
 
-    `seconds`: for which a reader may take nothing; None waits for ever.
+    `seconds`: for which a reader may take nothing; `seconds_in_all`: for which it may go on. None waits for ever.
     """
     for sink in sinks():  # stdout comes first
-        lost = sink.finish(seconds)
+        lost = sink.finish(seconds, seconds_in_all)
         if lost:
             said = f"warning: {lost} bytes of output were not written to {sink.name}: its reader does not keep up\n"
             with impatient(), contextlib.suppress(OSError):
