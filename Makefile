@@ -17,12 +17,13 @@ demo: .venv/.demo ## migrate the three databases of the sample project (again: n
 	$(BIN)/dbmigrate all --project .demo --settings myproj.settings
 	$(BIN)/dbmigrate status --project .demo
 
+soak: export TESTS_WITHOUT_COPIES = 1
 test: MARKED = not soak ## run the tests (ARGS="tests/engines/test_locks.py -k holder" for some of them)
 soak: MARKED = soak ## run the tests that repeat those at scale, at random and in every combination
 test soak: .venv/.dev
 	@$(BIN)/python -m compileall -q src/dbmigrate
 	@$(BIN)/python tests/support/environments.py
-	$(BIN)/python -m pytest -n auto --dist worksteal -r s -m "$(MARKED)" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "$(MARKED)" $(ARGS)
 
 services: ## which database servers the tests find here, and how to get the others
 	@echo "PostgreSQL comes with the tests, as a wheel"

@@ -16,9 +16,9 @@ from support.postgresql import PostgresqlServer, private_postgresql, running_ser
 from support.projects import Project, copy_sample
 from support.servers_folder import MEMORY, VARIABLE, make_servers_folder, remove_leftovers, remove_servers_folder
 from support.sites import Site, copy_site, write_site
+from support.skips import SERVICES, skip_lines
 
 REQUIRE_SERVICES = "TESTS_REQUIRE_SERVICES"
-SERVICES = ("postgresql", "mariadb", "pgbouncer", "localised")
 LONGEST = (
     "test_chaos",
     "test_reference",
@@ -157,3 +157,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} needs {', '.join(wanted)} and was skipped, which {REQUIRE_SERVICES} forbids"
     return report  # type: ignore[return-value]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was skipped and why."""
+    skipped = [
+        (tuple(report.keywords), report.longrepr[2].removeprefix("Skipped: "))
+        for report in terminalreporter.stats.get("skipped", [])
+    ]
+    for line in skip_lines(skipped):
+        terminalreporter.write_line(line)

@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.preloaded import Preloaded
+
 EXECUTABLE = Path(sys.executable).parent / "dbmigrate"
 TIMEOUT_SECONDS = 110
+WITHOUT_COPIES = "TESTS_WITHOUT_COPIES"
+"""Set where every command is to be a process of the installed executable."""
 
 _HOME = tempfile.TemporaryDirectory(prefix="home-")
 """Of every process the tests start; it goes away with the test session."""
 atexit.register(_HOME.cleanup)
+
+_PRELOADED = Preloaded()
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,16 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 def dbmigrate(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Outcome:
+    """Run the program to its end, in a process of its own (support.preloaded); `make soak` runs the executable."""
+    if not os.environ.get(WITHOUT_COPIES):
+        argv, variables = (str(EXECUTABLE), *arguments), clean_environment(**(environment or {}))
+        ended = _PRELOADED.run(argv, cwd, variables, TIMEOUT_SECONDS)
+        if ended is not None:
+            return Outcome(argv, cwd, ended.returncode, ended.stdout, ended.stderr)
+    return execute(*arguments, cwd=cwd, environment=environment)
+
+
+def execute(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Outcome:
     """Run the executable to its end."""
     argv = (str(EXECUTABLE), *arguments)
     ended = subprocess.run(

@@ -13,11 +13,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.background import is_alive
-from support.cli import Outcome
+from support.cli import Outcome, dbmigrate, execute
 from support.postgresql import PostgresqlServer
 from support.projects import Project, applied
 from support.proxy import proxy
 from support.servers_folder import remove_leftovers
+from support.skips import skip_lines
 
 
 def test_a_failing_expectation_shows_command_code_and_both_streams() -> None:
@@ -27,6 +28,13 @@ def test_a_failing_expectation_shows_command_code_and_both_streams() -> None:
         outcome.expect(0)
 
     assert all(part in str(caught.value) for part in ("$ dbmigrate all", "[exit 3]", "an answer", "error: no"))
+
+
+@pytest.mark.parametrize("words", ["all", "check --format github", "status --app nothing", "nonsense"])
+def test_a_copy_of_a_loaded_process_says_what_the_executable_says(migrated_sample: Project, words: str) -> None:
+    copied = dbmigrate(*words.split(), cwd=migrated_sample.root)
+
+    assert copied == execute(*words.split(), cwd=migrated_sample.root)
 
 
 def test_a_project_without_database_files_has_nothing_applied(sample: Project) -> None:
@@ -81,6 +89,22 @@ def test_a_proxy_freezes_at_words_which_the_server_never_hears(postgresql: Postg
             assert server.cut() == 1
             assert isinstance(waiting.exception(timeout=30), psycopg.OperationalError)
     assert postgresql.tables(entry) == set()
+
+
+def test_what_was_skipped_is_a_line_for_each_service_and_reason() -> None:
+    lines = skip_lines(
+        [
+            (("test_a", "postgresql", "mariadb"), "no mariadbd on this machine"),
+            (("test_b", "mariadb"), "no mariadbd on this machine"),
+            (("test_c",), "no zsh on this machine"),
+        ]
+    )
+
+    assert lines == [
+        "skipped 2 tests of MariaDB: no mariadbd on this machine",
+        "skipped 1 test: no zsh on this machine",
+    ]
+    assert skip_lines([]) == ["nothing was skipped"]
 
 
 def test_a_skipped_service_test_fails_where_services_are_required(tmp_path: Path) -> None:
