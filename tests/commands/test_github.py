@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate
-from support.kept import on_one_boot
+from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate, looks
 from support.projects import Project, create, failing, migration, model, simple_app, write_project
 from support.runner import SHOWN, Annotation, read_log
 
@@ -77,17 +76,15 @@ def test_what_makes_a_job_red_is_an_error_in_every_format(tmp_path: Path) -> Non
     gone = migration("migrations.DeleteModel('Item')", after=(("core", "0001_initial"),))
     project = write_project(tmp_path, {"core": {**simple_app(), "models.py": "", "migrations/0002_gone.py": gone}})
     dbmigrate("run", "--app", "core", "--to", "0001", cwd=project.root).expect(0)
-    forms: list[tuple[list[str], dict[str, str]]] = [([], ACTIONS), ([], {}), (["--format", "rich"], {})]
-    forms += [(["--format", "json"], {})]
+    lines = [line for line, _, _ in RED]
+    forms = ("", " --format rich", " --format json")
 
-    outcomes = iter(
-        on_one_boot(
-            project.root, [([*line.split(), *form], variables) for line, _, _ in RED for form, variables in forms]
-        )
-    )
+    in_workflow = looks(*lines, cwd=project.root, environment=ACTIONS)
+    elsewhere = iter(looks(*(line + form for line in lines for form in forms), cwd=project.root))
 
-    for line, code, title in RED:
-        github, plain, drawn, document = (next(outcomes).expect(code) for _ in forms)
+    for (line, code, title), github in zip(RED, in_workflow, strict=True):
+        plain, drawn, document = (next(elsewhere).expect(code) for _ in forms)
+        github.expect(code)
         log = read_log(github.stdout)
         assert github.stderr == ""
         assert [annotation.title for annotation in log.annotations if annotation.level == "error"] == [title], line

@@ -14,8 +14,7 @@ from typing import Any
 
 import pexpect
 import pytest
-from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate
-from support.kept import on_one_boot
+from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate, looks
 from support.projects import (
     Project,
     applied,
@@ -82,9 +81,9 @@ def is_document(outcome: Outcome, command: str) -> bool:
 def test_every_answer_is_one_document_and_who_only_looks_writes_nothing(sample: Project) -> None:
     before = sample.content()
 
-    looks = on_one_boot(sample.root, [([*command.split(), "--format", "json"], {}) for command in LOOKING])
+    answers = looks(*(f"{command} --format json" for command in LOOKING), cwd=sample.root)
 
-    assert [command for command, look in zip(LOOKING, looks, strict=True) if not is_document(look, command)] == []
+    assert [command for command, look in zip(LOOKING, answers, strict=True) if not is_document(look, command)] == []
     assert sample.content() == before
 
 
@@ -105,7 +104,7 @@ def test_a_command_in_a_process_of_its_own_says_what_it_says_on_a_boot_that_it_s
     before = sample.content()
 
     alone = dbmigrate(*words, cwd=sample.root).expect(0).json
-    shared = on_one_boot(sample.root, [(["status"], {}), (words, {})])[1].json
+    shared = looks("status", words, cwd=sample.root)[1].json
 
     for document in (alone, shared):
         for measured in ("seconds", "boot_seconds"):

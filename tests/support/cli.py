@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from support.preloaded import Preloaded
 
 EXECUTABLE = Path(sys.executable).parent / "dbmigrate"
+KEPT = str(Path(__file__).with_name("kept.py"))
 TIMEOUT_SECONDS = 110
 WITHOUT_COPIES = "TESTS_WITHOUT_COPIES"
 """Set where every command is to be a process of the installed executable."""
@@ -67,28 +68,44 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 def dbmigrate(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Outcome:
     """Run the program to its end, in a process of its own (support.preloaded); `make soak` runs the executable."""
-    if not os.environ.get(WITHOUT_COPIES):
-        argv, variables = (str(EXECUTABLE), *arguments), clean_environment(**(environment or {}))
-        ended = _PRELOADED.run(argv, cwd, variables, TIMEOUT_SECONDS)
-        if ended is not None:
-            return Outcome(argv, cwd, ended.returncode, ended.stdout, ended.stderr)
-    return execute(*arguments, cwd=cwd, environment=environment)
+    return _run((str(EXECUTABLE), *arguments), cwd, environment, is_copy=not os.environ.get(WITHOUT_COPIES))
 
 
 def execute(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Outcome:
     """Run the executable to its end."""
-    argv = (str(EXECUTABLE), *arguments)
-    ended = subprocess.run(
-        argv,
-        cwd=cwd,
-        env=clean_environment(**(environment or {})),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    return Outcome(argv=argv, cwd=cwd, code=ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+    return _run((str(EXECUTABLE), *arguments), cwd, environment, is_copy=False)
+
+
+def looks(*lines: str | Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None) -> list[Outcome]:
+    """Run commands that write nothing one after the other in one process, on one boot of the project (support.kept).
+
+    Each is words with spaces between, or a sequence. That they say what they say alone is proved in test_output.
+    """
+    words = [line.split() if isinstance(line, str) else list(line) for line in lines]
+    ended = _run((KEPT,), cwd, environment, is_copy=True, stdin=json.dumps(words)).expect(0)
+    return [
+        Outcome(("dbmigrate", *line), cwd, found["code"], found["stdout"], found["stderr"])
+        for line, found in zip(words, ended.json, strict=True)
+    ]
+
+
+def _run(
+    argv: tuple[str, ...], cwd: Path, environment: Mapping[str, str] | None, *, is_copy: bool, stdin: str = ""
+) -> Outcome:
+    variables = clean_environment(**(environment or {}))
+    ended = _PRELOADED.run(argv, cwd, variables, TIMEOUT_SECONDS, stdin) if is_copy else None
+    if ended is None:
+        ended = subprocess.run(
+            [sys.executable, *argv] if argv[0].endswith(".py") else argv,
+            cwd=cwd,
+            env=variables,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    return Outcome(argv, cwd, ended.returncode, ended.stdout, ended.stderr)
 
 
 def manage(*arguments: str, cwd: Path, python: str = sys.executable) -> Outcome:

@@ -1,6 +1,6 @@
 """Run several commands that only look on one boot of the project, in one process of dbmigrate, as the menu does.
 
-`python kept.py` reads lists of (words, variables) on stdin and writes {"code", "stdout", "stderr"} for each.
+`python kept.py` reads lists of words on stdin and writes {"code", "stdout", "stderr"} for each.
 """
 
 from __future__ import annotations
@@ -8,12 +8,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from dbmigrate.cli.host_lifetime import KeptHost
@@ -39,11 +36,8 @@ def main() -> None:
     keeper = _Keeper()
     make_context = cli.make_context
     cli.make_context = lambda *words, **extra: make_context(*words, obj=keeper, **extra)  # type: ignore[method-assign]
-    own = dict(os.environ)
     outcomes = []
-    for words, variables in json.load(sys.stdin):
-        os.environ.clear()
-        os.environ.update({**own, **variables})
+    for words in json.load(sys.stdin):
         out, err = io.StringIO(), io.StringIO()
         code: Any = None
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -54,27 +48,6 @@ def main() -> None:
         outcomes.append({"code": code, "stdout": out.getvalue(), "stderr": err.getvalue()})
     keeper.kept.close()
     json.dump(outcomes, sys.stdout)
-
-
-def on_one_boot(cwd: Path, lines: Sequence[tuple[Sequence[str], Mapping[str, str]]]) -> list[Any]:
-    """Return the outcome (support.cli.Outcome) of each of these (words, variables), of which none may write."""
-    from support.cli import Outcome, clean_environment
-
-    ended = subprocess.run(
-        [sys.executable, __file__],
-        cwd=cwd,
-        env=clean_environment(),
-        input=json.dumps([[list(words), dict(variables)] for words, variables in lines]),
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert ended.returncode == 0, ended
-    return [
-        Outcome(tuple(words), cwd, found["code"], found["stdout"], found["stderr"])
-        for (words, _), found in zip(lines, json.loads(ended.stdout), strict=True)
-    ]
 
 
 if __name__ == "__main__":

@@ -13,9 +13,11 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +40,10 @@ def main() -> None:
     assert dbmigrate.__version__
     gc.freeze()  # a collection in a copy would write to every page
     serve(socket.socket(fileno=int(sys.argv[1])))
-    run()
+    if sys.argv[0].endswith(".py"):
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        run()
 
 
 def serve(connection: socket.socket) -> None:
@@ -82,35 +87,37 @@ class Preloaded:
         self._answers: IO[bytes] | None = None
 
     def run(
-        self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], seconds: float
+        self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], seconds: float, stdin: str = ""
     ) -> subprocess.CompletedProcess[str] | None:
-        """Do what `subprocess.run` does, stdin empty and the output captured; None where it can do that alone.
+        """Do what `subprocess.run` does with captured output; None where that has to be called.
 
-        That is while another thread runs a command, and where a variable counts when Python starts.
+        That is while another thread runs a command, and where a variable counts when Python starts. `argv` begins with
+        the executable, or with a file of Python.
         """
         counting = [name for name in environment if name.startswith(("PYTHON", "LC_")) or name in ("LANG", "TZ")]
         usual = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
         if {name: environment[name] for name in counting} != usual or not self._free.acquire(blocking=False):
             return None
         try:
-            return self._run(argv, cwd, environment, seconds)
+            return self._run(argv, cwd, environment, seconds, stdin)
         finally:
             self._free.release()
 
     def _run(
-        self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], seconds: float
+        self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], seconds: float, stdin: str
     ) -> subprocess.CompletedProcess[str]:
         if self._connection is None:
             self._start()
         assert self._connection is not None and self._answers is not None
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        try:
-            line = json.dumps([list(argv), str(cwd), dict(environment)]).encode() + b"\n"
-            socket.send_fds(self._connection, [line], [nothing, out_end, err_end])
-        finally:
-            for descriptor in (nothing, out_end, err_end):
-                os.close(descriptor)
+        line = json.dumps([list(argv), str(cwd), dict(environment)]).encode() + b"\n"
+        with tempfile.TemporaryFile() if stdin else Path(os.devnull).open("rb") as given:
+            if stdin:
+                given.write(stdin.encode())
+                given.seek(0)
+            socket.send_fds(self._connection, [line], [given.fileno(), out_end, err_end])
+        os.close(out_end)
+        os.close(err_end)
         pid = int(self._answers.readline())
         is_late = threading.Event()
 
