@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from dbmigrate.inside.locks.lock_watch import LockWatch, find_difference
@@ -34,7 +37,7 @@ def test_what_is_not_of_this_run_differs(before: Records, now: Records, changed:
 class Regained:
     """A lock that was lost, and is held again by the time it is asked."""
 
-    is_remote = False
+    keeper = "its file system"
 
     def __init__(self) -> None:
         self.records: Records = []
@@ -47,13 +50,44 @@ class Regained:
         """Hold it; a step of the run has recorded something meanwhile."""
         self.records = [FIRST]
 
+    def leave_thread(self) -> None:
+        """Have nothing open there."""
+
 
 def test_a_record_that_was_announced_after_the_question_is_the_runs_own() -> None:
     watch = LockWatch(Regained())
 
     watch.ask([], {}, 45)
-    first = watch.answer(0.0)
+    first = watch.answer(time.monotonic() + 60)
     watch.ask(["blog.0001_initial"], {}, 45)
     second = watch.answer(0.0)
 
     assert (first["state"], second["state"]) == ("unsure", "retaken")
+
+
+class Hung:
+    """A lock file on a file system that does not answer until it is thawed."""
+
+    keeper = "its file system"
+
+    def __init__(self) -> None:
+        self.thawed = threading.Event()
+
+    def ask(self, idle: float) -> None:
+        """Return that it is held, once the file system answers."""
+        assert self.thawed.wait(20)
+
+    def leave_thread(self) -> None:
+        """Have nothing open there."""
+
+
+def test_a_file_system_that_hangs_holds_up_no_other_question() -> None:
+    lock = Hung()
+    watch = LockWatch(lock)
+
+    watch.ask([], {}, 45)
+    hung = watch.answer(0.0)
+    lock.thawed.set()
+    thawed = watch.answer(time.monotonic() + 60)
+
+    assert (hung["state"], thawed["state"]) == ("unsure", "held")

@@ -29,7 +29,7 @@ PAUSE_SECONDS = 0.25
 class ConnectionLock:
     """A lock on a connection of its own, with the project's driver and settings."""
 
-    is_remote = True
+    keeper = "the server"
     files = ()
 
     def __init__(self, connection, url, mark):
@@ -148,6 +148,10 @@ class ConnectionLock:
         """End its connection whatever the server does: who waits for an answer on it gets an error."""
         for number in self.descriptors:
             shut(number)
+
+    def leave_thread(self):
+        """Close what receivers have opened in this thread next to the lock's connection."""
+        connections.close_all()
 
     def _close(self):
         try:

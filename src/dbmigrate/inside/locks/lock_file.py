@@ -37,7 +37,7 @@ class FileLock:
     environment = {}
     connection = None
     is_pooled = False
-    is_remote = False
+    keeper = "its file system"
     descriptors = ()  # a copy of this process keeps the files: the lock ends with the last of both
 
     def __init__(self, connection, _url, mark):
@@ -127,6 +127,14 @@ class FileLock:
             self._take_database()
             self.remember()
         return None
+
+    def give_up(self):
+        """Do nothing: a file system cannot be made to answer, and `retake` ends when it does."""
+
+    abandon = give_up
+
+    def leave_thread(self):
+        """Do nothing: nothing was connected to by way of Django."""
 
     def _open(self):
         try:

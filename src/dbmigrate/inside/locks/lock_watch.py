@@ -1,17 +1,13 @@
-"""Whether a lock is still held: a server is asked in a thread, so that one that is silent holds up nobody else."""
+"""Whether a lock is still held: it is asked in a thread, so that what is silent holds up nobody else."""
 
 import threading
 import time
 from collections import Counter
 
-from django.db import connections
-
 from ..sentences import one_line
 
 SILENT_SECONDS = 15.0
 """After so long without an answer its connection counts as gone, and the lock as lost."""
-
-NO_ANSWER = "the server did not answer for {:.0f} s".format(SILENT_SECONDS)
 
 RETAKE_SECONDS = 25.0
 """After so long what tries to take a lost lock again is given up; it gives up by itself before, if it can."""
@@ -53,14 +49,6 @@ class LockWatch:
         self._lost_at = self._why_lost = None
         self._is_abandoned = False
         self._asked_at = time.monotonic()
-        if not self._lock.is_remote:
-            try:
-                self._work(idle)
-            except OSError as error:  # the folder of its files is gone, or the disk is full
-                self._lost_at = self._lost_at or time.time()
-                self._why_lost = self._why_lost or one_line(str(error))
-                self._why_not_again = one_line(str(error))
-            return
         thread = threading.Thread(target=self._work_in_thread, args=(idle,), daemon=True)
         try:
             thread.start()
@@ -109,25 +97,32 @@ class LockWatch:
             return
         if waited >= SILENT_SECONDS + RETAKE_SECONDS:
             if self._why_lost is None:
-                self._lost_at, self._why_lost = time.time(), NO_ANSWER
-            self._why_not_again = "the server did not answer for {:.0f} s".format(RETAKE_SECONDS)
+                self._lost_at, self._why_lost = time.time(), self._describe_silence(SILENT_SECONDS)
+            self._why_not_again = self._describe_silence(RETAKE_SECONDS)
             self.stop()
         elif waited >= SILENT_SECONDS and self._why_lost is None and not self._is_abandoned:
             self._is_abandoned = True
             self._lock.abandon()
 
+    def _describe_silence(self, seconds):
+        return "{} did not answer for {:.0f} s".format(self._lock.keeper, seconds)
+
     def _work_in_thread(self, idle):
         try:
             self._work(idle)
+        except OSError as error:  # the folder of its files is gone, or the disk is full
+            self._lost_at = self._lost_at or time.time()
+            self._why_lost = self._why_lost or one_line(str(error))
+            self._why_not_again = one_line(str(error))
         finally:
-            connections.close_all()  # of this thread: what receivers have opened next to the lock's
+            self._lock.leave_thread()
 
     def _work(self, idle):
         because = self._lock.ask(idle)
         if because is None:
             return
         if self._is_abandoned:
-            because = NO_ANSWER
+            because = self._describe_silence(SILENT_SECONDS)
         self._lost_at = time.time()
         self._why_lost = because
         before = self._lock.records
