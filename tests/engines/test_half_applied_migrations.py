@@ -80,9 +80,9 @@ def test_what_cannot_be_judged_is_named_in_its_place_and_nothing_is_recorded(
     assert "--fake" not in failed.stderr
     assert "dbmigrate verify --repair --database default" in failed.stderr
     lines = [line.strip() for line in printed.splitlines()]
-    sql = next(n for n, line in enumerate(lines) if "operation 2 of 4, RunSQL: nothing shows" in line)
+    sql = next(n for n, line in enumerate(lines) if "operation 2 of 4, RunSQL: it is unknown" in line)
     assert lines[sql + 1] == f"--   {UPDATE}"
-    assert "operation 3 of 4, RunPython fill: nothing shows" in lines[sql + 2]
+    assert "operation 3 of 4, RunPython fill: it is unknown" in lines[sql + 2]
     assert lines[sql + 3].startswith("ALTER TABLE")
     assert " b" in lines[sql + 3].replace('"', " ").replace("`", " ")
     assert "--fake" not in printed
@@ -153,7 +153,7 @@ def test_a_column_that_is_seen_to_be_altered_needs_no_judgement(engine: str, sit
 
     printed = repair(here.project).stdout
 
-    assert "nothing shows" not in printed
+    assert "does not show" not in printed
     assert "$ dbmigrate run --database default --app core --to 0002_more --fake" in printed
 
 
@@ -162,7 +162,12 @@ def test_all_of_it_is_there_and_what_it_wrote_nobody_knows(tmp_path: Path) -> No
 
     printed = repair(project).stdout
 
-    assert "all of it is there, and it is not recorded" in printed
+    assert "core.0002_more: the tables and columns that it makes are there, and it is not recorded; there: " in printed
+    assert "all of it is there" not in printed
+    assert (
+        "the database does not show whether these have run, and migrate would run them again: RunPython fill" in printed
+    )
+    assert "(migrate would begin core.0002_more anew and run all of them again)" in printed
     assert "it is unknown whether these operations of core.0002_more have run: RunPython fill" in printed
     assert "--fake" not in printed
     assert "dbshell" not in printed

@@ -90,7 +90,8 @@ def _finish(
     waiting = _waiting_for(database, migration, judged)
     label, name = migration.id.split(".", 1)
     record = f"{_run(database.alias, label)} --to {name} --fake"
-    rest = "create the rest of it" if statements or migration.unwritten else "it is all there"
+    is_there = "its tables and columns are there" if migration.unjudged else "it is all there"
+    rest = "create the rest of it" if statements or migration.unwritten else is_there
     later = _recorded_with(database, migration, judged)
     if any(other.unwritten for other in waiting):
         why = "first decide which project this table belongs to"
@@ -153,8 +154,14 @@ def _notes_on(alias: str, migration: VerifiedMigration, other: VerifiedMigration
     if other.outcome == "pending":
         yield f"if it has not run, apply it: {_run(alias, label)} --to {name}"
     else:
-        yield "check the rows, and run by hand, in this order, what has not run"
-    yield f"when all of it has run, type: dbmigrate verify --repair --database {alias} --judged {other.id}"
+        yield (
+            f"look at the rows that they write, and run by hand, in this order, what has not run (migrate would begin "
+            f"{other.id} anew and run all of them again)"
+        )
+    yield (
+        f"once all of them have run, this prints how to record {other.id}: "
+        f"dbmigrate verify --repair --database {alias} --judged {other.id}"
+    )
 
 
 def _notes_on_unwritten(alias: str, migration: VerifiedMigration) -> Iterator[str]:

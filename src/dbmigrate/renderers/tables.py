@@ -380,7 +380,7 @@ class Page:
         for migration in database.migrations:
             if migration.outcome == "pending-not-here":
                 continue  # every other app of the project
-            self._line(f"{database.alias}: {migration.id}: {words.OUTCOMES[migration.outcome]}", "dim")
+            self._line(f"{database.alias}: {migration.id}: {words.outcome(migration)}", "dim")
         for record in database.leftover:
             self._line(f"{database.alias}: {record.id}: recorded, and gone from the code (harmless)", "dim")
 

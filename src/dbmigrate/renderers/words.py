@@ -128,6 +128,13 @@ OUTCOMES: dict[Outcome, str] = {
 }
 
 
+def outcome(migration: VerifiedMigration) -> str:
+    """Return what was found of a migration; what the catalogue shows is not all where it has data operations."""
+    if migration.outcome == "unrecorded" and migration.unjudged:
+        return "the tables and columns that it makes are there, and it is not recorded"
+    return OUTCOMES[migration.outcome]
+
+
 def part(found: Part) -> str:
     """Return for example "column blog_post.slug"."""
     if found.kind == "table":
@@ -156,7 +163,7 @@ def drift_sentences(database: VerifiedDatabase) -> list[str]:
     """Return a sentence for everything on one database that is not as it is recorded."""
     said = [] if database.inconsistent is None else [f"the history is inconsistent: {database.inconsistent}"]
     for migration in database.drift:
-        sentence = f"{migration.id}: {OUTCOMES[migration.outcome]}"
+        sentence = f"{migration.id}: {outcome(migration)}"
         said.append(f"{sentence}{''.join(f'; {words}' for words in _particulars(migration))}")
     said += [
         f"index {index.name} of {index.table} is invalid: building it concurrently failed, and it is not used"
@@ -180,7 +187,9 @@ def _particulars(migration: VerifiedMigration) -> Iterator[str]:
         "still there": [part(found) for found in migration.missing if found.is_taken_away],
         "there": [part(found) for found in migration.there if not found.is_taken_away],
         "gone": [part(found) for found in migration.there if found.is_taken_away],
-        "nothing shows whether this has run": () if migration.recorded_at else migration.unjudged,
+        "the database does not show whether these have run, and migrate would run them again": ()
+        if migration.recorded_at
+        else migration.unjudged,
     }
     return (f"{state}: {', '.join(texts)}" for state, texts in named.items() if texts)
 
@@ -561,11 +570,13 @@ def ways_on(alias: str, failure: Failure) -> list[str]:
             f"if it is somebody else's: let a router say no for {app} on {alias}, or rename what is there",
         ]
     record = f"dbmigrate run --database {alias} --app {app} --to {name} --fake"
-    if any(trace.is_there is None for trace in failure.traces):
+    unknown = [trace.text for trace in failure.traces if trace.is_there is None]
+    if unknown:
         return [
             "either do the rest by hand; what is left, in order, and when to record it, is printed by: "
             f"dbmigrate verify --repair --database {alias}",
-            "or undo by hand what is there; then run the same command again",
+            f"or undo by hand what is there, then rerun the command: it begins {failure.migration} anew, so "
+            f"{listed(unknown)} would run again",
         ]
     if all(trace.is_there is True for trace in failure.traces):
         return [f"all of it is there: record it with {record}, then run the same command again"]
