@@ -130,7 +130,7 @@ def test_a_new_app_whose_migrations_are_still_to_be_written_is_routed_already(tm
     named = dbmigrate("run", "--app", "blog", cwd=project.root).expect(0)
     outcome = dbmigrate("all", cwd=project.root).expect(0)
 
-    assert "  blog: what it writes goes to blog_db" in planned.stdout
+    assert "  blog: its new migration goes to blog_db" in planned.stdout
     assert "warning" not in planned.stdout
     assert "warning: DBM101: the models of blog changed" in named.stderr
     assert "warning" not in outcome.stderr
@@ -424,8 +424,8 @@ def test_receivers_of_the_project_run_although_nothing_is_pending(tmp_path: Path
     report = dbmigrate("all", "--format", "json", cwd=project.root).expect(0).json["result"]["run"]
     saving = dbmigrate("all", "-v", cwd=project.root, environment={"DBMIGRATE_RECEIVERS": "pending"}).expect(0)
 
-    because = "nothing is pending; migrate runs, because it calls core.apps.sync (post_migrate)"
-    way_out = 'to save it: receivers = "pending" under [tool.dbmigrate]'
+    because = "nothing is pending; migrate runs because it calls core.apps.sync (post_migrate)"
+    way_out = 'to avoid it: receivers = "pending" under [tool.dbmigrate]'
     assert f"1. default: {because}" in plan.stdout
     assert f"2. blog_db:blog: {because}" in plan.stdout
     for alias in ("default", "blog_db"):
@@ -676,7 +676,7 @@ def test_a_model_without_a_table_is_never_a_success(tmp_path: Path) -> None:
     _execute(project, "blog_db", "INSERT INTO django_migrations VALUES (99, 'blog', '0002_dropped', '2026-01-01')")
     older_image = dbmigrate("all", cwd=project.root).expect(0)
 
-    said = "error: blog.item has no table on blog_db, and no pending migration makes it"
+    said = "error: blog.item has no table on blog_db, and no pending migration creates it"
     assert said in nothing_pending.stderr.splitlines()
     assert "successfully" not in nothing_pending.stdout
     assert "is up to date" not in nothing_pending.stdout

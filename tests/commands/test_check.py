@@ -45,9 +45,9 @@ def test_the_sample_project_is_clean_before_and_after(sample: Project) -> None:
     done = dbmigrate("check", "--pending", "--fail-on", "note", cwd=sample.root).expect(0)
 
     assert unchanged
-    assert "3 databases looked at: nothing found" in fresh.stdout
+    assert "3 databases checked: nothing found" in fresh.stdout
     assert "not run: DBM103, DBM207, DBM210, DBM301, DBM302, DBM303, DBM304" in offline.stdout
-    assert "3 databases looked at: nothing found" in done.stdout
+    assert "3 databases checked: nothing found" in done.stdout
 
 
 def test_a_foreign_key_into_another_database_is_found_and_stops_all_before_anything_is_touched(
@@ -82,7 +82,7 @@ def test_make_warns_where_what_it_wrote_crosses_databases(sample: Project) -> No
     outcome = dbmigrate("make", "blog", cwd=sample.root).expect(0)
 
     assert "error: DBM201: blog.post.author" in outcome.stdout
-    assert "pending migration blog.0005_alter_post_author would make it" in outcome.stdout
+    assert "pending migration blog.0005_alter_post_author would create it" in outcome.stdout
 
 
 def test_models_without_a_migration_alone_are_11(sample: Project) -> None:
@@ -105,7 +105,7 @@ def test_a_missing_table_alone_is_12_and_status_names_it(migrated_sample: Projec
     assert "error: DBM301: shop.0002_orders is recorded on shop_db, but its table shop_order" in found.stdout
     assert "1 table missing" in status.stdout
     assert "warning: DBM301" in again.stderr
-    assert "error: shop.order has no table on shop_db, and no pending migration makes it" in again.stderr
+    assert "error: shop.order has no table on shop_db, and no pending migration creates it" in again.stderr
 
 
 def test_a_database_ahead_of_the_code_is_12_and_all_goes_on(migrated_sample: Project) -> None:
@@ -187,7 +187,7 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_checked(sample: 
     outcome = dbmigrate("check", cwd=sample.root).expect(21)
 
     assert "error: database shop_db is unreachable: the folder" in outcome.stdout
-    assert "2 databases looked at: nothing found" in outcome.stdout
+    assert "2 databases checked: nothing found" in outcome.stdout
 
 
 def test_one_model_is_explained_by_each_router(sample: Project) -> None:
@@ -206,7 +206,7 @@ def test_an_error_that_does_not_stop_a_run_is_a_warning_there_and_says_so(tmp_pa
     message = (
         "DBM104: app plain has models but no migrations, so migrate creates no tables for it; missing: plain_item on "
     )
-    runs_on = f"warning: {message}default; a run goes on, and dbmigrate check fails for it (plain/models.py:4)"
+    runs_on = f"warning: {message}default; a run continues, but dbmigrate check fails (plain/models.py:4)"
 
     assert f"error: {message}default (plain/models.py:4)\n" in dbmigrate("check", cwd=project.root).expect(13).stdout
     assert f"error: {message}default (plain/models.py:4)\n" in dbmigrate("status", cwd=project.root).expect(0).stdout
@@ -287,9 +287,9 @@ def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(sample: P
     github = dbmigrate("status", "--format", "github", cwd=sample.root).expect(0).stdout
 
     assert note not in brief
-    assert brief.splitlines()[-1] == "1 note, which dbmigrate check shows"
+    assert brief.splitlines()[-1] == "1 note, shown by dbmigrate check"
     assert note in shown
-    assert "which dbmigrate check shows" not in shown
+    assert "shown by dbmigrate check" not in shown
     assert "::notice" not in github
     assert note in dbmigrate("check", cwd=sample.root).expect(0).stdout
 
@@ -309,7 +309,7 @@ def test_one_database_is_checked_alone(sample: Project) -> None:
     assert ids("--database", "shop_db", "--database", "blog_db", code=12) == ["DBM301 blog_db", "DBM304 shop_db"]
     assert ids("--database", "default", code=21) == []
     looked = dbmigrate("check", "--database", "shop_db", "--pending", cwd=sample.root).expect(10).stdout
-    assert "1 database looked at" in looked
+    assert "1 database checked" in looked
     assert "shop_db: 1 migration pending: shop.0004_price" in looked
 
 

@@ -238,7 +238,7 @@ def test_squash_joins_migrations_and_says_what_to_do_then(migrated: Project) -> 
     outcome = dbmigrate("squash", "blog", "0003", "--no-input", cwd=migrated.root).expect(0)
 
     assert outcome.stdout.startswith(
-        "blog.0001_squashed_0003_two stands for blog.0001_initial, blog.0002_one, blog.0003_two\nnext: commit it"
+        "blog.0001_squashed_0003_two replaces blog.0001_initial, blog.0002_one, blog.0003_two\nnext: commit it"
     )
     recorded = dbmigrate("all", cwd=migrated.root).expect(0)
     assert "it runs to record what was squashed: blog.0001_squashed_0003_two" in recorded.stderr
@@ -255,7 +255,7 @@ def test_a_no_to_the_question_of_squashmigrations_changes_nothing(migrated: Proj
     terminal.press(key)
 
     assert terminal.wait_for_end() == code
-    assert not any("stands for" in line for line in terminal.screen())
+    assert not any(" replaces " in line for line in terminal.screen())
     assert migrated.content() == before
 
 

@@ -237,7 +237,7 @@ def test_an_interrupt_while_a_migration_runs_leads_back_to_the_menu(tmp_path: Pa
     terminal.wait_until(ready.exists)
 
     terminal.press(CONTROL_C)
-    said = "stopping (SIGINT): nothing new is started, still running: default; ^C again interrupts it"
+    said = "stopping (SIGINT): no new steps start, still running: default; press ^C again to interrupt it"
     # Not wait_for, which wants the screen to rest: the live view moves on.
     terminal.wait_until(lambda: said in terminal.screen())
     go.touch()
@@ -288,7 +288,7 @@ site_settings, Django VERSION, Python VERSION
 $ dbmigrate status
 ? What would you like to do? Check for problems
 site_settings, Django VERSION, Python VERSION
-2 databases looked at: nothing found
+2 databases checked: nothing found
 $ dbmigrate check
 ? What would you like to do? View configuration info
 ...

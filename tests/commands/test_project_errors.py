@@ -203,7 +203,7 @@ def test_an_entry_that_is_right_and_cannot_be_loaded_is_not_to_be_corrected(samp
         sample.write("myproj/engine/base.py", base)
         sample.write("myproj/other.py", router)
         outcome = refused(sample, "status", "--python", python, code=3)
-        assert "correct" not in outcome.stderr, outcome
+        assert "hint: fix" not in outcome.stderr, outcome
         assert "pip install" not in outcome.stderr, outcome
         return outcome
 

@@ -184,7 +184,7 @@ def test_nothing_is_written_or_applied_that_destroys_data_unasked(
     assert site.recorded() == recorded
 
     shown = dbmigrate("plan", "--allow-data-loss", cwd=project.root).expect(0).stdout
-    assert "with --allow-data-loss it is written and applied unasked" in shown
+    assert "with --allow-data-loss nobody is asked" in shown
     dbmigrate(*command, "--allow-data-loss", cwd=project.root).expect(0)
     assert len(site.recorded()) == len(recorded) + 1
 

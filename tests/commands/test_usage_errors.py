@@ -411,8 +411,8 @@ def test_databases_that_are_all_excluded_are_not_called_up_to_date(sample: Proje
         "all": nothing,
         "plan": nothing,
         "run --app blog": nothing,
-        "check": "no database was looked at (of what kind each is: dbmigrate status): nothing found",
-        "verify": "nothing was verified: there is no database to look at; of what kind each is: dbmigrate status",
-        "wait": "there is no database to wait for; of what kind each is: dbmigrate status",
+        "check": "no database was checked (see the kind of each: dbmigrate status): nothing found",
+        "verify": "nothing was verified: there is no database to check; see the kind of each: dbmigrate status",
+        "wait": "there is no database to wait for; see the kind of each: dbmigrate status",
     }
     assert sample.tables() == {}

@@ -522,9 +522,7 @@ def test_a_dropped_table_is_found_with_what_it_was_and_what_to_do(migrated_sampl
 
     outcome = dbmigrate("verify", cwd=migrated_sample.root).expect(12)
 
-    assert (
-        "shop_db: shop.0002_orders: recorded, and a part of it is missing; missing: table shop_order" in outcome.stdout
-    )
+    assert "shop_db: shop.0002_orders: recorded, but part of it is missing; missing: table shop_order" in outcome.stdout
     assert "dbmigrate verify --repair" in outcome.stdout
 
 
@@ -547,7 +545,7 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_looked_at(tmp_pa
     outcome = dbmigrate("verify", cwd=project.root).expect(21)
 
     assert "error: database down is unreachable: the folder" in outcome.stdout
-    assert "1 database looked at" in outcome.stdout
+    assert "1 database checked" in outcome.stdout
 
 
 @pytest.mark.postgresql
@@ -568,7 +566,7 @@ def test_a_role_that_may_only_read_can_verify_and_check(
     dbmigrate("check", cwd=here.project.root).expect(0)
     outcome = dbmigrate("verify", cwd=here.project.root)
 
-    assert "everything that is recorded is there" in outcome.expect(0).stdout
+    assert "everything recorded exists" in outcome.expect(0).stdout
 
 
 @pytest.mark.postgresql
@@ -608,7 +606,7 @@ def test_one_database_is_verified_alone(sample: Project) -> None:
     one = dbmigrate("verify", "--database", "shop_db", cwd=sample.root).expect(0)
     two = dbmigrate("verify", "--database", "shop_db", "--database", "blog_db", cwd=sample.root).expect(12)
 
-    assert "3 databases looked at" in whole.stdout
-    assert one.stdout.splitlines()[-1].startswith("1 database looked at: everything that is recorded is there")
+    assert "3 databases checked" in whole.stdout
+    assert one.stdout.splitlines()[-1].startswith("1 database checked: everything recorded exists")
     assert "blog_db" not in one.stdout
-    assert "2 databases looked at" in two.stdout
+    assert "2 databases checked" in two.stdout

@@ -28,8 +28,8 @@ def test_a_server_that_starts_later_is_waited_for(tmp_path: Path, postgresql: Po
         rest = process.communicate(timeout=90)[0]
 
     assert process.returncode == 0, line + rest
-    assert line.startswith("Waiting for database: default (up to 60 s): nothing listens there: ")
-    assert "Database answers: default (after " in rest
+    assert line.startswith("Waiting for database: default (up to 60 s): nothing is listening there: ")
+    assert "Database is reachable: default (after " in rest
     assert "All migrations completed successfully" in rest
 
 
@@ -45,7 +45,7 @@ def test_a_database_that_somebody_else_creates_is_waited_for(tmp_path: Path, mar
 
     assert process.returncode == 0, line + rest
     assert "the server has no such database yet" in line
-    assert "1 of 1 database answer: default" in rest
+    assert "1 of 1 database reachable: default" in rest
 
 
 @pytest.mark.mariadb
@@ -66,7 +66,7 @@ def test_an_unknown_role_is_not_waited_for(tmp_path: Path, postgresql: Postgresq
 
     outcome = dbmigrate("wait", "--wait", "600", cwd=project.root).expect(21)
 
-    assert "error: database default: the server knows no such user" in outcome.stdout
+    assert "error: database default: the server does not know this user" in outcome.stdout
 
 
 def test_a_missing_driver_is_not_waited_for(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_info_says_it_to_people_too(tmp_path: Path) -> None:
 
     said = dbmigrate("info", cwd=project.root).expect(0).stdout.splitlines()
 
-    at = said.index("Whose the apps are")
+    at = said.index("Who owns the apps")
     assert said[at + 1 : at + 3] == [
         f"  own, in {tmp_path}/apps/shop, where no packages are installed: shop",
         "  third-party, part of Django: contenttypes",

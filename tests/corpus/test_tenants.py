@@ -88,19 +88,19 @@ def test_what_a_replaced_migrate_does_in_other_schemas_is_counted(
 
     assert "DBM204" not in first.stderr
     assert "2 migrations, 1 only recorded" in first.stdout
-    assert f"1 database looked at ({PUBLIC_ONLY}): everything that is recorded there is there" in verified.stdout
+    assert f"1 database checked ({PUBLIC_ONLY}): everything recorded there exists" in verified.stdout
     assert "4 migrations and 4 tables in 2 schemas (one, two)" in second.stdout
     assert "All migrations completed successfully" in second.stdout
-    assert "ran, and 4 schemas hold what they held before" in third.stdout
-    assert f"Nothing pending in what was looked at ({PUBLIC_ONLY})" in third.stdout
+    assert "ran, and 4 schemas are unchanged" in third.stdout
+    assert f"Nothing pending in what was checked ({PUBLIC_ONLY})" in third.stdout
     for outcome in (first, verified, second, third):
         assert "up to date" not in outcome.stdout
     status = dbmigrate("status", cwd=tmp_path).expect(0)
-    assert f"looked at: {PUBLIC_ONLY}" in status.stdout
-    assert f"1 database looked at ({PUBLIC_ONLY}): nothing found" in dbmigrate("check", cwd=tmp_path).expect(0).stdout
+    assert f"checked: {PUBLIC_ONLY}" in status.stdout
+    assert f"1 database checked ({PUBLIC_ONLY}): nothing found" in dbmigrate("check", cwd=tmp_path).expect(0).stdout
     project.write("shop/models.py", model("Item", "name = models.CharField(max_length=30)"))
     made = dbmigrate("make", cwd=tmp_path).expect(0)
-    assert f"goes to no database that was looked at ({PUBLIC_ONLY})\nnext: dbmigrate all\n" in made.stdout
+    assert f"goes to no database that was checked ({PUBLIC_ONLY})\nnext: dbmigrate all\n" in made.stdout
 
 
 def test_a_failure_behind_other_schemas_says_what_moved_there(tmp_path: Path, postgresql: PostgresqlServer) -> None:
@@ -159,7 +159,7 @@ def test_apps_for_databases_that_are_added_at_run_time_are_not_said_to_have_no_t
         "only the databases in DATABASES; the routers refuse shop on each of them, "
         "and not on one that is added at run time"
     )
-    assert f"Nothing pending in what was looked at ({limit})" in again.stdout
+    assert f"Nothing pending in what was checked ({limit})" in again.stdout
     assert "DBM204" not in again.stderr + checked.stdout
     assert limit in checked.stdout
     assert limit in refused.stderr

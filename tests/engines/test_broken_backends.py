@@ -82,7 +82,7 @@ def test_a_backend_that_cannot_describe_a_table_leaves_the_others_verified(tmp_p
 
     name = error.partition("(")[0]
     assert f"database blog_db could not be checked: {name}: " in outcome.stdout
-    assert "1 database looked at" in outcome.stdout
+    assert "1 database checked" in outcome.stdout
 
 
 def test_a_broken_backend_where_nothing_belongs_stops_nothing(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_report_says_what_is_left_and_the_next_run_finishes(
         assert "no database moved" not in outcome.stderr
         assert "[default] of core.0001_initial, there already: Create model Item\n" in outcome.stderr
         assert "[default] of core.0001_initial, not there: Create index item_name" in outcome.stderr
-        assert "[default] of core.0001_initial, cannot be told: RunSQL\n" in outcome.stderr
+        assert "[default] of core.0001_initial, unknown: RunSQL\n" in outcome.stderr
         assert "dbmigrate verify --repair --database default" in outcome.stderr
         assert "--fake" not in outcome.stderr
         assert "it begins core.0001_initial anew, so RunSQL would run again\n" in outcome.stderr
@@ -303,8 +303,8 @@ def test_what_was_there_before_a_rolled_back_migration_is_not_to_be_undone(
 
     said = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(30).stderr
 
-    assert "the database rolled core.0001_initial back: what is there of it was there before it began" in said
+    assert "the database rolled core.0001_initial back: what exists of it existed before the migration started" in said
     assert "dbmigrate verify --repair --database default" in said
-    assert "if it is somebody else's: let a router say no for core on default, or rename what is there" in said
+    assert "if it belongs to something else, let a router refuse core on default, or rename what is there" in said
     assert "undo by hand" not in said
     assert "--fake" not in said

@@ -145,7 +145,7 @@ def test_no_more_databases_are_migrated_at_a_time_than_a_user_has_connections(
     dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
     done = dbmigrate("all", "--jobs", "3", "--launcher", launcher, cwd=project.root).expect(0)
 
-    assert f"warning: second, third: 1 at a time, as {user} is allowed 4 connections (" in done.stderr
+    assert f"warning: second, third: 1 at a time, because {user} is allowed 4 connections (" in done.stderr
     assert done.stderr.count("at a time") == 1
     assert "All migrations completed successfully" in done.stdout
 
@@ -159,7 +159,7 @@ def test_a_look_connects_no_more_often_than_there_is_room(engine: str, tmp_path:
     done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
 
     assert "unreachable" not in looked.stdout
-    assert "3 of 3 databases answer" in waited.stdout
+    assert "3 of 3 databases reachable" in waited.stdout
     assert "1 at a time" in done.stderr
     assert "All migrations completed successfully" in done.stdout
 
@@ -179,7 +179,7 @@ def test_connections_of_others_count_and_can_be_waited_for(
 
     assert "is allowed 2 connections (CONNECTION LIMIT); other sessions use 1 of them (noth" in refused.stderr
     assert "close some of the others' connections; --wait SECONDS waits for that" in refused.stderr
-    assert "it takes no more connections now: database default: its lock has its own connection" in line
+    assert "it has no free connections now: database default: its lock has its own connection" in line
     assert process.returncode == 0, line + rest
 
 
@@ -339,5 +339,5 @@ def test_no_more_databases_are_migrated_at_a_time_than_a_pooler_takes_clients(
         dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
         done = dbmigrate("all", "--jobs", "3", cwd=project.root).expect(0)
 
-    assert "warning: second, third: 1 at a time, as their pooler has no more connections" in done.stderr
+    assert "warning: second, third: 1 at a time, because their pooler has no more connections" in done.stderr
     assert "All migrations completed successfully" in done.stdout

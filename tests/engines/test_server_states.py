@@ -43,7 +43,7 @@ def test_a_wrong_password_of_postgresql_is_not_waited_for(tmp_path: Path, own_po
     waited = dbmigrate("wait", "--wait", "600", cwd=project.root).expect(21)
     refused = dbmigrate("all", "--wait", "600", cwd=project.root).expect(21)
 
-    assert "default: the server does not let us in: " in waited.stdout
+    assert "default: the server refused the login: " in waited.stdout
     assert 'password authentication failed for user "stranger"' in refused.stderr
     assert 'hint: fix DATABASES["default"]; waiting will not help' in refused.stderr
     assert "mistaken-password" not in waited.stdout + waited.stderr + refused.stderr
@@ -61,7 +61,7 @@ def test_a_role_that_has_all_its_connections_is_waited_for(tmp_path: Path, postg
     postgresql.query(entry, f"ALTER ROLE {role} CONNECTION LIMIT -1")
     rest = process.communicate(timeout=90)[0]
 
-    assert "it takes no more connections now: " in line
+    assert "it has no free connections now: " in line
     assert process.returncode == 0, line + rest
 
 
@@ -120,9 +120,9 @@ def test_a_server_that_has_blocked_this_host_is_told_with_what_lets_it_in(tmp_pa
 @pytest.mark.parametrize(
     ("host", "options", "words"),
     [
-        ("nowhere.invalid", {}, "its host is not known: "),
-        ("127.0.0.1", {}, "nothing listens there: "),
-        ("127.0.0.1", {"sslmode": "require"}, "nothing listens there: "),
+        ("nowhere.invalid", {}, "its host name is unknown: "),
+        ("127.0.0.1", {}, "nothing is listening there: "),
+        ("127.0.0.1", {"sslmode": "require"}, "nothing is listening there: "),
     ],
 )
 def test_the_reason_is_told_in_words(tmp_path: Path, host: str, options: dict[str, str], words: str) -> None:
@@ -143,7 +143,7 @@ def test_tls_that_the_server_does_not_have_is_told_in_words(tmp_path: Path, mari
 
     outcome = dbmigrate("wait", "--wait", "0", cwd=site.project.root).expect(21)
 
-    assert "default: TLS could not be agreed on: " in outcome.stdout
+    assert "default: the TLS connection failed: " in outcome.stdout
 
 
 @pytest.mark.postgresql

@@ -53,7 +53,7 @@ def test_a_database_in_memory_is_skipped_and_counted_nowhere(tmp_path: Path, nam
     named = dbmigrate("run", "--database", "blog_db", cwd=project.root).expect(2)
     app = dbmigrate("run", "--app", "blog", cwd=project.root).expect(2)
 
-    assert "blog_db   skipped   in memory, so it keeps nothing" in first.stdout
+    assert "blog_db   skipped   in memory, so nothing is kept" in first.stdout
     assert "Nothing pending: every database but blog_db is up to date" in again.stdout
     assert f"database blog_db is in memory ({name})" in named.stderr
     assert "app blog belongs only on blog_db, which is in memory" in app.stderr
@@ -104,7 +104,7 @@ def test_where_the_only_database_is_in_memory_nothing_is_called_verified(tmp_pat
     verified = dbmigrate("verify", cwd=project.root).expect(0)
     dbmigrate("check", cwd=project.root).expect(0)
 
-    assert "nothing was verified: there is no database to look at" in verified.stdout
+    assert "nothing was verified: there is no database to check" in verified.stdout
 
 
 def _read_only(way: str, root: Path, request: pytest.FixtureRequest) -> tuple[Project, str]:

@@ -258,7 +258,7 @@ def test_a_pending_migration_that_makes_the_constraint_stops() -> None:
 
     assert claim(finding) == ("DBM201", "error", True)
     assert finding.migrations == ("blog.0001_initial",)
-    assert "pending migration blog.0001_initial would make it" in finding.message
+    assert "pending migration blog.0001_initial would create it" in finding.message
 
 
 def test_a_constraint_that_only_a_migration_has_is_found_in_its_file() -> None:

@@ -112,7 +112,7 @@ def test_text_cannot_end_the_block_it_stands_in() -> None:
 
     assert "\n`````text\n````\n</details>\nx\n`````\n\n</details>\n" in rendered
     assert "| error | DBM201 | a &#124; b &#60;img&#62; | x.py&#58;1 | c |" in rendered
-    assert rendered.startswith("### dbmigrate check: exit 13 (findings): something would go wrong\n")
+    assert rendered.startswith("### dbmigrate check: exit 13 (findings): checks found errors\n")
 
 
 @pytest.mark.parametrize("most_bytes", [-5, 0, 10, 200, 400, 600, 5_000, 100_000])

@@ -63,7 +63,7 @@ class Finding(Value):
         """Return it as a run shows it that it does not stop: an error to `check` is a warning there, and says so."""
         if self.level != "error":
             return self
-        message = f"{self.message}; a run goes on, and dbmigrate check fails for it"
+        message = f"{self.message}; a run continues, but dbmigrate check fails"
         return self.model_copy(update={"level": "warning", "message": message})
 
 

@@ -220,7 +220,7 @@ class ExplainedDatabase(Value):
     """"routers" and "rules" say so; "default": nobody has an opinion and this is the default database; "silence":
     nobody has one here, and the default database is refused; "existing": nobody has one, and its table and the record
     of it are there; "open": the configuration migrates what nobody speaks of; "nobody": nobody has an opinion, and it
-    is not the default database; "unmanaged": it has no table of its own that Django makes; "unfit": this kind of
+    is not the default database; "unmanaged": it has no table that Django creates; "unfit": this kind of
     server cannot hold it; "replica": it is written elsewhere."""
 
 

@@ -63,5 +63,5 @@ def _label(plan: MigrationPlan, alias: str, line_break: str) -> str:
 def _idle_label(plan: MigrationPlan, alias: str, line_break: str) -> str:
     changed = {change.app for change in plan.make.changes} if plan.make is not None else set()
     apps = [app for database in plan.databases if database.alias == alias for app in database.apps if app in changed]
-    state = f"migrations to be made: {', '.join(apps)}" if apps else "nothing pending"
+    state = f"migrations to create: {', '.join(apps)}" if apps else "nothing pending"
     return state if alias == EMPTY else line_break.join((alias, state))

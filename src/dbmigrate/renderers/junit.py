@@ -71,7 +71,7 @@ class JunitRenderer:
         self._started_at = clock()
         self._timestamp = now.isoformat(timespec="seconds")
         self._cases: list[Case] = []
-        unfinished = Case(self._command, self._command, "error", "unfinished", "it was ended before it could report")
+        unfinished = Case(self._command, self._command, "error", "unfinished", "it was stopped before it could report")
         try:
             self._write([unfinished])
         except OSError as error:

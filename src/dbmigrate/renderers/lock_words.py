@@ -22,12 +22,12 @@ def locked(event: LockAwaited) -> str:
 
 def unlocked(event: LocksTaken) -> str:
     """Return that the locks are held after a wait."""
-    return f"The lock is free (after {duration(event.seconds)}): looking at the databases again"
+    return f"The lock is free (after {duration(event.seconds)}): checking the databases again"
 
 
 def lockless(event: LockMissing) -> str:
     """Return that nothing keeps two runs apart on a database."""
-    return f"no lock on database {event.alias}: {event.because}; see to it that only one run migrates it at a time"
+    return f"no lock on database {event.alias}: {event.because}; make sure that only one run migrates it at a time"
 
 
 def announce_loss(event: LockLost) -> str:
@@ -35,7 +35,7 @@ def announce_loss(event: LockLost) -> str:
     if event.lock.is_retaken:
         return f"{lost(event.lock)}; it was acquired again, and no other run had it in between: the run continues"
     running = f", interrupting {listed(event.running)}" if event.running else ""
-    return f"{lost(event.lock)}; nothing new is started{running}"
+    return f"{lost(event.lock)}; no new steps start{running}"
 
 
 def lost(lock: LostLock) -> str:
@@ -47,7 +47,7 @@ def lost(lock: LostLock) -> str:
 def after_loss(aliases: Sequence[str], *, has_left: bool) -> str:
     """Return what to type after a run that has lost the locks of these databases; `has_left`: half of a migration."""
     options = " ".join(f"--database {alias}" for alias in aliases)
-    left = "look at what the failed migration left, listed above, " if has_left else ""
+    left = "check what the failed migration left, listed above, " if has_left else ""
     return (
         f"check that no other run is migrating {listed(aliases)}: dbmigrate verify {options}; "
         f"{left}then rerun the command; it resumes where it stopped"

@@ -17,7 +17,7 @@ from dbmigrate.renderers.files import write_report
 MOST_BYTES = 1024 * 1024
 """For all that a step appends; GitHub refuses a file that is larger."""
 
-CUT = "… the rest does not fit; it is in the log of this step"
+CUT = "… the rest does not fit; see the log of this step"
 
 # What Markdown, GitHub's additions to it, or HTML would take for more than text.
 _SPECIAL = re.compile(r"[&<>\\`*_{}\[\]#|~$@:]")

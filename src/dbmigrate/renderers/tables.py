@@ -155,7 +155,7 @@ class Page:
                 for operation in change.operations:
                     self._line(f"  {change.app}: {operation}")
                 homes = [database.alias for database in plan.databases if change.app in database.apps]
-                self._line(f"  {change.app}: what it writes goes to {self._names(homes) or 'no database'}")
+                self._line(f"  {change.app}: its new migration goes to {self._names(homes) or 'no database'}")
         elif plan.selection.writes_migrations:
             self._line("No changes detected")
         if plan.steps:
@@ -184,7 +184,7 @@ class Page:
             self._line(f"  {words.names([database.alias for database in group])}: {words.planned_skip(group[0])}")
         unopposed = [entry for entry in plan.databases if entry.unopposed and entry.skip in (None, "nothing-pending")]
         if unopposed:
-            self._title("Left out, because no router speaks of them there")
+            self._title("Not created: no router claims these models here")
         for database in unopposed:
             self._line(f"  {database.alias}: {words.plural(database.unopposed, 'model')}")
         self._show_constance(plan)
@@ -200,13 +200,13 @@ class Page:
             if not report.migrations:
                 self._line("No changes detected in the project's own apps")
         for written in report.migrations:
-            nowhere = f"no database that was looked at{words.extent(report.limits)}" if report.limits else "no database"
+            nowhere = f"no database that was checked{words.extent(report.limits)}" if report.limits else "no database"
             self._line(f"{written.id} goes to {self._names(written.aliases) or nowhere}")
         if report.next_words and not any(finding.stops for finding in report.findings):
             self._line(f"next: dbmigrate {shlex.join(report.next_words)}", is_copied=True)
 
     def _show_squashed(self, report: SquashReport) -> None:
-        self._line(f"{', '.join(report.written)} stands for {', '.join(report.replaces)}")
+        self._line(f"{', '.join(report.written)} replaces {', '.join(report.replaces)}")
         self._line(
             "next: commit it and deploy it everywhere; only then delete what it replaces and its `replaces` line"
         )
@@ -216,7 +216,7 @@ class Page:
         self._line(f"  {number}. {step.id}: {words.work(step)}{after}", "bold")
         self._line(f"     {project.command_line(*step.arguments)}", "dim", is_copied=True)
         if step.scope is not None:
-            self._line("     with one more router, which keeps out what does not belong there", "dim")
+            self._line("     with a guard router that blocks apps not routed here", "dim")
         is_short = len(step.migrations) > MOST_LISTED and self._verbosity < 1
         if is_short:
             apps = Counter(migration.id.split(".", 1)[0] for migration in step.migrations)
@@ -276,14 +276,14 @@ class Page:
                 self._line(f"{said}; it is skipped" if is_skipped else said, "dim" if is_skipped else "red")
         self._limits(report.limits)
         if notes and is_brief:
-            self._line(f"{words.plural(len(notes), 'note')}, which dbmigrate check shows", "dim")
+            self._line(f"{words.plural(len(notes), 'note')}, shown by dbmigrate check", "dim")
         if report.migrations is not None:
             self._show_migrations(report, report.migrations)
 
     def _limits(self, limits: Sequence[str]) -> None:
         """Write what was not looked at, so that nobody takes what is shown for all there is."""
         for limit in limits:
-            self._line(f"looked at: {words.printable(limit)}", "yellow")
+            self._line(f"checked: {words.printable(limit)}", "yellow")
 
     def _status_table(self, report: StatusReport) -> Table:
         """Return a line for each database."""
@@ -327,7 +327,7 @@ class Page:
             table.add_row(Cell(f"{row.app}.{row.name}"), *[Cell(cell, style=CELL_STYLES[cell]) for cell in cells])
         self._sheet.table(table)
         legend = "[X] applied   [ ] pending   (x) only recorded, the app does not belong there"
-        self._line(legend + ("   ? the database does not answer" if silent else ""), "dim")
+        self._line(legend + ("   ? the database is unreachable" if silent else ""), "dim")
 
     def _show_check(self, report: CheckReport) -> None:
         if self._verbosity >= 0:
@@ -382,7 +382,7 @@ class Page:
                 continue  # every other app of the project
             self._line(f"{database.alias}: {migration.id}: {words.outcome(migration)}", "dim")
         for record in database.leftover:
-            self._line(f"{database.alias}: {record.id}: recorded, and gone from the code (harmless)", "dim")
+            self._line(f"{database.alias}: {record.id}: recorded, but no longer in the code (harmless)", "dim")
 
     def _show_repairs(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:
@@ -402,11 +402,11 @@ class Page:
     def _show_wait(self, report: WaitReport) -> None:
         self._errors(report)
         if not report.databases:
-            self._line("there is no database to wait for; of what kind each is: dbmigrate status")
+            self._line("there is no database to wait for; see the kind of each: dbmigrate status")
             return
         answering = [database.alias for database in report.databases if database not in report.silent]
         self._line(
-            f"{len(answering)} of {words.plural(len(report.databases), 'database')} answer"
+            f"{len(answering)} of {words.plural(len(report.databases), 'database')} reachable"
             + (f": {self._names(answering)}" if answering else "")
         )
 
@@ -431,7 +431,7 @@ class Page:
             self._line(f"  {rule.source}: {rule.app} -> {rule.alias}")
         self._title("Apps")
         self._routes(report.routes)
-        self._title("Whose the apps are")
+        self._title("Who owns the apps")
         self._owners(report.routes)
         for receiver in report.receivers:
             self._line(f"{receiver.signal} receiver: {receiver.name}")

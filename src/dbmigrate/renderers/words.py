@@ -44,9 +44,9 @@ EXIT_MEANINGS = {
     ExitCode.OK: "done",
     ExitCode.PENDING: "migrations are not applied",
     ExitCode.MODEL_CHANGES: "migrations are missing",
-    ExitCode.DRIFT: "a database and its records differ, or its records and this code",
-    ExitCode.FINDINGS: "something would go wrong",
-    ExitCode.UNREACHABLE: "a database could not be asked",
+    ExitCode.DRIFT: "database, migration records and code disagree",
+    ExitCode.FINDINGS: "checks found errors",
+    ExitCode.UNREACHABLE: "a database could not be checked",
     ExitCode.FAILED: "a step failed, no migration was completed",
     ExitCode.PARTIAL: "some databases moved, some failed or were not started",
     ExitCode.INTERRUPTED: "interrupted before everything was done",
@@ -60,10 +60,10 @@ MOST_FRAMES, MOST_BRIEF_LINES = 3, 6
 """Of a failed step on a terminal: frames of the project's own code, and lines of what it said."""
 
 SKIPS: dict[SkipReason, str] = {
-    "open": "nobody says what belongs there",
+    "open": "no router or rule says what belongs there",
     "replica": "a replica",
     "read-only": "read-only",
-    "in-memory": "in memory, so it keeps nothing",
+    "in-memory": "in memory, so nothing is kept",
     "same": "the same database as",
     "empty": "nothing belongs there",
     "excluded": "excluded by the configuration",
@@ -75,23 +75,23 @@ UNSEEN: frozenset[SkipReason | None] = frozenset({"open", "replica", "in-memory"
 """Skips of databases that may hold something, so that nobody may call them up to date."""
 
 TROUBLES: dict[Trouble, str] = {
-    "refused": "nothing listens there",
-    "unknown-host": "its host is not known",
-    "silent": "it does not answer",
+    "refused": "nothing is listening there",
+    "unknown-host": "its host name is unknown",
+    "silent": "it does not respond",
     "starting": "it is starting up",
-    "not-accepting": "it lets nobody in now",
-    "full": "it takes no more connections now",
+    "not-accepting": "it does not accept connections now",
+    "full": "it has no free connections now",
     "blocked": "it has blocked this machine after too many failed connections",
-    "tls": "TLS could not be agreed on",
+    "tls": "the TLS connection failed",
     "no-database": "the server has no such database yet",
-    "password": "the server does not let us in",
-    "role": "the server knows no such user",
+    "password": "the server refused the login",
+    "role": "the server does not know this user",
     "driver": "its driver cannot be loaded",
-    "settings": "its driver does not take these settings",
+    "settings": "its driver rejects these settings",
     "backend": "its backend raised an error",
     "receiver": "a receiver of connection_created raised an error",
     "rights": "this user may not read it",
-    "other": "it does not answer",
+    "other": "it does not respond",
 }
 
 # SQLSTATE 42501 as psycopg names it, and MySQL's numbers; PostgreSQL's own words are English where its server is.
@@ -121,10 +121,10 @@ OUTCOMES: dict[Outcome, str] = {
     "not-here": "recorded, not routed here",
     "pending": "pending",
     "pending-not-here": "not recorded, not routed here",
-    "faked": "recorded, and nothing of it is there",
-    "missing": "recorded, and a part of it is missing",
-    "unrecorded": "all of it is there, and it is not recorded",
-    "half-applied": "half applied: a part of it is there, and it is not recorded",
+    "faked": "recorded, but nothing of it is there",
+    "missing": "recorded, but part of it is missing",
+    "unrecorded": "all of it is there, but it is not recorded",
+    "half-applied": "half applied: part of it is there, but it is not recorded",
 }
 
 
@@ -166,7 +166,7 @@ def drift_sentences(database: VerifiedDatabase) -> list[str]:
         sentence = f"{migration.id}: {outcome(migration)}"
         said.append(f"{sentence}{''.join(f'; {words}' for words in _particulars(migration))}")
     said += [
-        f"index {index.name} of {index.table} is invalid: building it concurrently failed, and it is not used"
+        f"index {index.name} of {index.table} is invalid: building it concurrently failed, so it is not used"
         for index in database.invalid_indexes
     ]
     said += [
@@ -175,7 +175,7 @@ def drift_sentences(database: VerifiedDatabase) -> list[str]:
         for found in database.refused
     ]
     said += [
-        f"{record.id}: recorded {record.at[:19]}, and unknown to this code: the code that should run here has it"
+        f"{record.id}: recorded {record.at[:19]}, but unknown to this code: the code that should run here has it"
         for record in database.unknown
     ]
     return said
@@ -197,16 +197,16 @@ def _particulars(migration: VerifiedMigration) -> Iterator[str]:
 def verify_verdict(report: VerifyReport) -> str:
     """Return the last line of `verify`."""
     looked_at = sum(database.error is None for database in report.databases)
-    where = f"{plural(looked_at, 'database')} looked at{extent(report.limits)}"
+    where = f"{plural(looked_at, 'database')} checked{extent(report.limits)}"
     if not report.databases and not report.exit_code:
-        return "nothing was verified: there is no database to look at; of what kind each is: dbmigrate status"
+        return "nothing was verified: there is no database to check; see the kind of each: dbmigrate status"
     unwritten = "".join(f"; {label} has no migrations yet" for finding in report.findings for label in finding.apps)
     if not report.exit_code:
         there = " there" if report.limits else ""
-        return f"{where}: everything that is recorded{there} is there, and nothing is pending{there}{unwritten}"
+        return f"{where}: everything recorded{there} exists, and nothing is pending{there}{unwritten}"
     hint = ""
     if report.exit_code is ExitCode.DRIFT and report.repairs is None:
-        hint = "; what would put it right: dbmigrate verify --repair"
+        hint = "; to see how to fix it: dbmigrate verify --repair"
     return f"{where}; {exit_sentence(report.exit_code)}{unwritten}{hint}"
 
 
@@ -223,13 +223,13 @@ def belonging(database: ExplainedDatabase) -> str:
     """Return whether a model belongs on a database, and why."""
     why = {
         "routers": "a router raised" if database.answer == "error" else "the first answer that is not None counts",
-        "rules": "no router has an allow_migrate, so the routing rules count",
+        "rules": "no router has an allow_migrate, so the routing rules decide",
         "default": "no router has an opinion, and it is the default database",
         "silence": "no router has an opinion here, and they refuse it on default, which Django reads as yes",
         "existing": "no router has an opinion, and its table is there already, with the record of its migration",
         "open": 'no router has an opinion, and the configuration says open = "migrate"',
         "nobody": "no router has an opinion, and it is not the default database",
-        "unmanaged": "it has no table of its own that Django makes",
+        "unmanaged": "it has no table that Django creates",
         "unfit": "this kind of server cannot hold it (required_db_vendor)",
         "replica": "the database is a replica; it is written elsewhere",
     }[database.because]
@@ -241,9 +241,9 @@ def check_verdict(report: CheckReport) -> str:
     counted = Counter(finding.level for finding in report.findings)
     levels: tuple[Level, ...] = ("error", "warning", "note")
     found = ", ".join(plural(counted[level], level) for level in levels if counted[level])
-    where = f"{plural(len(report.databases), 'database')} looked at{extent(report.limits)}"
+    where = f"{plural(len(report.databases), 'database')} checked{extent(report.limits)}"
     if not report.databases and not report.not_checked:
-        where = "no database was looked at (of what kind each is: dbmigrate status)"
+        where = "no database was checked (see the kind of each: dbmigrate status)"
     failing = f"; {exit_sentence(report.exit_code)}" if report.exit_code else ""
     return f"{where}: {found or 'nothing found'}{failing}"
 
@@ -276,7 +276,7 @@ def ago(at: str, now: datetime) -> str:
 def silence(database: DatabaseStatus) -> str:
     """Return in a few words that a database does not answer, and why."""
     if database.trouble == "backend":
-        return f"not looked at: {TROUBLES[database.trouble]}"
+        return f"not checked: {TROUBLES[database.trouble]}"
     why = TROUBLES[database.trouble] if database.trouble not in (None, "other") else ""
     return f"{database.state}: {why}" if why else database.state
 
@@ -321,13 +321,13 @@ def awaited(event: DatabaseAwaited) -> str:
 
 def reached(event: DatabaseReached) -> str:
     """Return that a database answers now."""
-    return f"Database answers: {event.alias} (after {duration(event.seconds)})"
+    return f"Database is reachable: {event.alias} (after {duration(event.seconds)})"
 
 
 def capped(event: StepsCapped) -> str:
     """Return how many databases are migrated at a time, and why not more."""
     cap = event.cap
-    return f"{listed(cap.aliases)}: {cap.most} at a time, as {cap.because}"
+    return f"{listed(cap.aliases)}: {cap.most} at a time, because {cap.because}"
 
 
 def making(make: MakeMigrations) -> str:
@@ -343,10 +343,10 @@ def subject(step: Step) -> str:
 def guard(plan: MigrationPlan) -> str:
     """Return what becomes of what destroys data and is not written yet."""
     if plan.selection.allow_data_loss:
-        return "What is not written yet destroys data; with --allow-data-loss it is written and applied unasked"
+        return "The missing migrations would destroy data; with --allow-data-loss nobody is asked"
     return (
-        "What is not written yet destroys data, so dbmigrate all asks first, and without a terminal it refuses: "
-        f"{plan.make_first}, then run again; or pass --allow-data-loss"
+        "The missing migrations would destroy data, so dbmigrate all asks first, and refuses without a terminal: "
+        f"{plan.make_first}, then rerun the command; or pass --allow-data-loss"
     )
 
 
@@ -362,7 +362,7 @@ def reason(step: Step) -> str | None:
     if step.reason == "squashed":
         return f"nothing is pending; it runs to record what was squashed: {', '.join(step.because)}"
     if step.reason == "receivers":
-        return f"nothing is pending; migrate runs, because it calls {', '.join(step.because)}"
+        return f"nothing is pending; migrate runs because it calls {', '.join(step.because)}"
     if step.reason == "replaced-command":
         return f"nothing is pending; it runs because {step.because[0]} replaces the migrate command"
     if step.reason == "always":
@@ -385,8 +385,8 @@ def synced(models: Sequence[str]) -> str:
 def saving(receivers: Sequence[str]) -> str:
     """Return how to save the processes that run for receivers of migrate signals alone."""
     return (
-        f"Where nothing is pending a process runs for {listed(receivers)} alone, as Django's migrate does; "
-        'to save it: receivers = "pending" under [tool.dbmigrate]'
+        f"Where nothing is pending, a process runs only for {listed(receivers)}, as in Django's migrate; to "
+        'avoid it: receivers = "pending" under [tool.dbmigrate]'
     )
 
 
@@ -421,12 +421,12 @@ def database_sentence(database: DatabaseResult) -> str:
             return f"{done(database)}{_retries(database)}"
         case "unchanged":
             if database.counted is not None:
-                return f"ran, and {plural(database.counted, 'schema')} hold what they held before"
+                return f"ran, and {plural(database.counted, 'schema')} are unchanged"
             if database.skip:
                 return SKIPS["nothing-pending"]
             return "nothing was pending" + (f"; ran for {listed(database.ran_for)}" if database.ran_for else "")
         case "ran":
-            return "ran, not counted: nothing was pending where it was looked"
+            return "ran, not counted: nothing was pending where dbmigrate checked"
         case "skipped":
             assert database.skip is not None
             return skip_sentence(database.owner, database.skip, database.because, len(database.out_of_reach))
@@ -508,11 +508,11 @@ def failure_lines(database: DatabaseResult, failure: Failure, *, is_brief: bool 
     if failure.rolled_back is True and failure.backwards:
         lines.append(f"the database rolled this back: {failure.migration} is still applied")
     elif failure.rolled_back is True:
-        left = "what is there of it was there before it began" if failure.traces else "nothing of it is left"
+        left = "what exists of it existed before the migration started" if failure.traces else "nothing of it is left"
         lines.append(f"the database rolled {failure.migration} back: {left}")
     if failure.may_still_run:
         lines.append(
-            f"the server may still be running {failure.migration}, although its process has ended: look at its "
+            f"the server may still be running {failure.migration}, although its process has ended: check its "
             "sessions (pg_stat_activity; SHOW PROCESSLIST)"
         )
     if failure.rolled_back is False:
@@ -520,7 +520,7 @@ def failure_lines(database: DatabaseResult, failure: Failure, *, is_brief: bool 
         lines.append(f"{failure.migration} may be {half}: this migration is not rolled back")
         if failure.backwards:
             lines.append(
-                f"what is missing of it, and how to make it: dbmigrate verify --repair --database {database.alias}"
+                f"to see what is missing and how to create it: dbmigrate verify --repair --database {database.alias}"
             )
     if failure.traces:
         lines += trace_lines(failure)
@@ -552,7 +552,7 @@ def trace_lines(failure: Failure) -> list[str]:
     by_state = {
         "there already": [trace.text for trace in failure.traces if trace.is_there is True],
         "not there": [trace.text for trace in failure.traces if trace.is_there is False],
-        "cannot be told": [trace.text for trace in failure.traces if trace.is_there is None],
+        "unknown": [trace.text for trace in failure.traces if trace.is_there is None],
     }
     return [f"of {failure.migration}, {state}: {', '.join(texts)}" for state, texts in by_state.items() if texts]
 
@@ -565,27 +565,27 @@ def ways_on(alias: str, failure: Failure) -> list[str]:
         fake = "to record it without running it (only names were compared): dbmigrate all --fake-initial"
         return [
             *([fake] if failure.may_be_faked else []),
-            "if an older installation of this project has made it: what differs, and how to go on, is printed by: "
+            "if an older installation of this project created it, see what differs and how to continue: "
             f"dbmigrate verify --repair --database {alias}",
-            f"if it is somebody else's: let a router say no for {app} on {alias}, or rename what is there",
+            f"if it belongs to something else, let a router refuse {app} on {alias}, or rename what is there",
         ]
     record = f"dbmigrate run --database {alias} --app {app} --to {name} --fake"
     unknown = [trace.text for trace in failure.traces if trace.is_there is None]
     if unknown:
         return [
-            "either do the rest by hand; what is left, in order, and when to record it, is printed by: "
+            "either do the rest by hand; this prints what is left, in order, and when to record it: "
             f"dbmigrate verify --repair --database {alias}",
             f"or undo by hand what is there, then rerun the command: it begins {failure.migration} anew, so "
             f"{listed(unknown)} would run again",
         ]
     if all(trace.is_there is True for trace in failure.traces):
-        return [f"all of it is there: record it with {record}, then run the same command again"]
+        return [f"all of it is there: record it with {record}, then rerun the command"]
     if not any(trace.is_there for trace in failure.traces) and all(trace.is_there is False for trace in failure.traces):
         first = "" if failure.kind == "interrupted" else "fix the cause, then "
         return [f"nothing of it is left: {first}rerun the command"]
     return [
         f"either do the rest by hand and record it with {record}",
-        "or undo by hand what is there; then run the same command again",
+        "or undo by hand what is there; then rerun the command",
     ]
 
 
@@ -597,7 +597,7 @@ def needs(plan: MigrationPlan) -> list[str]:
         for need in plan.needs
         if need.is_followed and need.first in place and place[need.first] < place.get(need.then, -1)
     ]
-    more = [f"and {len(told) - MANY} more that wait for what they need"] if len(told) > MANY else []
+    more = [f"and {len(told) - MANY} more"] if len(told) > MANY else []
     return [f"{need.first} comes before {need.then}: {need.sentence}" for need in told[:MANY]] + more
 
 
@@ -622,10 +622,10 @@ def stopping(event: Stopping) -> str:
     name = signal.Signals(event.signal).name
     if event.rung == 1:
         limit = f" (for up to {event.grace:g} s)" if event.grace is not None else ""
-        again = "; ^C again interrupts it" if event.signal == signal.SIGINT and event.running else ""
-        return f"stopping ({name}): nothing new is started, still running{limit}: {running}{again}"
-    why = "the time is over" if event.is_late else f"{name}, number {event.rung}"
-    return f"stopping ({why}): ending what runs: {running}"
+        again = "; press ^C again to interrupt it" if event.signal == signal.SIGINT and event.running else ""
+        return f"stopping ({name}): no new steps start, still running{limit}: {running}{again}"
+    why = "the time is up" if event.is_late else f"{name}, number {event.rung}"
+    return f"stopping ({why}): terminating {running}"
 
 
 def exit_words(code: int) -> str:
@@ -652,7 +652,7 @@ def nothing_pending(
     if left_out:
         return f"There is no database to migrate: {left_out}"
     if limits:
-        return f"Nothing pending in what was looked at{extent(limits)}"
+        return f"Nothing pending in what was checked{extent(limits)}"
     if not is_everything:
         return "Nothing pending: what was selected is up to date"
     unseen = [
@@ -743,7 +743,7 @@ def _half_done(database: DatabaseResult) -> str:
 def without_table(database: DatabaseResult) -> str:
     """Return which models of a database have no table after a run; there must be one."""
     has, it = ("has", "it") if len(database.without_table) == 1 else ("have", "them")
-    return f"{listed(database.without_table)} {has} no table on {database.alias}, and no pending migration makes {it}"
+    return f"{listed(database.without_table)} {has} no table on {database.alias}, and no pending migration creates {it}"
 
 
 def _named(databases: Sequence[DatabaseResult]) -> str:
@@ -780,22 +780,22 @@ def advice(result: RunResult) -> str:
 
 def _advice(result: RunResult) -> str:
     if not result.unfinished and not result.unlocked:
-        return "see why, and what to type, with: dbmigrate check --select DBM301"
+        return "see why, and how to fix it: dbmigrate check --select DBM301"
     failures = [database.failure for database in result.databases if database.failure is not None]
     if result.unlocked:
         has_left = any(failure.rolled_back is False or failure.traces for failure in failures)
         return lock_words.after_loss([lock.alias for lock in result.unlocked], has_left=has_left)
     if any(failure.rolled_back is True and failure.traces for failure in failures):
-        return "decide what becomes of what was there already, listed above, before running the same command again"
+        return "decide what to do with what was there already, listed above, before you rerun the command"
     if any(failure.rolled_back is False or failure.traces for failure in failures):
-        return "look at what the failed migration left, listed above, before running the same command again"
+        return "check what the failed migration left, listed above, before you rerun the command"
     if any(failure.may_still_run for failure in failures):
-        return "see that no session of the server runs the migration any more, then rerun the command"
+        return "make sure that no session of the server still runs the migration, then rerun the command"
     stand_in = next(filter(None, (_stand_in(database, result) for database in result.databases)), None)
     if stand_in is not None:
         return stand_in
     if all(failure.kind == "not-asked" for failure in failures):
-        return "once it answers, rerun the command: it verifies what is there and resumes where it stopped"
+        return "once it is reachable, rerun the command: it verifies what is there and resumes where it stopped"
     if any(failure.kind != "interrupted" for failure in failures):
         return f"{FIX} rerun the command; it resumes where it stopped"
     return "rerun the command; it resumes where it stopped"

@@ -99,7 +99,7 @@ def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross
     )
     first = next(iter(cross.makers.items()), None)
     if first is not None:
-        message += f"; pending migration {first[0]} would make it"
+        message += f"; pending migration {first[0]} would create it"
     if cross.unwritten is not None:
         message += f"; makemigrations would write it into {cross.unwritten}"
     return Finding(
