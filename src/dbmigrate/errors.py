@@ -59,12 +59,19 @@ class DbmigrateError(Exception):
     facts: Sequence[Fact] = ()
     """Where the message has several: each by itself."""
 
-    def __init__(self, message: str, *, hint: str | None = None, detail: str | None = None) -> None:
+    changed: bool | None = None
+    """Whether the command had changed files or databases before it; None where that goes without saying."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, detail: str | None = None, changed: bool | None = None
+    ) -> None:
         """Keep the fact (`message`), the way out (`hint`) and what only `-v` shows (`detail`)."""
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.detail = detail
+        if changed is not None:
+            self.changed = changed
 
 
 class UsageError(DbmigrateError):
@@ -100,9 +107,11 @@ class FindingsError(DbmigrateError):
 
     code = ExitCode.FINDINGS
 
-    def __init__(self, message: str, *, hint: str | None = None, facts: Sequence[Fact] = ()) -> None:
-        """Keep, beside the rest, what was found, each with its place."""
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, hint: str | None = None, facts: Sequence[Fact] = (), changed: bool | None = None
+    ) -> None:
+        """Keep, in addition to the rest, what was found, each with its place."""
+        super().__init__(message, hint=hint, changed=changed)
         self.facts = facts
 
 
@@ -128,12 +137,20 @@ class PartialError(DbmigrateError):
     """Part of the work was done; or steps were run, and what became of them could not be asked."""
 
     code = ExitCode.PARTIAL
+    changed = True
 
 
 class Interrupted(DbmigrateError):  # noqa: N818 - named for the outcome, as the exit code is
     """A person or the system asked to stop while nothing was being migrated."""
 
-    def __init__(self, message: str, *, hint: str | None = None, code: ExitCode = ExitCode.INTERRUPTED) -> None:
-        """Keep, beside the rest, which signal it was."""
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        code: ExitCode = ExitCode.INTERRUPTED,
+        changed: bool | None = None,
+    ) -> None:
+        """Keep, in addition to the rest, which signal it was."""
+        super().__init__(message, hint=hint, changed=changed)
         self.code = code

@@ -292,6 +292,27 @@ def test_a_makemigrations_that_crashes_has_failed(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in outcome.stderr
 
 
+def test_what_is_refused_after_makemigrations_does_not_say_that_nothing_was_changed(tmp_path: Path) -> None:
+    project = site_with_makemigrations(
+        tmp_path,
+        """\
+def handle(self, *app_labels, **options):
+        from pathlib import Path
+        super().handle(*app_labels, **options)
+        folder = Path("shop", "migrations")
+        (written,) = folder.glob("0002_*.py")
+        (folder / "0002_other.py").write_text(written.read_text())
+""",
+    )
+
+    outcome = dbmigrate("all", "--format", "json", cwd=project.root).expect(13)
+
+    error = outcome.json["error"]
+    assert error["message"].startswith("DBM102: app shop has 2 leaf migrations")
+    assert error["message"].endswith("; makemigrations has written migrations, and no database was touched")
+    assert error["changed"] is True
+
+
 def test_a_makemigrations_that_writes_into_the_migration_that_is_there(tmp_path: Path) -> None:
     project = site_with_makemigrations(tmp_path, "def handle(self, *app_labels, **options):\n        pass")
     project.write(

@@ -53,7 +53,7 @@ class Consent:
         session.err.write("undoing drops the tables and columns they created, with all data in them\n")
         session.err.flush()
         if not session.prompter().confirm("Undo them?", is_yes=False):
-            raise DeclinedError("declined; nothing was changed", hint="answer y, or pass --no-input")
+            raise DeclinedError("declined", hint="answer y, or pass --no-input", changed=False)
         self._undone = frozenset(undone)
 
     def _ask_to_lose(self, plan: MigrationPlan) -> None:
@@ -67,7 +67,7 @@ class Consent:
         if not self.can_ask:
             raise losses_refused(losses, plan.make_first)
         session = self._session
-        described = session.redactor.scrub(describe_losses(losses, "nothing was changed yet"), is_own=True)
+        described = session.redactor.scrub(describe_losses(losses, " (nothing was changed yet)"), is_own=True)
         session.err.write(f"{printable_lines(described)}\n")
         session.err.flush()
         if not session.prompter().confirm("Write and apply it?", is_yes=False):

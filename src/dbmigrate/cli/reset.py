@@ -143,9 +143,7 @@ def _agree(session: Session, name: str, confirm: str | None) -> None:
         confirm = click.prompt(f"Type {name} to continue", default="", show_default=False, err=True)
     if confirm is None:
         raise DeclinedError(
-            "reset needs a confirmation, but there is no terminal (nothing was changed)", hint=f"--confirm {name}"
+            "reset needs a confirmation, but there is no terminal", hint=f"--confirm {name}", changed=False
         )
     if confirm != name:
-        raise DeclinedError(
-            f"the project's name is {name}, not {confirm!r} (nothing was changed)", hint=f"--confirm {name}"
-        )
+        raise DeclinedError(f"the project's name is {name}, not {confirm!r}", hint=f"--confirm {name}", changed=False)

@@ -74,8 +74,7 @@ def listen(outbox: SimpleQueue[ChildMessage], grace: float | None = None) -> Ite
     try:
         start_thread(reader)
     except OSError as error:
-        said = f"{error.strerror}; no database was touched"
-        raise ProjectError(f"dbmigrate cannot start: {said}", hint=MORE_PROCESSES) from error
+        raise ProjectError(f"dbmigrate cannot start: {error.strerror}", hint=MORE_PROCESSES, changed=False) from error
     try:
         yield stops
     finally:

@@ -49,10 +49,7 @@ def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> Genera
             yield _awaited(shortage, said, until - work.clock())
         work.sleep(PAUSE_SECONDS)
     if shortage is not None:
-        raise LockedError(
-            f"{describe_shortage(shortage)} (nothing was changed)",
-            hint=ways_out(shortage, snapshot.databases),
-        )
+        raise LockedError(describe_shortage(shortage), hint=ways_out(shortage, snapshot.databases), changed=False)
 
 
 def find_caps_now(work: Work, plan: MigrationPlan, snapshot: Snapshot) -> tuple[Cap, ...]:

@@ -129,15 +129,15 @@ def _write(
     apps = labels or [change.app for change in own]
     if is_named and len(apps) > 1:
         raise UsageError(
-            f"--name requires exactly one app, but these would get a migration: {', '.join(apps)} (nothing was "
-            "changed)",
+            f"--name requires exactly one app, but these would get a migration: {', '.join(apps)}",
             hint="\n".join(named_make(label) for label in apps),
+            changed=False,
         )
     options = [Option.of(word) for word in words] + ([] if can_ask else [NO_INPUT])
     spelled = spell_makemigrations(snapshot, labels, options)
     if spelled.refusal is not None:
         kind = ModelChangesError if wants_name(snapshot.commands["makemigrations"], spelled.arguments) else UsageError
-        raise kind(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
+        raise kind(spelled.refusal.message, hint=spelled.refusal.hint, changed=False)
     code, said = yield from _run(work, *spelled.arguments)
     if code != 0:
         raise _ended(work, spelled.arguments, code, said, snapshot, () if is_named else [change.app for change in own])
@@ -156,8 +156,9 @@ def _ended(
     own = words[0] in snapshot.replaced_commands and "--name" in snapshot.commands[words[0]].words
     if own and unnamed and is_as_before(work, snapshot):
         return ModelChangesError(
-            f"{message} (nothing was changed); the command comes from {snapshot.commands[words[0]].module}",
+            f"{message}; the command comes from {snapshot.commands[words[0]].module}",
             hint="see its output above; if it wants a name: " + "\n".join(named_make(label) for label in unnamed),
+            changed=False,
         )
     return StepError(f"{message}; no database was touched", hint=by_itself)
 
@@ -190,12 +191,13 @@ def squash(
     names = (label, start, end) if first is not None else (label, end)
     spelled = spell(before.snapshot, "squashmigrations", names, [Option.of(word) for word in words])
     if spelled.refusal is not None:
-        raise ProjectError(f"{spelled.refusal.message} (nothing was changed)", hint=spelled.refusal.hint)
+        raise ProjectError(spelled.refusal.message, hint=spelled.refusal.hint, changed=False)
     code, said = yield from _run(work, *spelled.arguments)
     if code != 0 and said.startswith(REFUSED):
         raise UsageError(
-            f"squashmigrations refused: {_shown(work, said.removeprefix(REFUSED).strip())} (nothing was changed)",
+            f"squashmigrations refused: {_shown(work, said.removeprefix(REFUSED).strip())}",
             hint=f"see which migrations there are: dbmigrate status --migrations --app {label}",
+            changed=False,
         )
     if code != 0:
         raise _ended(work, spelled.arguments, code, said, before.snapshot, ())
@@ -211,8 +213,9 @@ def squash(
     written = new_migrations(before.snapshot, after.snapshot)
     if not written:
         raise DeclinedError(
-            f"squashmigrations wrote no migration of app {label} (nothing was changed)",
+            f"squashmigrations wrote no migration of app {label}",
             hint="answer its question with y, or pass --no-input",
+            changed=False,
         )
     return SquashReport(
         app=label,
@@ -239,8 +242,9 @@ def _check_no_database_between(before: Review, app: App, span: Sequence[str]) ->
     if between:
         where = "; ".join(f"{alias} is at {name}" for alias, name in between)
         raise FindingsError(
-            f"a database is between {span[0]} and {span[-1]} of app {app.label}: {where} (nothing was changed)",
+            f"a database is between {span[0]} and {span[-1]} of app {app.label}: {where}",
             hint=f"migrate it first: dbmigrate run --database {between[0][0]} --app {app.label} --to {span[-1]}",
+            changed=False,
         )
 
 
@@ -259,9 +263,9 @@ def _check_not_replaced(app: App, name: str) -> None:
     """Refuse a migration that a squashed one replaces: it is not in Django's graph."""
     if name in app.replaced:
         raise UsageError(
-            f"migration {name} of app {app.label} is replaced by the squashed migration {app.replaced[name]} "
-            "(nothing was changed)",
+            f"migration {name} of app {app.label} is replaced by the squashed migration {app.replaced[name]}",
             hint=f"see which migrations there are: dbmigrate status --migrations --app {app.label}",
+            changed=False,
         )
 
 
@@ -297,33 +301,34 @@ def _check_package(snapshot: Snapshot, app: App) -> None:
     for unstarted in snapshot.unstarted:
         if unstarted.app == app.label and unstarted.why == "no-init":
             message, hint = describe_unstarted(snapshot, unstarted)
-            raise ModelChangesError(f"{message} (nothing was changed)", hint=hint)
+            raise ModelChangesError(message, hint=hint, changed=False)
 
 
 def _check_own(app: App) -> None:
     if not app.is_own:
         raise UsageError(
-            f"app {app.label} is a third-party app ({app.why}): its migrations are in "
-            f"{app.migrations_folder} (nothing was changed)",
+            f"app {app.label} is a third-party app ({app.why}): its migrations are in {app.migrations_folder}",
             hint=f"upgrade to a release of {app.label} that has the migration, or set MIGRATION_MODULES in the "
             "settings "
             "to a package of the project",
+            changed=False,
         )
 
 
 def _check_change(snapshot: Snapshot, change: Change, *, can_ask: bool) -> None:
     if change.question is not None and not can_ask:
         raise ModelChangesError(
-            f"makemigrations needs an answer about app {change.app}, but there is no terminal: {change.question} "
-            "(nothing was changed)",
+            f"makemigrations needs an answer about app {change.app}, but there is no terminal: {change.question}",
             hint=f"at a terminal: dbmigrate make {change.app}",
+            changed=False,
         )
     foreign = [label for label in change.carries if not _is_own(snapshot, label)]
     if foreign:
         raise ModelChangesError(
             f"a migration for app {change.app} would also create one for {', '.join(foreign)}, "
-            "which is a third-party app (nothing was changed)",
+            "which is a third-party app",
             hint=f"upgrade to a release of {foreign[0]} that has the migration",
+            changed=False,
         )
 
 
@@ -332,8 +337,9 @@ def _check_writable(app: App) -> None:
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(there, os.W_OK):
         raise ModelChangesError(
-            f"the migrations folder of app {app.label} is not writable: {folder} (nothing was changed)",
+            f"the migrations folder of app {app.label} is not writable: {folder}",
             hint="make the folder writable, or create the migration where the source code is",
+            changed=False,
         )
 
 

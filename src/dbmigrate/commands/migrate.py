@@ -16,6 +16,7 @@ from dbmigrate.commands.capacity import check_room, find_caps_now
 from dbmigrate.commands.review import Look, Review, Work, find_losses, prepare, targeted_aliases
 from dbmigrate.commands.written_migrations import check_written, is_as_before
 from dbmigrate.errors import (
+    DbmigrateError,
     ExitCode,
     Interrupted,
     ModelChangesError,
@@ -153,26 +154,26 @@ def _migrate(
             work.host.find_blockers,
         ).again,
     )
+    before, make_migrations = reviewed, reviewed.plan.make
     yield PlanReady(plan=reviewed.plan)
     with work.listen(outbox, settings.grace) as stops, work.host.hurried(stops.ask_until, lambda: not stops.is_asking):
         written: tuple[str, ...] = ()
-        if reviewed.plan.make is not None:
-            before, make_migrations = reviewed, reviewed.plan.make
+        if make_migrations is not None:
             ended = yield from _write_migrations(make_migrations, workshop)
-            with _asking(stops):
+            with _asking(stops, has_made=True):
                 if ended.status != "ok":
                     raise _make_failed(work, before.snapshot, make_migrations, ended)
-                work.host.forget(
-                    make_migrations.apps
-                )  # a command of the project's may amend a file that was read before
-                reviewed = yield from _prepare(work, selection.model_copy(update={"make_migrations": False}), Look())
+                work.host.forget(make_migrations.apps)  # the project's own command may amend a file read before
+                with _after_writing():
+                    no_more = selection.model_copy(update={"make_migrations": False})
+                    reviewed = yield from _prepare(work, no_more, Look())
                 written = new_migrations(before.snapshot, reviewed.snapshot)
                 check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
             _check_losses(before, reviewed, written)
             yield MigrationsWritten(migrations=written)
             yield PlanReady(plan=reviewed.plan)
         yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
-        with _asking(stops):
+        with _asking(stops, has_made=make_migrations is not None):
             caps = find_caps_now(work, reviewed.plan, reviewed.snapshot)
         yield from (StepsCapped(cap=cap) for cap in caps)
         results: list[StepResult] = []
@@ -188,8 +189,8 @@ def _migrate(
 
 
 @contextmanager
-def _asking(stops: Stops) -> Iterator[None]:
-    """Let a signal end what the block asks, while nothing is migrated yet.
+def _asking(stops: Stops, *, has_made: bool) -> Iterator[None]:
+    """Let a signal end what the block asks, while nothing is migrated yet; `has_made`: makemigrations has run.
 
     Raises:
         Interrupted: a signal has come, and the project did not answer in the time that it leaves.
@@ -200,7 +201,21 @@ def _asking(stops: Stops) -> Iterator[None]:
     except ProjectError as error:
         if stops.signum is None:
             raise
+        if not has_made:
+            raise Interrupted("stopped", code=ExitCode.of_signal(stops.signum), changed=False) from error
         raise _stopped(stops.signum, "stopped") from error
+
+
+@contextmanager
+def _after_writing() -> Iterator[None]:
+    """Let an error of the block that says that nothing was changed say what was: makemigrations has run before it."""
+    try:
+        yield
+    except DbmigrateError as error:
+        if error.changed is False:
+            error.message += "; makemigrations has written migrations, and no database was touched"
+            error.changed = True
+        raise
 
 
 def _heartbeat(work: Work, locks: LockState | None) -> Heartbeat:
@@ -280,9 +295,10 @@ def _make_failed(
     message, detail = f"makemigrations failed ({ended}): {shown}", "\n".join(result.last_lines)
     if result.status == "failed" and result.exit_code and is_refusal(result.last_lines) and is_as_before(work, before):
         return ModelChangesError(
-            f"{message} (nothing was changed)",
+            message,
             hint="\n".join(make_hint(before, change.app, said=last) for change in make_migrations.changes),
             detail=detail,
+            changed=False,
         )
     return StepError(
         f"{message}; no database was touched", hint=f"run it directly to see: {' '.join(result.command)}", detail=detail

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,9 +29,6 @@ from dbmigrate.project.waiting import check_locks, take_locks
 
 KEPT_IN = ".dbmigrate-reset"
 """Folder below the project's root for what was taken away."""
-
-UNTOUCHED = re.compile(r" \(nothing was changed\)|; no database was touched")
-"""What errors say that come before anything is done; after a reset it is not so."""
 
 GO_ON = "dbmigrate all"
 
@@ -125,15 +121,17 @@ def lock(work: Work, plan: ResetPlan, databases: Sequence[str]) -> Generator[Eve
     again = yield from find_belongings(work, databases)
     if (again.files, again.aliases) != (plan.files, plan.aliases):
         raise DeclinedError(
-            "the migration files or databases to reset have changed since the list was shown (nothing was changed)",
+            "the migration files or databases to reset have changed since the list was shown",
             hint="review the list again: dbmigrate reset",
+            changed=False,
         )
     for emptying in plan.emptyings:
         things = work.host.describe_holdings(emptying.alias, count=False).things
         if {*emptying.dropped} - {*things}:
             raise DeclinedError(
-                f"tables of database {emptying.alias} have disappeared since the list was shown (nothing was changed)",
+                f"tables of database {emptying.alias} have disappeared since the list was shown",
                 hint="review the list again: dbmigrate reset",
+                changed=False,
             )
         check_holders(
             again.reviewed.snapshot.project, emptying.alias, work.host.find_holders(emptying.alias, emptying.dropped)
@@ -190,8 +188,9 @@ def _new_files(plan: ResetPlan) -> Iterator[None]:
                 file.write_bytes(text)
         except OSError as error:
             raise StepError(
-                f"the migration files cannot be replaced: {error.filename}: {error.strerror} (nothing was changed)",
+                f"the migration files cannot be replaced: {error.filename}: {error.strerror}",
                 hint="make the migrations folders writable",
+                changed=False,
             ) from error
         yield
     except BaseException:
@@ -217,7 +216,7 @@ def _not_emptied(
     hint = f"fix the cause, then rerun the command: {again}"
     gone = _count_gone(work, plan.emptyings[plan.aliases.index(alias)])
     if not emptied and not gone:
-        return StepError(f"{said} (nothing was changed)", hint=hint, detail=error.detail)
+        return StepError(said, hint=hint, detail=error.detail, changed=False)
     left = plan.aliases[plan.aliases.index(alias) + 1 :]
     facts = [said, f"emptied before: {', '.join(emptied) or 'none'}"]
     facts += [f"{gone} of its own tables were dropped"] if gone else []
@@ -239,7 +238,7 @@ def judge(work: Work, plan: ResetPlan, result: RunResult) -> PartialError | Inte
     """Return the error for a run after a reset that did not come to its end; None if all is there again."""
     hint = f"continue with: {GO_ON}"
     if result.signal is not None and result.unfinished:
-        return Interrupted(f"interrupted; {_state(plan)}", hint=hint, code=result.exit_code)
+        return Interrupted(f"interrupted; {_state(plan)}", hint=hint, code=result.exit_code, changed=True)
     if result.unfinished:
         return PartialError(
             f"the run after the reset did not finish; {_state(plan)}",
@@ -259,10 +258,10 @@ def judge(work: Work, plan: ResetPlan, result: RunResult) -> PartialError | Inte
 
 def unfinished(plan: ResetPlan, error: DbmigrateError) -> PartialError | Interrupted:
     """Return the error for a reset after which the run did not begin."""
-    message = f"{UNTOUCHED.sub('', error.message)}; {_state(plan)}"
+    message = f"{error.message}; {_state(plan)}"
     hint = f"{error.hint}\nthen continue with: {GO_ON}" if error.hint else f"continue with: {GO_ON}"
     if isinstance(error, Interrupted):
-        return Interrupted(message, hint=hint, code=error.code)
+        return Interrupted(message, hint=hint, code=error.code, changed=True)
     return PartialError(message, hint=hint, detail=error.detail)
 
 

@@ -44,9 +44,9 @@ def plan_emptyings(work: Work, snapshot: Snapshot, made: Mapping[str, Holdings])
         if holdings.schema_name != made[alias].schema_name:
             raise DeclinedError(
                 f"on database {alias} the current schema is {holdings.schema_name or 'none'}, and in a scratch "
-                f"database it is {made[alias].schema_name or 'none'}, so it is unknown which tables would be recreated "
-                "(nothing was changed)",
+                f"database it is {made[alias].schema_name or 'none'}, so it is unknown which tables would be recreated",
                 hint=f'set search_path in DATABASES["{alias}"]["OPTIONS"], so that it applies to every database',
+                changed=False,
             )
         # Another alias may have a schema of its own in the same database.
         others = {other.schema_name for name, other in held.items() if name != alias} - {holdings.schema_name}
@@ -91,9 +91,9 @@ def check_holders(project: Project, alias: str, holders: Sequence[Holder]) -> No
         drop = "that foreign key" if first.kind == "foreign key" else f"{first.kind} {first.name}"
         raise DeclinedError(
             f"on database {alias} tables that would be dropped are needed by something that no migration creates: "
-            f"{listed} "
-            "(nothing was changed)",
+            f"{listed}",
             hint=f"drop {drop} by hand, and recreate it afterwards: " + project.to_type("dbshell", "--database", alias),
+            changed=False,
         )
 
 
@@ -109,7 +109,8 @@ def _check_made_here(snapshot: Snapshot, alias: str, tables: Sequence[Thing]) ->
         if taken and app.label not in labels:
             raise DeclinedError(
                 f"table {taken[0]} exists on database {alias}, but no migration of {app.label} is recorded there, so "
-                "it may not belong to this project (nothing was changed)",
+                "it may not belong to this project",
                 hint="drop it by hand if it is not needed; or see how it differs, and how to record it: "
                 f"dbmigrate verify --repair --database {alias}",
+                changed=False,
             )

@@ -48,8 +48,9 @@ def find_belongings(work: Work, databases: Sequence[str]) -> Generator[Event, No
     reviewed = yield from review_patiently(work, selection, Look(records=True, named_open="refused"))
     if not reviewed.snapshot.project.debug:
         raise DeclinedError(
-            "reset is for development only, but DEBUG is off in these settings (nothing was changed)",
+            "reset is for development only, but DEBUG is off in these settings",
             hint="pass --settings with the development settings",
+            changed=False,
         )
     aliases = _migrated_aliases(reviewed)
     for alias in dict.fromkeys((*databases, *aliases)):
@@ -84,19 +85,22 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
     assert database is not None
     if database.state in UNKNOWN_STATES:
         raise UnreachableError(
-            f"{describe_silence(alias, database.trouble, database.error)} (nothing was changed)",
+            describe_silence(alias, database.trouble, database.error),
             hint="start it, or name the others with --database",
+            changed=False,
         )
     if database.read_only is not None:
         raise UnreachableError(
-            f"database {alias} is read-only: {database.read_only} (nothing was changed)",
+            f"database {alias} is read-only: {database.read_only}",
             hint="make it writable, or name the others with --database",
+            changed=False,
         )
     host = work.host.find_host(alias)
     if host not in (*LOCAL_NAMES, socket.gethostname()) and not host.startswith("/"):
         raise DeclinedError(
-            f"database {alias} is on {host}, which is not this machine (nothing was changed)",
+            f"database {alias} is on {host}, which is not this machine",
             hint="reset works on local databases only; to reset this one, empty it by hand",
+            changed=False,
         )
 
 
@@ -118,9 +122,10 @@ def _check_comes_again(work: Work, reviewed: Review, aliases: Sequence[str], lab
         if lost:
             raise DeclinedError(
                 f"tables of {', '.join(lost)} on database {alias} would not be recreated: no router claims them "
-                "there, only the existing tables do (nothing was changed)",
+                "there, only the existing tables do",
                 hint=f"let a router allow them on {alias}, or drop them by hand; "
                 "to continue without it: --database for the others",
+                changed=False,
             )
 
 
@@ -163,14 +168,15 @@ def _check_committed(root: Path, files: Sequence[Path]) -> None:
     changed = [line[3:] for line in ended.stdout.split("\0") if line]
     if changed:
         raise DeclinedError(
-            f"{len(changed)} of the migration files are not committed, for example {changed[0]} (nothing was changed)",
+            f"{len(changed)} of the migration files are not committed, for example {changed[0]}",
             hint=f"commit or remove them first: git add {shlex.join(changed)} && git commit",
+            changed=False,
         )
 
 
 def _unknown_state(root: Path, because: str) -> DeclinedError:
     return DeclinedError(
-        f"{root} is a Git repository, but git does not report whether the migration files are committed: {because} "
-        "(nothing was changed)",
+        f"{root} is a Git repository, but git does not report whether the migration files are committed: {because}",
         hint=f"run it directly to see: git -C {shlex.quote(str(root))} status",
+        changed=False,
     )

@@ -27,8 +27,6 @@ from dbmigrate.running.fork import choose_launcher
 JOURNAL = "journal"
 """As in inside/trial/twin.py."""
 
-NOTHING_DONE = " (nothing was changed)"
-
 
 @dataclass(frozen=True)
 class Proof:
@@ -106,14 +104,15 @@ def _check_carried(
         stays = label not in labels and any(path.name != "__init__.py" for path in before[label])
         if stays and files != before[label]:
             raise DeclinedError(
-                f"app {label} needs a new migration first: its migrations are kept while the others are "
-                f"recreated{NOTHING_DONE}",
+                f"app {label} needs a new migration first: its migrations are kept while the others are recreated",
+                changed=False,
                 hint=f"dbmigrate make {label}",
             )
         gone = [path for path in before[label] if path not in files]
         if gone:
             raise DeclinedError(
-                f"the trial removed {gone[0]} from the migrations of {label}{NOTHING_DONE}",
+                f"the trial removed {gone[0]} from the migrations of {label}",
+                changed=False,
                 hint="see why the project's own code removes it",
             )
 
@@ -136,8 +135,8 @@ def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, H
             raise
         except DbmigrateError as error:
             raise DeclinedError(
-                "a trial on scratch databases could not recreate and apply the migrations: "
-                f"{error.message.removesuffix(NOTHING_DONE)}{NOTHING_DONE}",
+                f"a trial on scratch databases could not recreate and apply the migrations: {error.message}",
+                changed=False,
                 hint=error.hint,
                 detail=error.detail,
             ) from error
@@ -146,13 +145,14 @@ def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, H
 def _check(result: RunResult, aliases: Sequence[str]) -> None:
     """Refuse where one of these databases did not come to its end."""
     if result.signal is not None:
-        raise Interrupted("interrupted during the trial on scratch databases; nothing was changed")
+        raise Interrupted("interrupted during the trial on scratch databases", changed=False)
     failed = [database for database in result.unfinished if database.alias in aliases]
     told = next((database for database in failed if database.failure is not None), None)
     if failed:
         raise DeclinedError(
             "a trial on scratch databases could not apply the new migrations: "
-            f"{', '.join(_describe(database) for database in failed)}{NOTHING_DONE}",
+            f"{', '.join(_describe(database) for database in failed)}",
+            changed=False,
             hint="fix the cause, then rerun the command; -v shows what the migration printed",
             detail="\n".join(told.failure.last_lines) if told is not None and told.failure is not None else None,
         )
@@ -178,7 +178,7 @@ def _twin_folder(root: Path, folder: Path) -> Iterator[list[Path]]:
         folder.mkdir(parents=True)
     except OSError as error:
         raise DeclinedError(
-            f"the folder {folder} cannot be created: {error.strerror}{NOTHING_DONE}", hint=f"make {root} writable"
+            f"the folder {folder} cannot be created: {error.strerror}", changed=False, hint=f"make {root} writable"
         ) from error
     failed: DeclinedError | Interrupted | None = None
     try:
@@ -189,8 +189,8 @@ def _twin_folder(root: Path, folder: Path) -> Iterator[list[Path]]:
     finally:
         changed += _undo(folder / JOURNAL)
         if failed is not None and changed:
-            said = failed.message.replace("nothing was changed", "no database was changed")
-            failed.message = f"{said}; {describe_changed(root, changed)}"
+            failed.message += f"; no database was changed; {describe_changed(root, changed)}"
+            failed.changed = True
         shutil.rmtree(folder, ignore_errors=True)
         for place in made[1:]:
             with suppress(OSError):  # somebody else has put something there

@@ -31,8 +31,9 @@ def check_written(
         described = "; ".join(f"{change.app} ({', '.join(change.operations)})" for change in left)
         module = before.commands["makemigrations"].module
         raise ModelChangesError(
-            f"makemigrations exited with 0 but wrote no migration for {described}; the command comes from {module}; "
-            + (f"written: {', '.join(written)}; no database was touched" if written else "nothing was changed"),
+            f"makemigrations exited with 0 but wrote no migration for {described}; the command comes from {module}"
+            + (f"; written: {', '.join(written)}; no database was touched" if written else ""),
+            changed=bool(written),
             hint="see what it does: "
             + before.project.to_type("makemigrations", *(change.app for change in left))
             + (f"; to continue without: {way_on}" if way_on else ""),

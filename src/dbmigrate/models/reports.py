@@ -438,6 +438,8 @@ class ErrorReport(Value):
     message: str
     hint: str | None
     detail: str | None
+    changed: bool | None = None
+    """Whether the command had changed files or databases before it; null where that goes without saying."""
 
 
 class Envelope(Value):
@@ -464,7 +466,7 @@ class Envelope(Value):
         """Wrap an answer, or an error, or (for a run that failed) neither."""
         report = None
         if error is not None:
-            report = ErrorReport(message=error.message, hint=error.hint, detail=error.detail)
+            report = ErrorReport(message=error.message, hint=error.hint, detail=error.detail, changed=error.changed)
         return cls(
             command=command,
             exit=ExitReport(code=code, name=code.label),

@@ -69,11 +69,11 @@ def check_keeps(snapshot: Snapshot, routing: Routing, selection: Selection) -> N
         return
     if routing.kinds[DEFAULT_ALIAS].kind == "in-memory":
         raise UsageError(
-            f"database {DEFAULT_ALIAS} is in memory ({database.name}): what is migrated there is lost when the "
-            "process ends "
-            "(nothing was changed)",
+            f"database {DEFAULT_ALIAS} is in memory ({database.name}): what is migrated there is lost when the process "
+            "ends",
             hint=f"let {_setting(DEFAULT_ALIAS)} name a file or a server, or set the variable that it is read from; "
             + _without([DEFAULT_ALIAS], snapshot, routing, selection),
+            changed=False,
         )
 
 
@@ -92,9 +92,9 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
                 most=FEW,
                 separator="; ",
                 noun="unreachable databases",
-            )
-            + " (nothing was changed)",
+            ),
             hint=f"{_cure(list(silent.values()), snapshot.project)}; {_without(aliases, snapshot, routing, selection)}",
+            changed=False,
         )
 
 
@@ -140,7 +140,7 @@ def check_writable(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) ->
     """
     refusal = find_unwritable(snapshot, routing, plan)
     if refusal is not None:
-        raise UnreachableError(f"{refusal.message} (nothing was changed)", hint=refusal.hint)
+        raise UnreachableError(refusal.message, hint=refusal.hint, changed=False)
 
 
 def find_unwritable(snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> Refusal | None:
@@ -203,12 +203,10 @@ def is_planned(finding: Finding, plan: MigrationPlan) -> bool:
 def stopped_by(findings: Sequence[Finding]) -> FindingsError:
     """Return the error for findings that stop what was to be done."""
     return FindingsError(
-        "\n".join(finding.sentence for finding in findings) + " (nothing was changed)",
+        "\n".join(finding.sentence for finding in findings),
         hint="\n".join(dict.fromkeys(finding.hint for finding in findings)),
-        facts=[
-            Fact(finding.id, f"{finding.message} (nothing was changed)", finding.hint, finding.file, finding.line)
-            for finding in findings
-        ],
+        facts=[Fact(finding.id, finding.message, finding.hint, finding.file, finding.line) for finding in findings],
+        changed=False,
     )
 
 
@@ -223,10 +221,10 @@ def check_reversible(plan: MigrationPlan) -> None:
             if migration.irreversible is not None:
                 label, name = migration.id.split(".", 1)
                 raise UsageError(
-                    f"{migration.id} cannot be undone on {step.alias}: {migration.irreversible} is irreversible "
-                    "(nothing was changed)",
+                    f"{migration.id} cannot be undone on {step.alias}: {migration.irreversible} is irreversible",
                     hint="write its reverse (reverse_code or reverse_sql; noop if there is nothing to do)"
                     + (f", or stop before it: --to {name}" if label == step.app else ""),
+                    changed=False,
                 )
 
 
@@ -245,8 +243,9 @@ def check_order(settings: Settings, plan: MigrationPlan) -> None:
     names = ", ".join(f'"{alias}"' for alias in [*ordered, *rest])
     raise UsageError(
         f"{settings.origins['order']}: order puts {earlier} before {later}, but "
-        f"{', and '.join(need.sentence for need in way)} (nothing was changed)",
+        + ", and ".join(need.sentence for need in way),
         hint=f"order = [{names}], or remove {earlier} and {later} from order: dbmigrate finds the order without it",
+        changed=False,
     )
 
 
@@ -261,10 +260,10 @@ def check_needs(settings: Settings, plan: MigrationPlan) -> None:
     if plan.unmet and "DBM210" not in settings.ignore:
         others = dict.fromkeys(need.other for need in plan.unmet)
         raise UsageError(
-            "; ".join(need.sentence for need in plan.unmet[:FEW])
-            + "; it is pending there, but not part of this run (nothing was changed)",
+            "; ".join(need.sentence for need in plan.unmet[:FEW]) + "; it is pending there, but not part of this run",
             hint=f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command; "
             'or dbmigrate all; if this is wrong, ignore = ["DBM210"] under [tool.dbmigrate]',
+            changed=False,
         )
 
 
@@ -276,12 +275,13 @@ def check_callable(plan: MigrationPlan) -> None:
         ProjectError: migrate does not.
     """
     if plan.make is not None and plan.make.refusal is not None:
-        raise ModelChangesError(f"{plan.make.refusal.message} (nothing was changed)", hint=plan.make.refusal.hint)
+        raise ModelChangesError(plan.make.refusal.message, hint=plan.make.refusal.hint, changed=False)
     refusals = {step.refusal.message: step.refusal for step in plan.steps if step.refusal is not None}
     if refusals:
         raise ProjectError(
-            "\n".join(refusals) + " (nothing was changed)",
+            "\n".join(refusals),
             hint="\n".join(dict.fromkeys(refusal.hint for refusal in refusals.values())),
+            changed=False,
         )
 
 
@@ -296,7 +296,7 @@ def check_started(snapshot: Snapshot, plan: MigrationPlan) -> None:
         is_synced = plan.selection.run_syncdb and not unstarted.stops_django
         if unstarted.stops_django or (planned.intersection(unstarted.needed_by) and not is_synced):
             message, hint = describe_unstarted(snapshot, unstarted)
-            raise ModelChangesError(f"{message} (nothing was changed)", hint=hint)
+            raise ModelChangesError(message, hint=hint, changed=False)
 
 
 def check_makemigrations(snapshot: Snapshot, make: MakeMigrations | None) -> None:
@@ -318,22 +318,25 @@ def find_refusal(snapshot: Snapshot, make: MakeMigrations) -> ModelChangesError 
         without = "" if is_stuck else ", or pass --skip-makemigrations"
         if change.question is not None:
             return ModelChangesError(
-                f"makemigrations needs an answer about app {change.app}: {change.question} (nothing was changed)",
+                f"makemigrations needs an answer about app {change.app}: {change.question}",
                 hint=f"dbmigrate make {change.app}",
+                changed=False,
             )
         if not change.is_writable:
             return ModelChangesError(
                 f"the models of app {change.app} changed ({'; '.join(change.operations)}) "
-                "but its migrations folder is not writable (nothing was changed)",
+                "but its migrations folder is not writable",
                 hint=f"create the migration where the source code is (dbmigrate make {change.app}) and deploy "
                 f"it{without}",
+                changed=False,
             )
         foreign = [label for label in change.carries if label not in own_apps]
         if foreign:
             return ModelChangesError(
                 f"a migration for app {change.app} would also create one for {', '.join(foreign)}, "
-                "which is a third-party app (nothing was changed)",
+                "which is a third-party app",
                 hint=f"upgrade to a release of {foreign[0]} that has the migration{without}",
+                changed=False,
             )
     return None
 
@@ -341,7 +344,7 @@ def find_refusal(snapshot: Snapshot, make: MakeMigrations) -> ModelChangesError 
 def losses_refused(losses: Sequence[Finding], make_first: str) -> ModelChangesError:
     """Return the error for data that would be lost, where nobody can be asked."""
     return ModelChangesError(
-        describe_losses(losses, "nothing was changed"), hint=f"{_made(make_first)}; or pass --allow-data-loss"
+        describe_losses(losses), hint=f"{_made(make_first)}; or pass --allow-data-loss", changed=False
     )
 
 
@@ -353,14 +356,15 @@ def losses_declined(make_first: str) -> DeclinedError:
 def losses_not_foreseen(losses: Sequence[Finding]) -> ModelChangesError:
     """Return the error for a makemigrations of the project's own that wrote what it was not expected to."""
     return ModelChangesError(
-        describe_losses(losses, "it is written now, and nothing was applied"),
+        describe_losses(losses, " (it is written now, and nothing was applied)"),
+        changed=True,
         hint="review what it wrote; if it is right, rerun the command",
     )
 
 
-def describe_losses(losses: Sequence[Finding], state: str) -> str:
-    """Return what is lost, a line for each operation below one that says so and what was done so far."""
-    return "\n".join([f"the model changes would delete data ({state}):", *(f"  {loss.message}" for loss in losses)])
+def describe_losses(losses: Sequence[Finding], state: str = "") -> str:
+    """Return what is lost, a line for each operation below one that says so; `state`: what it says at its end."""
+    return "\n".join([f"the model changes would delete data{state}:", *(f"  {loss.message}" for loss in losses)])
 
 
 def _made(make_first: str) -> str:

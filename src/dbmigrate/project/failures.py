@@ -90,39 +90,45 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         return _explain_migration(kind, error["app"], said, error["names"])
     if kind == "no-lock":
         return LockedError(
-            f"the lock could not be acquired on {said} (nothing was changed)",
+            f"the lock could not be acquired on {said}",
             hint=f"{_way_to_a_lock(error)}--no-lock, which does not prevent concurrent runs",
+            changed=False,
         )
     if kind == "no-room":
         return LockedError(
-            f"the lock needs its own connection, but no connection is free on {said} (nothing was changed)",
+            f"the lock needs its own connection, but no connection is free on {said}",
             hint="allow that user one more connection; or use another user for the lock, under [tool.dbmigrate]: "
             f"{_lock_url(error)}; or --no-lock, which does not prevent concurrent runs",
+            changed=False,
         )
     if kind == "no-pool":
         return LockedError(
             f"database {said}: its lock needs its own connection, and the pooler in front of the database has no "
-            "second one for the migrations (nothing was changed)",
+            "second one for the migrations",
             hint="raise its pool size to 2 or more (PgBouncer: default_pool_size, max_client_conn); or let the lock "
             f"bypass it, under [tool.dbmigrate]: {_lock_url({**error, 'host': 'SERVER', 'port': 'PORT'})}; "
             "or --no-lock, which does not prevent concurrent runs",
+            changed=False,
         )
     if kind == "silent-lock":
         return UnreachableError(
-            f"{describe_silence(error['alias'], 'silent', said)} when its lock was requested (nothing was changed)",
+            f"{describe_silence(error['alias'], 'silent', said)} when its lock was requested",
             hint="rerun the command when it is reachable; lock_url gives the lock another route to it, "
             "--no-lock takes no lock",
+            changed=False,
         )
     if kind == "no-files":
         return LockedError(
-            f"the lock could not be acquired on {said}: each database needs one open file (nothing was changed)",
+            f"the lock could not be acquired on {said}: each database needs one open file",
             hint=f"{MORE_FILES}; --no-lock takes no locks",
+            changed=False,
         )
     if kind == "no-writes":
         return UnreachableError(
-            f"cannot write next to the SQLite database, where it needs files of its own: {said} (nothing was changed)",
+            f"cannot write next to the SQLite database, where it needs files of its own: {said}",
             hint="make that folder writable for this user, and any such file that another user left "
             "there; or let NAME in DATABASES name a file in another folder",
+            changed=False,
         )
     if kind == "database":
         return UnreachableError(
@@ -138,9 +144,10 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         return ModelChangesError(
             f"makemigrations would write migrations for {apps} that Django cannot load, because they depend on each "
             "other: "
-            f"{said} (nothing was changed)",
+            f"{said}",
             hint="create them in two steps: remove the foreign key from the new model, dbmigrate make "
             f"{' '.join(error['apps'])}, add it again, and rerun that command",
+            changed=False,
         )
     if kind == "migrations":
         return _explain_migrations(error, shown, target, printed)
@@ -238,8 +245,9 @@ def _explain_scratch(error: Mapping[str, Any], said: str) -> DeclinedError:
         hint = "wait until others have closed their connections, or allow that user one more"
     return DeclinedError(
         f"no scratch database can be created next to database {alias}: {said}; so it is unknown whether its "
-        "migrations can be applied from scratch (nothing was changed)",
+        "migrations can be applied from scratch",
         hint=hint,
+        changed=False,
     )
 
 

@@ -113,8 +113,9 @@ def check_locks(host: Host, *, sleep: Sleep) -> None:
             if check.state == "lost":
                 raise LockedError(
                     f"the lock of database {alias} was lost ({check.because}), and could not be acquired again: "
-                    f"{check.why_not_again} (nothing was changed)",
+                    f"{check.why_not_again}",
                     hint="rerun the command when no other run is migrating it",
+                    changed=False,
                 )
         if not any(check.state == "unsure" for check in checks.values()):
             return
@@ -127,9 +128,10 @@ def _locked(state: LockState, seconds: float) -> LockedError:
     silent = f" (it has been silent for {state.waiting.silent:.0f} s)" if state.waiting.is_silent else ""
     return LockedError(
         f"database {state.waiting.alias} is being migrated by {state.waiting.holder}{held}{silent}, "
-        f"longer than --lock-wait {seconds:g} (nothing was changed)",
+        f"longer than --lock-wait {seconds:g}",
         hint="rerun the command when that run has finished, or wait longer: --lock-wait SECONDS; --no-lock "
         "does not prevent concurrent runs",
+        changed=False,
     )
 
 

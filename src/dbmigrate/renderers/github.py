@@ -24,6 +24,7 @@ from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.reports import Answer, CheckReport, MakeReport, PlanReport, StatusReport
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
+from dbmigrate.renderers.error_words import error_message, fact_message
 from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.groups import Groups
 from dbmigrate.renderers.markdown import Summary, append_summary
@@ -107,11 +108,11 @@ class GithubRenderer:
         self._plain.refuse(error)
         self._write_and_sum_up()
         for fact in error.facts:
-            text = f"{fact.message}\nhint: {fact.hint}"
+            text = f"{fact_message(fact, error)}\nhint: {fact.hint}"
             self._error(text, title=fact.title, file=fact.file, line=fact.line)
         if not error.facts:
             hint = f"\nhint: {error.hint}" if error.hint is not None else ""
-            self._error(f"{error.message}{hint}", title=self._name)
+            self._error(f"{error_message(error)}{hint}", title=self._name)
 
     def close(self, code: ExitCode) -> None:
         """Say how many annotations GitHub would have dropped, and append the summary."""

@@ -21,6 +21,7 @@ from dbmigrate.models.snapshot import MigrationId, describe_silence
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import words
 from dbmigrate.renderers.encoding import encodable
+from dbmigrate.renderers.error_words import error_message, fact_message
 from dbmigrate.renderers.files import write_report
 from dbmigrate.renderers.repository_paths import Places
 from dbmigrate.system import shortened
@@ -91,13 +92,15 @@ class JunitRenderer:
     def refuse(self, error: DbmigrateError) -> None:
         """Keep an error that ended the command: each fact that it is made of."""
         for fact in error.facts:
-            text = f"{fact.title}: {fact.message}\nhint: {fact.hint}"
+            message = fact_message(fact, error)
+            text = f"{fact.title}: {message}\nhint: {fact.hint}"
             self._cases.append(
-                Case(fact.title, self._command, "error", fact.title, fact.message, text, file=fact.file, line=fact.line)
+                Case(fact.title, self._command, "error", fact.title, message, text, file=fact.file, line=fact.line)
             )
         if not error.facts:
-            text = error.message + (f"\nhint: {error.hint}" if error.hint is not None else "")
-            first = error.message.partition("\n")[0]
+            message = error_message(error)
+            text = message + (f"\nhint: {error.hint}" if error.hint is not None else "")
+            first = message.partition("\n")[0]
             self._cases.append(Case(self._command, self._command, "error", error.code.label, first, text))
 
     def close(self, code: ExitCode) -> None:

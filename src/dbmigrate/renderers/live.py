@@ -18,6 +18,7 @@ from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.board import Board, Row, State
 from dbmigrate.renderers.durations import duration
+from dbmigrate.renderers.error_words import error_message
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.lines import Level, Line, Story
 from dbmigrate.renderers.tables import Page
@@ -113,7 +114,7 @@ class RichRenderer:
         self._stop()
         if error.detail is not None and self._verbosity > 0:
             self._print(error.detail, "dim")
-        for line in error.message.splitlines():
+        for line in error_message(error).splitlines():
             self._labelled("error", line, "bold red")
         if error.hint is not None:
             self._labelled("hint", error.hint, "cyan")

@@ -10,6 +10,7 @@ from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import Event, RunFinished
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
+from dbmigrate.renderers.error_words import error_message
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.lines import Line, Story
 from dbmigrate.renderers.tables import Page
@@ -71,7 +72,7 @@ class PlainRenderer:
         """Write the error, its hint, and with `-v` the whole story."""
         if error.detail is not None and self._verbosity >= VERBOSE:
             self._write(error.detail.splitlines())
-        self._write(f"error: {line}" for line in error.message.splitlines())
+        self._write(f"error: {line}" for line in error_message(error).splitlines())
         if error.hint is not None:
             first, *more = error.hint.splitlines()
             self._write([f"hint: {first}", *(f"{margin(first, 'hint: ')}{line}" for line in more)])

@@ -1,0 +1,24 @@
+"""The words for an error that ended the command."""
+
+from __future__ import annotations
+
+from dbmigrate.errors import DbmigrateError, Fact
+
+UNCHANGED = " (nothing was changed)"
+
+
+def error_message(error: DbmigrateError) -> str:
+    """Return what happened, and that nothing was changed where somebody would wonder."""
+    return _with_state(error.message, error)
+
+
+def fact_message(fact: Fact, error: DbmigrateError) -> str:
+    """Return the same for one of the facts that an error is made of."""
+    return _with_state(fact.message, error)
+
+
+def _with_state(message: str, error: DbmigrateError) -> str:
+    if error.changed is not False:
+        return message
+    heading, colon, rest = message.partition(":\n")  # the heading of a list says it, not the list's last line
+    return f"{heading}{UNCHANGED}{colon}{rest}" if colon else f"{message}{UNCHANGED}"
