@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import MigrationPlan, ShownPlan
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import (
@@ -165,13 +166,18 @@ def settings(**values: Any) -> Settings:
     return Settings(**values, origins={})
 
 
-def plan_of(taken: Snapshot, configured: Settings | None = None, *, cpus: int = 4, **selected: Any) -> MigrationPlan:
+def plan_of(taken: Snapshot, configured: Settings | None = None, **selected: Any) -> MigrationPlan:
     """Return the plan for a snapshot."""
     selection = Selection(**selected)
     configured = configured or settings()
     return build_plan(
-        taken, route(taken, configured, named=selection.databases), settings=configured, selection=selection, cpus=cpus
+        taken, route(taken, configured, named=selection.databases), settings=configured, selection=selection
     )
+
+
+def as_shown(plan: MigrationPlan, *findings: Finding) -> ShownPlan:
+    """Return a plan as it is shown."""
+    return ShownPlan.of(plan, jobs=4, findings=findings, losses=())
 
 
 def steps(plan: MigrationPlan) -> dict[str, list[str]]:

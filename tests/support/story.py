@@ -34,7 +34,7 @@ from dbmigrate.models.plan import MakeMigrations
 from dbmigrate.models.result import DatabaseResult, Failure, LostLock, RunReport, RunResult, StepResult
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.servers import LockHolder
-from support.snapshots import database, pending, plan_of, routes, snapshot
+from support.snapshots import as_shown, database, pending, plan_of, routes, snapshot
 
 WARNING = Finding(
     id="DBM208",
@@ -46,13 +46,16 @@ WARNING = Finding(
     file="blog/migrations/0001.py",
     line=3,
 )
-PLAN = plan_of(
-    snapshot(
-        database("default", routes(core="yes", blog="no", shop="no"), pending("core.0001"), pending("core.0002")),
-        database("blog_db", routes(core="no", blog="yes", shop="no"), pending("blog.0001")),
-        database("shop", routes(core="no", blog="no", shop="yes"), pending("shop.0001")),
-    )
-).model_copy(update={"findings": (WARNING,)})
+PLAN = as_shown(
+    plan_of(
+        snapshot(
+            database("default", routes(core="yes", blog="no", shop="no"), pending("core.0001"), pending("core.0002")),
+            database("blog_db", routes(core="no", blog="yes", shop="no"), pending("blog.0001")),
+            database("shop", routes(core="no", blog="no", shop="yes"), pending("shop.0001")),
+        )
+    ),
+    WARNING,
+)
 FIRST, SECOND, THIRD = PLAN.steps
 COMMAND = ("/python", "manage.py", "migrate")
 MAKE = MakeMigrations(apps=("blog",), changes=(), arguments=("makemigrations", "blog"))

@@ -20,7 +20,8 @@ from support.snapshots import (
 
 from dbmigrate.models.plan import MigrationPlan, Scope
 from dbmigrate.models.settings import DatabaseSettings
-from dbmigrate.models.snapshot import AppRoute, Change, Receiver
+from dbmigrate.models.snapshot import AppRoute, Change, Danger, Receiver
+from dbmigrate.planning.jobs import count_jobs
 from dbmigrate.planning.routing import route
 
 CORE, BLOG, SHOP = "core.0001_initial", "blog.0001_initial", "shop.0001_initial"
@@ -587,7 +588,12 @@ def test_no_migrations_are_made_where_that_was_not_asked_for(selected: dict[str,
 
 @pytest.mark.parametrize(("asked", "jobs"), [(None, 3), (2, 2), (9, 3), (1, 1)])
 def test_jobs_are_bounded_by_the_databases_that_have_work(asked: int | None, jobs: int) -> None:
-    assert three(configured=settings(jobs=asked)).jobs == jobs
+    taken = snapshot(
+        *(database(alias, routes(core="yes"), pending(CORE, "yes")) for alias in ("default", "one", "two")),
+        database("idle", routes(core="yes")),
+    )
+
+    assert count_jobs(plan_of(taken), taken, settings(jobs=asked), 4) == jobs
 
 
 @pytest.mark.parametrize(
@@ -609,7 +615,15 @@ def test_jobs_go_by_the_cpus_and_by_where_the_databases_are(vendor: str, cpus: i
         )
     )
 
-    assert plan_of(taken, cpus=cpus).jobs == jobs
+    assert count_jobs(plan_of(taken), taken, settings(), cpus) == jobs
+
+
+def test_the_plan_is_the_same_where_a_table_has_other_rows() -> None:
+    def seen(rows: int | None) -> MigrationPlan:
+        danger = Danger(operation="0", kind="drops-table", text="Delete model Item", table="core_item", rows=rows)
+        return plan_of(snapshot(database("default", routes(core="yes"), pending(CORE, dangers=(danger,)))))
+
+    assert seen(12) == seen(None)
 
 
 def test_a_plan_survives_the_way_through_json() -> None:

@@ -48,10 +48,8 @@ def step(key: str, *, after: tuple[str, ...] = (), needs: tuple[str, ...] = (), 
     )
 
 
-def plan(*steps: Step, jobs: int = 4) -> MigrationPlan:
-    return MigrationPlan(
-        selection=Selection(), make=None, databases=(), steps=steps, jobs=jobs, findings=(), constance=None
-    )
+def plan(*steps: Step) -> MigrationPlan:
+    return MigrationPlan(selection=Selection(), make=None, databases=(), steps=steps, constance=None)
 
 
 def workshop(launcher: FakeLauncher) -> Workshop:
@@ -65,8 +63,8 @@ def workshop(launcher: FakeLauncher) -> Workshop:
     return Workshop(launcher, outbox, request, clock=lambda: float(next(ticks)))
 
 
-def run(launcher: FakeLauncher, planned: MigrationPlan, *, keep_going: bool = False) -> list[Event]:
-    return list(run_steps(planned, workshop(launcher), keep_going=keep_going))
+def run(launcher: FakeLauncher, planned: MigrationPlan, *, keep_going: bool = False, jobs: int = 4) -> list[Event]:
+    return list(run_steps(planned, workshop(launcher), keep_going=keep_going, jobs=jobs))
 
 
 def statuses(events: list[Event]) -> dict[str, str]:
@@ -95,7 +93,7 @@ def test_a_step_starts_once_the_lock_is_known_to_be_held_after_a_doubt(doubts: i
 
     shop = workshop(launcher)
     heartbeat = Heartbeat(["default", "blog"], ask, clock=shop.clock, now=lambda: datetime.now(timezone.utc))
-    events = list(run_steps(plan(*CHAIN, jobs=1), replace(shop, heartbeat=heartbeat), keep_going=False))
+    events = list(run_steps(plan(*CHAIN), replace(shop, heartbeat=heartbeat), keep_going=False, jobs=1))
 
     assert statuses(events) == {"default": "ok", "blog": "ok", "shop": "ok"}
     assert list(states) == []
@@ -144,7 +142,7 @@ def test_a_doubtful_lock_holds_up_only_what_needs_its_database(keep_going: bool)
     shop = workshop(launcher)
     heartbeat = Heartbeat(["default", "blog"], ask, clock=shop.clock, now=lambda: datetime.now(timezone.utc))
     steps = (step("blog"), step("shop", after=("blog",), needs=("blog",)), step("default"), step("news"))
-    events = list(run_steps(plan(*steps, jobs=1), replace(shop, heartbeat=heartbeat), keep_going=keep_going))
+    events = list(run_steps(plan(*steps), replace(shop, heartbeat=heartbeat), keep_going=keep_going, jobs=1))
 
     assert launcher.started == ["default", "news", "blog", "shop"]
     assert set(statuses(events).values()) == {"ok"}
@@ -171,7 +169,7 @@ class Answered:
 
 def test_independent_steps_start_together_up_to_the_number_of_jobs() -> None:
     launcher = FakeLauncher({key: Script(ends_on=signal.SIGINT) for key in "abc"})
-    events = run_steps(plan(step("a"), step("b"), step("c"), jobs=2), workshop(launcher), keep_going=False)
+    events = run_steps(plan(step("a"), step("b"), step("c")), workshop(launcher), keep_going=False, jobs=2)
 
     started = [next(events) for _ in range(2)]
 
@@ -195,7 +193,7 @@ def test_after_a_failure_nothing_new_starts() -> None:
 def test_keep_going_goes_on_with_what_does_not_need_the_failed_step() -> None:
     launcher = FakeLauncher({"blog": Script(code=1)})
 
-    events = run(launcher, plan(*CHAIN, step("news", after=("default",)), jobs=1), keep_going=True)
+    events = run(launcher, plan(*CHAIN, step("news", after=("default",))), keep_going=True, jobs=1)
 
     assert statuses(events) == {"default": "ok", "blog": "failed", "shop": "not-run", "news": "ok"}
     skipped = next(event for event in events if isinstance(event, StepSkipped))
@@ -205,7 +203,7 @@ def test_keep_going_goes_on_with_what_does_not_need_the_failed_step() -> None:
 def test_what_runs_may_finish_after_a_failure_elsewhere() -> None:
     launcher = FakeLauncher({"a": Script(code=1), "b": Script(code=0)})
 
-    assert statuses(run(launcher, plan(step("a"), step("b"), step("c"), jobs=2))) == {
+    assert statuses(run(launcher, plan(step("a"), step("b"), step("c")), jobs=2)) == {
         "a": "failed",
         "b": "ok",
         "c": "not-run",
@@ -279,7 +277,7 @@ def test_after_the_grace_what_runs_is_interrupted() -> None:
     script = Script(then_stop=(signal.SIGTERM,), ends_on=signal.SIGINT)
     shop = replace(workshop(FakeLauncher({"default": script})), grace=0.0)
 
-    events = list(run_steps(plan(step("default")), shop, keep_going=False))
+    events = list(run_steps(plan(step("default")), shop, keep_going=False, jobs=4))
 
     assert [(event.rung, event.is_late) for event in events if isinstance(event, Stopping)] == [(1, False), (2, True)]
     assert [event.result.status for event in events if isinstance(event, StepFinished)] == ["interrupted"]
@@ -311,7 +309,7 @@ def test_a_line_that_is_never_finished_stands_where_it_began() -> None:
 
     launcher.on_start = speak
 
-    events = list(run_steps(plan(step("a", migrations=1)), shop, keep_going=False))
+    events = list(run_steps(plan(step("a", migrations=1)), shop, keep_going=False, jobs=4))
 
     finished = next(event for event in events if isinstance(event, StepFinished))
     assert finished.result.last_lines == ("  Applying app.0001...", "Traceback", "ValueError: x")
@@ -341,7 +339,7 @@ def test_a_step_that_is_tried_again_waits_for_room_too() -> None:
         launcher.children["a"].send_signal(signal.SIGINT) if launcher.started == ["a", "b", "b"] else None
     )
 
-    events = list(run_steps(plan(step("a"), step("b")), here, keep_going=True))
+    events = list(run_steps(plan(step("a"), step("b")), here, keep_going=True, jobs=4))
 
     assert launcher.started == ["a", "b", "b"]
     assert statuses(events) == {"a": "failed", "b": "failed"}

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.snapshots import database, pending, plan_of, routes, snapshot
+from support.snapshots import as_shown, database, pending, plan_of, routes, snapshot
 
 from dbmigrate.models.events import PlanReady, StepFinished, StepProgress, StepSkipped, StepStarted
 from dbmigrate.models.result import StepResult
@@ -131,7 +131,7 @@ def test_the_board_follows_a_run() -> None:
     first, second = plan.steps
     board = Board()
 
-    board.take(PlanReady(plan=plan), now=0)
+    board.take(PlanReady(plan=as_shown(plan)), now=0)
     board.take(StepStarted(step=first, command=()), now=1)
     board.take(
         StepProgress(step="default", alias="default", migration="core.0002", position=2, total=2, backwards=False),
@@ -152,7 +152,7 @@ def test_of_many_databases_the_board_picks_those_that_matter() -> None:
     plan = plan_of(snapshot(*(database(alias, routes(core="yes"), pending("core.0001", "yes")) for alias in aliases)))
     steps = {step.alias: step for step in plan.steps}
     board = Board()
-    board.take(PlanReady(plan=plan), now=0)
+    board.take(PlanReady(plan=as_shown(plan)), now=0)
     assert len(board.pick(12)[0]) == 12
     for now, alias in enumerate(aliases[:7]):
         board.take(StepStarted(step=steps[alias], command=()), now=now)

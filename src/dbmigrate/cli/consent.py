@@ -8,7 +8,7 @@ from dbmigrate.errors import DeclinedError
 
 if TYPE_CHECKING:
     from dbmigrate.cli.session import Session
-    from dbmigrate.models.plan import MigrationPlan
+    from dbmigrate.models.plan import ShownPlan
 
 
 class Consent:
@@ -26,7 +26,7 @@ class Consent:
         """Whether there is somebody who can be asked."""
         return self._may_ask and self._session.has_menu
 
-    def ask(self, plan: MigrationPlan) -> None:
+    def ask(self, plan: ShownPlan) -> None:
         """Do nothing if a person agrees, or there is nothing to agree to.
 
         Raises:
@@ -36,7 +36,7 @@ class Consent:
         self._ask_to_undo(plan)
         self._ask_to_lose(plan)
 
-    def _ask_to_undo(self, plan: MigrationPlan) -> None:
+    def _ask_to_undo(self, plan: ShownPlan) -> None:
         """Ask where there is a terminal; the menu has asked."""
         undone = {
             (step.alias, migration.id) for step in plan.steps for migration in step.migrations if migration.backwards
@@ -56,7 +56,7 @@ class Consent:
             raise DeclinedError("declined", hint="answer y, or pass --no-input", changed=False)
         self._undone = frozenset(undone)
 
-    def _ask_to_lose(self, plan: MigrationPlan) -> None:
+    def _ask_to_lose(self, plan: ShownPlan) -> None:
         """Ask, also from the menu: what it shows before is a plan like any other."""
         losses = [loss for loss in plan.losses if (*loss.aliases, *loss.subject) not in self._lost]
         if not losses or plan.selection.allow_data_loss:

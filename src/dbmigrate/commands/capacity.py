@@ -52,15 +52,15 @@ def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> Genera
         raise LockedError(describe_shortage(shortage), hint=ways_out(shortage, snapshot.databases), changed=False)
 
 
-def find_caps_now(work: Work, plan: MigrationPlan, snapshot: Snapshot) -> tuple[Cap, ...]:
-    """Return of which databases fewer have to be migrated at a time than the plan would, the locks being held."""
+def find_caps_now(work: Work, plan: MigrationPlan, snapshot: Snapshot, jobs: int) -> tuple[Cap, ...]:
+    """Return of which databases fewer than `jobs` have to be migrated at a time, the locks being held."""
     caps: tuple[Cap, ...] = ()
-    estimated = find_caps(rooms_of(snapshot), plan)
+    estimated = find_caps(rooms_of(snapshot), plan, jobs)
     if estimated:
         rooms = work.host.find_room([alias for cap in estimated for alias in cap.aliases])
-        caps = find_caps(rooms, plan)
-    for aliases in find_pools(snapshot, plan):
-        tried = aliases[: plan.jobs]
+        caps = find_caps(rooms, plan, jobs)
+    for aliases in find_pools(snapshot, plan, jobs):
+        tried = aliases[:jobs]
         count = work.host.count_sessions(tried)
         if count < len(tried):
             caps += (Cap(aliases=aliases, most=max(1, count), because="their pooler has no more connections"),)

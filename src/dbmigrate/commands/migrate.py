@@ -36,7 +36,7 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
+from dbmigrate.models.plan import MakeMigrations, ShownPlan, Step
 from dbmigrate.models.result import StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import LockState
@@ -60,7 +60,7 @@ def migrate(
     *,
     keep_going: bool,
     has_locks: bool = True,
-    agree: Callable[[MigrationPlan], None] = lambda plan: None,
+    agree: Callable[[ShownPlan], None] = lambda plan: None,
     is_asked: bool = False,
 ) -> Generator[Event, None, None]:
     """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
@@ -82,7 +82,7 @@ def migrate(
     is_compared_later = has_locks and not is_asked
     reviewed = yield from _prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
     if not reviewed.plan.is_empty:
-        agree(reviewed.plan)
+        agree(reviewed.shown)
     if reviewed.plan.is_empty or not has_locks:
         yield from _migrate(work, selection, reviewed, None, keep_going=keep_going, started_at=started_at)
         return
@@ -98,7 +98,7 @@ def migrate(
         )
         # Whatever was true before the locks were held may have been done by another run meanwhile.
         reviewed = yield from _prepare(work, selection, look)
-        agree(reviewed.plan)
+        agree(reviewed.shown)
         yield from _migrate(work, selection, reviewed, locks, keep_going=keep_going, started_at=started_at)
     finally:
         work.host.unlock()
@@ -149,13 +149,13 @@ def _migrate(
         step_timeout=settings.step_timeout or None,
         again=Retrying(
             settings.ddl_retries if settings.ddl_lock_timeout is not None else None,
-            reviewed.plan.jobs,
+            reviewed.jobs,
             lambda step, migration: is_undone(work, snapshot.database(step.alias), step, migration),
             work.host.find_blockers,
         ).again,
     )
     before, make_migrations = reviewed, reviewed.plan.make
-    yield PlanReady(plan=reviewed.plan)
+    yield PlanReady(plan=reviewed.shown)
     with work.listen(outbox, settings.grace) as stops, work.host.hurried(stops.ask_until, lambda: not stops.is_asking):
         written: tuple[str, ...] = ()
         if make_migrations is not None:
@@ -171,13 +171,13 @@ def _migrate(
                 check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
             _check_losses(before, reviewed, written)
             yield MigrationsWritten(migrations=written)
-            yield PlanReady(plan=reviewed.plan)
+            yield PlanReady(plan=reviewed.shown)
         yield from traffic.warnings(reviewed.plan, reviewed.snapshot, environments)
         with _asking(stops, has_made=make_migrations is not None):
-            caps = find_caps_now(work, reviewed.plan, reviewed.snapshot)
+            caps = find_caps_now(work, reviewed.plan, reviewed.snapshot, reviewed.jobs)
         yield from (StepsCapped(cap=cap) for cap in caps)
         results: list[StepResult] = []
-        for event in run_steps(reviewed.plan, workshop, keep_going=keep_going, caps=caps):
+        for event in run_steps(reviewed.plan, workshop, keep_going=keep_going, jobs=reviewed.jobs, caps=caps):
             if isinstance(event, StepFinished | StepSkipped):
                 results.append(event.result)
             yield event
@@ -238,7 +238,7 @@ def _check_losses(before: Review, reviewed: Review, written: Collection[Migratio
         ModelChangesError: it does; a makemigrations of the project's own may write anything.
     """
     losses = find_losses(reviewed.snapshot, reviewed.routing, reviewed.plan, written)
-    foreseen = {_lost(before.snapshot, loss) for loss in before.plan.losses}
+    foreseen = {_lost(before.snapshot, loss) for loss in before.losses}
     more = [loss for loss in losses if _lost(reviewed.snapshot, loss) not in foreseen]
     if more and not before.plan.selection.allow_data_loss:
         raise losses_not_foreseen(more)

@@ -15,7 +15,7 @@ from dbmigrate.models.events import (
     Event,
 )
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.plan import MigrationPlan, ShownPlan
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
@@ -25,6 +25,7 @@ from dbmigrate.planning.checks import OF_PLANS, check_ids, run_checks
 from dbmigrate.planning.checks.already_there import will_be_faked
 from dbmigrate.planning.checks.dangers import find_dangers
 from dbmigrate.planning.checks.unmigrated_apps import find_unsynced
+from dbmigrate.planning.jobs import count_jobs
 from dbmigrate.planning.planner import build_plan
 from dbmigrate.planning.preflight import (
     check_callable,
@@ -122,6 +123,15 @@ class Review:
     routing: Routing
     findings: tuple[Finding, ...]
     plan: MigrationPlan
+    losses: tuple[Finding, ...]
+    """What destroys data in migrations of the plan that are not written yet."""
+    jobs: int
+    """How many databases may be migrated at the same time."""
+
+    @property
+    def shown(self) -> ShownPlan:
+        """The plan as it is shown, with what stands next to it."""
+        return ShownPlan.of(self.plan, jobs=self.jobs, findings=self.findings, losses=self.losses)
 
 
 def review(work: Work, selection: Selection, look: Look, *, seconds: float | None = None) -> Review:
@@ -150,7 +160,7 @@ def review(work: Work, selection: Selection, look: Look, *, seconds: float | Non
     check_selection(snapshot, routing, selection, may_read_only=look.may_read_only)
     if look.named_open != "migrated":
         check_has_apps(routing, selection.databases, or_open=look.named_open == "looked-at")
-    build = partial(build_plan, settings=work.settings, selection=selection, cpus=work.cpus)
+    build = partial(build_plan, settings=work.settings, selection=selection)
     snapshot = _with_changes(work, snapshot, build(snapshot, routing), selection, look)
     plan = build(snapshot, routing)
     if plan.make is not None and find_refusal(snapshot, plan.make) is None:
@@ -171,7 +181,7 @@ def review(work: Work, selection: Selection, look: Look, *, seconds: float | Non
     )
     findings = locate_findings(work, findings)
     losses = find_losses(snapshot, routing, plan, plan.unwritten)
-    return Review(snapshot, routing, findings, plan.model_copy(update={"findings": findings, "losses": losses}))
+    return Review(snapshot, routing, findings, plan, losses, count_jobs(plan, snapshot, work.settings, work.cpus))
 
 
 def _is_provided(finding: Finding, snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> bool:

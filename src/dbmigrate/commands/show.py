@@ -63,7 +63,7 @@ def plan(
         )
     return PlanReport(
         project=reviewed.snapshot.project,
-        plan=reviewed.plan,
+        plan=reviewed.shown,
         boot_seconds=work.host.boot_seconds,
         launcher=_launcher(work, reviewed, is_needed=not reviewed.plan.is_empty).value,
         sql=statements,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, Union
 
 from dbmigrate.models.base import LINE, Value
-from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
+from dbmigrate.models.plan import MakeMigrations, ShownPlan, Step
 from dbmigrate.models.result import LostLock, RunResult, StepResult
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.servers import LockHolder
@@ -16,7 +16,7 @@ class PlanReady(Value):
     """The plan is made and nothing stands against it. Comes again after makemigrations wrote something."""
 
     type: Literal["plan-ready"] = "plan-ready"
-    plan: MigrationPlan
+    plan: ShownPlan
 
 
 class DatabaseAwaited(Value):

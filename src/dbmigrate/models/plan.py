@@ -173,7 +173,10 @@ class MakeMigrations(Value):
 
 
 class MigrationPlan(Value):
-    """Every step in the order of the plan, every database with what happens to it, and what to know before."""
+    """Every step in the order of the plan, and every database with what happens to it.
+
+    It depends on the project and on what its databases have applied alone: two machines make the same plan.
+    """
 
     selection: Selection
     make: MakeMigrations | None
@@ -183,15 +186,10 @@ class MigrationPlan(Value):
     """In the order of DATABASES."""
     steps: tuple[Step, ...]
     """Every step stands after the ones it waits for."""
-    jobs: int
-    """How many databases may be migrated at the same time."""
-    findings: tuple[Finding, ...]
     constance: ConstanceCover | None
     needs: tuple[Need, ...] = ()
     """What its migrations need of other databases, one of its own or not: a need for each pair. It goes by them, unless
     they need each other (DBM210)."""
-    losses: tuple[Finding, ...] = ()
-    """What destroys data in migrations that are not written yet: a run asks first, or refuses."""
     limits: tuple[str, ...] = ()
     """What was not looked at, a sentence each: of these nobody may say that nothing is pending."""
 
@@ -203,17 +201,6 @@ class MigrationPlan(Value):
         """Return what `pending_on` names, and what is out of reach there."""
         out_of_reach = [one for database in self.databases if database.alias == alias for one in database.out_of_reach]
         return tuple(one for step in self.steps if step.alias == alias for one in step.migrations) + tuple(out_of_reach)
-
-    def warnings(self, said: str = "") -> tuple[Finding, ...]:
-        """Return what a run says of its plan before it starts; notes are for those who look at the plan.
-
-        `said`: a refusal that is shown next to them; what it says is left out.
-        """
-        return tuple(
-            finding.as_warning()
-            for finding in self.findings
-            if finding.level != "note" and finding.sentence not in said
-        )
 
     @property
     def unmet(self) -> tuple[Need, ...]:
@@ -231,12 +218,6 @@ class MigrationPlan(Value):
             migration.id for step in self.steps for migration in step.migrations if not migration.is_written
         )
 
-    @property
-    def make_first(self) -> str:
-        """What to type, and to do, about `losses` before the run; a makemigrations that demands a name is refused."""
-        labels = dict.fromkeys(label for loss in self.losses for label in loss.apps)
-        return f"dbmigrate make {' '.join(labels)}, review what it wrote"
-
     def synced_on(self, alias: str) -> tuple[str, ...]:
         """Return the models of apps without migrations whose tables it makes on one alias."""
         return tuple(model for step in self.steps if step.alias == alias for model in step.synced)
@@ -245,3 +226,37 @@ class MigrationPlan(Value):
     def is_empty(self) -> bool:
         """Whether there is nothing to write and nothing to run."""
         return self.make is None and not self.steps
+
+
+class ShownPlan(MigrationPlan):
+    """A plan with what to know before it runs here and now: that depends on this machine, and on the data."""
+
+    jobs: int
+    """How many databases may be migrated at the same time."""
+    findings: tuple[Finding, ...]
+    losses: tuple[Finding, ...] = ()
+    """What destroys data in migrations that are not written yet: a run asks first, or refuses."""
+
+    @classmethod
+    def of(
+        cls, plan: MigrationPlan, *, jobs: int, findings: tuple[Finding, ...], losses: tuple[Finding, ...]
+    ) -> ShownPlan:
+        """Add what belongs to here and now."""
+        return cls(**dict(plan), jobs=jobs, findings=findings, losses=losses)
+
+    def warnings(self, said: str = "") -> tuple[Finding, ...]:
+        """Return what a run says of its plan before it starts; notes are for those who look at the plan.
+
+        `said`: a refusal that is shown next to them; what it says is left out.
+        """
+        return tuple(
+            finding.as_warning()
+            for finding in self.findings
+            if finding.level != "note" and finding.sentence not in said
+        )
+
+    @property
+    def make_first(self) -> str:
+        """What to type, and to do, about `losses` before the run; a makemigrations that demands a name is refused."""
+        labels = dict.fromkeys(label for loss in self.losses for label in loss.apps)
+        return f"dbmigrate make {' '.join(labels)}, review what it wrote"

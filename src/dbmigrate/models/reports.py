@@ -8,7 +8,7 @@ from typing import Literal, Union
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Report, Value
 from dbmigrate.models.findings import FailOn, Finding
-from dbmigrate.models.plan import Kind, MigrationPlan, Refusal
+from dbmigrate.models.plan import Kind, Refusal, ShownPlan
 from dbmigrate.models.result import RunReport
 from dbmigrate.models.snapshot import (
     UNKNOWN_STATES,
@@ -40,7 +40,7 @@ class PlanReport(Report):
 
     type: Literal["plan"] = "plan"
     project: Project
-    plan: MigrationPlan
+    plan: ShownPlan
     boot_seconds: float
     """How long the project took to come up: what each spawned process costs before its first statement."""
     launcher: str

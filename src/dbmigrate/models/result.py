@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.base import LINE, MESSAGE, Report, Value
-from dbmigrate.models.plan import MigrationPlan, SkipReason
+from dbmigrate.models.plan import ShownPlan, SkipReason
 from dbmigrate.models.snapshot import MigrationId
 
 StepStatus = Literal["ok", "failed", "interrupted", "not-run"]
@@ -228,7 +228,7 @@ class RunReport(Report):
     """The answer of `all` and `run`."""
 
     type: Literal["run"] = "run"
-    plan: MigrationPlan
+    plan: ShownPlan
     """The plan that was run: the one made after makemigrations, if that wrote something."""
     run: RunResult
 

@@ -35,17 +35,11 @@ from dbmigrate.planning.project_commands import NO_INPUT, Option, Spelled, datab
 from dbmigrate.planning.routing import Routing, migrated_apps
 from dbmigrate.planning.unseen_databases import find_limits
 
-JOBS_PER_CPU = 4
-"""Databases on servers that are migrated at the same time for each CPU: their children wait for most of the time."""
-
 WHOLE = (
     'let it accept an app label, as Django\'s does, or set scope = "database" under [tool.dbmigrate]: then every '
     "database is migrated whole"
 )
 """What to do where a replaced migrate takes no app."""
-
-MOST_SERVER_JOBS = 16
-"""Above this, more of them only where there are as many CPUs: every one is a connection of the server's."""
 
 
 def build_plan(
@@ -54,25 +48,18 @@ def build_plan(
     *,
     settings: Settings,
     selection: Selection,
-    cpus: int,
 ) -> MigrationPlan:
-    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist.
-
-    `cpus`: how many this process may use.
-    """
+    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist."""
     planners = [_DatabasePlanner(snapshot, routing, settings, selection, database) for database in snapshot.databases]
     found = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
     steps_by_alias = {alias: steps for alias, steps in found.items() if steps}
     needs = _plan_needs(snapshot, routing, selection, steps_by_alias)
     steps = order_databases(snapshot, settings, steps_by_alias, needs)
-    busy = [database for database in snapshot.databases if any(step.alias == database.alias for step in steps)]
     return MigrationPlan(
         selection=selection,
         make=_plan_makemigrations(snapshot, selection),
         databases=tuple(planner.describe(found.get(planner.alias, [])) for planner in planners),
         steps=steps,
-        jobs=max(1, min(settings.jobs or _default_jobs(busy, cpus), len(busy))),
-        findings=(),
         limits=find_limits(snapshot, routing),
         constance=_plan_constance(snapshot, routing, steps, list(found)),
         needs=needs,
@@ -97,13 +84,6 @@ def _plan_needs(
         [need for need in needs if (need.alias, need.migration) in planned],
         is_met=lambda need: need.backwards or (need.other, need.needed) in planned,
     )
-
-
-def _default_jobs(databases: Sequence[Database], cpus: int) -> int:
-    """Return how many databases to migrate at the same time; docs/performance.md has the measurement."""
-    if all(database.vendor == "sqlite" for database in databases):
-        return cpus
-    return max(cpus, min(JOBS_PER_CPU * cpus, MOST_SERVER_JOBS))
 
 
 def _plan_makemigrations(snapshot: Snapshot, selection: Selection) -> MakeMigrations | None:

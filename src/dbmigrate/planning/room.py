@@ -61,21 +61,19 @@ def find_refusal(snapshot: Snapshot, aliases: Sequence[str], lock_url: Mapping[s
     return Refusal(message=describe_shortage(shortage), hint=ways_out(shortage, snapshot.databases))
 
 
-def find_pools(snapshot: Snapshot, plan: MigrationPlan) -> tuple[tuple[str, ...], ...]:
+def find_pools(snapshot: Snapshot, plan: MigrationPlan, jobs: int) -> tuple[tuple[str, ...], ...]:
     """Return the databases of a plan behind each pooler through which more than one would be migrated at a time."""
     poolers = {database.alias: database.pooler for database in snapshot.databases}
     pools = {pooler: tuple(alias for alias in _busy(plan) if poolers[alias] == pooler) for pooler in poolers.values()}
-    return tuple(
-        aliases for pooler, aliases in pools.items() if pooler is not None and min(len(aliases), plan.jobs) > 1
-    )
+    return tuple(aliases for pooler, aliases in pools.items() if pooler is not None and min(len(aliases), jobs) > 1)
 
 
-def find_caps(rooms: Rooms, plan: MigrationPlan) -> tuple[Cap, ...]:
-    """Return the databases of a plan of which fewer may be migrated at a time than it would; others' sessions count."""
+def find_caps(rooms: Rooms, plan: MigrationPlan, jobs: int) -> tuple[Cap, ...]:
+    """Return the databases of a plan of which fewer than `jobs` may be migrated at a time; others' sessions count."""
     return tuple(
         Cap(aliases=sharing, most=most, because=describe_limit(room))
         for room, sharing in _by_limit(rooms, _busy(plan))
-        if (most := max(1, room.most - room.others)) < min(plan.jobs, len(sharing))
+        if (most := max(1, room.most - room.others)) < min(jobs, len(sharing))
     )
 
 

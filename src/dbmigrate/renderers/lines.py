@@ -36,7 +36,7 @@ from dbmigrate.models.events import (
     StepStarted,
     Stopping,
 )
-from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.plan import ShownPlan
 from dbmigrate.renderers import lock_words, words
 from dbmigrate.renderers.durations import duration
 
@@ -80,7 +80,7 @@ class Story:
 
     def __init__(self) -> None:
         """Begin with nothing said."""
-        self._plan: MigrationPlan | None = None
+        self._plan: ShownPlan | None = None
         self._started: set[str] = set()
         self._completed = 0
 
@@ -104,7 +104,7 @@ class Story:
                 if line is not None:
                     yield line
 
-    def _begin(self, plan: MigrationPlan) -> Iterator[Line]:
+    def _begin(self, plan: ShownPlan) -> Iterator[Line]:
         is_second = self._plan is not None
         self._plan = plan
         if is_second:

@@ -27,6 +27,7 @@ from dbmigrate.models.plan import (
     MigrationPlan,
     PlannedDatabase,
     PlannedMigration,
+    ShownPlan,
     SkipReason,
     Step,
 )
@@ -340,7 +341,7 @@ def subject(step: Step) -> str:
     return f"Migrating app: {step.app}" if step.app is not None else "Migrating all apps..."
 
 
-def guard(plan: MigrationPlan) -> str:
+def guard(plan: ShownPlan) -> str:
     """Return what becomes of what destroys data and is not written yet."""
     if plan.selection.allow_data_loss:
         return "The missing migrations would destroy data; with --allow-data-loss nobody is asked"

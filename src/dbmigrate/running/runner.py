@@ -109,11 +109,11 @@ def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Eve
 
 
 def run_steps(
-    plan: MigrationPlan, workshop: Workshop, *, keep_going: bool, caps: Sequence[Cap] = ()
+    plan: MigrationPlan, workshop: Workshop, *, keep_going: bool, jobs: int, caps: Sequence[Cap] = ()
 ) -> Iterator[Event]:
     """Run every step and yield what happens: exactly one StepFinished or StepSkipped for each step of the plan.
 
-    A step's lines lie between its StepStarted and its StepFinished. At most `plan.jobs` run at once, in plan order, a
+    A step's lines lie between its StepStarted and its StepFinished. At most `jobs` run at once, in plan order, a
     step after all of its `after`, and of the databases of a cap no more than it says. After a failure nothing new
     starts, or with `keep_going` only what does not need the failed step. While nobody knows whether a lock is held,
     what needs its database waits. A first StopRequested lets what runs finish, the second interrupts it. A lost lock
@@ -128,10 +128,10 @@ def run_steps(
         if waiting and has_news:
             yield from crew.confirm()
         for step in list(waiting) if has_news else ():
-            if not crew.troubled and not crew.rung and crew.busy >= plan.jobs:
+            if not crew.troubled and not crew.rung and crew.busy >= jobs:
                 break
             verdict = _verdict(step, crew, keep_going=keep_going)
-            if verdict == "wait" or (verdict == "start" and not crew.has_room(step, plan.jobs)):
+            if verdict == "wait" or (verdict == "start" and not crew.has_room(step, jobs)):
                 continue
             if isinstance(verdict, _Skip):
                 waiting.remove(step)
