@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from dbmigrate.models.findings import Finding
@@ -163,7 +164,7 @@ def snapshot(
 
 def settings(**values: Any) -> Settings:
     """Return a configuration with these values and the defaults."""
-    return Settings(**values, origins={})
+    return Settings(**values, origins={field.name: "default" for field in fields(Settings)})
 
 
 def plan_of(taken: Snapshot, configured: Settings | None = None, **selected: Any) -> MigrationPlan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from dbmigrate.commands.lint import check_lint, lint
-from dbmigrate.commands.review import Look, Work, checked_aliases, review_patiently
+from dbmigrate.commands.review import Look, Work, review_patiently
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
@@ -42,7 +42,7 @@ def check(work: Work, wanted: CheckSelection) -> Generator[Event, None, CheckRep
     not_run = {rule.id: "it needs the databases" for rule in RULES if rule.needs_databases and wanted.offline}
     if reviewed.snapshot.changes is None:
         not_run["DBM101"] = "the leaf migrations conflict (DBM102)"
-    targeted = checked_aliases(reviewed.plan)
+    targeted = reviewed.plan.checked
     own = (finding for finding in reviewed.findings if finding.id in ids and finding.id not in not_run)
     found = (*(finding for finding in own if _is_about(finding, wanted)), *linted)
     return CheckReport(

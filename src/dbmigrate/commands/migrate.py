@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 from dbmigrate.commands.afterwards import Run, find_result, is_undone
 from dbmigrate.commands.capacity import check_room, find_caps_now
-from dbmigrate.commands.review import Look, Review, Work, find_losses, prepare, targeted_aliases
+from dbmigrate.commands.review import Look, Review, Work, prepare
 from dbmigrate.commands.written_migrations import check_written, is_as_before
 from dbmigrate.errors import (
     DbmigrateError,
@@ -42,7 +42,7 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import LockState
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.planning.outcome import is_refusal, new_migrations, telling_line
-from dbmigrate.planning.preflight import check_writable, losses_not_foreseen
+from dbmigrate.planning.preflight import losses_not_foreseen
 from dbmigrate.planning.project_commands import make_hint
 from dbmigrate.project.channel import ENTRY
 from dbmigrate.project.heartbeat import Heartbeat, without_locks
@@ -80,35 +80,28 @@ def migrate(
     look = Look(changes="compared", meanwhile=work.launcher.warm_up)
     # Under the locks it is all asked again, and until then the models can be compared beside.
     is_compared_later = has_locks and not is_asked
-    reviewed = yield from _prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
+    reviewed = yield from prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
     if not reviewed.plan.is_empty:
         agree(reviewed.shown)
     if reviewed.plan.is_empty or not has_locks:
         yield from _migrate(work, selection, reviewed, None, keep_going=keep_going, started_at=started_at)
         return
-    yield from check_room(work, reviewed.snapshot, targeted_aliases(reviewed.plan))
+    yield from check_room(work, reviewed.snapshot, reviewed.plan.targeted)
     try:
         locks = yield from take_locks(
             work.host,
-            targeted_aliases(reviewed.plan),
+            reviewed.plan.targeted,
             work.settings.lock_wait,
             work.settings.lock_url,
             clock=work.clock,
             sleep=work.sleep,
         )
         # Whatever was true before the locks were held may have been done by another run meanwhile.
-        reviewed = yield from _prepare(work, selection, look)
+        reviewed = yield from prepare(work, selection, look)
         agree(reviewed.shown)
         yield from _migrate(work, selection, reviewed, locks, keep_going=keep_going, started_at=started_at)
     finally:
         work.host.unlock()
-
-
-def _prepare(work: Work, selection: Selection, look: Look) -> Generator[Event, None, Review]:
-    """Prepare what is run, and not only shown: also refuse where it could not be written."""
-    reviewed = yield from prepare(work, selection, look)
-    check_writable(reviewed.snapshot, reviewed.routing, reviewed.plan)
-    return reviewed
 
 
 def _migrate(
@@ -166,7 +159,7 @@ def _migrate(
                 work.host.forget(make_migrations.apps)  # the project's own command may amend a file read before
                 with _after_writing():
                     no_more = selection.model_copy(update={"make_migrations": False})
-                    reviewed = yield from _prepare(work, no_more, Look())
+                    reviewed = yield from prepare(work, no_more, Look())
                 written = new_migrations(before.snapshot, reviewed.snapshot)
                 check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
             _check_losses(before, reviewed, written)
@@ -237,7 +230,7 @@ def _check_losses(before: Review, reviewed: Review, written: Collection[Migratio
     Raises:
         ModelChangesError: it does; a makemigrations of the project's own may write anything.
     """
-    losses = find_losses(reviewed.snapshot, reviewed.routing, reviewed.plan, written)
+    losses = reviewed.decision.losses(written)
     foreseen = {_lost(before.snapshot, loss) for loss in before.losses}
     more = [loss for loss in losses if _lost(reviewed.snapshot, loss) not in foreseen]
     if more and not before.plan.selection.allow_data_loss:

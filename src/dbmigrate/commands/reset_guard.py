@@ -52,7 +52,7 @@ def find_belongings(work: Work, databases: Sequence[str]) -> Generator[Event, No
             hint="pass --settings with the development settings",
             changed=False,
         )
-    aliases = _migrated_aliases(reviewed)
+    aliases = reviewed.plan.targeted
     for alias in dict.fromkeys((*databases, *aliases)):
         _check_near(work, reviewed, alias)
     check_reachable(reviewed.snapshot, reviewed.routing, Selection())
@@ -70,10 +70,6 @@ def find_belongings(work: Work, databases: Sequence[str]) -> Generator[Event, No
     files = tuple(sorted(file for label in labels for file in _migration_files(reviewed, label, root)))
     _check_committed(root, files)
     return Belongings(reviewed, root, aliases, labels, files)
-
-
-def _migrated_aliases(reviewed: Review) -> tuple[str, ...]:
-    return tuple(database.alias for database in reviewed.plan.databases if database.skip in (None, "nothing-pending"))
 
 
 def _own_labels(reviewed: Review) -> list[str]:

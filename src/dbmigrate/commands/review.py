@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal
@@ -19,31 +19,13 @@ from dbmigrate.models.plan import MigrationPlan, ShownPlan
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.target import Target, Twin
-from dbmigrate.planning.checks import OF_PLANS, check_ids, run_checks
-from dbmigrate.planning.checks.already_there import will_be_faked
-from dbmigrate.planning.checks.dangers import find_dangers
-from dbmigrate.planning.checks.unmigrated_apps import find_unsynced
+from dbmigrate.planning.decide import Decision, Goal, NamedOpen, decide, refuse
 from dbmigrate.planning.jobs import count_jobs
-from dbmigrate.planning.planner import build_plan
-from dbmigrate.planning.preflight import (
-    check_callable,
-    check_findings,
-    check_keeps,
-    check_makemigrations,
-    check_needs,
-    check_order,
-    check_reachable,
-    check_reversible,
-    check_started,
-    find_refusal,
-    find_silent,
-    find_stopping,
-    is_planned,
-)
-from dbmigrate.planning.routing import Routing, route
-from dbmigrate.planning.selection import check_has_apps, check_selection, check_settings, check_target
+from dbmigrate.planning.preflight import find_refusal, find_silent, find_stopping
+from dbmigrate.planning.routing import Routing
+from dbmigrate.planning.selection import check_settings
 from dbmigrate.planning.unstarted_apps import find_startable
 from dbmigrate.project.booted import SHORTEST_SILENCE, SILENCE_SECONDS, Host
 from dbmigrate.project.settings_modules import settings_hint
@@ -51,10 +33,6 @@ from dbmigrate.project.stability import find_unstable
 from dbmigrate.project.waiting import wait_for_databases
 from dbmigrate.running.process import ChildMessage, Launcher
 from dbmigrate.running.stopping import Stops
-
-NamedOpen = Literal["migrated", "looked-at", "refused"]
-"""What becomes of a database that is open and was named: it is migrated as if the routers wanted it, it stays what it
-is when nothing is named, or it is refused."""
 
 Changes = Literal["compared", "left-out", "compared-if-idle"]
 """Whether the models are compared with the migrations; "compared-if-idle": only where there is nothing else to do."""
@@ -119,14 +97,31 @@ class Work:
 class Review:
     """One look at the project and what follows from it."""
 
-    snapshot: Snapshot
-    routing: Routing
+    decision: Decision
     findings: tuple[Finding, ...]
-    plan: MigrationPlan
-    losses: tuple[Finding, ...]
-    """What destroys data in migrations of the plan that are not written yet."""
+    """Those of the decision, with their places in the project's files."""
     jobs: int
     """How many databases may be migrated at the same time."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What was seen."""
+        return self.decision.snapshot
+
+    @property
+    def routing(self) -> Routing:
+        """What belongs where."""
+        return self.decision.routing
+
+    @property
+    def plan(self) -> MigrationPlan:
+        """What would run."""
+        return self.decision.plan
+
+    @cached_property
+    def losses(self) -> tuple[Finding, ...]:
+        """What destroys data in migrations of the plan that are not written yet."""
+        return self.decision.losses(self.plan.unwritten)
 
     @property
     def shown(self) -> ShownPlan:
@@ -137,8 +132,7 @@ class Review:
 def review(work: Work, selection: Selection, look: Look, *, seconds: float | None = None) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
-    Findings that the configuration ignores are left out, but for those that stop a run (`run_checks`). `seconds`: how
-    long a server may say nothing, if not as long as the host lets it.
+    `seconds`: how long a server may say nothing, if not as long as the host lets it.
     """
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
     inspect = partial(
@@ -154,76 +148,35 @@ def review(work: Work, selection: Selection, look: Look, *, seconds: float | Non
     work.remember(snapshot)
     folder = Path(work.target.choices["project"].value)
     check_settings(snapshot, work.settings, lambda named: settings_hint(folder, named))
-    check_ids(work.settings.ignore, work.settings.origins["ignore"])
-    named = selection.databases if look.named_open == "migrated" else ()
-    routing = route(snapshot, work.settings, named=named)
-    check_selection(snapshot, routing, selection, may_read_only=look.may_read_only)
-    if look.named_open != "migrated":
-        check_has_apps(routing, selection.databases, or_open=look.named_open == "looked-at")
-    build = partial(build_plan, settings=work.settings, selection=selection)
-    snapshot = _with_changes(work, snapshot, build(snapshot, routing), selection, look)
-    plan = build(snapshot, routing)
-    if plan.make is not None and find_refusal(snapshot, plan.make) is None:
+    goal = Goal(selection, look.named_open, look.may_read_only)
+    decision = _with_changes(work, decide(snapshot, work.settings, goal), look)
+    make = decision.plan.make
+    if make is not None and find_refusal(decision.snapshot, make) is None:
         # What will be written is planned as if it were: the graph, the routers and the dangers know no difference.
-        changes = snapshot.changes
-        snapshot = inspect(foreseen=plan.make.apps).model_copy(update={"changes": changes})
-        routing = route(snapshot, work.settings, named=named)
-        plan = build(snapshot, routing)
-    if look.stability or snapshot.changes:
-        unstable = find_unstable(work.host, partial(_open_another, work), snapshot, is_thorough=look.stability)
-        snapshot = snapshot.model_copy(update={"unstable": unstable})
-    check_target(snapshot, selection, targeted_aliases(plan))
-    findings = tuple(
-        finding
-        for finding in run_checks(snapshot, routing, work.settings.ignore)
-        if not _is_provided(finding, snapshot, routing, plan)
-        and (finding.id not in OF_PLANS or is_planned(finding, plan))
-    )
-    findings = locate_findings(work, findings)
-    losses = find_losses(snapshot, routing, plan, plan.unwritten)
-    return Review(snapshot, routing, findings, plan, losses, count_jobs(plan, snapshot, work.settings, work.cpus))
+        foreseen = inspect(foreseen=make.apps).model_copy(update={"changes": decision.snapshot.changes})
+        decision = decide(foreseen, work.settings, goal)
+    if look.stability or decision.snapshot.changes:
+        unstable = find_unstable(work.host, partial(_open_another, work), decision.snapshot, is_thorough=look.stability)
+        decision = replace(decision, snapshot=decision.snapshot.model_copy(update={"unstable": unstable}))
+    jobs = count_jobs(decision.plan, decision.snapshot, work.settings, work.cpus)
+    return Review(decision, locate_findings(work, decision.findings), jobs)
 
 
-def _is_provided(finding: Finding, snapshot: Snapshot, routing: Routing, plan: MigrationPlan) -> bool:
-    """Return whether a run of the plan makes what a finding misses, or records what is there already."""
-    if finding.id == "DBM101":
-        return plan.make is not None and {*finding.apps} <= {*plan.make.apps}
-    if finding.id == "DBM104" and plan.selection.run_syncdb:
-        unsynced = [place for label in finding.apps for place in find_unsynced(snapshot, routing, label)]
-        return all(model in plan.synced_on(alias) for alias, model in unsynced)
-    if finding.id == "DBM307":
-        selection = plan.selection
-        return selection.fake or (selection.fake_initial and will_be_faked(finding, plan))
-    return False
-
-
-def _with_changes(work: Work, snapshot: Snapshot, plan: MigrationPlan, selection: Selection, look: Look) -> Snapshot:
-    """Return the snapshot with what the models lack migrations for, where that is asked for."""
+def _with_changes(work: Work, decision: Decision, look: Look) -> Decision:
+    """Return the decision with what the models lack migrations for, where that is asked for."""
+    snapshot, plan, selection = decision.snapshot, decision.plan, decision.goal.selection
     startable: tuple[str, ...] = ()
     if selection.writes_migrations or look.starts:
         startable = find_startable(snapshot, has_syncdb=selection.run_syncdb)
     if look.changes == "left-out" or (look.changes == "compared-if-idle" and plan.steps and not startable):
-        return snapshot
+        return decision
     # Nothing is refused yet, and whatever of the project runs now might make an SQLite file.
     if plan.steps and not any(database.state == "absent" for database in snapshot.databases):
         look.meanwhile()
     changes = work.host.find_changes(startable)
     if work.twin is not None and changes is not None:
         changes = tuple(change for change in changes if change.app in work.twin.labels)
-    return snapshot.model_copy(update={"changes": changes})
-
-
-def find_losses(
-    snapshot: Snapshot, routing: Routing, plan: MigrationPlan, identifiers: Collection[MigrationId]
-) -> tuple[Finding, ...]:
-    """Return what destroys data of these migrations where the plan applies them, whatever the configuration ignores."""
-    return tuple(
-        finding
-        for finding in find_dangers(snapshot, routing)
-        if finding.destroys
-        for alias in finding.aliases
-        if {*finding.migrations} & {*identifiers} & {*plan.pending_on(alias)}
-    )
+    return decision.with_changes(changes)
 
 
 def _open_another(work: Work, seed: str) -> Host:
@@ -280,47 +233,20 @@ def _next_silence(gone: float, seconds: float) -> float:
     return max(min(seconds - gone, max(SILENCE_SECONDS, gone)), seconds / LAST_PART, SHORTEST_SILENCE)
 
 
-def targeted_aliases(plan: MigrationPlan) -> tuple[str, ...]:
-    """Return the databases that the plan looks after, those with nothing pending included."""
-    return tuple(database.alias for database in plan.databases if database.skip in (None, "nothing-pending"))
-
-
-def checked_aliases(plan: MigrationPlan) -> tuple[str, ...]:
-    """Return the databases that are held to what belongs there: also those that take no writes."""
-    return tuple(
-        database.alias
-        for database in plan.databases
-        if database.skip in (None, "nothing-pending") or (database.skip == "read-only" and database.apps)
-    )
-
-
 def prepare(work: Work, selection: Selection, look: Look, *, is_run: bool = True) -> Generator[Event, None, Review]:
     """Review and refuse whatever must not be migrated; `is_run`: whether it is not only shown.
 
     Raises:
-        UnreachableError: a database does not answer.
-        FindingsError: a finding stops the run.
-        ModelChangesError: makemigrations could not do its part without a person.
-        ProjectError: the project's own migrate does not take what it would have to be called with.
-        UsageError: a migration that is to be undone cannot be.
+        DbmigrateError: as `refuse` does.
     """
     reviewed = yield from review_patiently(work, selection, look)
-    check_keeps(reviewed.snapshot, reviewed.routing, selection)
-    check_reachable(reviewed.snapshot, reviewed.routing, selection)
-    findings = [finding for finding in reviewed.findings if is_run or not finding.stops_runs_only]
-    check_findings(findings, reviewed.plan, targeted_aliases(reviewed.plan))
-    check_order(work.settings, reviewed.plan)
-    check_needs(work.settings, reviewed.plan)
-    check_reversible(reviewed.plan)
-    check_makemigrations(reviewed.snapshot, reviewed.plan.make)
-    check_started(reviewed.snapshot, reviewed.plan)
-    check_callable(reviewed.plan)
+    refuse(reviewed.decision, reviewed.findings, is_run=is_run)
     return reviewed
 
 
 def find_stops(reviewed: Review) -> list[Finding]:
     """Return the findings that stop a run of the plan."""
-    return find_stopping(reviewed.findings, reviewed.plan, targeted_aliases(reviewed.plan))
+    return find_stopping(reviewed.findings, reviewed.plan, reviewed.plan.targeted)
 
 
 def _wait_for_silent(

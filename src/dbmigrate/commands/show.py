@@ -13,7 +13,6 @@ from dbmigrate.commands.review import (
     prepare,
     review,
     review_patiently,
-    targeted_aliases,
 )
 from dbmigrate.errors import ExitCode, UsageError
 from dbmigrate.models.events import Event
@@ -81,7 +80,7 @@ def _find_refusal(work: Work, reviewed: Review) -> tuple[Refusal | None, ExitCod
     stopping = describe_stop(find_stops(reviewed))
     if stopping is not None or reviewed.plan.is_empty:
         return stopping, ExitCode.FINDINGS
-    crowded = find_refusal(reviewed.snapshot, targeted_aliases(reviewed.plan), work.settings.lock_url)
+    crowded = find_refusal(reviewed.snapshot, reviewed.plan.targeted, work.settings.lock_url)
     return crowded, ExitCode.LOCKED if crowded is not None else ExitCode.FINDINGS
 
 

@@ -107,6 +107,11 @@ class PlannedDatabase(Value):
     unopposed: int
     """Models that nobody has an opinion about here, and that are therefore left out."""
 
+    @property
+    def is_targeted(self) -> bool:
+        """Whether the plan looks after it, be it that nothing is pending there."""
+        return self.skip in (None, "nothing-pending")
+
 
 class Need(Value):
     """A migration that works on data and needs what another database has."""
@@ -201,6 +206,20 @@ class MigrationPlan(Value):
         """Return what `pending_on` names, and what is out of reach there."""
         out_of_reach = [one for database in self.databases if database.alias == alias for one in database.out_of_reach]
         return tuple(one for step in self.steps if step.alias == alias for one in step.migrations) + tuple(out_of_reach)
+
+    @property
+    def targeted(self) -> tuple[str, ...]:
+        """The databases that it looks after, those with nothing pending included."""
+        return tuple(database.alias for database in self.databases if database.is_targeted)
+
+    @property
+    def checked(self) -> tuple[str, ...]:
+        """The databases that are held to what belongs there: also those that take no writes."""
+        return tuple(
+            database.alias
+            for database in self.databases
+            if database.is_targeted or (database.skip == "read-only" and database.apps)
+        )
 
     @property
     def unmet(self) -> tuple[Need, ...]:

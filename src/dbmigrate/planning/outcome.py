@@ -53,7 +53,7 @@ def build_result(
             databases.append(_Judge(plan, planned, steps, by_step, was, database, is_busy=is_busy).judge())
         else:
             databases.append(_untouched(planned))
-        if database is not None and planned.skip in (None, "nothing-pending"):
+        if database is not None and planned.is_targeted:
             without = tuple(model for model in _without_table(plan, database) if expects_table(database, model))
             databases[-1] = databases[-1].model_copy(update={"without_table": without})
     result = RunResult(

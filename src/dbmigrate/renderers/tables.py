@@ -182,7 +182,7 @@ class Page:
             self._title("No step for")
         for group in self._alike(skipped, words.planned_skip):
             self._line(f"  {words.names([database.alias for database in group])}: {words.planned_skip(group[0])}")
-        unopposed = [entry for entry in plan.databases if entry.unopposed and entry.skip in (None, "nothing-pending")]
+        unopposed = [entry for entry in plan.databases if entry.unopposed and entry.is_targeted]
         if unopposed:
             self._title("Not created: no router claims these models here")
         for database in unopposed:

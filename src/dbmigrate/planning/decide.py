@@ -1,0 +1,142 @@
+"""What follows from a snapshot for what was asked: what belongs where, what would run, what stands against it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from dbmigrate.models.findings import Finding
+from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.selection import Selection
+from dbmigrate.models.settings import Settings
+from dbmigrate.models.snapshot import Change, MigrationId, Snapshot
+from dbmigrate.planning.checks import OF_PLANS, check_ids, run_checks
+from dbmigrate.planning.checks.already_there import will_be_faked
+from dbmigrate.planning.checks.dangers import find_dangers
+from dbmigrate.planning.checks.unmigrated_apps import find_unsynced
+from dbmigrate.planning.planner import build_plan
+from dbmigrate.planning.preflight import (
+    check_callable,
+    check_findings,
+    check_keeps,
+    check_makemigrations,
+    check_needs,
+    check_order,
+    check_reachable,
+    check_reversible,
+    check_started,
+    check_writable,
+    is_planned,
+)
+from dbmigrate.planning.routing import Routing, route
+from dbmigrate.planning.selection import check_has_apps, check_selection, check_target
+
+NamedOpen = Literal["migrated", "looked-at", "refused"]
+"""What becomes of a database that is open and was named: it is migrated as if the routers wanted it, it stays what it
+is when nothing is named, or it is refused."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What was asked, and which names are accepted in it."""
+
+    selection: Selection
+    named_open: NamedOpen = "migrated"
+    may_read_only: bool = False
+    """Whether a database may be named that takes no writes."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What belongs where, and the plan; the findings are looked for when they are first asked for."""
+
+    snapshot: Snapshot
+    settings: Settings
+    goal: Goal
+    routing: Routing
+    plan: MigrationPlan
+
+    def with_changes(self, changes: tuple[Change, ...] | None) -> Decision:
+        """Return the decision for models that lack these migrations; what belongs where stays."""
+        snapshot = self.snapshot.model_copy(update={"changes": changes})
+        plan = build_plan(snapshot, self.routing, settings=self.settings, selection=self.goal.selection)
+        return replace(self, snapshot=snapshot, plan=plan)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the checks find, without file and line; nothing that a run of the plan puts right.
+
+        Findings that the configuration ignores are left out, but for those that stop a run (`run_checks`).
+        """
+        return tuple(
+            finding
+            for finding in run_checks(self.snapshot, self.routing, self.settings.ignore)
+            if not self._is_provided(finding) and (finding.id not in OF_PLANS or is_planned(finding, self.plan))
+        )
+
+    def losses(self, identifiers: Collection[MigrationId]) -> tuple[Finding, ...]:
+        """Return what destroys data of these migrations where the plan applies them, whatever the settings ignore."""
+        return tuple(
+            finding
+            for finding in find_dangers(self.snapshot, self.routing)
+            if finding.destroys
+            for alias in finding.aliases
+            if {*finding.migrations} & {*identifiers} & {*self.plan.pending_on(alias)}
+        )
+
+    def _is_provided(self, finding: Finding) -> bool:
+        """Return whether a run of the plan makes what a finding misses, or records what is there already."""
+        plan = self.plan
+        if finding.id == "DBM101":
+            return plan.make is not None and {*finding.apps} <= {*plan.make.apps}
+        if finding.id == "DBM104" and plan.selection.run_syncdb:
+            unsynced = [place for label in finding.apps for place in find_unsynced(self.snapshot, self.routing, label)]
+            return all(model in plan.synced_on(alias) for alias, model in unsynced)
+        if finding.id == "DBM307":
+            return plan.selection.fake or (plan.selection.fake_initial and will_be_faked(finding, plan))
+        return False
+
+
+def decide(snapshot: Snapshot, settings: Settings, goal: Goal) -> Decision:
+    """Return what follows from a snapshot; nothing is refused yet but names that do not exist.
+
+    Raises:
+        UsageError: a name that is not there, or that cannot be migrated as it was asked.
+    """
+    selection = goal.selection
+    check_ids(settings.ignore, settings.origins["ignore"])
+    routing = route(snapshot, settings, named=selection.databases if goal.named_open == "migrated" else ())
+    check_selection(snapshot, routing, selection, may_read_only=goal.may_read_only)
+    if goal.named_open != "migrated":
+        check_has_apps(routing, selection.databases, or_open=goal.named_open == "looked-at")
+    plan = build_plan(snapshot, routing, settings=settings, selection=selection)
+    check_target(snapshot, selection, plan.targeted)
+    return Decision(snapshot, settings, goal, routing, plan)
+
+
+def refuse(decision: Decision, findings: Sequence[Finding], *, is_run: bool) -> None:
+    """Do nothing if the plan can run; `is_run`: whether it is going to, and is not only shown.
+
+    `findings`: those of the decision, with their places.
+
+    Raises:
+        UnreachableError: a database does not answer, or takes no writes.
+        FindingsError: a finding stops the run.
+        ModelChangesError: makemigrations could not do its part without a person.
+        ProjectError: the project's own migrate does not take what it would have to be called with.
+        UsageError: a migration that is to be undone cannot be, or the order leaves a database without what it needs.
+    """
+    snapshot, routing, plan = decision.snapshot, decision.routing, decision.plan
+    check_keeps(snapshot, routing, plan.selection)
+    check_reachable(snapshot, routing, plan.selection)
+    check_findings([one for one in findings if is_run or not one.stops_runs_only], plan, plan.targeted)
+    check_order(decision.settings, plan)
+    check_needs(decision.settings, plan)
+    check_reversible(plan)
+    check_makemigrations(snapshot, plan.make)
+    check_started(snapshot, plan)
+    check_callable(plan)
+    if is_run:
+        check_writable(snapshot, routing, plan)
