@@ -39,7 +39,7 @@ check: .venv/.dev ## formatting, lint, types, import contracts, Python 3.8 synta
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/vermin --quiet --target=3.8- --violations --no-tips --eval-annotations src/dbmigrate/inside
+	$(BIN)/vermin --quiet --target=3.8- --violations --no-tips src/dbmigrate/inside
 
 format: .venv/.dev ## format the code and order its imports
 	$(BIN)/ruff format .

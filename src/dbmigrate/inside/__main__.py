@@ -31,6 +31,8 @@ def import_inside():
     spec = importlib.util.spec_from_file_location(
         "dbmigrate_inside", os.path.join(HERE, "__init__.py"), submodule_search_locations=[HERE]
     )
+    assert spec is not None
+    assert spec.loader is not None
     package = importlib.util.module_from_spec(spec)
     sys.modules["dbmigrate_inside"] = package
     spec.loader.exec_module(package)

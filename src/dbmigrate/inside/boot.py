@@ -5,6 +5,8 @@ Every way into Django's commands ends in `ManagementUtility.execute`, also for a
 manage.py has changed sys.path: so nothing of Django is imported before.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import runpy
@@ -14,6 +16,12 @@ import traceback
 
 from .host_error import HostError
 from .sentences import one_line
+
+TYPE_CHECKING = False  # not typing's: a step imports this before it becomes manage.py
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .protocol import FailureKind
 
 OLDEST_DJANGO = (3, 2)
 MANAGEMENT = "django.core.management"
@@ -41,21 +49,22 @@ class _PatchOnImport:
         spec = importlib.util.find_spec(fullname)
         if spec is None or spec.loader is None:
             return spec
-        run_module = spec.loader.exec_module
-        own = vars(spec.loader).get("exec_module")
+        loader: Any = spec.loader
+        run_module = loader.exec_module
+        own = vars(loader).get("exec_module")
 
         def exec_module(module):
             if module.__name__ != self.name:  # one zipimporter loads all modules of its archive
                 run_module(module)
                 return
             if own is None:
-                del spec.loader.exec_module
+                del loader.exec_module
             else:
-                spec.loader.exec_module = own
+                loader.exec_module = own
             run_module(module)
             self.patch(module)
 
-        spec.loader.exec_module = exec_module
+        loader.exec_module = exec_module
         return spec
 
 
@@ -101,7 +110,7 @@ def boot_project(manage, words, *, take_over, give_up):
     """
     _forbid_exec()
     calls = None
-    execute_as_django = None
+    execute_as_django: Any = None
     has_ended = False
 
     def begin(utility):
@@ -262,14 +271,14 @@ def _setup_django(argv):
     return opened, watch
 
 
-def describe(error):
+def describe(error: BaseException) -> HostError:
     """Return a HostError for what the project's own code raised, with the place in its files."""
     described = _describe(error)
     described.__cause__ = error
     return described
 
 
-def _describe(error):
+def _describe(error: BaseException) -> HostError:
     if isinstance(error, SystemExit):
         return HostError("exit", "SystemExit: {}".format(error.code), **_place(error))
     from .source.wrong_setting import find_wrong_entry  # only what went wrong needs it
@@ -278,7 +287,7 @@ def _describe(error):
     if wrong is not None:
         return HostError(wrong[0], _sentence(error), **wrong[1], **_place(error))
     missing_django = isinstance(error, ImportError) and not _can_import_django()
-    kind = "no-django" if missing_django else "project"
+    kind: FailureKind = "no-django" if missing_django else "project"
     is_hidden = isinstance(error, ImportError) and getattr(sys.flags, "safe_path", False)
     more = {}
     if missing_django:
@@ -301,7 +310,7 @@ def _sentence(error):
     return lines[-1].strip() if isinstance(error, SyntaxError) else one_line("".join(lines))
 
 
-def _place(error):
+def _place(error: BaseException) -> dict[str, Any]:
     """Return file and line of the innermost frame that is the project's, and the whole traceback."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_of_project(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename:
@@ -314,7 +323,7 @@ def _place(error):
     return {"file": file, "line": line, "traceback": whole}
 
 
-def is_of_project(filename):
+def is_of_project(filename: str) -> bool:
     """Whether a file is neither the standard library's nor that of an installed package, nor ours."""
     standard_library = os.path.dirname(os.__file__)
     foreign = (os.path.dirname(os.path.abspath(__file__)), standard_library)

@@ -4,9 +4,15 @@ A project may print whatever it likes while it is imported. So the two descripto
 descriptor 0 is empty and descriptor 1 is stderr.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .protocol import FailureKind
 
 
 class Channel:
@@ -26,7 +32,7 @@ class Channel:
         os.dup2(2, 1)
         self._number = 0
 
-    def receive(self):
+    def receive(self) -> Any:
         """Return the next request, or None when the other side has gone."""
         line = self._requests.readline()
         request = json.loads(line) if line else None
@@ -34,20 +40,20 @@ class Channel:
             self._number = request.get("number", 0)
         return request
 
-    def reply(self, result):
+    def reply(self, result: object) -> None:
         """Answer the request with its result."""
         self._write({"number": self._number, "ok": True, "result": result})
 
-    def fail(self, kind, message, **more):
+    def fail(self, kind: FailureKind, message: str, **more: object) -> None:
         """Answer the request with an error: a field of the reply, never a crash."""
         self._write({"number": self._number, "ok": False, "error": dict(more, kind=kind, message=message)})
 
-    def close(self):
+    def close(self) -> None:
         """Let go of both directions, in a copy of this process: the other side must see when this one ends."""
         os.close(self._requests.fileno())
         os.close(self._replies.fileno())
 
-    def _write(self, reply):
+    def _write(self, reply: dict[str, Any]) -> None:
         try:
             self._replies.write(json.dumps(reply) + "\n")
             self._replies.flush()

@@ -1,5 +1,7 @@
 """The scripts beside the interpreter that reach a Django which the interpreter itself cannot import."""
 
+from __future__ import annotations
+
 import ast
 import glob
 import os
@@ -19,14 +21,14 @@ _INTERPRETER = re.compile(
 _MANAGEMENT = re.compile(r"\bdjango\b")
 
 
-def find_consoles():
-    """Return [[name, interpreter or None]] for the scripts that bring their own Django.
+def find_consoles() -> list[tuple[str, str | None]]:
+    """Return (name, interpreter or None) for the scripts that bring their own Django.
 
     A script does that if another interpreter runs it, in whose environment Django is; or if it, or the package whose
     function it calls, names Django or holds a copy of it.
     """
     folder = os.path.dirname(sys.executable)
-    found = []
+    found: list[tuple[str, str | None]] = []
     for name in _names_in(folder):
         path = os.path.join(folder, name)
         if name.startswith(("python", "pip", "activate", "django-admin")) or not os.path.isfile(path):
@@ -35,12 +37,12 @@ def find_consoles():
         shebang = _INTERPRETER.match(text)
         if shebang is None:
             continue
-        other = os.fsdecode(shebang.group(shebang.lastindex))
+        other = os.fsdecode(shebang[shebang.lastindex or 0])
         if os.path.realpath(other) != os.path.realpath(sys.executable) or _prefix(other) != _prefix(sys.executable):
             if glob.glob(os.path.join(glob.escape(_prefix(other)), "lib", "python*", "site-packages", "django")):
-                found.append([name, other])
+                found.append((name, other))
         elif _names_django(text.decode("utf-8", "replace")):
-            found.append([name, None])
+            found.append((name, None))
     return found
 
 

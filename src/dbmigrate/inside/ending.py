@@ -78,10 +78,10 @@ def finalize(code, ended_by, *, waits):
 
 def _join_threads(waits):
     if waits or threading.active_count() == 1:
-        threading._shutdown()
+        threading._shutdown()  # type: ignore[attr-defined]
         return
     # Joined by another thread, because this one cannot be called back: _shutdown knows no timeout.
-    joining = threading.Thread(target=threading._shutdown, daemon=True)
+    joining = threading.Thread(target=threading._shutdown, daemon=True)  # type: ignore[attr-defined]
     joining.start()
     joining.join(THREAD_SECONDS)
 

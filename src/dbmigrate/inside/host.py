@@ -1,14 +1,20 @@
 """The host: boots the project once, then answers questions until the other side closes the channel."""
 
+from __future__ import annotations
+
 import gc
 import sys
 import time
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from . import boot, named_values
 from .channel import Channel
 from .host_error import HostError
 from .trial import twin
+
+if TYPE_CHECKING:
+    from .protocol import Question
 
 ORPHAN_SECONDS = 1.0
 """After dbmigrate was killed in the middle of a run, a server may need so long to see that a child is gone."""
@@ -62,7 +68,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     scratches = scratch.Scratches()
     forker = fork.Forker(channel, held, opened, handover)
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False), watch)
-    questions = {
+    questions: dict[Question, Any] = {
         "inspect": inspector.inspect,
         "find_changes": inspector.find_changes,
         "find_unstable": stability.find_unstable,

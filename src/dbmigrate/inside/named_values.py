@@ -4,6 +4,8 @@ They go through the private channel to dbmigrate, which decides which of them it
 texts look that it wants to know of: `wanted`, three regular expressions.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import sys
@@ -82,9 +84,9 @@ def _is_lazy(value):
     return functional is not None and issubclass(type(value), (functional.Promise, functional.LazyObject))
 
 
-def collect(wanted, error=None):
-    """Return [name, value] of everything wanted; `error`: what the project raised before it was up, if it did."""
-    found = []
+def collect(wanted: Wanted, error: BaseException | None = None) -> list[tuple[str, str]]:
+    """Return (name, value) of everything wanted; `error`: what the project raised before it was up, if it did."""
+    found: list[tuple[str, str]] = []
     for name, value in list(os.environ.items()):
         found += wanted.safe_pairs(name, value)
     for name, value, is_forced in _settings():
@@ -97,7 +99,7 @@ def collect(wanted, error=None):
             found += wanted.safe_pairs(name, value)
     except Exception:  # DATABASES may be anything before Django has looked at it
         pass
-    return [list(pair) for pair in dict.fromkeys(found)]
+    return list(dict.fromkeys(found))
 
 
 def _settings():
@@ -186,7 +188,7 @@ def _lines(path, depth=0):
             yield line
 
 
-def collect_names():
+def collect_names() -> list[str]:
     """Return what is called somehow: databases, apps, models, tables, columns, users and hosts."""
     from django.apps import apps
     from django.conf import settings

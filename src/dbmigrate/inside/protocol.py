@@ -559,8 +559,11 @@ class CheckLocksArguments(TypedDict):
     seconds: float  # within which it is answered
 
 
+LockState = Literal["held", "unsure", "retaken", "lost"]
+
+
 class LockCheckReply(TypedDict):
-    state: Literal["held", "unsure", "retaken", "lost"]
+    state: LockState
     lost_at: Optional[float]  # since the epoch
     because: Optional[str]
     why_not_again: Optional[str]

@@ -71,7 +71,7 @@ def standing_for_its_alias(connection):
 
 def find_descriptors():
     """Return {number: what it is} of what this process has open, as "socket:[54321]" or a path."""
-    found = {}
+    found: dict[int, str] = {}
     try:
         names = os.listdir("/proc/self/fd")
     except OSError:

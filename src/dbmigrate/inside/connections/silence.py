@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 import weakref
+from typing import Any
 
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -55,11 +56,13 @@ class Watch:
 
     def __init__(self):
         """Begin to notice; nothing is cut until there is a `limit`."""
-        self.seconds = None
-        self._waits = {}
-        self._guards = weakref.WeakSet()
-        self._doubtful, self._silent, self._answering = set(), set(), set()
-        self._hopeless = weakref.WeakSet()
+        self.seconds: Any = None
+        self._waits: dict[int | None, Any] = {}
+        self._guards: Any = weakref.WeakSet()
+        self._doubtful: set[Any] = set()
+        self._silent: set[Any] = set()
+        self._answering: set[Any] = set()
+        self._hopeless: Any = weakref.WeakSet()
         self._began_at = 0.0
         self._left_seconds = None
         """How long servers may still be waited for, in all; None is as long as they need."""

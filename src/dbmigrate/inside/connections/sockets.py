@@ -19,7 +19,7 @@ def find_descriptor(connection):
     driver = connection.connection
     for teller in (driver, getattr(driver, "_sock", None)):
         try:
-            number = teller.fileno()
+            number = teller.fileno()  # type: ignore[union-attr]
         except Exception:  # it has none, it is closed, or a driver that nobody knows raises something of its own
             continue
         if isinstance(number, int) and number >= 0:

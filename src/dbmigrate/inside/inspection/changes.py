@@ -146,7 +146,8 @@ def _carries(changes, label):
 
     Those that its new migrations depend on, and theirs (MigrationAutodetector._trim_to_apps).
     """
-    needed, queue = set(), [label]
+    needed: set[str] = set()
+    queue = [label]
     while queue:
         for migration in changes.get(queue.pop(), ()):
             others = {other for other, _ in migration.dependencies if other in changes} - needed

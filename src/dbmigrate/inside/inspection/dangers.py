@@ -81,7 +81,7 @@ class DangerFinder:
                 yield "drops-table"
         elif isinstance(operation, migrations.RemoveField):
             field = dict(state_before().models[label, model].fields).get(operation.name)
-            if not getattr(field, "many_to_many", False):
+            if field is None or not getattr(field, "many_to_many", False):
                 yield "drops-column"
             elif not field.remote_field.through:  # a table of its own stays
                 yield "drops-table"

@@ -235,7 +235,7 @@ def _concerning(pending, routed):
 
     Of a shop with a database for each customer that is nearly all. On the default database Django records it.
     """
-    needed = set()
+    needed: set[str] = set()
     for entry in reversed(pending):
         label = entry["id"].split(".", 1)[0]
         if entry["answer"] != "no" or is_on_alias(routed[label]) or entry["id"] in needed:

@@ -1,8 +1,11 @@
 """The question `inspect`: everything a plan is made from, as one dictionary (models/snapshot.py is its type)."""
 
+from __future__ import annotations
+
 import importlib
 import platform
 import sys
+from typing import TYPE_CHECKING, Any
 
 from django import get_version
 from django.conf import settings
@@ -25,7 +28,10 @@ from .commands import describe_commands, find_replaced_commands
 from .databases import DatabaseDescriber
 from .sameness import settle_identities
 
-UNASKED = {"state": "unasked", "trouble": None, "error": None}
+if TYPE_CHECKING:
+    from ..protocol import AskedMigration, FindChangesReply, GuardScope, InspectReply, ReachedReply, SqlReply
+
+UNASKED: ReachedReply = {"state": "unasked", "trouble": None, "error": None}
 
 
 class Inspector:
@@ -35,13 +41,23 @@ class Inspector:
         """Know of nothing yet; `why_not_copy()` returns why this process cannot be copied, or None."""
         self._why_not_copy = why_not_copy
         self._watch = watch
-        self._disk = None
+        self._disk: Any = None
         self._before = {}
-        self._comparison = None
-        self._changes = {}
+        self._comparison: Any = None
+        self._changes: dict[tuple[str, ...], FindChangesReply] = {}
         self._foreseen = {}
 
-    def inspect(self, root, changes, target, records, contact, idle, may_copy, foreseen):
+    def inspect(
+        self,
+        root: str,
+        changes: bool,
+        target: tuple[str, str] | None,
+        records: bool,
+        contact: bool,
+        idle: bool,
+        may_copy: bool,
+        foreseen: list[str],
+    ) -> InspectReply:
         """Look at the project and at every database; nothing is written anywhere.
 
         `changes`: whether `find_changes` may be asked next, so that the work for it can begin. `target`: [app label,
@@ -58,7 +74,7 @@ class Inspector:
             self._comparison = Aside(self._compare, is_copied=may_copy and self._why_not_copy() is None)
         return self._look(self._disk_with(foreseen), root, target, records, contact, idle)
 
-    def find_changes(self, started):
+    def find_changes(self, started: list[str]) -> FindChangesReply:
         """Return how the models differ from the migrations of the last look (changes.find_changes).
 
         None where leaf migrations contradict each other, and so describe no models.
@@ -68,11 +84,13 @@ class Inspector:
             self._changes[key] = self._compare(key) if started else self._comparison.answer()
         return self._changes[key]
 
-    def write_sql(self, alias, migrations, scope, foreseen):
+    def write_sql(
+        self, alias: str, migrations: list[AskedMigration], scope: GuardScope | None, foreseen: list[str]
+    ) -> SqlReply:
         """Return the statements of migrations of the last look (sql.write_sql)."""
         return write_sql(self._disk_with(foreseen), alias, migrations, scope)
 
-    def forget(self, labels):
+    def forget(self, labels: list[str]) -> None:
         """Know no migration of these apps any more: files of the same names will hold other ones."""
         for label in labels:
             package = MigrationLoader.migrations_module(label)[0]
@@ -111,7 +129,7 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, disk, root, target, records, contact, idle):
+    def _look(self, disk, root, target, records, contact, idle) -> InspectReply:
         before = self._before if disk is self._disk else {}
         routes = RouteBook()
         effects = Effects(disk, routes)

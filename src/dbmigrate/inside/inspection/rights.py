@@ -1,5 +1,9 @@
 """Which rights a database's role lacks for what is pending there; the server is asked, and nothing is tried."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.db import Error as DatabaseError
 
 from ..migrations.meddling import may_give_rights, receiver_may_give_rights
@@ -13,7 +17,7 @@ from .missing_tables import has_table
 
 RECORD = "django_migrations"
 
-_SERVERS = {"postgresql": PostgresqlRights, "mysql": MysqlRights}
+_SERVERS: dict[str, Any] = {"postgresql": PostgresqlRights, "mysql": MysqlRights}
 
 
 def describe_rights(connection, loader, effects, plan, tables):
@@ -22,7 +26,7 @@ def describe_rights(connection, loader, effects, plan, tables):
     `plan`: what is pending there or was asked for, [(migration, backwards)]; `tables`: the folded names of what is
     there. Where a project replaces `migrate` nothing is claimed: nobody knows in which schema and as whom it works.
     """
-    described = {"role": None, "rights_unknown": None, "lacking": []}
+    described: dict[str, Any] = {"role": None, "rights_unknown": None, "lacking": []}
     if not plan or connection.vendor not in _SERVERS or "migrate" in find_replaced_commands():
         return described
     try:
@@ -44,7 +48,7 @@ def _find(rights, connection, loader, effects, plan, tables):
         return []
     if any(receiver_may_give_rights(receiver) for receiver in live_receivers("pre_migrate")):
         return []
-    found = {}
+    found: dict[Any, list[Any]] = {}
     is_changed = False
     for doing, lacks in _follow(rights, connection, loader, effects, plan, tables):
         is_changed = is_changed or may_give_rights(doing.reaching.operation)
@@ -69,7 +73,7 @@ def _find(rights, connection, loader, effects, plan, tables):
 
 def _follow(rights, connection, loader, effects, plan, tables):
     """Yield (table_acts.Doing, what is lacking for it) in the order of the plan."""
-    made = set()
+    made: set[str] = set()
     for doing in follow_plan(connection, loader, plan, lambda *planned: effects.reaching(connection, *planned)):
         made.update(need.name for need in doing.needs if need.act == "make")
         yield (

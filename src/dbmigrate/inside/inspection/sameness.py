@@ -8,6 +8,7 @@ ends with its transaction or session.
 import secrets
 import threading
 from functools import partial
+from typing import Any
 
 from django.db import connections
 
@@ -33,7 +34,7 @@ def settle_identities(databases, seconds):
         # What its role may not read says nothing of which database it is.
         if clue is not None and database["state"] in ("ok", "unreadable") and database["mirror_of"] is None:
             clues[database["alias"]] = clue
-    identities = {}
+    identities: dict[str, str] = {}
     for aliases in _find_candidates(clues):
         servers = _tell_servers_apart(aliases, clues, seconds)
         _name_groups(aliases, clues, servers, identities)
@@ -43,12 +44,12 @@ def settle_identities(databases, seconds):
 
 def _find_candidates(clues):
     """Return lists of aliases that may reach one database, in which at least two may use the same records."""
-    by_name = {}
+    by_name: dict[tuple[str, str], list[str]] = {}
     for alias, clue in clues.items():
         by_name.setdefault((clue.vendor, clue.database), []).append(alias)
-    lists = []
+    lists: list[list[str]] = []
     for aliases in by_name.values():
-        by_identifier = {}
+        by_identifier: dict[object, list[str]] = {}
         for alias in aliases:
             by_identifier.setdefault(clues[alias].identifier, []).append(alias)
         # One that does not say what its data are called may be any of the others.
@@ -127,7 +128,7 @@ class _Trial:
 
     def _ask(self, connection, question):
         """Return the answer to a question, for which the server has PROOF_SECONDS."""
-        answers = []
+        answers: list[tuple[Any, Exception | None]] = []
 
         def ask():
             try:
@@ -205,7 +206,7 @@ class _MysqlProof:
 
 def _name_groups(aliases, clues, servers, identities):
     """Give aliases that share records one identity, and others another."""
-    groups = []
+    groups: list[list[str]] = []
     for alias in aliases:
         mine = [
             group

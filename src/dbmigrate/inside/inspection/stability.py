@@ -5,16 +5,22 @@ made with is read from its source: only that tells a list that somebody has sort
 Names in it are looked up in the modules that are loaded, and what they were assigned is read as well.
 """
 
+from __future__ import annotations
+
 import ast
 import builtins
 import sys
 import types
+from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.conf import settings
 from django.db.migrations.writer import MigrationWriter
 
 from ..source.locate import Sources, assigned
+
+if TYPE_CHECKING:
+    from ..protocol import DescribeFieldsReply, FindUnstableReply, UnstableReply
 
 FREE, KEPT, ITERATED = "free", "kept", "iterated"
 """What becomes of a value: its order counts for nothing, it is kept as it is, or it is gone through."""
@@ -33,14 +39,16 @@ MOST_STEPS = 8
 META = ("permissions", "ordering", "indexes", "constraints", "index_together", "unique_together")
 
 
-def find_unstable(labels, altered):
-    """Return {"found": [models.snapshot.Unstable], "doubtful": [[label.model, field]]}.
+def find_unstable(labels: list[str], altered: list[tuple[str, str]]) -> FindUnstableReply:
+    """Return what differs in each process, and the fields of which their source does not say whether they do.
 
-    `labels`: apps whose models are read. `altered`: [label.model, field] of fields that makemigrations would alter; of
+    `labels`: apps whose models are read. `altered`: (label.model, field) of fields that makemigrations would alter; of
     these the doubtful ones may differ in another process, since their source does not say what they are made with.
     """
     sources = Sources()
-    found, doubtful = [], []
+    asked = {tuple(one) for one in altered}
+    found: list[UnstableReply] = []
+    doubtful: list[tuple[str, str]] = []
     for label in labels:
         for model in apps.get_app_config(label).get_models():
             name = model._meta.label_lower
@@ -48,19 +56,19 @@ def find_unstable(labels, altered):
                 reader = _Reader(sources)
                 reader.read_field(model, field.name)
                 found += [_describe(name, field.name, why) for why in reader.reasons]
-                if not reader.reasons and not reader.is_plain and [name, field.name] in altered:
-                    doubtful.append([name, field.name])
+                if not reader.reasons and not reader.is_plain and (name, field.name) in asked:
+                    doubtful.append((name, field.name))
             reader = _Reader(sources)
             reader.read_meta(model)
             found += [_describe(name, None, why) for why in reader.reasons]
     return {"found": found, "doubtful": doubtful}
 
 
-def _describe(model, field, why):
+def _describe(model: str, field: str | None, why: tuple[str, str]) -> UnstableReply:
     return {"model": model, "field": field, "kind": why[0], "why": why[1]}
 
 
-def describe_fields(fields):
+def describe_fields(fields: list[tuple[str, str]]) -> DescribeFieldsReply:
     """Return how makemigrations would write each of these fields, [label.model, name]."""
     described = []
     for model, name in fields:

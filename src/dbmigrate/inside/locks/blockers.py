@@ -1,9 +1,16 @@
 """The question `find_blockers`: who holds locks on the tables of a database."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.db import connections
 
+if TYPE_CHECKING:
+    from ..protocol import FindBlockersReply
 
-def find_blockers(alias):
+
+def find_blockers(alias: str) -> FindBlockersReply:
     """Return the sessions of a PostgreSQL database that hold locks on its tables, the oldest transaction first."""
     connection = connections[alias]
     try:

@@ -75,6 +75,22 @@ class ConnectionLock:
         self._sockets = find_sockets() - before if known is None else {(number, known)}
         keep_alive(self.connection)
 
+    def _take(self, cursor):
+        """Try to take the lock; return who holds it, or None (`take`)."""
+        raise NotImplementedError
+
+    def _is_held(self, cursor, idle):
+        """Return whether this session has the lock, and have the server keep it for `idle` seconds of silence."""
+        raise NotImplementedError
+
+    def _read_records(self, cursor):
+        """Return [(app, name)] of what is recorded; None if this user may not know it."""
+        raise NotImplementedError
+
+    def _end_session(self, cursor, session):
+        """End a session of this run that the server has not seen the end of, and wait until it is over."""
+        raise NotImplementedError
+
     def _connect(self):
         self.connection.ensure_connection()
 

@@ -5,21 +5,30 @@ locked as well, with flock; SQLite locks with fcntl, which on Linux knows nothin
 hard links in common, which have a lock file each. A database that is not there yet is locked by the step that makes it.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import sys
 import time
 import urllib.parse
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from ..host_error import HostError
 from ..servers.identity import sqlite_file
 from .lock_names import NAME, own_name
 
+if TYPE_CHECKING:
+    from ..protocol import FailureKind
+
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
+
+HAS_FLOCK = fcntl is not None
+"""Whether this system has file locks."""
 
 HELD_SECONDS = 0.5
 """How long a lost lock file is tried for while others have it: a run that waits has it for a moment at each try."""
@@ -34,7 +43,7 @@ NETWORKS = ("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p")
 class FileLock:
     """A lock file beside the database."""
 
-    environment = {}
+    environment: dict[str, str] = {}
     connection = None
     is_pooled = False
     keeper = "its file system"
@@ -47,8 +56,8 @@ class FileLock:
         self._path = self._database + ".dbmigrate-lock"
         self._mark = mark
         # Numbers: a file object would be closed in a copy of this process, which forgets all of ours.
-        self._file = None
-        self._database_file = None
+        self._file: int | None = None
+        self._database_file: int | None = None
         self._is_proved = False
         self.records = None
 
@@ -110,6 +119,7 @@ class FileLock:
     def retake(self):
         """Try to take it again; return why that is not possible, or None: `records` are those of then."""
         own = self._file
+        assert own is not None
         deadline = time.monotonic() + HELD_SECONDS
         while True:
             try:
@@ -140,7 +150,7 @@ class FileLock:
         try:
             return os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            kind = {errno.EMFILE: "no-files", errno.ENFILE: "no-files"}.get(error.errno, "no-lock")
+            kind: FailureKind = "no-files" if error.errno in (errno.EMFILE, errno.ENFILE) else "no-lock"
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 kind = "no-writes"
             raise HostError(kind, "{}: {}".format(self._path, error.strerror)) from error
@@ -172,6 +182,7 @@ class FileLock:
             self._database_file = None
         if _is_at(self._file, self._path):
             os.unlink(self._path)  # while it is locked: whoever opened it meanwhile sees that it is another one
+        assert self._file is not None
         os.close(self._file)
         self._file = None
 

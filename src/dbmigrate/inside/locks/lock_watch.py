@@ -1,10 +1,16 @@
 """Whether a lock is still held: it is asked in a thread, so that what is silent holds up nobody else."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from ..sentences import one_line
+
+if TYPE_CHECKING:
+    from ..protocol import LockCheckReply, LockState
 
 SILENT_SECONDS = 15.0
 """After so long without an answer its connection counts as gone, and the lock as lost."""
@@ -22,11 +28,11 @@ class LockWatch:
     def __init__(self, lock):
         """Watch a lock that is held."""
         self._lock = lock
-        self._thread = None
-        self._asked_at = None
-        self._lost_at = None
-        self._why_lost = None
-        self._why_not_again = None
+        self._thread: threading.Thread | None = None
+        self._asked_at = 0.0
+        self._lost_at: float | None = None
+        self._why_lost: str | None = None
+        self._why_not_again: str | None = None
         self._is_abandoned = False
         self._regained = None
         """The records before a lock was lost, and those when it was held again, until they are compared."""
@@ -58,8 +64,8 @@ class LockWatch:
             self._is_unasked = False
             self._thread = thread
 
-    def answer(self, deadline):
-        """Return {"state", "lost_at", "because", "why_not_again"} as it is known then (time.monotonic), or before.
+    def answer(self, deadline: float) -> LockCheckReply:
+        """Return what is known of the lock then (time.monotonic), or before.
 
         state: "held", "unsure" while the server is silent or the lock is tried for again, "retaken" after that, once,
         and "lost". lost_at: seconds since the epoch; because: why it was lost. Both None but for the last two.
@@ -83,7 +89,7 @@ class LockWatch:
             self._thread.join(END_SECONDS)
         return self._thread is None or not self._thread.is_alive()
 
-    def _state(self):
+    def _state(self) -> LockState:
         if self._why_not_again is not None:
             return "lost"
         if self._thread is not None or self._regained is not None or self._is_unasked:
@@ -93,7 +99,7 @@ class LockWatch:
     def _give_up_if_late(self):
         """End what lasts too long: first the question, then the try to take the lock again."""
         waited = time.monotonic() - self._asked_at
-        if not self._thread.is_alive():
+        if self._thread is None or not self._thread.is_alive():
             return
         if waited >= SILENT_SECONDS + RETAKE_SECONDS:
             if self._why_lost is None:

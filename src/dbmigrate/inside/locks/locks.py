@@ -5,9 +5,12 @@ ends. A lock is tried, never waited for: a session that waits inside a statement
 CREATE INDEX CONCURRENTLY in the run that holds the lock would wait for it for ever.
 """
 
+from __future__ import annotations
+
 import os
 import secrets
 import time
+from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
@@ -15,17 +18,20 @@ from ..host_error import HostError
 from ..servers.identity import sqlite_file
 from ..servers.pooling import has_room, is_alone
 from .lock_connection import describe_place
-from .lock_file import FileLock, fcntl
+from .lock_file import HAS_FLOCK, FileLock
 from .lock_mysql import MysqlLock
 from .lock_names import NAME
 from .lock_postgresql import PostgresqlLock
 from .lock_watch import LockWatch
 from .session_marks import VARIABLE, describe
 
+if TYPE_CHECKING:
+    from ..protocol import CheckLocksReply, EndOrphansReply, LockReply
+
 try:
     import resource
 except ImportError:  # Windows
-    resource = None
+    resource = None  # type: ignore[assignment]
 
 SPARE_FILES = 64
 """Open files of a process beside its locks."""
@@ -39,12 +45,12 @@ class Locks:
 
     def __init__(self):
         """Hold nothing."""
-        self._locks = {}
-        self._held = {}
+        self._locks: dict[tuple[str, str], Any] = {}
+        self._held: dict[tuple[str, str], LockWatch] = {}
         self._has_room = False
         self._mark = "{}:{}:".format(NAME, secrets.token_hex(8))
 
-    def lock(self, aliases, urls, may_wait):
+    def lock(self, aliases: list[str], urls: dict[str, str], may_wait: bool) -> LockReply:
         """Try to take the lock of each alias; `urls` are other ways to a database, by alias.
 
         may_wait: whether it is tried again where a pooler has no session left for the migrations (`crowded`).
@@ -52,7 +58,7 @@ class Locks:
         Taken in an order that is the same for every run, whatever its databases are called: two runs cannot wait for
         each other. Stops at the first that somebody else has; what was taken stays taken.
         """
-        missing = {}
+        missing: dict[str, str] = {}
         if not self._locks:
             _make_room(len(aliases))
             self._locks = _prepare(aliases, urls, self._mark, missing)
@@ -70,7 +76,7 @@ class Locks:
         if waiting is None and not self._has_room:
             crowded = self._find_crowded(may_wait)
             self._has_room = crowded is None
-        environment = {alias: {} for alias in aliases}
+        environment: dict[str, dict[str, str]] = {alias: {} for alias in aliases}
         for lock in self._locks.values():
             environment[lock.alias].update(lock.environment)
         if self._locks:
@@ -81,7 +87,7 @@ class Locks:
         held = [self._locks[key].alias for key in self._held]
         return {"waiting": waiting, "crowded": crowded, "missing": missing, "held": held, "environment": environment}
 
-    def check(self, find_replacements, changed, idle, seconds):
+    def check(self, find_replacements, changed: dict[str, list[str]], idle: float, seconds: float) -> CheckLocksReply:
         """Return, by alias, whether the lock is still held (LockWatch.answer), within these seconds.
 
         find_replacements: returns what LockWatch.ask takes. changed: by alias, labels of migrations that steps of this
@@ -118,7 +124,7 @@ class Locks:
                 return
             time.sleep(0.05)
 
-    def end_orphans_now(self, seconds):
+    def end_orphans_now(self, seconds: float) -> EndOrphansReply:
         """End what servers still do for children that are gone; return the aliases whose server still does after these.
 
         The children are gone already, so a server where nothing is left is not asked again.
@@ -136,7 +142,7 @@ class Locks:
         watched = [(self._locks[key], watch) for key, watch in self._held.items()]
         return [lock for lock, watch in watched if isinstance(lock, MysqlLock) and watch.stop()]
 
-    def unlock(self):
+    def unlock(self) -> None:
         """Release everything."""
         self.end_orphans(0)
         for key, lock in self._locks.items():
@@ -186,12 +192,12 @@ def _prepare(aliases, urls, mark, missing):
     prepared = {}
     for alias in aliases:
         connection = connections[alias]
-        kind = {"sqlite": FileLock, "postgresql": PostgresqlLock, "mysql": MysqlLock}.get(connection.vendor)
+        kind: Any = {"sqlite": FileLock, "postgresql": PostgresqlLock, "mysql": MysqlLock}.get(connection.vendor)
         if kind is None:
             missing[alias] = "no lock is implemented for {}".format(connection.display_name)
         elif kind is FileLock and sqlite_file(connection) is None:
             continue  # a database in memory belongs to one process
-        elif kind is FileLock and fcntl is None:
+        elif kind is FileLock and not HAS_FLOCK:
             missing[alias] = "this system has no file locks"
         else:
             lock = kind(connection, urls.get(alias), mark)

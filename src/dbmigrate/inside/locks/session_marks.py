@@ -10,11 +10,17 @@ do not tell: other clients come from the same machine, and behind one address th
 session holds a named lock with its own number in it.
 """
 
+from __future__ import annotations
+
 import json
 import os
 from contextlib import closing
 
 from .lock_names import LOCKS, count_held, number_of
+
+TYPE_CHECKING = False  # not typing's: a step imports this before it becomes manage.py
+if TYPE_CHECKING:
+    from typing import Any
 
 VARIABLE = "_DBMIGRATE_RUN"
 """Environment of a step: {"mark": the beginning of the names of its run's locks, "locks": {alias: what the lock of that
@@ -36,7 +42,7 @@ def mark_sessions():
     from django.db.backends.signals import connection_created
 
     run = json.loads(os.environ[VARIABLE])
-    marks = {"sqlite": _Files(), "postgresql": _mark_postgresql, "mysql": _mark_mysql}
+    marks: dict[str, Any] = {"sqlite": _Files(), "postgresql": _mark_postgresql, "mysql": _mark_mysql}
 
     def mark(connection, **_):
         if connection.vendor not in marks:

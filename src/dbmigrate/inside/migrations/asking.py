@@ -4,10 +4,13 @@ Django's own operations do (`allow_migrate_model`, or `router.allow_migrate` wit
 package brings may not: it runs wherever its migration is applied, whatever the routers say.
 """
 
+from __future__ import annotations
+
 import ast
 import functools
 import inspect
 import types
+from typing import Any
 
 from django.db.migrations.operations.base import Operation
 
@@ -33,7 +36,8 @@ def find_manner(operation, vendor, backwards=False):
     "asks": the routers; "nothing": it does nothing there; "unknown": by something that only running it shows;
     "runs": it works wherever it is applied.
     """
-    return _find(type(operation), "database_backwards" if backwards else "database_forwards", vendor, _inner(operation))
+    kind: Any = type(operation)
+    return _find(kind, "database_backwards" if backwards else "database_forwards", vendor, _inner(operation))
 
 
 def is_applied_as_django_does(migration, backwards=False):
@@ -48,7 +52,7 @@ def overrides_work(operation):
 
 def _inner(operation):
     """Return the kinds of the operations that an operation holds, which it may leave the work to."""
-    held = []
+    held: list[Any] = []
     for value in vars(operation).values():
         held += value if isinstance(value, (list, tuple)) else [value]
     return tuple({type(one): None for one in held if isinstance(one, Operation)})
@@ -68,8 +72,7 @@ def _find(kind, name, vendor, inner):
         return "asks"
     live = _live_nodes(function, vendor)
     if live is not None and not any(_works(node) for node in live):
-        manners = [_find_above(kind, name, vendor, inner)] if _calls_above(live) else []
-        return manners[0] if manners else "nothing"
+        return _find_above(kind, name, vendor, inner) if _calls_above(live) else "nothing"
     if names & DELEGATING and not _calls_above(live or ()):
         manners = {_find(one, name, vendor, ()) for one in inner}
         return "asks" if manners == {"asks"} else "unknown"
@@ -90,7 +93,8 @@ def _is_djangos(function):
 
 def _reachable(kind, method, function):
     """Return the functions that a method is made of and calls by name, those of Django's left out."""
-    found, waiting = {}, [(method, 0), (function, 0)]
+    found: dict[types.FunctionType, None] = {}
+    waiting = [(method, 0), (function, 0)]
     while waiting:
         value, depth = waiting.pop()
         one = getattr(value, "__func__", None) or getattr(value, "fget", None) or value

@@ -15,7 +15,7 @@ def migrations_folder(config):
 
 def list_files():
     """Return {migrations folder: names in it, None where there is none}; None if a folder is not known yet."""
-    files = {}
+    files: dict[str, frozenset[str] | None] = {}
     for config in apps.get_app_configs():
         name, is_explicit = MigrationLoader.migrations_module(config.label)
         if is_explicit and name is not None and name not in sys.modules:
@@ -47,7 +47,8 @@ def _migrations_folders(config):
 
 def _folder_to_make(name):
     """Return where makemigrations makes a package that is not there (MigrationWriter.basedir); None if nowhere."""
-    found, missing = name.split("."), []
+    found = name.split(".")
+    missing: list[str] = []
     while len(found) > 1:
         missing.insert(0, found.pop())
         try:

@@ -1,8 +1,11 @@
 """Migrations as Django's loader sees them, read from disk once for all databases."""
 
+from __future__ import annotations
+
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.db import DatabaseError
@@ -13,6 +16,9 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from ..host_error import HostError
 from .folders import forget_namespaces, list_files, migrations_folder
+
+if TYPE_CHECKING:
+    from ..protocol import FailureKind
 
 NO_SUCH_TABLE = 1146
 """Error number of MySQL."""
@@ -160,7 +166,7 @@ class Disk:
         `swappable_dependency` does (MigrationLoader.load_disk and check_key, the same from Django 3.2 to 6.0).
         """
         started = {label for label, _ in self.loader.disk_migrations}
-        needed = {}
+        needed: dict[str, list[str]] = {}
         for key, migration in sorted(self.loader.disk_migrations.items()):
             for label, name in (*migration.dependencies, *migration.run_before):
                 if name in ("__first__", "__latest__") and label not in started:
@@ -206,7 +212,7 @@ class Disk:
 
     def _sort_names(self):
         order = {key: index for index, key in enumerate(self._full_plan())}
-        names = {label: [] for label in self.loader.migrated_apps}
+        names: dict[str, list[str]] = {label: [] for label in self.loader.migrated_apps}
         for key in sorted(self.loader.disk_migrations, key=lambda key: (order.get(key, -1), key)):
             names[key[0]].append(key[1])
         return names
@@ -244,7 +250,7 @@ class Disk:
 def recorded_migrations(loader):
     """Return the migrations that are recorded on the loader's database, each after those it depends on."""
     graph = loader.graph
-    ordered = {}
+    ordered: dict[tuple[str, str], None] = {}
     for key in loader.applied_migrations:
         if key in graph.nodes:
             for parent in graph.forwards_plan(key):
@@ -278,7 +284,7 @@ def plan_to(loader, app_label, name):
     names = sorted(key[1] for key in loader.disk_migrations if key[0] == app_label)
     matching = [name] if name in names else [candidate for candidate in names if candidate.startswith(name)]
     if len(matching) != 1:
-        kind = "ambiguous-migration" if matching else "unknown-migration"
+        kind: FailureKind = "ambiguous-migration" if matching else "unknown-migration"
         raise HostError(kind, name, app=app_label, names=matching or names)
     target = (app_label, matching[0])
     # A squashed migration that is partly applied is not in the graph; Django goes to the last one it replaces

@@ -21,13 +21,15 @@ def find_unknown(loader):
     knows. What was squashed away is older than all of those, or than the squashed one that stands for it.
     """
     known = _known(loader)
-    oldest, squashed = {}, {}
+    oldest: dict[str, int] = {}
+    squashed: dict[str, int] = {}
     for key, number in loader.recorded.items():
         if key in known:
             oldest[key[0]] = min(oldest.get(key[0], number), number)
             if "_squashed_" in key[1]:  # as squashmigrations names it; `replaces` goes when all databases have it
                 squashed[key[0]] = max(squashed.get(key[0], number), number)
-    unknown, leftover = [], []
+    unknown: list[tuple[str, str]] = []
+    leftover: list[tuple[str, str]] = []
     for key, number in loader.recorded.items():
         if key not in known:
             label = key[0]

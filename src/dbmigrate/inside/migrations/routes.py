@@ -1,11 +1,17 @@
 """What the project's routers answer, asked as Django asks them (django/db/utils.py, ConnectionRouter)."""
 
+from __future__ import annotations
+
 import functools
 import threading
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.db import connections, router
+
+if TYPE_CHECKING:
+    from ..protocol import ExplainReply
 
 NOWHERE = "a_database_that_is_not_there"
 """An alias that no project has."""
@@ -178,7 +184,7 @@ def _fits_server(model, alias):
     return not vendor or vendor == getattr(connections[alias], "vendor", "")
 
 
-def explain(name):
+def explain(name: str) -> ExplainReply:
     """Return models.snapshot.ModelAnswers for "label.Model", or None if there is no such model."""
     model = _find_model(name) or _find_model(name.lower())
     if model is None:

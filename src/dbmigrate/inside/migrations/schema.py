@@ -98,7 +98,7 @@ def recorded_walk(connection, loader):
 
 def state_columns(connection, state):
     """Return {folded table: folded names of its columns} of the models of a state that have a table each."""
-    columns = {}
+    columns: dict[str, set[str]] = {}
     for key, model in state.models.items():
         if has_table_of_its_own(model):
             for part in ModelParts(connection, key, model).find():

@@ -1,13 +1,19 @@
 """The question `sql`: the statements that migrations would run on one alias, without running them."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
+from typing import TYPE_CHECKING
 
 from django.db import connections
 
 from ..servers.identity import sqlite_file
 from .guard_router import scoped
+
+if TYPE_CHECKING:
+    from ..protocol import AskedMigration, GuardScope, MigrationSqlReply, SqlReply
 
 LOOKING = re.compile(
     r"\s*(?:(?:--[^\n]*\n|/\*.*?\*/|\()\s*)*"
@@ -21,8 +27,8 @@ class _NotShownError(Exception):
     """An operation that is not to run would."""
 
 
-def write_sql(disk, alias, migrations, scope):
-    """Return [{id, statements, problem, is_by_cursor, deferred}] for [{id, backwards}] in the order given.
+def write_sql(disk, alias: str, migrations: list[AskedMigration], scope: GuardScope | None) -> SqlReply:
+    """Return the statements of these migrations, in the order given.
 
     The state before each migration is the one after the migrations before it, but the database is as it is now: where
     an operation has to look something up that an earlier pending migration makes, `problem` says so.
@@ -33,7 +39,7 @@ def write_sql(disk, alias, migrations, scope):
             return [_collect(connection, loader, planned) for planned in migrations]
 
 
-def _collect(connection, loader, planned):
+def _collect(connection, loader, planned: AskedMigration) -> MigrationSqlReply:
     label, name = planned["id"].split(".", 1)
     migration = loader.graph.nodes[label, name]
     state, is_by_cursor = loader.project_state((label, name), at_end=False), False

@@ -83,7 +83,7 @@ class _Reader:
         body = definition.body if isinstance(definition.body, list) else [definition.body]
         for node in (node for part in body for node in ast.walk(part)):
             self.words.update(_words(node))
-            if is_get_model(node):
+            if is_get_model(node) and isinstance(node, ast.Call):
                 parts = ".".join(text for argument in node.args for text in texts_in(argument)).split(".")
                 if len(parts) == 2:
                     self.models.add((parts[0], parts[1].lower()))

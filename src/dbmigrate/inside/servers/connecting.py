@@ -1,10 +1,13 @@
 """The question `reach`: which databases answer, all of them asked at the same time, and why the others do not."""
 
+from __future__ import annotations
+
 import os
 import threading
 import time
 import traceback
 from collections import deque
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
@@ -17,6 +20,9 @@ from .identity import must_be_there, sqlite_file
 from .patience import RETRY_SECONDS, connect_patiently
 from .troubles import FULL, describe_failure, unreachable
 
+if TYPE_CHECKING:
+    from ..protocol import ReachedReply, ReachReply
+
 MOST_OPEN = 16
 """Connections that are open at the same time while databases are looked at."""
 
@@ -27,8 +33,8 @@ _QUESTIONS = {"postgresql": "SELECT 1", "mysql": "SELECT 1", "sqlite": "PRAGMA s
 """What shows that a database answers: a pooler takes a connection for a dead server, SQLite one to a locked file."""
 
 
-def reach(aliases, seconds):
-    """Return {alias: {"state", "trouble", "error"}} for these aliases."""
+def reach(aliases: list[str], seconds: float) -> ReachReply:
+    """Return, by alias, whether these databases answer."""
     answers = open_connections(aliases, seconds)
     crowded = [alias for alias in aliases if answers[alias]["trouble"] == FULL]
     if crowded and len(aliases) > 1:
@@ -41,7 +47,7 @@ def reach(aliases, seconds):
     return answers
 
 
-def open_connections(aliases, seconds, patience=0.0):
+def open_connections(aliases: list[str], seconds: float, patience: float = 0.0) -> ReachReply:
     """Open the connections of these aliases, each in a thread of its own, and say how that went.
 
     patience: seconds for which a server may count sessions that were just closed.
@@ -64,7 +70,9 @@ def open_in_turn(aliases, watch):
     The caller closes each. Not all at once: fifty databases of one server would take its last connection. How long
     each may be silent the watch (silence.Watch) says.
     """
-    waiting, attempts, most = deque(aliases), deque(), MOST_OPEN
+    waiting = deque(aliases)
+    attempts: deque[_Attempt] = deque()
+    most = MOST_OPEN
     while waiting or attempts:
         while waiting and len(attempts) < most:
             attempts.append(_Attempt(waiting.popleft(), RETRY_SECONDS if most == 1 else 0.0))
@@ -95,19 +103,20 @@ class _Attempt:
         self.alias = alias
         self._patience = patience
         self.began_at = time.monotonic()
-        self._answer = None
+        self._answer: ReachedReply | None = None
         self.connection = connections[alias]
         self.connection.inc_thread_sharing()
         self._thread = threading.Thread(target=self._open_in_thread, name=THREADS + alias, daemon=True)
         self._thread.start()
 
-    def finish(self, deadline):
+    def finish(self, deadline: float) -> ReachedReply:
         """Return the answer; an attempt that lasts longer is given up, with its connection."""
         self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._thread.is_alive():
             del connections[self.alias]
             return unreachable("silent", describe_silent_server(self.connection, deadline - self.began_at))
         self.connection.dec_thread_sharing()
+        assert self._answer is not None
         return self._answer
 
     def _open_in_thread(self):
@@ -125,7 +134,7 @@ class _Attempt:
             self._answer = explain_opening(error, self.connection)
 
 
-def explain_opening(error, connection):
+def explain_opening(error, connection) -> ReachedReply:
     """Return state, trouble and error for what was raised while a connection was opened."""
     if isinstance(error, (DatabaseError, ImproperlyConfigured, OSError)):
         found = describe_failure(error, connection)
@@ -134,7 +143,7 @@ def explain_opening(error, connection):
     return _blame_receiver(error) or unreachable("settings", said)  # a password that the driver cannot encode
 
 
-def _blame_receiver(error):
+def _blame_receiver(error) -> ReachedReply | None:
     """Return the answer where a receiver of connection_created raised the error: the server has answered; else None."""
     frames = traceback.extract_tb(error.__traceback__)
     for index, receiver in enumerate(frames):

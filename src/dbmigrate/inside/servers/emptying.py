@@ -1,7 +1,10 @@
 """The questions of `reset` that change something, and two that warn: where a database is, what was written by hand."""
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from django.db import connections, transaction
 from django.db.migrations.loader import MigrationLoader
@@ -10,6 +13,9 @@ from django.db.migrations.operations import fields, models
 from ..boot import describe
 from ..host_error import HostError
 from .identity import sqlite_file
+
+if TYPE_CHECKING:
+    from ..protocol import FindHandWrittenReply, Thing
 
 ORDER = ("VIEW", "MATERIALIZED VIEW", "TABLE", "FOREIGN TABLE", "SEQUENCE", "ROUTINE", "DOMAIN", "TYPE")
 """Kinds of things in the order in which they are dropped; triggers go with their tables."""
@@ -22,7 +28,7 @@ class _Rehearsed(Exception):  # noqa: N818 - not an error
     """Takes a transaction back that has come to its end."""
 
 
-def find_host(alias):
+def find_host(alias: str) -> str:
     """Return the host that is really connected to ("" for a file or a socket), whatever PGHOST or a service says."""
     connection = connections[alias]
     if sqlite_file(connection) is not None:
@@ -47,14 +53,14 @@ def mysql_host(host_info):
     return host_info.partition(" via ")[0]
 
 
-def find_hand_written(labels):
-    """Return [[file, class of the operation]] for what makemigrations never writes in migrations of these apps."""
-    found = []
+def find_hand_written(labels: list[str]) -> FindHandWrittenReply:
+    """Return (file, class of the operation) for what makemigrations never writes in migrations of these apps."""
+    found: FindHandWrittenReply = []
     for (label, _), migration in sorted(MigrationLoader(None, ignore_no_migrations=True).disk_migrations.items()):
         if label in labels:
-            file = sys.modules[migration.__module__].__file__
+            file = sys.modules[migration.__module__].__file__ or ""
             kinds = [type(operation).__name__ for operation in migration.operations if not _is_generated(operation)]
-            found += [[os.path.realpath(file), kind] for kind in dict.fromkeys(kinds)]
+            found += [(os.path.realpath(file), kind) for kind in dict.fromkeys(kinds)]
     return found
 
 
@@ -62,7 +68,7 @@ def _is_generated(operation):
     return any(cls.__module__ in (fields.__name__, models.__name__) for cls in type(operation).__mro__)
 
 
-def empty(alias, things, rehearse):
+def empty(alias: str, things: list[Thing], rehearse: bool) -> None:
     """Drop these things (holdings.py) and nothing else, in one transaction where the database has that.
 
     `rehearse`: take it back at the end; a database that cannot is not touched.

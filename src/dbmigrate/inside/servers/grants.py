@@ -119,7 +119,8 @@ def _ask(connection, cursor):
 
 def _parse(lines):
     """Return [(rights, database, table)] that are given, and the same of those taken back; "*" is any."""
-    given, revoked = [], []
+    given: list[tuple[set[str], str, str]] = []
+    revoked: list[tuple[set[str], str, str]] = []
     for line in lines:
         found = _GRANT.match(line)
         if found is not None:

@@ -3,15 +3,21 @@
 A thing is what models/holdings.py calls so.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import time
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseError
 from django.db import connections, transaction
 
 from .identity import sqlite_file
+
+if TYPE_CHECKING:
+    from ..protocol import DescribeHoldingsReply, FindHoldersReply, Thing
 
 LOCK_SECONDS = 2
 """How long counting waits for a lock: another run may be in the middle of a migration."""
@@ -58,8 +64,8 @@ SQLITE_THINGS = (
 )
 
 
-def describe(alias, count):
-    """Return {"schema_name": the current one, "things": all there are, "rows": {table as in_sql: number}}.
+def describe(alias: str, count: bool) -> DescribeHoldingsReply:
+    """Return all that a database holds.
 
     `count`: whether to count rows; a table that could not be counted is not among them.
     """
@@ -76,7 +82,7 @@ def describe(alias, count):
         connection.close()
 
 
-def find_things(connection, cursor):
+def find_things(connection, cursor) -> tuple[str, list[Thing]]:
     """Return (current schema, everything that the database holds), sorted by kind and name."""
     if connection.vendor == "postgresql":
         cursor.execute("SELECT coalesce(current_schema(), '')")
@@ -86,7 +92,7 @@ def find_things(connection, cursor):
         schema, quote = "", connection.ops.quote_name
         queries = MYSQL_THINGS if connection.vendor == "mysql" else (SQLITE_THINGS,)
         found = [(kind, "", name, on, quote(name)) for sql in queries for kind, name, on in _rows(cursor, sql)]
-    things = [
+    things: list[Thing] = [
         {
             "kind": kind,
             "schema_name": place,
@@ -144,8 +150,8 @@ def _limit(connection, cursor):
         cursor.execute("PRAGMA busy_timeout = {}".format(LOCK_SECONDS * 1000))
 
 
-def find_holders(alias, things):
-    """Return what would stay and hold on to a table of these things: [{"kind", "name", "to"}].
+def find_holders(alias: str, things: list[Thing]) -> FindHoldersReply:
+    """Return what would stay and hold on to a table of these things.
 
     kind: "foreign key" (name: the table that has it), "view", "materialized view" or "trigger".
     """
@@ -224,7 +230,7 @@ def _broken_in_sqlite(sqlite, schema, gone):
         for kind, name in gone:
             _run_alone(memory, sqlite, 'DROP {} IF EXISTS "{}"'.format(kind, name.replace('"', '""')))
         memory.execute("CREATE TABLE dbmigrate_before (id)")
-        found = []
+        found: list[tuple[str, ...]] = []
         while True:
             try:
                 memory.execute("ALTER TABLE dbmigrate_before RENAME TO dbmigrate_after")

@@ -3,6 +3,8 @@
 PgBouncer tells its administrators alone how many it has. So whether the lock has left one for the migrations is tried.
 """
 
+from __future__ import annotations
+
 import threading
 
 from django.db import Error as DatabaseError
@@ -28,7 +30,7 @@ def is_pooled(connection, cursor):
     return told is not None and told != cursor.fetchone()[0]
 
 
-def has_room(alias):
+def has_room(alias: str) -> bool:
     """Return whether a pooler gives an alias one more session of its server, next to those that are taken.
 
     Raises:
@@ -59,7 +61,7 @@ def is_alone(connection, own):
         return False
 
 
-def count_sessions(aliases):
+def count_sessions(aliases: list[str]) -> int:
     """Return how many of these aliases get a session of the server at the same time, up to the first that gets none.
 
     Raises:
@@ -105,4 +107,4 @@ def _takes_session(alias):
     answer = explain_opening(errors[0], connection)
     if answer["trouble"] in (FULL, "silent"):  # "silent": the pooler's own patience ends (query_wait_timeout)
         return False
-    raise HostError("database", answer["error"], alias=alias, trouble=answer["trouble"]) from errors[0]
+    raise HostError("database", answer["error"] or "", alias=alias, trouble=answer["trouble"]) from errors[0]

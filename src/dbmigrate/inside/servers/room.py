@@ -4,16 +4,23 @@ What one alias may open is less than each of these. A pooler's sessions are not 
 its own to those who use it: whether it has room is found out by trying (pooling.py).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.db import connections
 
 from .connecting import open_connections
 from .patience import RETRY_SECONDS
 from .pooling import is_pooled
 
+if TYPE_CHECKING:
+    from ..protocol import FindRoomReply, RoomReply
 
-def find_room(aliases, seconds):
+
+def find_room(aliases: list[str], seconds: float) -> FindRoomReply:
     """Return models.rooms.Room for each alias that answers, one after the other: no two are connected at a time."""
-    found = {}
+    found: FindRoomReply = {}
     for alias in aliases:
         if open_connections([alias], seconds, RETRY_SECONDS)[alias]["state"] == "ok":
             connection = connections[alias]
@@ -22,7 +29,7 @@ def find_room(aliases, seconds):
     return found
 
 
-def find_pooler(connection):
+def find_pooler(connection) -> str | None:
     """Return the address of the pooler that an open connection leads to, None if it leads to the server itself."""
     try:
         with connection.cursor() as cursor:
@@ -33,7 +40,7 @@ def find_pooler(connection):
     return None
 
 
-def describe_room(connection):
+def describe_room(connection) -> list[RoomReply]:
     """Return what limits the sessions of an open connection that leads to no pooler; [] where the server is silent."""
     describe = {"postgresql": _describe_postgresql, "mysql": _describe_mysql}.get(connection.vendor)
     if describe is None:
@@ -45,7 +52,7 @@ def describe_room(connection):
         return []
 
 
-def _describe_postgresql(_connection, cursor):
+def _describe_postgresql(_connection, cursor) -> list[RoomReply]:
     # A role's limit counts the sessions that have logged in as it, and no superuser has one (miscinit.c, postinit.c).
     cursor.execute(
         "SELECT r.rolname::text, r.rolsuper, r.rolconnlimit, d.datname::text, d.datconnlimit,"
@@ -69,7 +76,7 @@ def _describe_postgresql(_connection, cursor):
     ]
 
 
-def _describe_mysql(connection, cursor):
+def _describe_mysql(connection, cursor) -> list[RoomReply]:
     # The session's max_user_connections is the account's own limit where it has one. Which account another session of
     # that name has logged in as is known of this one's host alone: each host may have an account of its own, and a
     # socket (its host has no port) too.

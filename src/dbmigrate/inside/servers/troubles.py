@@ -4,11 +4,14 @@ A server's sentence may be in any language, and the names in it may be any words
 the C library) is in English here (language.py).
 """
 
+from __future__ import annotations
+
 import errno
 import re
 import socket
 import ssl
 import traceback
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
@@ -19,10 +22,13 @@ from ..connections.silence import SilenceError
 from ..host_error import HostError
 from ..sentences import one_line
 
-FULL = "full"
+if TYPE_CHECKING:
+    from ..protocol import ReachedReply, Trouble
+
+FULL: Trouble = "full"
 """There is no room for one more connection."""
 
-_CODES = {
+_CODES: dict[object, Trouble] = {
     "28P01": "password",
     "3D000": "no-database",
     "42501": "rights",
@@ -63,7 +69,7 @@ _CODES = {
 }
 """SQLSTATE of PostgreSQL and error numbers of MySQL and MariaDB, servers and clients (mysqld_error.h, errmsg.h)."""
 
-_CODES_OF_LOGIN = {
+_CODES_OF_LOGIN: dict[object, Trouble] = {
     "0A000": "settings",
     "22023": "settings",
     "28000": "password",
@@ -72,13 +78,13 @@ _CODES_OF_LOGIN = {
 }
 """SQLSTATE that means this of a refused connection, and anything of a query."""
 
-_ROUTINES = {("28000", "InitializeSessionUserId"): "role"}
+_ROUTINES: dict[object, Trouble] = {("28000", "InitializeSessionUserId"): "role"}
 """Where the SQLSTATE is one of several troubles: the function of PostgreSQL that refuses (miscinit.c)."""
 
 _LOST = (2002, 2003, 2012, 2013, 2055)
 """Errors of MySQL's clients that are about the network: the system's error behind them says more."""
 
-_WORDS = (
+_WORDS: tuple[tuple[Trouble, tuple[str, ...]], ...] = (
     (
         "rights",
         (
@@ -115,7 +121,7 @@ _WORDS = (
 say; the first that fits."""
 
 
-def explain_failure(error, connection):
+def explain_failure(error, connection) -> ReachedReply | None:
     """Return state, trouble and error for what was raised in a look at a database; None if it is not the database's.
 
     A backend or a driver may raise anything: what came through their code says nothing of the project.
@@ -130,12 +136,12 @@ def explain_failure(error, connection):
     return None
 
 
-def find_fault(alias, error):
+def find_fault(alias: str, error: Exception) -> HostError | None:
     """Return a HostError for what a question about one database raised; None if it is not the database's fault."""
     failure = explain_failure(error, connections[alias])
     if failure is None:
         return None
-    return HostError("database", failure["error"], alias=alias, trouble=failure["trouble"])
+    return HostError("database", failure["error"] or "", alias=alias, trouble=failure["trouble"])
 
 
 def _is_of_backend(error, connection):
@@ -154,7 +160,7 @@ def _is_of_backend(error, connection):
     return is_below_backend
 
 
-def describe_failure(error, connection):
+def describe_failure(error, connection) -> ReachedReply:
     """Return state, trouble and error for what a driver raised, or Django because of it."""
     text = one_line(str(error)) or type(error).__name__
     if isinstance(error, ImproperlyConfigured):
@@ -166,12 +172,12 @@ def describe_failure(error, connection):
     return unreachable(trouble, text)
 
 
-def unreachable(trouble, error):
+def unreachable(trouble: Trouble, error: str) -> ReachedReply:
     """Return the description of a database that does not answer."""
     return {"state": "unreachable", "trouble": trouble, "error": error}
 
 
-def find_trouble(error, connection):
+def find_trouble(error, connection) -> Trouble:
     """Return what a driver's error says is the matter: models.snapshot.Trouble."""
     code = _find_code(error)
     trouble = _CODES.get(code)
@@ -181,7 +187,7 @@ def find_trouble(error, connection):
     elif code is None and connection.vendor == "postgresql" and ":  " in str(error):
         trouble = _find_trouble_of_login(connection)
     said = _without_names(str(error))
-    by_words = next((found for found, words in _WORDS if any(word in said for word in words)), "other")
+    by_words: Trouble = next((found for found, words in _WORDS if any(word in said for word in words)), "other")
     # PostgreSQL has one code for a server that starts and one that stops.
     return by_words if trouble is None or (trouble, by_words) == ("starting", "not-accepting") else trouble
 
@@ -194,7 +200,7 @@ def _find_code(error):
     return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
 
 
-def _find_trouble_of_login(connection):
+def _find_trouble_of_login(connection) -> Trouble | None:
     """Return what the server means that has refused a connection; None if it cannot be asked."""
     try:
         from . import libpq
@@ -203,10 +209,10 @@ def _find_trouble_of_login(connection):
     refusal = libpq.find_refusal(connection)
     if refusal is None:
         return None
-    return _ROUTINES.get(refusal) or {**_CODES, **_CODES_OF_LOGIN}.get(refusal[0])
+    return _ROUTINES.get(refusal) or _CODES_OF_LOGIN.get(refusal[0]) or _CODES.get(refusal[0])
 
 
-def _find_network_trouble(error):
+def _find_network_trouble(error) -> Trouble | None:
     """Return what the system's error behind one of MySQL's clients means; None if that is not known."""
     cause = error.__cause__ or error
     behind = getattr(cause, "original_exception", None)  # of PyMySQL

@@ -1,20 +1,26 @@
 """The question `locate`: in which file and line of the project something stands, read from its source."""
 
+from __future__ import annotations
+
 import ast
 import os
 import sys
 import tokenize
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from django.utils.module_loading import import_string
 
+if TYPE_CHECKING:
+    from ..protocol import LocateReply
 
-def locate(subjects, root):
-    """Return [file, line] or None for each subject (models.findings.Subject); paths below the root are relative."""
+
+def locate(subjects: list[list[str]], root: str) -> LocateReply:
+    """Return (file, line) or None for each subject (models.findings.Subject); paths below the root are relative."""
     sources = Sources()
-    finders = {
+    finders: dict[str, Any] = {
         "model": _find_model,
         "field": _find_field,
         "migration": _find_migration,
@@ -22,10 +28,10 @@ def locate(subjects, root):
         "router": _find_router,
         "setting": _find_setting,
     }
-    found = []
+    found: LocateReply = []
     for kind, *names in subjects:
         file, node = finders[kind](sources, *names)
-        found.append(None if file is None else [_relative(file, root), getattr(node, "lineno", None)])
+        found.append(None if file is None else (_relative(file, root), getattr(node, "lineno", None)))
     return found
 
 
@@ -140,7 +146,7 @@ def _find_migration(sources, identifier):
 def _find_operation(sources, identifier, number, word=""):
     """Find an operation by its number; with a word, the line inside it where that stands as a text."""
     file, migration = _find_migration(sources, identifier)
-    node = next(
+    node: Any = next(
         (entry.value for entry in getattr(migration, "body", ()) if "operations" in assigned(entry)),
         None,
     )
@@ -174,7 +180,8 @@ def _find_router(sources, name):
 
 def _find_setting(sources, setting, key):
     """Find the key of a dictionary in the settings module or one that it imports whole, else where it is assigned."""
-    named, whole = (None, None), (None, None)
+    named: tuple[str | None, ast.AST | None] = (None, None)
+    whole = named
     for file in _settings_files(sources):
         for node in ast.walk(sources.tree(file)):
             target = _subscripted(node)
@@ -199,7 +206,8 @@ def _subscripted(node):
 
 def _settings_files(sources):
     """Return the file of the settings module behind those of the modules it takes everything from."""
-    files, waiting = [], [getattr(settings, "SETTINGS_MODULE", "")]
+    files: list[str] = []
+    waiting = [getattr(settings, "SETTINGS_MODULE", "")]
     while waiting:
         name = waiting.pop(0)
         file = _file_of(name)

@@ -3,13 +3,19 @@
 Nothing of the project is imported or run for it: what it runs has just failed.
 """
 
+from __future__ import annotations
+
 import ast
 import inspect
 import sys
 import traceback
 from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING, Any
 
 from ..sentences import one_line
+
+if TYPE_CHECKING:
+    from ..protocol import FailureKind
 
 METHODS = ("allow_migrate", "allow_relation", "db_for_read", "db_for_write")
 
@@ -17,13 +23,13 @@ METHODS = ("allow_migrate", "allow_relation", "db_for_read", "db_for_write")
 MIGRATIONS = ("django.db.migrations.loader", "django.db.migrations.graph")
 
 
-def find_wrong_entry(error):
+def find_wrong_entry(error: BaseException) -> tuple[FailureKind, dict[str, Any]] | None:
     """Return (kind, fields) for what Django raised while it loaded a router, a backend or the migrations, or None.
 
     The innermost frame counts: a router may open a connection while it is made. `is_wrong`: whether the entry itself is
     wrong, and not what is run when it is loaded.
     """
-    found = None
+    found: tuple[FailureKind, dict[str, Any]] | None = None
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in frames:
         if frame.f_globals.get("__name__") in MIGRATIONS:
@@ -39,7 +45,7 @@ def find_wrong_entry(error):
     return found
 
 
-def _describe_missing_migration(error, loader):
+def _describe_missing_migration(error, loader) -> dict[str, Any]:
     """Return which migration is not there and what depends on it; nothing of other errors."""
     node, origin = getattr(error, "node", None), getattr(error, "origin", None)
     if node is None or origin is None:
@@ -107,11 +113,12 @@ def _routers_beside(entry):
 
 def _find_routers(module_name):
     if module_name in sys.modules:
-        classes = [(name, value) for name, value in vars(sys.modules[module_name]).items() if inspect.isclass(value)]
-        return sorted(name for name, cls in classes if any(hasattr(cls, word) for word in METHODS))
-    package = sys.modules.get(module_name.rpartition(".")[0])
-    spec = PathFinder.find_spec(module_name, package.__path__) if hasattr(package, "__path__") else None
-    source = spec.loader.get_source(module_name) if spec is not None and spec.loader is not None else None
+        loaded = [(name, value) for name, value in vars(sys.modules[module_name]).items() if inspect.isclass(value)]
+        return sorted(name for name, cls in loaded if any(hasattr(cls, word) for word in METHODS))
+    folders = getattr(sys.modules.get(module_name.rpartition(".")[0]), "__path__", None)
+    spec = PathFinder.find_spec(module_name, folders) if folders is not None else None
+    read_source = getattr(spec.loader if spec is not None else None, "get_source", None)
+    source = read_source(module_name) if read_source is not None else None
     classes = [node for node in ast.parse(source or "").body if isinstance(node, ast.ClassDef)]
     return [node.name for node in classes if {getattr(part, "name", None) for part in node.body} & {*METHODS}]
 

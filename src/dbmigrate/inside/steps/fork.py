@@ -6,6 +6,8 @@ loop of questions into Django's `execute`, in the call that manage.py made (boot
 free for questions, and its death is the death of both.
 """
 
+from __future__ import annotations
+
 import array
 import gc
 import importlib
@@ -16,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connections
@@ -24,6 +27,9 @@ from ..connections.opened import find_descriptors
 from ..servers.connecting import find_silent
 from ..servers.identity import sqlite_file
 from .step import arrange_in_copy, end, end_with, runs
+
+if TYPE_CHECKING:
+    from ..protocol import ForkedStep, ForkReply, WhyNotForkReply
 
 SQLITE_ENGINES = ("sqlite3", "spatialite")
 
@@ -61,7 +67,7 @@ class Forker:
         self._links = set(find_descriptors().values())
         self._helpers = _find_children()  # a manage.py may end them behind its command: the first copy for all others
 
-    def why_not_fork(self, warm_up):
+    def why_not_fork(self, warm_up: bool) -> WhyNotForkReply:
         """Return why a copy of this process would not do, or None; `warm_up`: once it is ready for the first one."""
         reason = self._reason()
         if reason is None and warm_up and not self._is_warm:
@@ -86,7 +92,7 @@ class Forker:
             )
         return self._shared_connection()
 
-    def fork(self, step, variables):
+    def fork(self, step: ForkedStep, variables: dict[str, str]) -> ForkReply | Copy:
         """Start a step whose descriptors come over the socket; return why not, or None.
 
         They are stdout, stderr, what `retelling` writes to, and the step's status.
@@ -166,6 +172,7 @@ class Forker:
         """
         end_with(parent, signal.SIGKILL)
         self._channel.close()
+        assert self._handover is not None
         self._handover.close()
         self._locks.let_go()
         own = os.getpid()

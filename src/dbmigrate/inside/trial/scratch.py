@@ -1,7 +1,10 @@
 """The questions `make_scratch` and `drop_scratch`: empty databases, beside the project's own, to try migrations on."""
 
+from __future__ import annotations
+
 import os
 import uuid
+from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseError
 from django.db import connections
@@ -12,6 +15,9 @@ from ..sentences import one_line
 from ..servers.identity import sqlite_file
 from ..servers.troubles import FULL, find_trouble
 from .twin import lead_to
+
+if TYPE_CHECKING:
+    from ..protocol import MakeScratchReply
 
 PREFIX = "test_dbmigrate_"
 """As Django names the databases of its tests: where rights are given by pattern, it is for these names."""
@@ -35,9 +41,9 @@ class Scratches:
 
     def __init__(self):
         """There is none yet."""
-        self._made = []
+        self._made: list[tuple[str, str]] = []
 
-    def make(self, aliases, folder):
+    def make(self, aliases: list[str], folder: str) -> MakeScratchReply:
         """Make a scratch database for each of these aliases; those of one database get one.
 
         Returns {alias: NAME}, for aliases that mirror one of these too. Those of SQLite are files in `folder`.
@@ -45,7 +51,8 @@ class Scratches:
         Raises:
             HostError: of kind "scratch", with the alias; there is none then.
         """
-        names, by_database = {}, {}
+        names: MakeScratchReply = {}
+        by_database: dict[object, str] = {}
         for alias in aliases:
             connection = connections[alias]
             try:
@@ -73,7 +80,7 @@ class Scratches:
                 names[alias] = names[mirrored]
         return names
 
-    def drop(self):
+    def drop(self) -> None:
         """Drop all of them, whoever is connected."""
         while self._made:
             alias, name = self._made.pop()

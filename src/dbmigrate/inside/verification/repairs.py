@@ -33,7 +33,8 @@ def write_parts(connection, catalogue, state, parts):
             continue
         pairs.append((part, forth, before, states[-1], None))
         states.append(before)
-    statements, refused = [], set()
+    statements: list[str] = []
+    refused: set[tuple[str, str]] = set()
     for part, forth, before, after, problem in reversed(pairs):
         if refused.intersection((part.table, column) for column in part.columns):
             continue  # what is on a column that is not made goes without saying

@@ -1,6 +1,9 @@
 """What of a migration that is not recorded a database holds, operation by operation; the question `trace`."""
 
+from __future__ import annotations
+
 from collections import namedtuple
+from typing import TYPE_CHECKING
 
 from django.db import connections
 from django.db.migrations import AlterField, RemoveField, SeparateDatabaseAndState
@@ -12,6 +15,9 @@ from ..migrations.routes import RouteBook
 from ..migrations.schema import SchemaWalk
 from ..servers.catalogue import Catalogue
 
+if TYPE_CHECKING:
+    from ..protocol import TraceReply
+
 Trace = namedtuple("Trace", "number operation model text is_there added removed missing before after")
 """An operation that reaches a database, and what the catalogue says of it.
 
@@ -21,7 +27,7 @@ of the project around it, None if they are not wanted.
 """
 
 
-def is_recorded(alias, migration):
+def is_recorded(alias: str, migration: str) -> bool:
     """Return whether a migration is recorded on a database."""
     connection = connections[alias]
     try:
@@ -30,8 +36,8 @@ def is_recorded(alias, migration):
         connection.close()
 
 
-def trace(alias, migration):
-    """Return [{"text", "is_there"}] for the operations of a migration that reach this database, in their order.
+def trace(alias: str, migration: str) -> TraceReply:
+    """Return whether they are there, for the operations of a migration that reach this database, in their order.
 
     What is missing of a table or column that is there follows it, each for itself.
     """
@@ -39,7 +45,7 @@ def trace(alias, migration):
     disk = Disk()
     try:
         catalogue = Catalogue(connection)
-        found = []
+        found: TraceReply = []
         for traced in trace_from_start(connection, Effects(disk, RouteBook()), disk.loader, migration, catalogue):
             found.append({"text": traced.text, "is_there": traced.is_there})
             found += [

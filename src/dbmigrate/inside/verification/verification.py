@@ -1,5 +1,9 @@
 """The question `verify`: what is recorded, what belongs here, and what the catalogue really holds, side by side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.db import connections
 
 from ..inspection.strays import find_refusing_columns
@@ -8,18 +12,21 @@ from ..migrations.graph import Disk, needing_migrations, plan_all, read_times, r
 from ..migrations.history import find_inconsistency, find_unknown
 from ..migrations.judging import is_shown, name_operation
 from ..migrations.routes import RouteBook
-from ..migrations.schema import SchemaWalk
+from ..migrations.schema import Part, SchemaWalk
 from ..servers.catalogue import Catalogue
 from ..servers.connecting import open_in_turn
 from ..servers.troubles import explain_failure
 from .repairs import unwritten, write_parts, write_rest
 from .traces import Tracer, is_known_by_name, trace_from_start, unjudged
 
+if TYPE_CHECKING:
+    from ..protocol import ReachedReply, VerifiedDatabaseReply, VerifyReply
+
 ALIKE = {"index": ("index", "unique", "constraint"), "unique": ("unique", "constraint")}
 """Kinds of parts that Catalogue.shows takes for one that is known by its columns alone."""
 
 
-def verify(watch, places, repair):
+def verify(watch, places: dict[str, dict[str, list[str] | None]], repair: bool) -> VerifyReply:
     """Return models.verification.VerifiedDatabase for each alias; nothing is written anywhere.
 
     `places`: {alias: {app label: lower-case model names that belong there, or None for all}}. `repair`: whether to
@@ -33,8 +40,8 @@ def verify(watch, places, repair):
     ]
 
 
-def _describe(connection, reached, disk, routes, place, repair):
-    described = {
+def _describe(connection, reached: ReachedReply, disk, routes, place, repair) -> VerifiedDatabaseReply:
+    described: VerifiedDatabaseReply = {
         "alias": connection.alias,
         "error": reached["error"],
         "trouble": reached["trouble"],
@@ -60,7 +67,7 @@ def _describe(connection, reached, disk, routes, place, repair):
                 described["refusing"] = find_refusing_columns(connection, verifier.has_model, verifier.made)
             described["invalid_indexes"] = [
                 {"name": name, "table": table, "in_sql": in_sql}
-                for name, table, in_sql in (catalogue.invalid_indexes() if is_there else [])
+                for name, table, in_sql in (catalogue.invalid_indexes() if catalogue is not None else [])
             ]
         unknown, leftover = find_unknown(loader)
         there = {*unknown, *leftover} & set(times)  # but for what has gone between two questions
@@ -71,7 +78,7 @@ def _describe(connection, reached, disk, routes, place, repair):
         failure = explain_failure(error, connection)
         if failure is None:
             raise
-        described.update(migrations=[], error=failure["error"], trouble=failure["trouble"])
+        described.update({"migrations": [], "error": failure["error"], "trouble": failure["trouble"]})
     finally:
         connection.close()
     return described
@@ -110,7 +117,7 @@ class _Verifier:
         recorded = recorded_migrations(self._loader)
         for migration in recorded:
             self._walk.apply(migration)
-        made = {}
+        made: dict[str, list[Part]] = {}
         for part, maker in self._walk.makers.items():
             if self._belongs(part.model) and self._is_expected(part):
                 made.setdefault(maker, []).append(part)
@@ -166,7 +173,9 @@ class _Verifier:
 
         What should be gone and what is there are asked when the walk stands behind this migration.
         """
-        there, to_make, removed = [], [], []
+        there: list[Part] = []
+        to_make: list[Part] = []
+        removed: list[Part] = []
         for traced in traces:
             if "." in traced.number or getattr(traced.operation, "state_operations", None):
                 continue  # what its state says may be there already, and on purpose
@@ -176,7 +185,8 @@ class _Verifier:
             removed += [part for part in traced.removed if is_known_by_name(part) and self._belongs(part.model)]
         if there:
             self._begun.update((part, _id(migration)) for part in (*there, *to_make))
-        gone, to_drop = [], []
+        gone: list[Part] = []
+        to_drop: list[Part] = []
         for part in removed:
             # What a table that is not there lacks says nothing, nor what no migration has made that has begun.
             is_back = part in self._walk.makers
