@@ -17,7 +17,7 @@ from dbmigrate.cli.host_lifetime import KeptHost
 from dbmigrate.cli.root import cli
 from dbmigrate.cli.session import OneCommand
 from dbmigrate.models.target import Target
-from dbmigrate.project.booted import Host
+from dbmigrate.project.booted import BootedProject
 from dbmigrate.redact import Redactor
 
 
@@ -27,7 +27,9 @@ class _Keeper(OneCommand):
     def __init__(self) -> None:
         self.kept = KeptHost(lambda text: None)
 
-    def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> AbstractContextManager[Host]:
+    def open(
+        self, target: Target, environment: Mapping[str, str], redactor: Redactor
+    ) -> AbstractContextManager[BootedProject]:
         return self.kept.open(target, environment, redactor)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dbmigrate.models.target import Target
-from dbmigrate.project.booted import Host
+from dbmigrate.project.booted import BootedProject
 from dbmigrate.redact import Redactor
 
 SKIPPED_FOLDERS = {"node_modules", "site-packages", "__pycache__", "venv", "env"}
@@ -25,11 +25,11 @@ class KeptHost:
     def __init__(self, say: Callable[[str], None]) -> None:
         """Tell through `say` that the project is loaded again, and why."""
         self._say = say
-        self._host: Host | None = None
+        self._host: BootedProject | None = None
         self._taken: Fingerprint = {}
 
     @contextmanager
-    def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> Iterator[Host]:
+    def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> Iterator[BootedProject]:
         """Give the host that is there, or a new one."""
         now = fingerprint(target.root)
         if self._host is not None and now != self._taken:
@@ -39,7 +39,7 @@ class KeptHost:
         if self._host is not None and self._host.is_given_up:
             self.close()
         if self._host is None:
-            self._host, self._taken = Host(target, environment, redactor), now
+            self._host, self._taken = BootedProject(target, environment, redactor), now
         try:
             yield self._host
         except BaseException:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dbmigrate.menu.prompter import Prompter
     from dbmigrate.models.events import Event
     from dbmigrate.models.reports import Answer
-    from dbmigrate.project.booted import Host
+    from dbmigrate.project.booted import BootedProject
     from dbmigrate.renderers.base import Renderer
     from dbmigrate.renderers.github import GithubRenderer
     from dbmigrate.renderers.repository_paths import Places
@@ -53,18 +53,22 @@ WORK = ("all", "run", "reset", "make", "squash", "menu")
 class HostKeeper(Protocol):
     """Decides how long a host lives."""
 
-    def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> AbstractContextManager[Host]:
+    def open(
+        self, target: Target, environment: Mapping[str, str], redactor: Redactor
+    ) -> AbstractContextManager[BootedProject]:
         """Return a host of this target for the length of the block."""
 
 
 class OneCommand:
     """A host for each command: it ends with it."""
 
-    def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> AbstractContextManager[Host]:
+    def open(
+        self, target: Target, environment: Mapping[str, str], redactor: Redactor
+    ) -> AbstractContextManager[BootedProject]:
         """Start a host."""
-        from dbmigrate.project.booted import Host
+        from dbmigrate.project.booted import BootedProject
 
-        return Host(target, environment, redactor)
+        return BootedProject(target, environment, redactor)
 
 
 _REDACTOR = "dbmigrate.redactor"

@@ -105,7 +105,7 @@ def plan_reset(
 
 
 def lock(work: Work, plan: ResetPlan, databases: Sequence[str]) -> Generator[Event, None, None]:
-    """Keep other runs away until `Host.unlock`, and look again: one may have written a migration meanwhile.
+    """Keep other runs away until `BootedProject.unlock`, and look again: one may have written a migration meanwhile.
 
     The names of the files, the databases and what is dropped there must be those that were shown. Rows come and go
     without any run, and are not counted again.

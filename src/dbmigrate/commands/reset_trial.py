@@ -21,7 +21,7 @@ from dbmigrate.models.result import DatabaseResult, RunResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import App
 from dbmigrate.models.target import Twin
-from dbmigrate.project.booted import Host
+from dbmigrate.project.booted import BootedProject
 from dbmigrate.running.fork import choose_launcher
 
 JOURNAL = "journal"
@@ -119,7 +119,7 @@ def _check_carried(
 
 def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, Holdings]:
     environment = {**work.environment, "PYTHONDONTWRITEBYTECODE": "1"}
-    with Host(work.target, environment, work.host.redactor, twin) as host:
+    with BootedProject(work.target, environment, work.host.redactor, twin) as host:
         try:
             host.boot()
             launcher = choose_launcher(host, work.settings.launcher, environment)

@@ -27,7 +27,7 @@ from dbmigrate.planning.preflight import find_refusal, find_silent, find_stoppin
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.selection import check_settings
 from dbmigrate.planning.unstarted_apps import find_startable
-from dbmigrate.project.booted import SHORTEST_SILENCE, SILENCE_SECONDS, Host
+from dbmigrate.project.booted import SHORTEST_SILENCE, SILENCE_SECONDS, BootedProject
 from dbmigrate.project.settings_modules import settings_hint
 from dbmigrate.project.stability import find_unstable
 from dbmigrate.project.waiting import wait_for_databases
@@ -73,7 +73,7 @@ class Work:
     target: Target
     settings: Settings
     environment: Mapping[str, str]
-    host: Host
+    host: BootedProject
     launcher: Launcher
     cpus: int
     """How many this process may use."""
@@ -179,9 +179,9 @@ def _with_changes(work: Work, decision: Decision, look: Look) -> Decision:
     return decision.with_changes(changes)
 
 
-def _open_another(work: Work, seed: str) -> Host:
+def _open_another(work: Work, seed: str) -> BootedProject:
     """Boot the project once more, with another order of sets."""
-    return Host(work.target, {**work.environment, "PYTHONHASHSEED": seed}, work.host.redactor, work.twin)
+    return BootedProject(work.target, {**work.environment, "PYTHONHASHSEED": seed}, work.host.redactor, work.twin)
 
 
 def needs_idle(settings: Settings, selection: Selection) -> bool:

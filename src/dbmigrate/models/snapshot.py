@@ -434,8 +434,8 @@ class Database(Value):
     pending: tuple[PendingMigration, ...]
     """Not recorded, in the order Django would run them (source: MigrationExecutor.migration_plan).
 
-    Left out, unless it was asked for (Host.inspect, `idle`) or on the default database: what does nothing there, of an
-    app that has nothing there, if nothing else that is pending depends on it.
+    Left out, unless it was asked for (BootedProject.inspect, `idle`) or on the default database: what does nothing
+    there, of an app that has nothing there, if nothing else that is pending depends on it.
     """
     targeted: tuple[PendingMigration, ...] | None = None
     """What it takes to get to the migration that was asked for; None if none was."""

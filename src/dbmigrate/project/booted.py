@@ -62,7 +62,7 @@ BOOT_WORDS = ("migrate",)
 """What the project sees as its command: some settings look at sys.argv."""
 
 
-class Host:
+class BootedProject:
     """The booted project. Questions are asked one at a time; leaving the `with` block ends the process."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Host:
         """What knows the secrets of the project; before `boot` those of the environment."""
         redactor.learn_names(target.names)
 
-    def __enter__(self) -> Host:
+    def __enter__(self) -> BootedProject:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,14 +7,18 @@ from contextlib import AbstractContextManager
 
 from dbmigrate.errors import ProjectError
 from dbmigrate.models.snapshot import Snapshot, Unstable
-from dbmigrate.project.booted import Host
+from dbmigrate.project.booted import BootedProject
 
 SEEDS = ("1", "2")
 """Values of PYTHONHASHSEED for further processes. Each takes a boot; the order of two elements is the same in half."""
 
 
 def find_unstable(
-    host: Host, open_another: Callable[[str], AbstractContextManager[Host]], snapshot: Snapshot, *, is_thorough: bool
+    host: BootedProject,
+    open_another: Callable[[str], AbstractContextManager[BootedProject]],
+    snapshot: Snapshot,
+    *,
+    is_thorough: bool,
 ) -> tuple[Unstable, ...]:
     """Return what differs in each process, of the project's own apps.
 
@@ -32,7 +36,9 @@ def find_unstable(
 
 
 def _compare(
-    host: Host, open_another: Callable[[str], AbstractContextManager[Host]], fields: Sequence[tuple[str, str]]
+    host: BootedProject,
+    open_another: Callable[[str], AbstractContextManager[BootedProject]],
+    fields: Sequence[tuple[str, str]],
 ) -> list[Unstable]:
     """Return those of the fields that are written in another way in another process."""
     if not fields:

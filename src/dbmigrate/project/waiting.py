@@ -9,7 +9,7 @@ from dbmigrate.errors import LockedError
 from dbmigrate.models.events import DatabaseAwaited, DatabaseReached, LockAwaited, LockMissing, LocksTaken
 from dbmigrate.models.servers import LockState, Reached
 from dbmigrate.models.snapshot import INCURABLE, Trouble
-from dbmigrate.project.booted import SHORTEST_SILENCE, SILENCE_SECONDS, Host
+from dbmigrate.project.booted import SHORTEST_SILENCE, SILENCE_SECONDS, BootedProject
 from dbmigrate.project.heartbeat import QUIET_SECONDS
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
@@ -23,7 +23,7 @@ Sleep = Callable[[float], None]
 
 
 def wait_for_databases(
-    host: Host, silent: Mapping[str, Reached], seconds: float, *, started_at: float, clock: Clock, sleep: Sleep
+    host: BootedProject, silent: Mapping[str, Reached], seconds: float, *, started_at: float, clock: Clock, sleep: Sleep
 ) -> Iterator[DatabaseAwaited | DatabaseReached]:
     """Ask these databases until all answer, the time is over, or one has a trouble that waiting does not cure.
 
@@ -55,7 +55,7 @@ def wait_for_databases(
 
 
 def take_locks(
-    host: Host, aliases: Sequence[str], seconds: float, urls: Mapping[str, str], *, clock: Clock, sleep: Sleep
+    host: BootedProject, aliases: Sequence[str], seconds: float, urls: Mapping[str, str], *, clock: Clock, sleep: Sleep
 ) -> Generator[LockAwaited | LocksTaken | LockMissing | DatabaseAwaited | DatabaseReached, None, LockState]:
     """Take the locks of these databases, waiting for other runs, and for room in poolers.
 
@@ -101,7 +101,7 @@ def take_locks(
         sleep(min(next(pauses), left))
 
 
-def check_locks(host: Host, *, sleep: Sleep) -> None:
+def check_locks(host: BootedProject, *, sleep: Sleep) -> None:
     """Do nothing where every lock that was taken is still held, or was acquired again and nobody had it meanwhile.
 
     Raises:

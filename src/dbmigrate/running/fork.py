@@ -15,7 +15,7 @@ from typing import IO
 from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.settings import LauncherName
 from dbmigrate.models.target import Choice
-from dbmigrate.project.booted import Host
+from dbmigrate.project.booted import BootedProject
 from dbmigrate.running.process import ChildMessage, ChildRequest, Launcher, RunningChild, SpawnLauncher, watch
 
 KILLED = -9
@@ -31,14 +31,14 @@ SLICE_SECONDS = 0.2
 """Between two looks whether a signal has come."""
 
 
-def choose_launcher(host: Host, wanted: LauncherName, environment: Mapping[str, str]) -> Launcher:
+def choose_launcher(host: BootedProject, wanted: LauncherName, environment: Mapping[str, str]) -> Launcher:
     """Return the launcher; whether the host can be forked is decided again before the first child."""
     if wanted == "spawn" or (wanted == "auto" and host.why_not_fork(warm_up=False) is not None):
         return SpawnLauncher()
     return ForkLauncher(host, environment, or_nothing=wanted == "fork")
 
 
-def describe_launcher(host: Host, wanted: LauncherName, *, warm_up: bool) -> Choice:
+def describe_launcher(host: BootedProject, wanted: LauncherName, *, warm_up: bool) -> Choice:
     """Return the launcher of the next run, with the reason; `warm_up`: once the host is ready for the first child.
 
     Raises:
@@ -61,7 +61,7 @@ def _refuse(reason: str) -> UsageError:
 class ForkLauncher:
     """Lets the host fork each child; starts a fresh process where the host cannot."""
 
-    def __init__(self, host: Host, environment: Mapping[str, str], *, or_nothing: bool) -> None:
+    def __init__(self, host: BootedProject, environment: Mapping[str, str], *, or_nothing: bool) -> None:
         """Fork from this host; `environment` is its own. `or_nothing`: refuse to warm up where it cannot be forked."""
         self._host = host
         self._environment = environment
@@ -124,7 +124,7 @@ def _make_pipes(count: int) -> list[tuple[int, int]]:
     return ends
 
 
-def _read_pid(status: IO[bytes], host: Host) -> int | None:
+def _read_pid(status: IO[bytes], host: BootedProject) -> int | None:
     """Return the process id of the copy that migrates; None if the system refused the second of the two forks.
 
     Raises:
