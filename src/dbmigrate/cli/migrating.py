@@ -15,7 +15,7 @@ from dbmigrate.config import Flag
 from dbmigrate.errors import DbmigrateError, ExitCode
 
 if TYPE_CHECKING:
-    from dbmigrate.commands.review import Work
+    from dbmigrate.commands.review import CommandContext
     from dbmigrate.models.result import RunResult
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
@@ -84,7 +84,7 @@ def migrate(
 
 
 def run(
-    work: Work,
+    work: CommandContext,
     renderer: Renderer,
     selection: Selection,
     *,

@@ -34,7 +34,7 @@ from dbmigrate.system import lost_answer
 if TYPE_CHECKING:
     from queue import SimpleQueue
 
-    from dbmigrate.commands.review import Work
+    from dbmigrate.commands.review import CommandContext
     from dbmigrate.menu.prompter import Prompter
     from dbmigrate.models.events import Event
     from dbmigrate.models.reports import Answer
@@ -150,7 +150,7 @@ class Session:
     @contextmanager
     def open(
         self, flags: Mapping[str, Flag], junit: str | None = None, load: Callable[[], object] = lambda: None
-    ) -> Iterator[tuple[Work, Renderer]]:
+    ) -> Iterator[tuple[CommandContext, Renderer]]:
         """Find the project, start its host, and load everything heavy while it boots.
 
         `flags` are the configuration keys that the command's own options set; `junit` names the file of `--junit`;
@@ -177,7 +177,7 @@ class Session:
             raise
 
     @contextmanager
-    def _open(self, flags: Mapping[str, Flag], load: Callable[[], object]) -> Iterator[tuple[Work, Renderer]]:
+    def _open(self, flags: Mapping[str, Flag], load: Callable[[], object]) -> Iterator[tuple[CommandContext, Renderer]]:
         # Shell completion loads this module too and must not pay for what only a command needs.
         from dbmigrate.running.process import child_environment
 
@@ -187,7 +187,7 @@ class Session:
         environment = child_environment(self.environ, settings=target.settings)
         with self.keeper.open(target, environment, self.redactor) as host:
             with hold_back():
-                from dbmigrate.commands.review import Work
+                from dbmigrate.commands.review import CommandContext
                 from dbmigrate.project.booted import SHORTEST_SILENCE, SILENCE_SECONDS
                 from dbmigrate.running.fork import choose_launcher
 
@@ -201,7 +201,7 @@ class Session:
             host.silence_seconds = max(settings.wait, SHORTEST_SILENCE) if settings.wait else SILENCE_SECONDS
             host.may_copy = settings.launcher != "spawn" and cpus > 1
             yield (
-                Work(
+                CommandContext(
                     target=target,
                     settings=settings,
                     environment=environment,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from dbmigrate.commands.review import Review, Work, needs_idle
+from dbmigrate.commands.review import CommandContext, Review, needs_idle
 from dbmigrate.errors import DbmigrateError, PartialError, ProjectError, UnreachableError
 from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepResult
@@ -34,7 +34,7 @@ class Run:
     lost_locks: Sequence[LostLock] = ()
 
 
-def find_result(work: Work, run: Run) -> RunResult:
+def find_result(work: CommandContext, run: Run) -> RunResult:
     """Return what became of a run.
 
     After a signal a project that does not answer in time hides nothing: then it is told what the steps have said.
@@ -64,7 +64,7 @@ def find_result(work: Work, run: Run) -> RunResult:
     return with_places(result, lambda migration: _place(work, migration))
 
 
-def is_undone(work: Work, database: Database | None, step: Step, migration: MigrationId) -> bool:
+def is_undone(work: CommandContext, database: Database | None, step: Step, migration: MigrationId) -> bool:
     """Return whether a database has nothing of a migration that failed in a step; False if nobody can say."""
     planned = next((one for one in step.migrations if one.id == migration), None)
     if planned is None or database is None:
@@ -79,7 +79,7 @@ def is_undone(work: Work, database: Database | None, step: Step, migration: Migr
         return False
 
 
-def _end_orphans(work: Work, run: Run) -> Collection[str]:
+def _end_orphans(work: CommandContext, run: Run) -> Collection[str]:
     """End statements of steps that did not come to their end; return the databases on which that is not certain.
 
     Before the databases are asked: MySQL goes on with a statement whose client is gone, and may be half way in it.
@@ -96,7 +96,7 @@ def _end_orphans(work: Work, run: Run) -> Collection[str]:
 _CUT_SHORT = ("interrupted", "failed")
 
 
-def _ask(work: Work, run: Run) -> Snapshot:
+def _ask(work: CommandContext, run: Run) -> Snapshot:
     try:
         # Not for as long as --wait says: these have been reached.
         return work.host.inspect(idle=needs_idle(work.settings, run.selection), seconds=SILENCE_SECONDS)
@@ -117,7 +117,7 @@ def _backwards(plan: MigrationPlan) -> Collection[MigrationId]:
 
 
 def _trace(
-    work: Work, alias: str, migration: MigrationId, backwards: Collection[MigrationId]
+    work: CommandContext, alias: str, migration: MigrationId, backwards: Collection[MigrationId]
 ) -> Sequence[OperationTrace]:
     """Return what is left of a failed migration; nothing where it was to be undone, or the database is gone."""
     if migration in backwards:
@@ -128,7 +128,7 @@ def _trace(
         return ()
 
 
-def _place(work: Work, migration: MigrationId) -> tuple[str, int | None] | None:
+def _place(work: CommandContext, migration: MigrationId) -> tuple[str, int | None] | None:
     """Return file and line of a migration; None where they cannot be found."""
     try:
         return work.host.locate([("migration", migration)])[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from dbmigrate.commands.review import Work
+from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import LockedError
 from dbmigrate.models.events import DatabaseAwaited, Event
 from dbmigrate.models.plan import MigrationPlan
@@ -26,7 +26,7 @@ ROOM_SECONDS = 1.0
 PAUSE_SECONDS = 0.2
 
 
-def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> Generator[Event, None, None]:
+def check_room(work: CommandContext, snapshot: Snapshot, aliases: Sequence[str]) -> Generator[Event, None, None]:
     """Do nothing if there is room for the locks of these databases and one connection more; wait as configured.
 
     Raises:
@@ -52,7 +52,7 @@ def check_room(work: Work, snapshot: Snapshot, aliases: Sequence[str]) -> Genera
         raise LockedError(describe_shortage(shortage), hint=ways_out(shortage, snapshot.databases), changed=False)
 
 
-def find_caps_now(work: Work, plan: MigrationPlan, snapshot: Snapshot, jobs: int) -> tuple[Cap, ...]:
+def find_caps_now(work: CommandContext, plan: MigrationPlan, snapshot: Snapshot, jobs: int) -> tuple[Cap, ...]:
     """Return of which databases fewer than `jobs` have to be migrated at a time, the locks being held."""
     caps: tuple[Cap, ...] = ()
     estimated = find_caps(rooms_of(snapshot), plan, jobs)

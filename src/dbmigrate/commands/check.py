@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from dbmigrate.commands.lint import check_lint, lint
-from dbmigrate.commands.review import Look, Work, review_patiently
+from dbmigrate.commands.review import CommandContext, Look, review_patiently
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
@@ -22,7 +22,7 @@ FAILING: dict[FailOn, tuple[Level, ...]] = {
 """By `--fail-on`: the levels of findings that make the command fail."""
 
 
-def check(work: Work, wanted: CheckSelection) -> Generator[Event, None, CheckReport]:
+def check(work: CommandContext, wanted: CheckSelection) -> Generator[Event, None, CheckReport]:
     """Run the checks that are wanted and answer what they found; a database that does not answer is left out.
 
     Raises:

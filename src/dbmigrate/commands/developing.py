@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
-from dbmigrate.commands.review import Look, Review, Work, review, review_patiently
+from dbmigrate.commands.review import CommandContext, Look, Review, review, review_patiently
 from dbmigrate.commands.written_migrations import check_written, is_as_before
 from dbmigrate.errors import (
     DeclinedError,
@@ -42,7 +42,9 @@ MOST_LINES = 100
 """Of what a command printed: enough to find why it failed."""
 
 
-def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool) -> Generator[Event, None, MakeReport]:
+def make(
+    work: CommandContext, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
+) -> Generator[Event, None, MakeReport]:
     """Run makemigrations with our own terminal, and answer where each new migration will go.
 
     `words` are passed on. `can_ask` is False without a terminal: then what Django would ask is an error. Without
@@ -105,7 +107,7 @@ def make(work: Work, apps: Sequence[str], words: Sequence[str], *, can_ask: bool
     )
 
 
-def _next_words(work: Work, after: Review, labels: tuple[str, ...]) -> tuple[str, ...]:
+def _next_words(work: CommandContext, after: Review, labels: tuple[str, ...]) -> tuple[str, ...]:
     """Return the command that applies what was written: for these apps alone if it leaves nothing pending anywhere.
 
     A database that is migrated whole records the migrations of every app, also of those that have no table there.
@@ -122,7 +124,13 @@ def _next_words(work: Work, after: Review, labels: tuple[str, ...]) -> tuple[str
 
 
 def _write(
-    work: Work, snapshot: Snapshot, labels: Sequence[str], own: Sequence[Change], words: Sequence[str], *, can_ask: bool
+    work: CommandContext,
+    snapshot: Snapshot,
+    labels: Sequence[str],
+    own: Sequence[Change],
+    words: Sequence[str],
+    *,
+    can_ask: bool,
 ) -> Generator[Event, None, None]:
     """Run makemigrations."""
     is_named = any(word.startswith("--name=") for word in words)
@@ -144,7 +152,7 @@ def _write(
 
 
 def _ended(
-    work: Work, words: Sequence[str], code: int, said: str, snapshot: Snapshot, unnamed: Sequence[str]
+    work: CommandContext, words: Sequence[str], code: int, said: str, snapshot: Snapshot, unnamed: Sequence[str]
 ) -> StepError | ModelChangesError:
     """Return the error for a command that failed, and `said` why.
 
@@ -164,7 +172,7 @@ def _ended(
 
 
 def squash(
-    work: Work, label: str, first: str | None, last: str, words: Sequence[str]
+    work: CommandContext, label: str, first: str | None, last: str, words: Sequence[str]
 ) -> Generator[Event, None, SquashReport]:
     """Squash the migrations of one app from `first` (None is the very first) to `last`.
 
@@ -367,7 +375,7 @@ def _find_migration(app: App, name: str) -> str:
     return matching[0]
 
 
-def _run(work: Work, *words: str) -> Generator[Event, None, tuple[int, str]]:
+def _run(work: CommandContext, *words: str) -> Generator[Event, None, tuple[int, str]]:
     """Run a command of the project with our stdin; return its exit code, and of what it printed the line that says why.
 
     What it says is progress and goes to our stderr.
@@ -378,11 +386,11 @@ def _run(work: Work, *words: str) -> Generator[Event, None, tuple[int, str]]:
     return code, telling_line(lines)
 
 
-def _shown(work: Work, said: str) -> str:
+def _shown(work: CommandContext, said: str) -> str:
     return MESSAGE.shorten(work.host.redactor.scrub(said))
 
 
-def _attach(command: Sequence[str], work: Work) -> tuple[int, Sequence[str]]:
+def _attach(command: Sequence[str], work: CommandContext) -> tuple[int, Sequence[str]]:
     """Run a command on our terminal; return its code and its last lines.
 
     What it prints is passed on without secrets as soon as a line is whole, or looks like a question. Only the stdout of
@@ -415,11 +423,11 @@ def _attach(command: Sequence[str], work: Work) -> tuple[int, Sequence[str]]:
     return process.returncode, [*lines]
 
 
-def _pass_on(work: Work, written: bytes) -> None:
+def _pass_on(work: CommandContext, written: bytes) -> None:
     os.write(2, work.host.redactor.scrub(written.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
 
 
-def _run_apart(command: Sequence[str], work: Work) -> Generator[Event, None, tuple[int, Sequence[str]]]:
+def _run_apart(command: Sequence[str], work: CommandContext) -> Generator[Event, None, tuple[int, Sequence[str]]]:
     """Run a command whose output comes as events; return its code and its last lines."""
     lines: deque[str] = deque(maxlen=MOST_LINES)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from dbmigrate.commands.review import Review, Work, locate_findings
+from dbmigrate.commands.review import CommandContext, Review, locate_findings
 from dbmigrate.commands.squawk import Squawk, findings_of, write_script
 from dbmigrate.errors import UsageError
 from dbmigrate.models.findings import Finding, is_of_linter
@@ -32,7 +32,7 @@ def check_lint(wanted: CheckSelection) -> None:
 
 
 def lint(
-    work: Work, reviewed: Review, wanted: CheckSelection, executable: str, silent: Sequence[str]
+    work: CommandContext, reviewed: Review, wanted: CheckSelection, executable: str, silent: Sequence[str]
 ) -> tuple[LintReport, tuple[Finding, ...]]:
     """Let the linter read what is pending on each PostgreSQL database, and return its findings with their places."""
     squawk = Squawk(
@@ -63,7 +63,11 @@ def lint(
 
 
 def _lint_database(
-    work: Work, squawk: Squawk, database: Database, sql: Sequence[MigrationSql], atomic: Collection[MigrationId]
+    work: CommandContext,
+    squawk: Squawk,
+    database: Database,
+    sql: Sequence[MigrationSql],
+    atomic: Collection[MigrationId],
 ) -> list[Finding]:
     """Return what the linter finds: in all that runs in transactions together, and in each that does not by itself."""
     found = re.search(r"[0-9]+(\.[0-9]+)?", database.server)

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 from dbmigrate.commands.afterwards import Run, find_result, is_undone
 from dbmigrate.commands.capacity import check_room, find_caps_now
-from dbmigrate.commands.review import Look, Review, Work, prepare
+from dbmigrate.commands.review import CommandContext, Look, Review, prepare
 from dbmigrate.commands.written_migrations import check_written, is_as_before
 from dbmigrate.errors import (
     DbmigrateError,
@@ -55,7 +55,7 @@ from dbmigrate.running.stopping import Stops
 
 
 def migrate(
-    work: Work,
+    work: CommandContext,
     selection: Selection,
     *,
     keep_going: bool,
@@ -105,7 +105,7 @@ def migrate(
 
 
 def _migrate(
-    work: Work,
+    work: CommandContext,
     selection: Selection,
     reviewed: Review,
     locks: LockState | None,
@@ -211,7 +211,7 @@ def _after_writing() -> Iterator[None]:
         raise
 
 
-def _heartbeat(work: Work, locks: LockState | None) -> Heartbeat:
+def _heartbeat(work: CommandContext, locks: LockState | None) -> Heartbeat:
     if locks is None:
         return without_locks()
     ask = work.host.check_locks
@@ -279,7 +279,7 @@ def _stopped(signum: int, what: str) -> Interrupted:
 
 
 def _make_failed(
-    work: Work, before: Snapshot, make_migrations: MakeMigrations, result: StepResult
+    work: CommandContext, before: Snapshot, make_migrations: MakeMigrations, result: StepResult
 ) -> StepError | ModelChangesError:
     """Return the error for a makemigrations that failed, or that refused in its own words: a person has to answer."""
     last = result.because or telling_line(result.last_lines)
@@ -310,7 +310,12 @@ def _death(database: Database | None, environment: Mapping[str, str]) -> signal.
 
 
 def _request(
-    work: Work, job: Step | MakeMigrations, environment: Mapping[str, str], *, death: signal.Signals, is_watched: bool
+    work: CommandContext,
+    job: Step | MakeMigrations,
+    environment: Mapping[str, str],
+    *,
+    death: signal.Signals,
+    is_watched: bool,
 ) -> ChildRequest:
     """Return what to start for a step: manage.py as a person would, or under one more router where it needs one.
 

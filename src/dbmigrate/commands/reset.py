@@ -12,7 +12,7 @@ from dbmigrate.commands.capacity import check_room
 from dbmigrate.commands.reset_drops import Emptying, check_holders, plan_emptyings
 from dbmigrate.commands.reset_guard import find_belongings
 from dbmigrate.commands.reset_trial import prove
-from dbmigrate.commands.review import Work
+from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import (
     DbmigrateError,
     DeclinedError,
@@ -64,7 +64,7 @@ class ResetPlan:
 
 
 def plan_reset(
-    work: Work, databases: Sequence[str], *, stamp: str, has_locks: bool
+    work: CommandContext, databases: Sequence[str], *, stamp: str, has_locks: bool
 ) -> Generator[Event, None, ResetPlan]:
     """Return what a reset of these databases (none named: all that are migrated) would take away.
 
@@ -104,7 +104,7 @@ def plan_reset(
     )
 
 
-def lock(work: Work, plan: ResetPlan, databases: Sequence[str]) -> Generator[Event, None, None]:
+def lock(work: CommandContext, plan: ResetPlan, databases: Sequence[str]) -> Generator[Event, None, None]:
     """Keep other runs away until `BootedProject.unlock`, and look again: one may have written a migration meanwhile.
 
     The names of the files, the databases and what is dropped there must be those that were shown. Rows come and go
@@ -138,7 +138,7 @@ def lock(work: Work, plan: ResetPlan, databases: Sequence[str]) -> Generator[Eve
         )
 
 
-def rehearse(work: Work, plan: ResetPlan) -> None:
+def rehearse(work: CommandContext, plan: ResetPlan) -> None:
     """Empty each database that can take it back, and take it back.
 
     Raises:
@@ -153,7 +153,7 @@ def rehearse(work: Work, plan: ResetPlan) -> None:
     check_locks(work.host, sleep=work.sleep)
 
 
-def reset(work: Work, plan: ResetPlan) -> None:
+def reset(work: CommandContext, plan: ResetPlan) -> None:
     """Put the new files in the place of the old ones, and empty the databases; no signal may come in between.
 
     Raises:
@@ -206,7 +206,7 @@ def _new_files(plan: ResetPlan) -> Iterator[None]:
 
 
 def _not_emptied(
-    work: Work, plan: ResetPlan, alias: str, emptied: Sequence[str], error: ProjectError
+    work: CommandContext, plan: ResetPlan, alias: str, emptied: Sequence[str], error: ProjectError
 ) -> DbmigrateError:
     """Return the error for a reset that ends at this database."""
     said = f"database {alias} could not be emptied: {error.message}"
@@ -225,7 +225,7 @@ def _not_emptied(
     return PartialError("; ".join(facts), hint=hint, detail=error.detail)
 
 
-def _count_gone(work: Work, emptying: Emptying) -> int:
+def _count_gone(work: CommandContext, emptying: Emptying) -> int:
     """Return how many tables were dropped after all: not every server takes that back."""
     try:
         there = work.host.describe_holdings(emptying.alias, count=False).things
@@ -234,7 +234,7 @@ def _count_gone(work: Work, emptying: Emptying) -> int:
     return sum(thing.kind == "TABLE" and thing not in there for thing in emptying.dropped)
 
 
-def judge(work: Work, plan: ResetPlan, result: RunResult) -> PartialError | Interrupted | None:
+def judge(work: CommandContext, plan: ResetPlan, result: RunResult) -> PartialError | Interrupted | None:
     """Return the error for a run after a reset that did not come to its end; None if all is there again."""
     hint = f"continue with: {GO_ON}"
     if result.signal is not None and result.unfinished:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dbmigrate.commands.review import Work
+from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import DeclinedError
 from dbmigrate.models.holdings import Holder, Holdings, Thing
 from dbmigrate.models.snapshot import Project, Snapshot
@@ -32,7 +32,7 @@ class Emptying:
     """Triggers that go with their tables, and that no migration makes."""
 
 
-def plan_emptyings(work: Work, snapshot: Snapshot, made: Mapping[str, Holdings]) -> tuple[Emptying, ...]:
+def plan_emptyings(work: CommandContext, snapshot: Snapshot, made: Mapping[str, Holdings]) -> tuple[Emptying, ...]:
     """Decide what is dropped in each database of `made`, what its migrations made in a trial.
 
     Raises:

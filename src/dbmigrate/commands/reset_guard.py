@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbmigrate.commands.review import Look, Review, Work, review_patiently
+from dbmigrate.commands.review import CommandContext, Look, Review, review_patiently
 from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
@@ -33,7 +33,7 @@ class Belongings:
     files: tuple[Path, ...]
 
 
-def find_belongings(work: Work, databases: Sequence[str]) -> Generator[Event, None, Belongings]:
+def find_belongings(work: CommandContext, databases: Sequence[str]) -> Generator[Event, None, Belongings]:
     """Return what a reset of these databases (none named: all that are migrated) would take away.
 
     Raises:
@@ -76,7 +76,7 @@ def _own_labels(reviewed: Review) -> list[str]:
     return [app.label for app in reviewed.snapshot.apps if app.is_own and app.has_migrations]
 
 
-def _check_near(work: Work, reviewed: Review, alias: str) -> None:
+def _check_near(work: CommandContext, reviewed: Review, alias: str) -> None:
     database = reviewed.snapshot.database(alias)
     assert database is not None
     if database.state in UNKNOWN_STATES:
@@ -100,7 +100,7 @@ def _check_near(work: Work, reviewed: Review, alias: str) -> None:
         )
 
 
-def _check_comes_again(work: Work, reviewed: Review, aliases: Sequence[str], labels: Sequence[str]) -> None:
+def _check_comes_again(work: CommandContext, reviewed: Review, aliases: Sequence[str], labels: Sequence[str]) -> None:
     """Refuse what could not be migrated again afterwards."""
     # Not those of the review, which keeps of some only what its own plan is about. And the configuration may ignore one
     # there which stops only what is to be made anew.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dbmigrate.commands.migrate import migrate
-from dbmigrate.commands.review import Work
+from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import DbmigrateError, DeclinedError, Interrupted
 from dbmigrate.listing import listed
 from dbmigrate.models.events import RunFinished
@@ -41,7 +41,7 @@ class Proof:
 
 
 def prove(
-    work: Work,
+    work: CommandContext,
     apps: Sequence[App],
     labels: Collection[str],
     moved: Collection[Path],
@@ -117,7 +117,7 @@ def _check_carried(
             )
 
 
-def _migrate_twin(work: Work, twin: Twin, aliases: Sequence[str]) -> dict[str, Holdings]:
+def _migrate_twin(work: CommandContext, twin: Twin, aliases: Sequence[str]) -> dict[str, Holdings]:
     environment = {**work.environment, "PYTHONDONTWRITEBYTECODE": "1"}
     with BootedProject(work.target, environment, work.host.redactor, twin) as host:
         try:

@@ -67,7 +67,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Work:
+class CommandContext:
     """One project, open, with everything a use case needs to work on it."""
 
     target: Target
@@ -129,7 +129,7 @@ class Review:
         return ShownPlan.of(self.plan, jobs=self.jobs, findings=self.findings, losses=self.losses)
 
 
-def review(work: Work, selection: Selection, look: Look, *, seconds: float | None = None) -> Review:
+def review(work: CommandContext, selection: Selection, look: Look, *, seconds: float | None = None) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
     `seconds`: how long a server may say nothing, if not as long as the host lets it.
@@ -162,7 +162,7 @@ def review(work: Work, selection: Selection, look: Look, *, seconds: float | Non
     return Review(decision, locate_findings(work, decision.findings), jobs)
 
 
-def _with_changes(work: Work, decision: Decision, look: Look) -> Decision:
+def _with_changes(work: CommandContext, decision: Decision, look: Look) -> Decision:
     """Return the decision with what the models lack migrations for, where that is asked for."""
     snapshot, plan, selection = decision.snapshot, decision.plan, decision.goal.selection
     startable: tuple[str, ...] = ()
@@ -179,7 +179,7 @@ def _with_changes(work: Work, decision: Decision, look: Look) -> Decision:
     return decision.with_changes(changes)
 
 
-def _open_another(work: Work, seed: str) -> BootedProject:
+def _open_another(work: CommandContext, seed: str) -> BootedProject:
     """Boot the project once more, with another order of sets."""
     return BootedProject(work.target, {**work.environment, "PYTHONHASHSEED": seed}, work.host.redactor, work.twin)
 
@@ -190,7 +190,7 @@ def needs_idle(settings: Settings, selection: Selection) -> bool:
     return selection.to is not None or "database" in scopes
 
 
-def locate_findings(work: Work, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def locate_findings(work: CommandContext, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Add file and line to the findings that are about something in the project's files."""
     subjects = tuple(dict.fromkeys(finding.subject for finding in findings if finding.subject))
     if not subjects:
@@ -204,7 +204,7 @@ def locate_findings(work: Work, findings: Sequence[Finding]) -> tuple[Finding, .
 
 
 def review_patiently(
-    work: Work, selection: Selection, look: Look, *, all_of_them: bool = False
+    work: CommandContext, selection: Selection, look: Look, *, all_of_them: bool = False
 ) -> Generator[Event, None, Review]:
     """Review, and wait as long as the settings say for databases that do not answer; yield what is waited for.
 
@@ -233,7 +233,9 @@ def _next_silence(gone: float, seconds: float) -> float:
     return max(min(seconds - gone, max(SILENCE_SECONDS, gone)), seconds / LAST_PART, SHORTEST_SILENCE)
 
 
-def prepare(work: Work, selection: Selection, look: Look, *, is_run: bool = True) -> Generator[Event, None, Review]:
+def prepare(
+    work: CommandContext, selection: Selection, look: Look, *, is_run: bool = True
+) -> Generator[Event, None, Review]:
     """Review and refuse whatever must not be migrated; `is_run`: whether it is not only shown.
 
     Raises:
@@ -250,7 +252,7 @@ def find_stops(reviewed: Review) -> list[Finding]:
 
 
 def _wait_for_silent(
-    work: Work, snapshot: Snapshot, aliases: Sequence[str], started_at: float
+    work: CommandContext, snapshot: Snapshot, aliases: Sequence[str], started_at: float
 ) -> Generator[Event, None, bool]:
     """Wait for databases as long as the settings say; return whether one answers that did not."""
     silent = {

@@ -6,9 +6,9 @@ from collections.abc import Generator, Sequence
 from typing import Literal
 
 from dbmigrate.commands.review import (
+    CommandContext,
     Look,
     Review,
-    Work,
     find_stops,
     prepare,
     review,
@@ -45,7 +45,7 @@ from dbmigrate.running.fork import describe_launcher
 
 
 def plan(
-    work: Work, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None
+    work: CommandContext, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None
 ) -> Generator[Event, None, PlanReport]:
     """Answer what `all` or `run` would do, refusals included.
 
@@ -72,7 +72,7 @@ def plan(
     )
 
 
-def _find_refusal(work: Work, reviewed: Review) -> tuple[Refusal | None, ExitCode]:
+def _find_refusal(work: CommandContext, reviewed: Review) -> tuple[Refusal | None, ExitCode]:
     """Return why a run of a plan would be refused although it can be shown, and its exit code then."""
     unwritable = find_unwritable(reviewed.snapshot, reviewed.routing, reviewed.plan)
     if unwritable is not None:
@@ -84,7 +84,7 @@ def _find_refusal(work: Work, reviewed: Review) -> tuple[Refusal | None, ExitCod
     return crowded, ExitCode.LOCKED if crowded is not None else ExitCode.FINDINGS
 
 
-def read_sql(work: Work, step: Step, make: MakeMigrations | None) -> tuple[MigrationSql, ...]:
+def read_sql(work: CommandContext, step: Step, make: MakeMigrations | None) -> tuple[MigrationSql, ...]:
     """Return the statements of a step's migrations, in their order; none for those that are only recorded.
 
     `make`: what writes those of them first that are not written yet.
@@ -99,7 +99,7 @@ def read_sql(work: Work, step: Step, make: MakeMigrations | None) -> tuple[Migra
 
 
 def status(
-    work: Work, databases: Sequence[str] = (), apps: Sequence[str] = (), *, migrations: bool
+    work: CommandContext, databases: Sequence[str] = (), apps: Sequence[str] = (), *, migrations: bool
 ) -> Generator[Event, None, StatusReport]:
     """Answer how every database stands, or those that are named, with all apps or those that are named.
 
@@ -118,14 +118,14 @@ def status(
     return only_about(report, databases, apps)
 
 
-def wait(work: Work, selection: Selection) -> Generator[Event, None, WaitReport]:
+def wait(work: CommandContext, selection: Selection) -> Generator[Event, None, WaitReport]:
     """Wait until every database answers that is to be migrated, as long as the settings say."""
     started_at = work.clock()
     reviewed = yield from review_patiently(work, selection, Look())
     return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 
 
-def info(work: Work) -> Generator[Event, None, InfoReport]:
+def info(work: CommandContext) -> Generator[Event, None, InfoReport]:
     """Answer what the project is, how it was found, and what belongs where."""
     reviewed = yield from review_patiently(work, Selection(make_migrations=False), Look(), all_of_them=True)
     launcher = _launcher(work, reviewed, is_needed=True)
@@ -134,7 +134,7 @@ def info(work: Work) -> Generator[Event, None, InfoReport]:
     )
 
 
-def _launcher(work: Work, reviewed: Review, *, is_needed: bool) -> Choice:
+def _launcher(work: CommandContext, reviewed: Review, *, is_needed: bool) -> Choice:
     """Return how the next run would start its steps, which may differ once the URLs are imported.
 
     `is_needed`: whether there is a step that they have to be imported for. They are not where an SQLite file is not
@@ -144,13 +144,13 @@ def _launcher(work: Work, reviewed: Review, *, is_needed: bool) -> Choice:
     return describe_launcher(work.host, work.settings.launcher, warm_up=is_needed and not is_absent)
 
 
-def show_routes(work: Work) -> RoutesReport:
+def show_routes(work: CommandContext) -> RoutesReport:
     """Answer what the routers say of every app on every database."""
     reviewed = review(work, Selection(make_migrations=False), Look())
     return describe_routes(reviewed.snapshot, reviewed.routing)
 
 
-def explain(work: Work, model: str) -> ExplainReport:
+def explain(work: CommandContext, model: str) -> ExplainReport:
     """Answer where one model ("label.Model") belongs, and which router says so.
 
     Raises:

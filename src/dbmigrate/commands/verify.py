@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
-from dbmigrate.commands.review import Look, Work, review_patiently
+from dbmigrate.commands.review import CommandContext, Look, review_patiently
 from dbmigrate.errors import UsageError
 from dbmigrate.models.events import Event
 from dbmigrate.models.reports import Repair, VerifyReport
@@ -18,7 +18,7 @@ from dbmigrate.planning.selection import is_wanted
 
 
 def verify(
-    work: Work, named: Sequence[str] = (), *, repair: bool, judged: Sequence[MigrationId] = ()
+    work: CommandContext, named: Sequence[str] = (), *, repair: bool, judged: Sequence[MigrationId] = ()
 ) -> Generator[Event, None, VerifyReport]:
     """Hold every database that `all` looks after against its records; one that does not answer is left out.
 
@@ -56,7 +56,7 @@ def verify(
 
 
 def _verify(
-    work: Work, snapshot: Snapshot, places: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
+    work: CommandContext, snapshot: Snapshot, places: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
 ) -> tuple[VerifiedDatabase, ...]:
     """Return what is found on each database; one that did not answer just now has no routing to be held to."""
     silent = {database.alias: database for database in snapshot.databases if database.state in UNKNOWN_STATES}
@@ -88,7 +88,7 @@ def _check_judged(snapshot: Snapshot, judged: Sequence[MigrationId]) -> None:
 
 
 def _repairs(
-    work: Work, snapshot: Snapshot, database: VerifiedDatabase, judged: Sequence[MigrationId]
+    work: CommandContext, snapshot: Snapshot, database: VerifiedDatabase, judged: Sequence[MigrationId]
 ) -> Iterator[Repair]:
     shell = work.target.command("dbshell", "--database", database.alias)
     return find_repairs(snapshot, database, shell, judged)

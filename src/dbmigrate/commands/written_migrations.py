@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from dbmigrate.commands.review import Work
+from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import ModelChangesError, ProjectError
 from dbmigrate.models.snapshot import Change, MigrationId, Snapshot
 from dbmigrate.planning.outcome import new_migrations
 
 
 def check_written(
-    work: Work, before: Snapshot, changes: Sequence[Change], written: Collection[MigrationId], *, way_on: str = ""
+    work: CommandContext,
+    before: Snapshot,
+    changes: Sequence[Change],
+    written: Collection[MigrationId],
+    *,
+    way_on: str = "",
 ) -> None:
     """Do nothing if makemigrations, which ended well, wrote what it had to; a file may also have been amended.
 
@@ -40,7 +45,7 @@ def check_written(
         )
 
 
-def is_as_before(work: Work, before: Snapshot) -> bool:
+def is_as_before(work: CommandContext, before: Snapshot) -> bool:
     """Return whether no migration was written since; False also where one was that cannot be read."""
     try:
         return not new_migrations(before, work.host.inspect())
