@@ -248,6 +248,46 @@ def test_what_may_not_need_another_database_is_refused_nothing_and_default_goes_
     assert "core_item" in project.tables()["default"]
 
 
+SPLIT_ROUTER = """\
+class Router:
+    def allow_migrate(self, db, app_label, model_name=None, **hints):
+        return db == ("other" if model_name == "tag" else "default")
+"""
+
+READS_TITLES = """
+def go(apps, schema_editor):
+    list(apps.get_model("blog", "Post").objects.using("default").values("title"))
+"""
+
+
+def test_what_a_migration_of_another_database_reads_is_undone_after_it(tmp_path: Path) -> None:
+    blog = {
+        "models.py": model("Post", "title = models.TextField(default=str)") + "\nclass Tag(models.Model):\n    pass\n",
+        f"migrations/{FIRST}.py": migration(create("Post", ""), create("Tag", "")),
+        "migrations/0002_title.py": migration(
+            "migrations.AddField('post', 'title', models.TextField(default=str))", after=(("blog", FIRST),)
+        ),
+        "migrations/0003_count.py": migration(
+            "migrations.RunPython(go, go, hints={'model_name': 'tag'})",
+            after=(("blog", "0002_title"),),
+            head=READS_TITLES,
+        ),
+    }
+    routers = 'DATABASE_ROUTERS = ["routers.Router"]\n'
+    project = write_project(tmp_path / "site", {"blog": blog}, aliases=("default", "other"), settings=routers)
+    project.write("routers.py", SPLIT_ROUTER)
+    dbmigrate("all", cwd=project.root).expect(0)
+
+    undone = dbmigrate("run", "--app", "blog", "--to", FIRST, "--format", "json", cwd=project.root).expect(0)
+
+    planned = undone.json["result"]["plan"]["steps"]
+    assert [(step["id"], step["after"]) for step in planned] == [
+        ("other:blog", []),
+        ("default:blog", ["other:blog"]),
+    ]
+    assert [step["to"] for step in planned] == [FIRST, FIRST]
+
+
 def rows(project: Project, alias: str, table: str) -> int:
     """Return how many rows a table has."""
     with closing(sqlite3.connect(project.database(alias))) as connection:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan, ShownPlan
-from dbmigrate.models.selection import Selection
+from dbmigrate.models.selection import Selection, Targets
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import (
     Answer,
@@ -167,13 +167,16 @@ def settings(**values: Any) -> Settings:
     return Settings(**values, origins={field.name: "default" for field in fields(Settings)})
 
 
-def plan_of(taken: Snapshot, configured: Settings | None = None, **selected: Any) -> MigrationPlan:
-    """Return the plan for a snapshot."""
+def plan_of(
+    taken: Snapshot, configured: Settings | None = None, targets: Targets | None = None, **selected: Any
+) -> MigrationPlan:
+    """Return the plan for a snapshot; without `targets` every database goes where the selection says."""
     selection = Selection(**selected)
     configured = configured or settings()
-    return build_plan(
-        taken, route(taken, configured, named=selection.databases), settings=configured, selection=selection
-    )
+    if targets is None:
+        targets = selection.targets_on(entry.alias for entry in taken.databases)
+    routing = route(taken, configured, named=selection.databases)
+    return build_plan(taken, routing, settings=configured, selection=selection, targets=targets)
 
 
 def as_shown(plan: MigrationPlan, *findings: Finding) -> ShownPlan:

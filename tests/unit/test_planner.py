@@ -434,6 +434,24 @@ def test_what_another_database_needs_is_undone_after_it(works_on_data: bool) -> 
     assert len(plan.needs) == works_on_data
 
 
+def test_every_step_goes_to_the_migration_of_its_own_database() -> None:
+    undone = pending("blog.0002_data", backwards=True)
+    plan = plan_of(
+        snapshot(
+            database("default", routes(blog="yes"), targeted=(undone,)),
+            database("other", routes(blog="yes"), pending("blog.0003_more"), targeted=()),
+        ),
+        apps=("blog",),
+        targets={"default": {"blog": "0001"}},
+    )
+
+    assert [(step.alias, step.to, step.arguments) for step in plan.steps] == [
+        ("default", "0001", ("migrate", "blog", "0001", "--database=default", "--no-input")),
+        ("other", None, ("migrate", "blog", "--database=other", "--no-input")),
+    ]
+    assert steps(plan) == {"default:blog": ["blog.0002_data"], "other:blog": ["blog.0003_more"]}
+
+
 def test_what_another_database_needs_is_applied_before_it_and_before_default() -> None:
     plan = split(target=(BLOG, "blog.0002_data"), backwards=False, works_on_data=True)
 

@@ -115,7 +115,7 @@ def _next_words(work: CommandContext, after: Review, labels: tuple[str, ...]) ->
     if not labels:
         return ()
     selection = Selection(apps=labels, make_migrations=False)
-    narrow = build_plan(after.snapshot, after.routing, settings=work.settings, selection=selection)
+    narrow = build_plan(after.snapshot, after.routing, settings=work.settings, selection=selection, targets={})
     is_enough = all(
         {*after.plan.pending_on(database.alias)} <= {*narrow.pending_on(database.alias)}
         for database in after.snapshot.databases

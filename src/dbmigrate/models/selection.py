@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
 from dbmigrate.models.base import Value
 from dbmigrate.models.findings import FailOn
+
+Targets = Mapping[str, Mapping[str, str]]
+"""By alias, and by app there: the migration to go to, as it was named; an app that is not in it goes to its last."""
 
 
 class Selection(Value):
@@ -36,6 +39,10 @@ class Selection(Value):
     def is_everything(self) -> bool:
         """Whether no database and no app was named."""
         return not self.databases and not self.apps
+
+    def targets_on(self, aliases: Iterable[str]) -> Targets:
+        """Return where its apps go on these databases: `--to` is the same on all of them."""
+        return {alias: dict.fromkeys(self.apps, self.to) for alias in aliases} if self.to is not None else {}
 
     def leaves_out(self, apps: Collection[str]) -> bool:
         """Return whether something was named, and none of these apps."""

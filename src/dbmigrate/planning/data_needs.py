@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 
 from dbmigrate.models.plan import Need
 from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot
 from dbmigrate.planning.routing import Routing
 
 
-def find_needs(snapshot: Snapshot, routing: Routing, aliases: Iterable[str], *, to: bool = False) -> tuple[Need, ...]:
+def find_needs(
+    snapshot: Snapshot, routing: Routing, aliases: Iterable[str], *, targeted: Collection[str] = ()
+) -> tuple[Need, ...]:
     """Return what the databases that are migrated need of these ones: for each pair of them, a need by migration.
 
-    `to`: what is done is what it takes to get to the migration that was asked for, and not all that is pending.
+    `targeted`: databases on which what is done is what it takes to get to a migration that was asked for, and not all
+    that is pending.
     """
     doing = _doing(snapshot, routing)
     wanted = {alias: number for number, alias in enumerate(aliases)}
@@ -23,7 +26,7 @@ def find_needs(snapshot: Snapshot, routing: Routing, aliases: Iterable[str], *, 
         if not routing.is_migrated(database.alias):
             continue
         pending = frozenset(entry.id for entry in database.pending)
-        for migration in (database.targeted or ()) if to else database.pending:
+        for migration in (database.targeted or ()) if database.alias in targeted else database.pending:
             if migration.works_on_data and routing.does(database.alias, migration):
                 key = (migration.id, migration.backwards)
                 if key not in groups:

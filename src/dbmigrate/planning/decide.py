@@ -61,7 +61,7 @@ class Decision:
     def with_changes(self, changes: tuple[Change, ...] | None) -> Decision:
         """Return the decision for models that lack these migrations; what belongs where stays."""
         snapshot = self.snapshot.model_copy(update={"changes": changes})
-        plan = build_plan(snapshot, self.routing, settings=self.settings, selection=self.goal.selection)
+        plan = _plan(snapshot, self.routing, self.settings, self.goal)
         return replace(self, snapshot=snapshot, plan=plan)
 
     @cached_property
@@ -111,9 +111,14 @@ def decide(snapshot: Snapshot, settings: Settings, goal: Goal) -> Decision:
     check_selection(snapshot, routing, selection, may_read_only=goal.may_read_only)
     if goal.named_open != "migrated":
         check_has_apps(routing, selection.databases, or_open=goal.named_open == "looked-at")
-    plan = build_plan(snapshot, routing, settings=settings, selection=selection)
+    plan = _plan(snapshot, routing, settings, goal)
     check_target(snapshot, selection, plan.targeted)
     return Decision(snapshot, settings, goal, routing, plan)
+
+
+def _plan(snapshot: Snapshot, routing: Routing, settings: Settings, goal: Goal) -> MigrationPlan:
+    targets = goal.selection.targets_on(database.alias for database in snapshot.databases)
+    return build_plan(snapshot, routing, settings=settings, selection=goal.selection, targets=targets)
 
 
 def refuse(decision: Decision, findings: Sequence[Finding], *, is_run: bool) -> None:

@@ -17,7 +17,7 @@ from dbmigrate.models.plan import (
     Step,
     StepReason,
 )
-from dbmigrate.models.selection import Selection
+from dbmigrate.models.selection import Selection, Targets
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import (
     DEFAULT_ALIAS,
@@ -48,12 +48,16 @@ def build_plan(
     *,
     settings: Settings,
     selection: Selection,
+    targets: Targets,
 ) -> MigrationPlan:
     """Decide every step, its order, and why the other databases get none. The names in `selection` must exist."""
-    planners = [_DatabasePlanner(snapshot, routing, settings, selection, database) for database in snapshot.databases]
+    planners = [
+        _DatabasePlanner(snapshot, routing, settings, selection, database, targets.get(database.alias, {}))
+        for database in snapshot.databases
+    ]
     found = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
     steps_by_alias = {alias: steps for alias, steps in found.items() if steps}
-    needs = _plan_needs(snapshot, routing, selection, steps_by_alias)
+    needs = _plan_needs(snapshot, routing, selection, targets, steps_by_alias)
     steps = order_databases(snapshot, settings, steps_by_alias, needs)
     return MigrationPlan(
         selection=selection,
@@ -67,7 +71,11 @@ def build_plan(
 
 
 def _plan_needs(
-    snapshot: Snapshot, routing: Routing, selection: Selection, steps_by_alias: Mapping[str, Sequence[Step]]
+    snapshot: Snapshot,
+    routing: Routing,
+    selection: Selection,
+    targets: Targets,
+    steps_by_alias: Mapping[str, Sequence[Step]],
 ) -> tuple[Need, ...]:
     """Return what these steps need of databases that are migrated, now or in another run: a need for each pair."""
     if selection.fake:
@@ -79,7 +87,7 @@ def _plan_needs(
         for migration in step.migrations
     }
     migrated = [database.alias for database in snapshot.databases if routing.is_migrated(database.alias)]
-    needs = find_needs(snapshot, routing, migrated, to=selection.to is not None)
+    needs = find_needs(snapshot, routing, migrated, targeted=targets)
     return pick_needs(
         [need for need in needs if (need.alias, need.migration) in planned],
         is_met=lambda need: need.backwards or (need.other, need.needed) in planned,
@@ -126,6 +134,8 @@ class _DatabasePlanner:
     settings: Settings
     selection: Selection
     database: Database
+    targets: Mapping[str, str]
+    """By app: the migration to go to on this database."""
 
     @property
     def alias(self) -> str:
@@ -173,7 +183,7 @@ class _DatabasePlanner:
                 continue
             covered.update(migration.id for migration in planned)
             steps.append(self._step(app, planned, reason, because, synced))
-        is_for_receivers = self.settings.receivers == "always" and self.selection.to is None
+        is_for_receivers = self.settings.receivers == "always" and not self.targets
         if not steps and is_for_receivers and self._receivers() and apps:
             # One process is enough: migrate sends the signals for every app, whichever it was called for.
             steps.append(self._step(apps[0], (), "receivers", self._receivers()))
@@ -200,7 +210,7 @@ class _DatabasePlanner:
             id=self.alias if app is None else f"{self.alias}:{app}",
             alias=self.alias,
             app=app,
-            to=self.selection.to,
+            to=self._target(app),
             arguments=spelled.arguments,
             migrations=migrations,
             synced=synced,
@@ -212,7 +222,11 @@ class _DatabasePlanner:
             refusal=spelled.refusal,
         )
 
+    def _target(self, app: str | None) -> str | None:
+        return self.targets.get(app) if app is not None else None
+
     def _spell(self, app: str | None) -> Spelled:
+        """Return the words of the process for an app, or for the whole database."""
         options = [database_option(self.alias), NO_INPUT]
         if self.selection.fake:
             options.append(Option("--fake"))
@@ -223,7 +237,7 @@ class _DatabasePlanner:
         return spell(
             self.snapshot,
             "migrate",
-            [name for name in (app, self.selection.to) if name is not None],
+            [name for name in (app, self._target(app)) if name is not None],
             options,
             names_way_out=WHOLE if self.selection.is_everything else "",
         )
@@ -280,7 +294,7 @@ class _DatabasePlanner:
         )
 
     def _planned(self, app: str | None, covered: Iterable[MigrationId]) -> tuple[PlannedMigration, ...]:
-        if self.selection.to is not None:
+        if self._target(app) is not None:
             wanted: Sequence[PendingMigration] = self.database.targeted or ()
         elif app is None:
             wanted = self.database.pending
