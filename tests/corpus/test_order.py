@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.cli import dbmigrate
+from support.mariadb import DRIVER
 from support.projects import Project, create, migration, model, simple_app, write_project
 
 FIRST = "0001_initial"
@@ -77,6 +78,67 @@ def test_what_the_data_of_default_needs_of_another_database_is_there_first(group
     assert "3. default: 16 migrations, 14 only recorded (after auth_db:auth)" in plan.stdout
     assert f"auth_db comes before default: {NEED}\n" in plan.stdout
     assert rows(groups, "auth_db", "auth_group") == 1
+
+
+@pytest.mark.parametrize(
+    ("engine", "label", "what"),
+    [
+        # Django goes through the apps by their names: of this one the history of core knows nothing.
+        ("sqlite", "shop", "a model of shop"),
+        ("sqlite", "book", "book_item"),
+        pytest.param("postgresql", "book", "book_item", marks=pytest.mark.postgresql),
+        pytest.param("mariadb", "book", "book_item", marks=pytest.mark.mariadb),
+    ],
+)
+def test_a_need_that_is_not_written_down_is_named_with_the_dependency_to_add(
+    tmp_path: Path, request: pytest.FixtureRequest, engine: str, label: str, what: str
+) -> None:
+    server = None if engine == "sqlite" else request.getfixturevalue(engine)
+    core = simple_app(**{"migrations/0002_item.py": makes(label, ("core", FIRST))})
+    null = migration('migrations.AddField("item", "more", models.TextField(null=True))', after=((label, FIRST),))
+    project = write_project(
+        tmp_path,
+        {"core": core, label: simple_app(**{"migrations/0002_more.py": null})},
+        aliases={alias: server.create_database() if server is not None else {} for alias in ("default", "other_db")},
+        settings=f'DATABASE_ROUTERS = ["routers.Router"]\n{DRIVER if engine == "mariadb" else ""}',
+    )
+    project.write("routers.py", ROUTER.format(homes={label: "other_db"}))
+
+    failed = dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(31)
+
+    hint = failed.stderr.splitlines()[-1]
+    assert f"core.0002_item works with {what}, which {label}.0002_more, or one before it, creates on other_db" in hint
+    assert f'add ("{label}", "0002_more") to the dependencies in core/migrations/0002_item.py' in hint
+    assert ('order = ["other_db", "default"]' in hint) is (what == "book_item")
+    project.write("core/migrations/0002_item.py", makes(label, ("core", FIRST), (label, "0002_more")))
+    dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(0)
+
+
+def test_a_migration_that_asks_the_wrong_database_for_a_table_is_told_where_it_is(tmp_path: Path) -> None:
+    head = """
+def go(apps, schema_editor):
+    apps.get_model("shop", "Item").objects.using(schema_editor.connection.alias).create(name="x")
+"""
+    asks = migration("migrations.RunPython(go)", after=(("core", FIRST), ("shop", FIRST)), head=head)
+    core = simple_app(**{"migrations/0002_item.py": asks})
+    routed(tmp_path, {"core": core, "shop": simple_app()}, {"shop": "shop_db"})
+
+    failed = dbmigrate("all", cwd=tmp_path).expect(31)
+
+    assert "hint: core.0002_item asked default for shop_item, and the routers put app shop on shop_db" in failed.stderr
+
+
+def test_a_need_names_the_migration_that_is_written_down_also_if_it_does_nothing(groups: Project) -> None:
+    user = "from django.contrib.auth.models import AbstractUser\n\nclass User(AbstractUser):\n    pass\n"
+    groups.write("people/__init__.py", "")
+    groups.write("people/migrations/__init__.py", "")
+    groups.write("people/models.py", user)
+    groups.append("site_settings.py", 'INSTALLED_APPS.append("people")\nAUTH_USER_MODEL = "people.User"')
+    groups.write("routers.py", ROUTER.format(homes={"auth": "auth_db", "contenttypes": "auth_db", "people": "auth_db"}))
+
+    planned = dbmigrate("plan", cwd=groups.root).expect(0).stdout
+
+    assert "core.0002_group on default needs auth.0012_alter_user_first_name_max_length on auth_db" in planned
 
 
 @pytest.mark.parametrize("command", ["plan", "check", "all"])

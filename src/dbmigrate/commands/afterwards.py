@@ -11,6 +11,7 @@ from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+from dbmigrate.planning.lacking_tables import with_lacking_tables
 from dbmigrate.planning.outcome import build_result, unasked, with_places, with_traces
 from dbmigrate.project.booted import SILENCE_SECONDS
 from dbmigrate.running.stopping import Stops
@@ -60,6 +61,7 @@ def find_result(work: CommandContext, run: Run) -> RunResult:
         lost_locks=run.lost_locks,
     )
     backwards = _backwards(plan)
+    result = with_lacking_tables(result, plan, after)
     result = with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
     return with_places(result, lambda migration: _place(work, migration))
 

@@ -70,6 +70,19 @@ class OperationTrace(Value):
     """Whether the database's catalogue shows it; None if the catalogue cannot tell."""
 
 
+class LackingTable(Value):
+    """A table, or a model, of another app that a failed migration works with, and that was not there."""
+
+    table: str | None
+    """None where the migration did not get as far: its history has no such model."""
+    app: str
+    alias: str
+    """Where the app belongs."""
+    migration: MigrationId | None
+    """The last migration of the app that is pending there, and that the failed one could depend on; None if all of it
+    is applied there."""
+
+
 class Failure(Value):
     """Why a database is not where the plan wanted it."""
 
@@ -103,6 +116,8 @@ class Failure(Value):
     """The last line that says something, or the reason it could not start."""
     is_disk_full: bool = False
     """Whether it failed because the disk of the database is full."""
+    lacks: LackingTable | None = None
+    """The table it failed for, if another app makes it."""
 
 
 class SchemaChange(Value):

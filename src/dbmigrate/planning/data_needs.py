@@ -35,7 +35,7 @@ def find_needs(
                     lacking = _lacking(routing, database, pending, migration, others, identifiers)
                     if lacking:
                         here = sorted(others & wanted.keys(), key=lambda alias: wanted[alias])
-                        needs += [_need(database.alias, migration, other, lacking) for other in here]
+                        needs += [_need(snapshot, database.alias, migration, other, lacking) for other in here]
     return tuple(needs)
 
 
@@ -82,14 +82,27 @@ def _lacking(
     return [one for one in identifiers if one in pending or one.split(".", 1)[0] not in places]
 
 
-def _need(alias: str, migration: PendingMigration, other: str, needed: Sequence[MigrationId]) -> Need:
-    """Return the need for the last of what a migration depends on there, of the apps that it works with if it does."""
+def _need(
+    snapshot: Snapshot, alias: str, migration: PendingMigration, other: str, needed: Sequence[MigrationId]
+) -> Need:
+    """Return the need for the last of what a migration depends on there, of the apps that it works with if it does.
+
+    What is written in the migration is the last of that app, which need not do anything itself.
+    """
     used = [identifier for identifier in needed if identifier.split(".", 1)[0] in migration.works_with]
+    last = (used or needed)[-1]
+    database = None if migration.backwards else snapshot.database(other)
+    pending = {one.id for one in database.pending} if database is not None else set()
+    of_app = [
+        one
+        for one in snapshot.dependencies.get(migration.id, ())
+        if one in pending and one.split(".", 1)[0] == last.split(".", 1)[0]
+    ]
     return Need(
         alias=alias,
         migration=migration.id,
         other=other,
-        needed=(used or needed)[-1],
+        needed=of_app[-1] if of_app else last,
         is_certain=bool(used),
         backwards=migration.backwards,
     )

@@ -788,10 +788,14 @@ def _advice(result: RunResult) -> str:
         return lock_words.after_loss([lock.alias for lock in result.unlocked], has_left=has_left)
     if any(failure.rolled_back is True and failure.traces for failure in failures):
         return "decide what to do with what was there already, listed above, before you rerun the command"
+    lacking = next(filter(None, (_make_it_wait(database) for database in result.databases)), None)
     if any(failure.rolled_back is False or failure.traces for failure in failures):
-        return "check what the failed migration left, listed above, before you rerun the command"
+        look = "check what the failed migration left, listed above"
+        return f"{look}; {lacking}" if lacking else f"{look}, before you rerun the command"
     if any(failure.may_still_run for failure in failures):
         return "make sure that no session of the server still runs the migration, then rerun the command"
+    if lacking is not None:
+        return lacking
     stand_in = next(filter(None, (_stand_in(database, result) for database in result.databases)), None)
     if stand_in is not None:
         return stand_in
@@ -800,6 +804,30 @@ def _advice(result: RunResult) -> str:
     if any(failure.kind != "interrupted" for failure in failures):
         return f"{FIX} rerun the command; it resumes where it stopped"
     return "rerun the command; it resumes where it stopped"
+
+
+def _make_it_wait(database: DatabaseResult) -> str | None:
+    """Return what lets a failed migration wait for the table of another app, or how to ask for it where it is."""
+    failure = database.failure
+    if failure is None or failure.lacks is None or failure.migration is None:
+        return None
+    lacks, own = failure.lacks, failure.migration.split(".", 1)[1]
+    if lacks.migration is None:
+        return (
+            f"{failure.migration} asked {database.alias} for {lacks.table}, and the routers put app {lacks.app} on "
+            f"{lacks.alias}: let it ask there, then rerun the command"
+        )
+    name = lacks.migration.split(".", 1)[1]
+    what = lacks.table or f"a model of {lacks.app}"
+    place = failure.file or f"migration {own}"
+    order = ""
+    if lacks.alias != database.alias and lacks.table is not None:
+        order = f' (or, in pyproject.toml under [tool.dbmigrate], order = ["{lacks.alias}", "{database.alias}"])'
+    return (
+        f"{failure.migration} works with {what}, which {lacks.migration}, or one before it, creates on "
+        f'{lacks.alias}, and it does not depend on that: add ("{lacks.app}", "{name}") to the dependencies in '
+        f"{place}{order}, then rerun the command"
+    )
 
 
 def _stand_in(database: DatabaseResult, result: RunResult) -> str | None:
