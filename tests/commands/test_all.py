@@ -678,6 +678,8 @@ def test_a_model_without_a_table_is_never_a_success(tmp_path: Path) -> None:
 
     said = "error: blog.item has no table on blog_db, and no pending migration creates it"
     assert said in nothing_pending.stderr.splitlines()
+    told = "a run continues and then exits with 12"
+    assert [told in one.stderr for one in (nothing_pending, elsewhere, older_image)] == [True, False, False]
     assert "successfully" not in nothing_pending.stdout
     assert "is up to date" not in nothing_pending.stdout
     assert [database["without_table"] for database in migrated["result"]["run"]["databases"]] == [[], ["blog.item"]]

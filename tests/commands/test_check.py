@@ -105,6 +105,7 @@ def test_a_missing_table_alone_is_12_and_status_names_it(migrated_sample: Projec
     assert "error: DBM301: shop.0002_orders is recorded on shop_db, but its table shop_order" in found.stdout
     assert "1 table missing" in status.stdout
     assert "warning: DBM301" in again.stderr
+    assert "a run continues and then exits with 12, and dbmigrate check fails" in again.stderr
     assert "error: shop.order has no table on shop_db, and no pending migration creates it" in again.stderr
 
 

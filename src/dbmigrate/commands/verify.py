@@ -48,10 +48,7 @@ def verify(
         repairs=tuple(fix for database in databases for fix in _repairs(work, reviewed.snapshot, database, judged))
         if repair
         else None,
-        # A warning: `verify` does not fail for what was never recorded.
-        findings=tuple(
-            finding.model_copy(update={"level": "warning"}) for finding in reviewed.findings if finding.id == "DBM101"
-        ),
+        findings=tuple(finding.as_remark() for finding in reviewed.findings if finding.id == "DBM101"),
     )
 
 

@@ -44,6 +44,8 @@ class Finding(Value):
     """Where it is: relative to the project's root, or absolute outside of it; None if it is in no file."""
     line: int | None = None
     """From 1."""
+    fails_runs: bool = False
+    """Whether a run that it does not stop ends with exit 12 (drift) because of it."""
     destroys: bool = False
     """Whether a pending migration loses data or cannot be reversed: what `--fail-on destructive` looks for."""
 
@@ -59,12 +61,20 @@ class Finding(Value):
         """The whole of it in one line, but for what to do."""
         return f"{self.id}: {self.message}" + (f" ({self.place})" if self.place else "")
 
-    def as_warning(self) -> Finding:
-        """Return it as a run shows it that it does not stop: an error to `check` is a warning there, and says so."""
+    def as_warning(self, *, fails_run: bool = False) -> Finding:
+        """Return it as a run shows it that it does not stop: an error to `check` is a warning there, and says so.
+
+        `fails_run`: whether the run ends with exit 12 for it.
+        """
         if self.level != "error":
             return self
-        message = f"{self.message}; a run continues, but dbmigrate check fails"
+        so = "a run continues and then exits with 12, and" if fails_run else "a run continues, but"
+        message = f"{self.message}; {so} dbmigrate check fails"
         return self.model_copy(update={"level": "warning", "message": message})
+
+    def as_remark(self) -> Finding:
+        """Return it as an answer shows it that fails for no finding: an error to `check` is a warning there."""
+        return self.model_copy(update={"level": "warning"}) if self.level == "error" else self
 
 
 def is_of_linter(identifier: str) -> bool:

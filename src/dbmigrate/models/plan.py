@@ -269,10 +269,15 @@ class ShownPlan(MigrationPlan):
         `said`: a refusal that is shown next to them; what it says is left out.
         """
         return tuple(
-            finding.as_warning()
+            finding.as_warning(fails_run=self._fails_for(finding))
             for finding in self.findings
             if finding.level != "note" and finding.sentence not in said
         )
+
+    def _fails_for(self, finding: Finding) -> bool:
+        """Whether a run of it ends with exit 12 because of a finding that does not stop it."""
+        is_about = not self.selection.apps or bool({*finding.apps} & {*self.selection.apps})
+        return finding.fails_runs and is_about and not self.selection.fake
 
     @property
     def make_first(self) -> str:

@@ -46,7 +46,7 @@ def describe_status(
     return StatusReport(
         project=snapshot.project,
         databases=_databases(snapshot, routing, plan, apps),
-        findings=tuple(findings),
+        findings=tuple(finding.as_remark() for finding in findings),
         migrations=_migrations(snapshot, routing) if migrations else None,
         limits=plan.limits,
     )
@@ -117,7 +117,7 @@ def describe_info(
         receivers=snapshot.receivers,
         replaced_commands=snapshot.replaced_commands,
         constance=snapshot.constance.label if snapshot.constance is not None else None,
-        findings=tuple(finding for finding in findings if finding.id == "DBM101"),
+        findings=tuple(finding.as_remark() for finding in findings if finding.id == "DBM101"),
     )
 
 

@@ -20,6 +20,7 @@ from dbmigrate.models.result import (
     StepResult,
 )
 from dbmigrate.models.snapshot import Database, MigrationId, SchemaCount, Snapshot
+from dbmigrate.planning.checks.missing_tables import is_drift
 from dbmigrate.sentences import one_line
 
 
@@ -129,16 +130,11 @@ def _untouched(planned: PlannedDatabase) -> DatabaseResult:
 
 
 def _without_table(plan: MigrationPlan, database: Database) -> tuple[str, ...]:
-    """Return the selected models that have no table, but for those that a newer release may have dropped.
-
-    An older image must be able to start again on a database that a newer one has migrated.
-    """
-    newer = {identifier.split(".", 1)[0] for identifier in database.unknown}
-    labels = {missing.model: missing.model.split(".", 1)[0] for missing in database.missing}
+    """Return the selected models that have no table, where that is an error."""
+    models = dict.fromkeys(missing.model for missing in database.missing)
+    wanted = plan.selection.apps
     return tuple(
-        model
-        for model, label in labels.items()
-        if label not in newer and (not plan.selection.apps or label in plan.selection.apps)
+        model for model in models if is_drift(database, model) and (not wanted or model.split(".", 1)[0] in wanted)
     )
 
 

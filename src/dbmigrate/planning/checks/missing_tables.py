@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import MissingTable, Snapshot
+from dbmigrate.models.snapshot import Database, MissingTable, Snapshot
 from dbmigrate.planning.routing import Routing
 
 
@@ -18,10 +18,20 @@ def find_missing_tables(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
             if not routing.has(database, missing.model):
                 continue
             finding = _describe(database.alias, missing)
+            finding = finding.model_copy(update={"fails_runs": is_drift(database, missing.model)})
             if database.read_only is not None:
                 writable = f"{database.alias} is read-only ({database.read_only}); once it is writable, "
                 finding = finding.model_copy(update={"hint": writable + finding.hint})
             yield finding
+
+
+def is_drift(database: Database, model: str) -> bool:
+    """Return whether a run ends with an error because a model (label.Model) has no table there.
+
+    Not where a newer release may have dropped it: an older image must be able to start again on a database that a newer
+    one has migrated.
+    """
+    return model.split(".", 1)[0] not in {identifier.split(".", 1)[0] for identifier in database.unknown}
 
 
 def _describe(alias: str, missing: MissingTable) -> Finding:
