@@ -157,6 +157,7 @@ def container_copy_of(folder: Path, copy: Path) -> Iterator[str]:
     server, pid_file, log = find_server(), folder / "copy.pid", folder / "copy.log"
     assert server is not None
     words = [server, *_OPTIONS, f"--datadir={folder / 'data'}", f"--socket={folder / 'copy'}", f"--port={port}"]
+    words.append(_own_tmpdir(folder, "copy-tmp"))
     words += ["--bind-address=127.0.0.2", f"--pid-file={pid_file}"]
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -232,6 +233,7 @@ def _launch(folder: Path, port: int) -> None:
             server,
             *_OPTIONS,
             f"--datadir={folder / 'data'}",
+            _own_tmpdir(folder, "tmp"),
             f"--socket={folder / 'socket'}",
             f"--port={port}",
             f"--pid-file={folder / 'server.pid'}",
@@ -240,6 +242,12 @@ def _launch(folder: Path, port: int) -> None:
         check=True,
     )
     _wait_until_it_answers(port, log)
+
+
+def _own_tmpdir(folder: Path, name: str) -> str:
+    """Return the option for a folder that no other server uses: it removes `#sql-temptable-*` when it starts."""
+    (folder / name).mkdir(exist_ok=True)
+    return f"--tmpdir={folder / name}"
 
 
 def _wait_until_it_answers(port: int, log: Path, host: str = "127.0.0.1") -> None:

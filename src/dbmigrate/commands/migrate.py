@@ -80,7 +80,8 @@ def migrate(
     look = Look(changes="compared", meanwhile=work.launcher.warm_up)
     # Under the locks it is all asked again, and until then the models can be compared beside.
     is_compared_later = has_locks and not is_asked
-    reviewed = yield from prepare(work, selection, Look(changes="compared-if-idle") if is_compared_later else look)
+    first_look = Look(changes="compared-if-idle") if is_compared_later else look
+    reviewed = yield from prepare(work, selection, first_look, is_locked_later=has_locks)
     if not reviewed.plan.is_empty:
         agree(reviewed.shown)
     if reviewed.plan.is_empty or not has_locks:

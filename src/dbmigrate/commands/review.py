@@ -234,15 +234,15 @@ def _next_silence(gone: float, seconds: float) -> float:
 
 
 def prepare(
-    work: CommandContext, selection: Selection, look: Look, *, is_run: bool = True
+    work: CommandContext, selection: Selection, look: Look, *, is_run: bool = True, is_locked_later: bool = False
 ) -> Generator[Event, None, Review]:
-    """Review and refuse whatever must not be migrated; `is_run`: whether it is not only shown.
+    """Review and refuse whatever must not be migrated; `is_run`, `is_locked_later`: as for `refuse`.
 
     Raises:
         DbmigrateError: as `refuse` does.
     """
     reviewed = yield from review_patiently(work, selection, look)
-    refuse(reviewed.decision, reviewed.findings, is_run=is_run)
+    refuse(reviewed.decision, reviewed.findings, is_run=is_run, is_locked_later=is_locked_later)
     return reviewed
 
 

@@ -33,6 +33,9 @@ class Finding(Value):
     """Of one that stops: whether it leaves alone a run that only records (`--fake`)."""
     stops_runs_only: bool = False
     """Of one that stops: whether `plan` shows all the same what a run would do, as for a role that may only read."""
+    stops_locked_only: bool = False
+    """Of one that stops: whether it stops a run only once that holds the locks. Until then another run may be the
+    reason, which has made a table and has not recorded it yet."""
     message: str
     hint: str
     aliases: tuple[str, ...] = ()

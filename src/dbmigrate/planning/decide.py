@@ -121,10 +121,11 @@ def _plan(snapshot: Snapshot, routing: Routing, settings: Settings, goal: Goal) 
     return build_plan(snapshot, routing, settings=settings, selection=goal.selection, targets=targets)
 
 
-def refuse(decision: Decision, findings: Sequence[Finding], *, is_run: bool) -> None:
+def refuse(decision: Decision, findings: Sequence[Finding], *, is_run: bool, is_locked_later: bool = False) -> None:
     """Do nothing if the plan can run; `is_run`: whether it is going to, and is not only shown.
 
-    `findings`: those of the decision, with their places.
+    `findings`: those of the decision, with their places. `is_locked_later`: whether locks are taken first, and all is
+    judged again under them.
 
     Raises:
         UnreachableError: a database does not answer, or takes no writes.
@@ -136,7 +137,12 @@ def refuse(decision: Decision, findings: Sequence[Finding], *, is_run: bool) -> 
     snapshot, routing, plan = decision.snapshot, decision.routing, decision.plan
     check_keeps(snapshot, routing, plan.selection)
     check_reachable(snapshot, routing, plan.selection)
-    check_findings([one for one in findings if is_run or not one.stops_runs_only], plan, plan.targeted)
+    judged = [
+        finding
+        for finding in findings
+        if (is_run or not finding.stops_runs_only) and not (is_locked_later and finding.stops_locked_only)
+    ]
+    check_findings(judged, plan, plan.targeted)
     check_order(decision.settings, plan)
     check_needs(decision.settings, plan)
     check_reversible(plan)

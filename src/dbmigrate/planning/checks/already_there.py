@@ -53,6 +53,7 @@ def _describe(routing: Routing, database: Database, migration: PendingMigration)
         stops=is_certain,
         stops_work_only=True,
         stops_runs_only=True,
+        stops_locked_only=True,
         message=(
             f"{migration.id} is pending on {database.alias} and makes what is there already: "
             f"{listed([part.name for part in there], most=MOST)}{rest}; {fails}"
