@@ -394,3 +394,20 @@ def wait_for_recorded(project: Project) -> None:
     while "fast.0001_initial" not in applied(project.database("fast_db")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_the_format_and_its_reason_are_shown_where_the_output_is_a_file(tmp_path: Path) -> None:
+    project = write_project(tmp_path, {"core": simple_app()})
+    environment = clean_environment(**ACTIONS)
+
+    with (tmp_path / "out.txt").open("w") as out:
+        command = [str(EXECUTABLE), "info"]
+        ended = subprocess.run(
+            command, cwd=project.root, env=environment, stdout=out, stderr=subprocess.PIPE, text=True
+        )
+    piped = dbmigrate("info", "--format", "json", cwd=project.root).expect(0).json["result"]
+
+    assert ended.stderr.startswith("note: GITHUB_ACTIONS=true, but the output is a file: plain text")
+    written = (tmp_path / "out.txt").read_text()
+    assert "format = plain  (auto: GITHUB_ACTIONS=true, but the output is a file)" in written
+    assert [choice["origin"] for choice in piped["choices"] if choice["key"] == "format"] == ["--format"]

@@ -16,7 +16,7 @@ import click
 import pytest
 from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate
 from support.in_process import InProcess
-from support.projects import Project, applied
+from support.projects import Project, applied, simple_app, write_project
 
 from dbmigrate.cli.root import COMMANDS
 from dbmigrate.config import DATABASE_KEYS, KEYS
@@ -416,3 +416,14 @@ def test_databases_that_are_all_excluded_are_not_called_up_to_date(sample: Proje
         "wait": "there is no database to wait for; see the kind of each: dbmigrate status",
     }
     assert sample.tables() == {}
+
+
+def test_an_app_without_models_and_migrations_has_nothing_to_migrate(tmp_path: Path) -> None:
+    write_project(tmp_path, {"core": simple_app()}, contrib=("django.contrib.messages",))
+
+    for words in (("run", "--app", "messages"), ("plan", "--app", "messages")):
+        refused = dbmigrate(*words, cwd=tmp_path).expect(2)
+        assert "app messages has no models with tables and no migrations, so there is nothing to migrate" in (
+            refused.stderr
+        )
+        assert "hint: leave out messages" in refused.stderr

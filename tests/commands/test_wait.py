@@ -69,6 +69,18 @@ def test_an_unknown_role_is_not_waited_for(tmp_path: Path, postgresql: Postgresq
     assert "error: database default: the server does not know this user" in outcome.stdout
 
 
+def test_a_folder_that_is_missing_is_not_waited_for(tmp_path: Path) -> None:
+    entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "nowhere" / "db.sqlite3")}
+    project = project_on(tmp_path, entry)
+
+    outcome = dbmigrate("wait", "--wait", "600", cwd=project.root).expect(21)
+
+    folder = tmp_path / "nowhere"
+    said = f"database default: its file cannot be created: the folder {folder} does not exist; waiting will not help"
+    assert said in outcome.stdout
+    assert "Waiting" not in outcome.stderr
+
+
 def test_a_missing_driver_is_not_waited_for(tmp_path: Path) -> None:
     project = project_on(tmp_path, {"ENGINE": "django.db.backends.oracle", "NAME": "x"})
 

@@ -10,6 +10,7 @@ from dbmigrate.cli.options import global_options
 from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
+from dbmigrate.models.target import Choice
 
 if TYPE_CHECKING:
     from dbmigrate.models.reports import Answer
@@ -25,6 +26,9 @@ def command(context: click.Context, *, routes: bool, explain: str | None) -> Exi
     if routes and explain:
         raise UsageError("--routes cannot be combined with --explain", hint="remove one of the two")
     session = session_of(context)
+    settings, _ = session.read_settings({})
+    origin = settings.origins["format"]
+    output = session.find_format() if settings.format == "auto" else Choice(settings.format, origin)
     with session.open({}) as (work, renderer):
         from dbmigrate.commands import show
 
@@ -32,7 +36,7 @@ def command(context: click.Context, *, routes: bool, explain: str | None) -> Exi
         if explain is not None:
             report = show.explain(work, explain)
         else:
-            report = show.show_routes(work) if routes else follow(renderer, show.info(work))
+            report = show.show_routes(work) if routes else follow(renderer, show.info(work, output))
         renderer.answer(report)
         renderer.close(report.exit_code)
         return report.exit_code

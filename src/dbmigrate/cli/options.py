@@ -37,7 +37,7 @@ _GLOBAL_OPTIONS = (
         "--wait",
         type=click.FloatRange(min=0, max=MOST_SECONDS),
         metavar="SECONDS",
-        help="Wait up to SECONDS for unreachable databases (default: 0).",
+        help="Wait up to SECONDS for unreachable databases (default: 0; of `wait` 60).",
     ),
     _global(
         "--launcher",

@@ -26,7 +26,7 @@ from dbmigrate.confidential import find_secrets
 from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
 from dbmigrate.errors import DbmigrateError, ExitCode, LostAnswer, ProjectError
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.target import Target
+from dbmigrate.models.target import Choice, Target
 from dbmigrate.project.discovery import count_cpus, find_project, find_root, find_target, find_working_directory
 from dbmigrate.redact import Redactor
 from dbmigrate.system import lost_answer
@@ -192,6 +192,8 @@ class Session:
                 from dbmigrate.running.fork import choose_launcher
 
                 renderer = self.renderer(settings.format)
+                if settings.format == "auto":
+                    self._note_format()
                 load()
             host.boot()
             # Off since __main__.py. A run may last for hours.
@@ -229,18 +231,38 @@ class Session:
 
     def renderer(self, wanted: str) -> _Guarded:
         """Return the renderer for a format; "auto" looks at the streams."""
-        chosen = self._format() if wanted == "auto" else wanted
-        renderer = self._build_renderer(chosen)
+        renderer = self._build_renderer(self.find_format().value if wanted == "auto" else wanted)
         at_end = partial(leave_on_signals, is_work=self.is_work)
         return _Guarded(renderer, self.err, self.redactor, at_end=(lambda code: None) if self.is_menu else at_end)
 
-    def _format(self) -> str:
-        is_terminal = self.out.isatty() and self.err.isatty()
-        is_plain = self.environ.get("TERM") == "dumb" or self.environ.get("CI", "") not in ("", "0", "false")
-        if is_terminal and not is_plain:
-            return "rich"
-        is_github = self.environ.get("GITHUB_ACTIONS") == "true" and not is_terminal and not _is_file(self.out)
-        return "github" if is_github else "plain"
+    def find_format(self) -> Choice:
+        """Return the format that "auto" stands for, and why it is that one."""
+        is_terminal = self._is_on_terminal
+        is_dumb, is_ci = self.environ.get("TERM") == "dumb", self.environ.get("CI", "") not in ("", "0", "false")
+        if is_terminal and not is_dumb and not is_ci:
+            return Choice("rich", "auto: the output is a terminal")
+        if is_terminal:
+            return Choice("plain", f"auto: a terminal, and {'TERM=dumb' if is_dumb else 'CI is set'}")
+        if self.environ.get("GITHUB_ACTIONS") != "true":
+            return Choice("plain", "auto: the output is not a terminal")
+        if self._keeps_for_later:
+            return Choice("plain", "auto: GITHUB_ACTIONS=true, but the output is a file")
+        return Choice("github", "auto: GITHUB_ACTIONS=true")
+
+    def _note_format(self) -> None:
+        """Say that annotations are left out where they might be expected."""
+        if self.verbosity >= 0 and self._keeps_for_later and not self._is_on_terminal:
+            self.err.write(
+                "note: GITHUB_ACTIONS=true, but the output is a file: plain text (--format github for more)\n"
+            )
+
+    @property
+    def _is_on_terminal(self) -> bool:
+        return self.out.isatty() and self.err.isatty()
+
+    @property
+    def _keeps_for_later(self) -> bool:
+        return self.environ.get("GITHUB_ACTIONS") == "true" and _is_file(self.out)
 
     def _build_renderer(self, chosen: str) -> Renderer:
         if chosen == "json":

@@ -125,12 +125,18 @@ def wait(work: CommandContext, selection: Selection) -> Generator[Event, None, W
     return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 
 
-def info(work: CommandContext) -> Generator[Event, None, InfoReport]:
-    """Answer what the project is, how it was found, and what belongs where."""
+def info(work: CommandContext, output: Choice) -> Generator[Event, None, InfoReport]:
+    """Answer what the project is, how it was found, and what belongs where; `output`: the format of what is shown."""
     reviewed = yield from review_patiently(work, Selection(make_migrations=False), Look(), all_of_them=True)
     launcher = _launcher(work, reviewed, is_needed=True)
     return describe_info(
-        reviewed.snapshot, reviewed.routing, reviewed.plan, reviewed.findings, work.settings, work.target, launcher
+        reviewed.snapshot,
+        reviewed.routing,
+        reviewed.plan,
+        reviewed.findings,
+        work.settings,
+        work.target,
+        {"launcher": launcher, "format": output},
     )
 
 

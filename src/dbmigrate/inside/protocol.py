@@ -82,6 +82,7 @@ Trouble = Literal[
     "blocked",
     "tls",
     "no-database",
+    "no-file",
     "password",
     "role",
     "driver",

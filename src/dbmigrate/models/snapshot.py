@@ -28,6 +28,7 @@ Trouble = Literal[
     "blocked",
     "tls",
     "no-database",
+    "no-file",
     "password",
     "role",
     "driver",
@@ -39,7 +40,9 @@ Trouble = Literal[
 ]
 """What keeps a database from answering."""
 
-INCURABLE: frozenset[Trouble] = frozenset({"blocked", "password", "role", "driver", "settings", "backend", "rights"})
+INCURABLE: frozenset[Trouble] = frozenset(
+    {"no-file", "blocked", "password", "role", "driver", "settings", "backend", "rights"}
+)
 """Troubles that waiting does not end."""
 
 

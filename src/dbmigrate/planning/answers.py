@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
@@ -98,16 +98,19 @@ def describe_info(
     findings: Sequence[Finding],
     settings: Settings,
     target: Target,
-    launcher: Choice,
+    choices: Mapping[str, Choice],
 ) -> InfoReport:
-    """Return the project, how it was found, how dbmigrate is configured, and what belongs where."""
+    """Return the project, how it was found, how dbmigrate is configured, and what belongs where.
+
+    `choices`: what was chosen for this command, in addition to the target's.
+    """
     return InfoReport(
         project=snapshot.project,
         root=str(target.root),
         working_directory=str(target.cwd),
         choices=tuple(
             SettingOrigin(key=key, value=choice.value or _found(key, snapshot), origin=choice.reason)
-            for key, choice in {**target.choices, "launcher": launcher}.items()
+            for key, choice in {**target.choices, **choices}.items()
         ),
         configuration=_configuration(settings),
         databases=_databases(snapshot, routing, plan),

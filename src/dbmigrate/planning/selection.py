@@ -201,6 +201,11 @@ def _check_app(snapshot: Snapshot, label: str) -> None:
         named = next((app.label for app in snapshot.apps if app.name == label), None)
         hint = f"use its label: {named}" if named else nearest(label, labels, what="apps")
         raise UsageError(f"there is no app {label} in INSTALLED_APPS", hint=hint)
+    if not app.has_migrations and not app.models:
+        raise UsageError(
+            f"app {label} has no models with tables and no migrations, so there is nothing to migrate",
+            hint=f"leave out {label}",
+        )
     if not app.has_migrations:
         raise UsageError(f"app {label} has no migrations", hint=f"create them with: dbmigrate make {label}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dbmigrate.listing import MANY, listed
-from dbmigrate.models.snapshot import describe_silence
+from dbmigrate.models.snapshot import INCURABLE, describe_silence
 from dbmigrate.renderers import words
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def failures(report: Answer) -> Iterator[str]:
         case "wait":
             for silent in report.silent:
                 assert silent.trouble is not None
-                yield f"database {silent.alias}: {words.TROUBLES[silent.trouble]}: {silent.error}"
+                no_help = "; waiting will not help" if silent.trouble in INCURABLE else ""
+                yield f"database {silent.alias}: {words.TROUBLES[silent.trouble]}: {silent.error}{no_help}"
         case _:
             pass
     for silence in unreachable:

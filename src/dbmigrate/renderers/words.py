@@ -85,6 +85,7 @@ TROUBLES: dict[Trouble, str] = {
     "blocked": "it has blocked this machine after too many failed connections",
     "tls": "the TLS connection failed",
     "no-database": "the server has no such database yet",
+    "no-file": "its file cannot be created",
     "password": "the server refused the login",
     "role": "the server does not know this user",
     "driver": "its driver cannot be loaded",

@@ -164,9 +164,9 @@ def _find_state(connection):
     if file is not None and not os.path.exists(file):
         folder = os.path.dirname(file)
         if not os.path.isdir(folder):
-            raise OSError("the folder {} does not exist".format(folder))
+            raise FileNotFoundError("the folder {} does not exist".format(folder))
         if must_be_there(connection):
-            raise OSError("the file {} does not exist, and mode=rw does not create it".format(file))
+            raise FileNotFoundError("the file {} does not exist, and mode=rw does not create it".format(file))
         return "absent"
     connection.ensure_connection()
     if connection.vendor in _QUESTIONS:

@@ -166,6 +166,8 @@ def describe_failure(error, connection) -> ReachedReply:
     if isinstance(error, ImproperlyConfigured):
         calls = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
         return unreachable("settings" if "get_connection_params" in calls else "driver", text)
+    if isinstance(error, FileNotFoundError) and connection.vendor == "sqlite":
+        return unreachable("no-file", text)
     trouble = find_trouble(error, connection)
     if trouble == "rights":
         return {"state": "unreadable", "trouble": trouble, "error": text}
