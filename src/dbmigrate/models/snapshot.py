@@ -335,6 +335,20 @@ class MadePart(Value):
         return f"column {self.table}.{self.column}" if self.column else f"table {self.table}"
 
 
+class Migration(Value):
+    """What is true of a migration wherever it is applied."""
+
+    after: tuple[MigrationId, ...] = ()
+    """Its direct dependencies, sorted, as the files say: squashed migrations stand next to what they replace."""
+    replaces: tuple[MigrationId, ...] = ()
+    """What it was squashed from; their files may be gone."""
+    atomic: bool = True
+    is_written: bool = True
+    """Whether it is in a file; otherwise makemigrations would write it."""
+    is_initial: bool = False
+    """Whether `--fake-initial` looks at it."""
+
+
 class PendingMigration(Value):
     """A migration that is not recorded on an alias (or is to be undone there)."""
 
