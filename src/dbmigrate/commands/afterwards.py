@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from dbmigrate.commands.review import CommandContext, Review, needs_idle
+from dbmigrate.commands.review import CommandContext, Review
 from dbmigrate.errors import DbmigrateError, PartialError, ProjectError, UnreachableError
 from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepResult
@@ -101,7 +101,7 @@ _CUT_SHORT = ("interrupted", "failed")
 def _ask(work: CommandContext, run: Run) -> Snapshot:
     try:
         # Not for as long as --wait says: these have been reached.
-        return work.host.inspect(idle=needs_idle(work.settings, run.selection), seconds=SILENCE_SECONDS)
+        return work.host.inspect(seconds=SILENCE_SECONDS)
     except ProjectError as error:
         if run.stops.signum is not None:
             late = "no answer arrived in the time left after the signal"

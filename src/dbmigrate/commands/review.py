@@ -141,7 +141,6 @@ def review(work: CommandContext, selection: Selection, look: Look, *, seconds: f
         target=target,
         records=look.records,
         contact=look.contact,
-        idle=needs_idle(work.settings, selection),
         seconds=seconds,
     )
     snapshot = inspect()
@@ -182,12 +181,6 @@ def _with_changes(work: CommandContext, decision: Decision, look: Look) -> Decis
 def _open_another(work: CommandContext, seed: str) -> BootedProject:
     """Boot the project once more, with another order of sets."""
     return BootedProject(work.target, {**work.environment, "PYTHONHASHSEED": seed}, work.host.redactor, work.twin)
-
-
-def needs_idle(settings: Settings, selection: Selection) -> bool:
-    """Return whether migrations count that do nothing on a database: where it is migrated whole, or some are undone."""
-    scopes = {settings.scope, *(database.scope for database in settings.databases.values())}
-    return selection.to is not None or "database" in scopes
 
 
 def locate_findings(work: CommandContext, findings: Sequence[Finding]) -> tuple[Finding, ...]:

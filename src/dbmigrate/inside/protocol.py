@@ -244,7 +244,6 @@ class InspectArguments(TypedDict):
     target: Optional[Tuple[str, str]]  # (app label, migration, a prefix of one, or "zero")
     records: bool  # whether to list what is applied
     contact: bool  # whether to ask the databases
-    idle: bool  # whether to list also what is pending and does nothing there
     may_copy: bool  # whether there is a CPU for a copy of the process
     foreseen: List[str]  # labels of apps whose changes are described as if they were written
 
@@ -257,10 +256,21 @@ class InspectedProject(TypedDict):
     debug: bool
 
 
+class MigrationReply(TypedDict, total=False):
+    """models.snapshot.Migration; what is left out is as that has it."""
+
+    after: List[str]  # sorted
+    replaces: List[str]
+    atomic: bool
+    is_written: bool
+    is_initial: bool
+
+
 class InspectReply(TypedDict):
     project: InspectedProject
     databases: List[Dict[str, Any]]  # models.snapshot.Database, in the order of DATABASES
-    dependencies: Dict[str, List[str]]
+    migrations: Dict[str, MigrationReply]
+    recorded: List[List[str]]  # sorted; what is recorded on several databases alike stands here once
     apps: List[Dict[str, Any]]  # models.snapshot.App, in the order of INSTALLED_APPS
     routers: List[Dict[str, Any]]
     router_errors: List[Dict[str, Any]]

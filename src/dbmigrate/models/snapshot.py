@@ -349,26 +349,17 @@ class Migration(Value):
     """Whether `--fake-initial` looks at it."""
 
 
-class PendingMigration(Value):
-    """A migration that is not recorded on an alias (or is to be undone there)."""
+class Effect(Value):
+    """What a migration that is not applied on an alias would do there."""
 
-    id: MigrationId
     answer: Answer
     """The strongest answer over its operations: "yes" if one runs, "none" if nobody decides, "no" if none runs."""
     undecided: tuple[str, ...] = ()
     """Models its undecided operations are about; "" stands for the app as a whole. Only with answer "none"."""
     refused_on_default: tuple[str, ...] = ()
     """Those of `undecided` that a router refuses on the default database."""
-    after: tuple[MigrationId, ...] = ()
-    """Its direct dependencies, recorded or not."""
-    atomic: bool = True
-    is_written: bool = True
-    """Whether it is in a file; otherwise makemigrations would write it."""
-    backwards: bool = False
     operations: int = 1
     """How many of its operations reach this database."""
-    is_initial: bool = False
-    """Whether `--fake-initial` looks at it."""
     makes: tuple[MadePart, ...] = ()
     """The tables and columns that it makes, but only where one of them is there already."""
     relations: tuple[PlannedRelation, ...] = ()
@@ -380,6 +371,18 @@ class PendingMigration(Value):
     Django's."""
     works_with: tuple[str, ...] = ()
     """Labels of the apps whose models it works with there for certain; its source may not show others."""
+
+
+class PendingMigration(Effect):
+    """A migration that is not recorded on an alias, or is to be undone there, and what it does there."""
+
+    id: MigrationId
+    after: tuple[MigrationId, ...] = ()
+    """What it directly depends on there, applied or not."""
+    atomic: bool = True
+    is_written: bool = True
+    is_initial: bool = False
+    backwards: bool = False
     irreversible: str | None = None
     """If it is to be undone and Django refuses that: the operation it cannot take back."""
 
@@ -431,8 +434,10 @@ class Database(Value):
     """Whether it is an SQLite database that lives as long as a process."""
     transactional_ddl: bool
     """Whether a failed atomic migration is rolled back (source: features.can_rollback_ddl)."""
-    applied: int
-    """How many rows of django_migrations this code knows."""
+    recorded: int | None = None
+    """The number of what is recorded here (Snapshot.recorded); None where nobody knows."""
+    applied: int = 0
+    """How many of the migrations on disk are applied (source: MigrationLoader.applied_migrations)."""
     last_applied: Recorded | None
     records: tuple[Recorded, ...] | None = None
     """Every row that this code knows, the oldest first; None if it was not asked."""
@@ -448,12 +453,11 @@ class Database(Value):
     """By label of an app in `unknown` or `leftover`: tables of its that are there, and that no model of it has."""
     inconsistent: str | None
     """Django's words if a migration is recorded before one it depends on."""
-    pending: tuple[PendingMigration, ...]
-    """Not recorded, in the order Django would run them (source: MigrationExecutor.migration_plan).
-
-    Left out, unless it was asked for (BootedProject.inspect, `idle`) or on the default database: what does nothing
-    there, of an app that has nothing there, if nothing else that is pending depends on it.
-    """
+    effects: dict[MigrationId, Effect] = Field(default_factory=dict)
+    """By migration that is not applied here: what it would do. Nothing of those left out reaches this database."""
+    pending: tuple[PendingMigration, ...] = ()
+    """Not applied, in the order Django would run them: it follows from `recorded` and `effects` (planning/pending.py),
+    and so do `applied` and `unrecorded`."""
     targeted: tuple[PendingMigration, ...] | None = None
     """What it takes to get to the migration that was asked for; None if none was."""
     target_replaced_by: str | None = None
@@ -630,8 +634,14 @@ class Snapshot(Value):
     """migrate, makemigrations and squashmigrations."""
     constance: Constance | None
     relations: tuple[Relation, ...] = ()
+    migrations: dict[MigrationId, Migration] = Field(default_factory=dict)
+    """The graph: every migration on disk, and those that makemigrations would write where they were asked for."""
+    recorded: tuple[tuple[MigrationId, ...], ...] = ()
+    """What is recorded somewhere, of what this code knows and of what it has squashed: once for all databases on which
+    it is the same (Database.recorded)."""
     dependencies: dict[MigrationId, tuple[MigrationId, ...]] = Field(default_factory=dict)
-    """By migration that works on data: what it depends on, directly or not, that is to be done on some database."""
+    """By migration that works on data and is to be done on some database: what it depends on, directly or not, each
+    after what it depends on itself. It follows from `migrations` (planning/pending.py)."""
 
     def database(self, alias: str) -> Database | None:
         """Return the database with this alias, or None."""

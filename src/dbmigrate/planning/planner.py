@@ -268,7 +268,7 @@ class _DatabasePlanner:
     def _is_whole(self) -> bool:
         if self.selection.apps:
             return False
-        if self.alias == DEFAULT_ALIAS or self.settings.scope_of(self.alias) == "database":
+        if self.alias in self.routing.whole:
             return True
         places = self.routing.places[self.alias]
         return all(app.label in places and places[app.label].is_whole for app in migrated_apps(self.snapshot))

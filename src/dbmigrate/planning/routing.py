@@ -56,6 +56,8 @@ class Routing:
     """Aliases that are "open" as far as is known: nobody could read what a run has made there."""
     by_rules: bool
     """Whether the routing rules are the truth because no router has an allow_migrate."""
+    whole: frozenset[str]
+    """Aliases that are migrated with all there is, whatever belongs there: the default one, and by configuration."""
     split: tuple[tuple[str, ...], ...]
     """Groups of aliases of one physical database of which none has all that belongs on the others (DBM207)."""
 
@@ -148,6 +150,11 @@ def route(snapshot: Snapshot, settings: Settings, *, named: Collection[str] = ()
             and _is_spoken_of(snapshot, database)
         ),
         by_rules=by_rules,
+        whole=frozenset(
+            database.alias
+            for database in snapshot.databases
+            if database.alias == DEFAULT_ALIAS or settings.scope_of(database.alias) == "database"
+        ),
         split=split,
     )
 

@@ -152,7 +152,6 @@ class BootedProject:
         target: tuple[str, str] | None = None,
         records: bool = False,
         contact: bool = True,
-        idle: bool = False,
         foreseen: Sequence[str] = (),
         seconds: float | None = None,
     ) -> Snapshot:
@@ -160,16 +159,16 @@ class BootedProject:
 
         `changes`: begin to compare the models with the migrations, for `find_changes`. `target`: app label and
         migration name, prefix or "zero", for which every database says what it takes to get there. `records`: list what
-        is applied. `contact`: ask the databases; without, each is described as if it were empty. `idle`: describe
-        also what is pending on a database and does nothing there (Database.pending). `foreseen`: apps whose changes
-        are described as if makemigrations had written them; there must be nothing that it would have to ask.
-        `seconds`: how long a server may say nothing, if not `silence_seconds`.
+        is applied. `contact`: ask the databases; without, each is described as if it were empty. `foreseen`: apps
+        whose changes are described as if makemigrations had written them; there must be nothing that it would have to
+        ask. `seconds`: how long a server may say nothing, if not `silence_seconds`.
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
             UsageError: `target` names no migration, or several.
         """
         from dbmigrate.models.snapshot import Snapshot
+        from dbmigrate.planning.pending import with_pending
 
         arguments: protocol.InspectArguments = {
             "root": str(self._target.root),
@@ -177,7 +176,6 @@ class BootedProject:
             "target": target,
             "records": records,
             "contact": contact,
-            "idle": idle,
             "may_copy": self.may_copy,
             "foreseen": list(foreseen),
         }
@@ -188,7 +186,7 @@ class BootedProject:
             "settings_option": self._target.settings_option,
             "argv": (self._target.python, *self._target.manage),
         }
-        snapshot = read_reply("inspect", answer, Snapshot)
+        snapshot = with_pending(read_reply("inspect", answer, Snapshot))
         self.redactor.learn_names(name for app in snapshot.apps for name in app.migrations)
         return snapshot
 

@@ -114,10 +114,3 @@ class AlreadyThere:
 
     def _free(self, table, column=""):
         self._freed.add((table.casefold(), column.casefold()))
-
-
-def is_initial(migration):
-    """Whether --fake-initial looks at a migration (django/db/migrations/executor.py, detect_soft_applied)."""
-    if migration.initial is None:
-        return all(app_label != migration.app_label for app_label, _ in migration.dependencies)
-    return bool(migration.initial)

@@ -9,19 +9,19 @@ from django.db.migrations import SeparateDatabaseAndState
 from ..migrations.asking import is_applied_as_django_does
 from ..migrations.data_migrations import describe_data_operations
 from ..migrations.effects import database_operations, strongest_answer
-from ..migrations.graph import plan_all, plan_to, read_times
+from ..migrations.graph import plan_to, read_times
 from ..migrations.history import find_inconsistency, find_left_tables, find_unknown, find_way_back
 from ..migrations.relations import find_planned_relations, find_present, follow_fields
-from ..migrations.routes import answer_in, app_configs, is_on_alias, tables_of
+from ..migrations.routes import answer_in, app_configs, tables_of
 from ..migrations.schema import recorded_walk
 from ..servers.census import take_census
 from ..servers.identity import describe_server, is_in_memory, why_no_writes
 from ..servers.room import describe_room, find_pooler
 from ..servers.troubles import explain_failure
-from .already_there import AlreadyThere, is_initial
+from .already_there import AlreadyThere
 from .commands import find_replaced_commands
 from .dangers import DangerFinder
-from .data_dependencies import Dependencies, describe_data
+from .data_work import describe_data
 from .missing_tables import find_missing_tables, find_unmade_tables, fold, has_table
 from .rights import describe_rights
 from .strays import find_refusing_columns
@@ -30,11 +30,11 @@ from .strays import find_refusing_columns
 class DatabaseDescriber:
     """Describes databases in one look at the project."""
 
-    def __init__(self, disk, effects, makers, rules, target, records, idle, before):
+    def __init__(self, disk, effects, makers, rules, target, records, recorded, before):
         """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
 
-        `before` is handed from one look at the same migrations on disk to the next: {alias: (what the database was
-        found to hold, what follows from that)}.
+        `recorded`: what numbers the records (facts.Records). `before` is handed from one look at the same migrations on
+        disk to the next: {alias: (what the database was found to hold, what follows from that)}.
         """
         self._disk = disk
         self._effects = effects
@@ -42,9 +42,8 @@ class DatabaseDescriber:
         self._rules = rules
         self._target = target
         self._records = records
-        self._idle = idle
+        self._recorded = recorded
         self._before = before
-        self.dependencies = Dependencies()
 
     def describe(self, connection, reached):
         """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
@@ -69,16 +68,15 @@ class DatabaseDescriber:
             "in_memory": is_in_memory(connection),
             "pooler": None,
             "room": [],
-            "applied": 0,
+            "recorded": None,
             "last_applied": None,
             "records": None,
-            "unrecorded": [],
             "unknown": [],
             "leftover": [],
             "undo_to": {},
             "left_tables": {},
             "inconsistent": None,
-            "pending": [],
+            "effects": {},
             "targeted": None,
             "target_replaced_by": None,
             "existing": [],
@@ -120,33 +118,29 @@ class DatabaseDescriber:
         loader = self._disk.for_connection(connection if state == "ok" else None)
         tables = fold(connection.introspection.table_names()) if state == "ok" else set()
         foreign = _foreign_tables(connection) if state == "ok" else set()
-        found = (state, loader.recorded, tables, foreign, routed, self._target, self._records, self._idle)
+        found = (state, loader.recorded, tables, foreign, routed, self._target, self._records)
         known, contents = self._before.get(connection.alias, (None, None))
-        # Of what is pending the size of tables is told, which changes at any time.
-        if known != found or contents["pending"] or contents["targeted"]:
+        # Of what is pending the size of tables is told, and who has which right, which change at any time.
+        if known != found or loader.plan_all() or contents["targeted"]:
             contents = self._work_out(connection, state, loader, routed, tables, foreign)
             self._before[connection.alias] = found, contents
-        return contents
+        return {**contents, "recorded": self._recorded.number(loader.recorded)}
 
     def _work_out(self, connection, state, loader, routed, tables, foreign):
         times = read_times(connection, loader)
-        applied = [key for key in loader.applied_migrations if key in loader.disk_migrations]
         recorded = [(at, key) for key, at in times.items() if key in loader.disk_migrations]
         unknown, leftover = find_unknown(loader)
-        describer = _MigrationDescriber(connection, loader, self._effects, tables, foreign, self._disk.unwritten)
+        describer = _MigrationDescriber(connection, loader, self._effects, tables, foreign)
         # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
         only_what_stays = connection.vendor == "sqlite" or state == "unasked"
-        planned = plan_all(loader)
+        planned = loader.plan_all()
         pending = describer.describe(planned, only_what_stays=only_what_stays)
         inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
         way, replaced_by = (None, None) if self._target is None else plan_to(loader, *self._target)
-        targeted = None if way is None else describer.describe(way, only_what_stays=True)
-        self.dependencies.add(loader, [*pending, *(targeted or ())])
+        targeted = describer.describe(way or [], only_what_stays=True)
         return {
-            "applied": len(applied),
             "last_applied": _describe_record(*max(recorded)) if recorded else None,
             "records": [_describe_record(*record) for record in sorted(recorded)] if self._records else None,
-            "unrecorded": sorted(_id(key) for key in applied if key not in loader.recorded),
             "unknown": sorted(_id(key) for key in unknown),
             "leftover": sorted(_id(key) for key in leftover),
             "undo_to": find_way_back(loader, unknown),
@@ -154,8 +148,22 @@ class DatabaseDescriber:
             if unknown or leftover
             else {},
             "inconsistent": inconsistent,
-            "pending": pending if self._idle or connection.alias == DEFAULT_DB_ALIAS else _concerning(pending, routed),
-            "targeted": targeted,
+            "effects": {
+                _id((migration.app_label, migration.name)): effect
+                for migration, _, effect in pending
+                if effect["answer"] != "no"
+            },
+            "targeted": None
+            if way is None
+            else [
+                {
+                    "id": _id((migration.app_label, migration.name)),
+                    "backwards": backwards,
+                    "irreversible": _find_irreversible(migration) if backwards else None,
+                    **effect,
+                }
+                for migration, backwards, effect in targeted
+            ],
             "target_replaced_by": replaced_by,
             "existing": [
                 model._meta.label_lower
@@ -230,19 +238,6 @@ def _can_roll_back(connection):
         return False
 
 
-def _concerning(pending, routed):
-    """Leave out what does nothing here, is of an app that has nothing here, and that nothing else here depends on.
-
-    Of a shop with a database for each customer that is nearly all. On the default database Django records it.
-    """
-    needed: set[str] = set()
-    for entry in reversed(pending):
-        label = entry["id"].split(".", 1)[0]
-        if entry["answer"] != "no" or is_on_alias(routed[label]) or entry["id"] in needed:
-            needed.update((entry["id"], *entry["after"]))
-    return [entry for entry in pending if entry["id"] in needed]
-
-
 def _foreign_tables(connection):
     """Return the folded names of PostgreSQL's foreign tables: Django lists them, and no constraint may point to one."""
     if connection.vendor != "postgresql":
@@ -253,18 +248,17 @@ def _foreign_tables(connection):
 
 
 class _MigrationDescriber:
-    """Describes what is pending on one database (models.snapshot.PendingMigration)."""
+    """Describes what migrations would do on one database (models.snapshot.Effect)."""
 
-    def __init__(self, connection, loader, effects, tables, foreign, unwritten):
+    def __init__(self, connection, loader, effects, tables, foreign):
         self._connection = connection
         self._loader = loader
         self._effects = effects
         self._tables = tables
         self._foreign = foreign
-        self._unwritten = unwritten
 
     def describe(self, plan, only_what_stays):
-        """Return the migrations of a plan, [(migration, backwards)], in its order."""
+        """Return [(migration, backwards, effect)] for a plan, [(migration, backwards)], in its order."""
         dangers = DangerFinder(self._connection, self._effects, self._loader, self._tables)
         there = AlreadyThere(self._connection, self._effects, self._tables)
         described, made = [], []
@@ -281,7 +275,7 @@ class _MigrationDescriber:
                     self._connection, self._effects, migration, reaching, before, self._tables - self._foreign
                 )
                 made.append((migration.app_label, reaching, entry["relations"]))
-            described.append(entry)
+            described.append((migration, backwards, entry))
         follow_fields(made, only_what_stays)
         return described
 
@@ -289,9 +283,7 @@ class _MigrationDescriber:
         answer, undecided = strongest_answer(reaching)
         if not is_applied_as_django_does(migration, backwards):
             answer, undecided = "yes", []  # what it does besides nobody knows
-        key = (migration.app_label, migration.name)
         return {
-            "id": _id(key),
             "answer": answer,
             "undecided": undecided,
             "refused_on_default": [
@@ -299,12 +291,6 @@ class _MigrationDescriber:
                 for name in undecided
                 if name and self._effects.refuses(DEFAULT_DB_ALIAS, migration.app_label, name)
             ],
-            "after": [_id(parent) for parent in self._loader.parents_of(key)],
-            "atomic": bool(migration.atomic),
-            "is_initial": is_initial(migration),
-            "is_written": key not in self._unwritten,
-            "backwards": backwards,
-            "irreversible": _find_irreversible(migration) if backwards else None,
             "operations": len(reaching),
             "makes": [],
             "relations": [],

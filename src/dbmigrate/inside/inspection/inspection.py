@@ -15,6 +15,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from ..host_error import HostError
 from ..migrations.effects import Effects
+from ..migrations.facts import Records, describe_migrations
 from ..migrations.graph import Disk
 from ..migrations.makers import Makers
 from ..migrations.relations import find_relations
@@ -54,7 +55,6 @@ class Inspector:
         target: tuple[str, str] | None,
         records: bool,
         contact: bool,
-        idle: bool,
         may_copy: bool,
         foreseen: list[str],
     ) -> InspectReply:
@@ -63,16 +63,15 @@ class Inspector:
         `changes`: whether `find_changes` may be asked next, so that the work for it can begin. `target`: [app label,
         migration name or "zero"] for which each database says what it takes to get there, or None. `records`: whether
         to list what is applied. `contact`: whether to ask the databases; without, each is described as if it were
-        empty. `idle`: whether to describe also what is pending and does nothing on a database, of an app that has
-        nothing there, and that nothing else there depends on. `may_copy`: whether there is a CPU for a copy of this
-        process. `foreseen`: apps whose changes are described as if makemigrations had written them.
+        empty. `may_copy`: whether there is a CPU for a copy of this process. `foreseen`: apps whose changes are
+        described as if makemigrations had written them.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
         if self._disk is None or not self._disk.is_current():
             self._read_disk()
         if changes and self._comparison is None:
             self._comparison = Aside(self._compare, is_copied=may_copy and self._why_not_copy() is None)
-        return self._look(self._disk_with(foreseen), root, target, records, contact, idle)
+        return self._look(self._disk_with(foreseen), root, target, records, contact)
 
     def find_changes(self, started: list[str]) -> FindChangesReply:
         """Return how the models differ from the migrations of the last look (changes.find_changes).
@@ -129,13 +128,14 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, disk, root, target, records, contact, idle) -> InspectReply:
+    def _look(self, disk, root, target, records, contact) -> InspectReply:
         before = self._before if disk is self._disk else {}
         routes = RouteBook()
         effects = Effects(disk, routes)
         rules = read_rules()
         homes = unfollowed_rules(rules)
-        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, target, records, idle, before)
+        recorded = Records(disk)
+        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, target, records, recorded, before)
         reached = (
             open_in_turn(list(connections), self._watch) if contact else ((alias, UNASKED) for alias in connections)
         )
@@ -150,7 +150,8 @@ class Inspector:
                 "debug": bool(settings.DEBUG),
             },
             "databases": databases,
-            "dependencies": describer.dependencies.among(databases),
+            "migrations": describe_migrations(disk),
+            "recorded": recorded.describe(),
             "apps": describe_apps(root, disk, effects),
             "routers": describe_routers(routes),
             "router_errors": routes.errors,

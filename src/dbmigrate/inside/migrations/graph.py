@@ -66,6 +66,7 @@ class _SharedLoader(MigrationLoader):
     def __init__(self, connection, disk):
         self._disk = disk
         self._parents = {}
+        self.known = disk.known
         # As makemigrations does; that `migrate` would give up here is said by `Disk.unstarted`.
         super().__init__(connection, ignore_no_migrations=True)
 
@@ -98,6 +99,13 @@ class _SharedLoader(MigrationLoader):
         if key not in self._parents:
             self._parents[key] = sorted(parent.key for parent in self.graph.node_map[key].parents)
         return self._parents[key]
+
+    def plan_all(self):
+        """Return what `migrate` would run: [(migration, backwards)]; the same where the same is recorded."""
+        recorded = self.known.intersection(self.recorded)
+        if recorded not in self._disk.plans:
+            self._disk.plans[recorded] = _executor(self).migration_plan(self.graph.leaf_nodes())
+        return self._disk.plans[recorded]
 
     def may_be_inconsistent(self):
         """Whether a migration is recorded before one that it depends on; Django knows exceptions, and the words."""
@@ -145,6 +153,12 @@ class Disk:
         self.loader = loader
         self.unwritten = frozenset(unwritten)
         """(app label, name) of migrations that are in the graph and in no file."""
+        # Their files may go as soon as there is the one that replaces them, which is recorded with the next migrate.
+        self.known = frozenset(
+            [*loader.disk_migrations]
+            + [tuple(key) for migration in loader.disk_migrations.values() for key in migration.replaces]
+        )
+        """(app label, name) of every migration that is on disk, or that one on disk has squashed."""
         self.squashing = frozenset(
             key
             for squashed, migration in self.loader.replacements.items()
@@ -152,6 +166,8 @@ class Disk:
         )
         self.graphs = {}
         """By what is applied of `squashing`: a loader that has built its graph."""
+        self.plans = {}
+        """By what is recorded of `known`: what `migrate` would run."""
         self._names = None
 
     def is_current(self):
@@ -262,11 +278,6 @@ def needing_migrations(loader, migration):
     """Return the ids of the recorded migrations of other apps that depend on this one: to undo it undoes them too."""
     found = loader.graph.backwards_plan((migration.app_label, migration.name))
     return ["{}.{}".format(*key) for key in found if key[0] != migration.app_label and key in loader.applied_migrations]
-
-
-def plan_all(loader):
-    """Return what `migrate` would run on the loader's database: [(migration, backwards)]."""
-    return _executor(loader).migration_plan(loader.graph.leaf_nodes())
 
 
 def plan_to(loader, app_label, name):

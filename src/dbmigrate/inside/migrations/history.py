@@ -20,7 +20,7 @@ def find_unknown(loader):
     Of other code, a newer release or another branch, is what was recorded after a migration of its app that this code
     knows. What was squashed away is older than all of those, or than the squashed one that stands for it.
     """
-    known = _known(loader)
+    known = loader.known
     oldest: dict[str, int] = {}
     squashed: dict[str, int] = {}
     for key, number in loader.recorded.items():
@@ -40,21 +40,13 @@ def find_unknown(loader):
 
 def find_way_back(loader, unknown):
     """Return {app label: the last migration that this code knows and that was recorded before these; or "zero"}."""
-    known = _known(loader)
+    known = loader.known
     before = {}
     for label in {label for label, _ in unknown}:
         first = min(loader.recorded[key] for key in unknown if key[0] == label)
         earlier = [(number, key[1]) for key, number in loader.recorded.items() if key[0] == label and key in known]
         before[label] = max([one for one in earlier if one[0] < first], default=(0, "zero"))[1]
     return before
-
-
-def _known(loader):
-    # Their files may go as soon as there is the one that replaces them, which is recorded with the next migrate.
-    return {
-        *loader.disk_migrations,
-        *(key for migration in loader.disk_migrations.values() for key in migration.replaces),
-    }
 
 
 def find_left_tables(loader, records, tables, known_tables):

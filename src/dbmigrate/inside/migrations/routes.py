@@ -215,11 +215,6 @@ def answer_in(routed, model):
     return route["models"].get(model._meta.model_name, route["answer"])
 
 
-def is_on_alias(route):
-    """Whether an app may have anything on the alias that this is its route (AppRoute) of."""
-    return route["answer"] != "no" or bool(route["models"])
-
-
 def app_configs():
     """Return the installed apps in the order of INSTALLED_APPS."""
     return list(apps.get_app_configs())

@@ -8,7 +8,7 @@ from django.db import connections
 
 from ..inspection.strays import find_refusing_columns
 from ..migrations.effects import Effects
-from ..migrations.graph import Disk, needing_migrations, plan_all, read_times, recorded_migrations
+from ..migrations.graph import Disk, needing_migrations, read_times, recorded_migrations
 from ..migrations.history import find_inconsistency, find_unknown
 from ..migrations.judging import is_shown, name_operation
 from ..migrations.routes import RouteBook
@@ -153,7 +153,7 @@ class _Verifier:
         """Return a description of every migration that is not recorded."""
         tracer = Tracer(self._connection, self._effects, self._walk, self._catalogue)
         found = []
-        for migration, _ in plan_all(self._loader):
+        for migration, _ in self._loader.plan_all():
             traces = [traced for traced in tracer.follow(migration) if self._is_about_here(migration, traced)]
             found.append((migration, traces, self._compare(migration, traces)))
         # Only now is it known what a later one takes away again.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dbmigrate.listing import listed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Database, LackingRight, MigrationId, Needing, Snapshot
+from dbmigrate.planning.pending import find_concerned
 from dbmigrate.planning.routing import Routing
 
 
@@ -15,7 +16,7 @@ def find_lacking_rights(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
     for database in snapshot.databases:
         if not routing.is_migrated(database.alias):
             continue
-        planned = database.pending if database.targeted is None else database.targeted
+        planned = find_concerned(database, routing) if database.targeted is None else database.targeted
         for lacking in database.lacking:
             needing = [one.id for one in lacking.needed_by if _runs(routing, database, one)]
             migrations = [one.id for one in planned if lacking.is_for_record or one.id in needing]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot, UnaskedOperation
 from dbmigrate.planning.checks.installed import is_installed
+from dbmigrate.planning.pending import find_concerned
 from dbmigrate.planning.routing import Routing
 
 
@@ -42,7 +43,7 @@ def _describe(
         stops_work_only=True,
         message=(
             f"{operation.name} of {migration.id} does not ask the routers, and {what} is not on {database.alias} "
-            f"({label} is on {homes}), where the migration is {_why(database, migration)}"
+            f"({label} is on {homes}), where the migration is {_why(routing, database, migration)}"
         ),
         hint=_hint(snapshot, database.alias, label, operation, method),
         aliases=(database.alias,),
@@ -52,10 +53,10 @@ def _describe(
     )
 
 
-def _why(database: Database, migration: PendingMigration) -> str:
+def _why(routing: Routing, database: Database, migration: PendingMigration) -> str:
     if migration.backwards:
         return "undone"
-    needing = next((other.id for other in database.pending if migration.id in other.after), None)
+    needing = next((other.id for other in find_concerned(database, routing) if migration.id in other.after), None)
     return f"applied because {needing} depends on it" if needing is not None else "applied with all the others"
 
 
