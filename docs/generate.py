@@ -23,7 +23,7 @@ import click
 
 from dbmigrate.cli.root import COMMANDS, cli
 from dbmigrate.config import DATABASE_KEYS, KEYS
-from dbmigrate.models.json_schema import envelope_schema
+from dbmigrate.models.json_schema import envelope_schema, line_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -109,11 +109,12 @@ def with_commands(text: str) -> str:
 
 
 def write_tables() -> None:
-    """Write the parts of the documents between marks, and the schema."""
+    """Write the parts of the documents between marks, and the schemas."""
     for name, complete in (("configuration.md", with_configuration), ("commands.md", with_commands)):
         document = DOCS / name
         document.write_text(complete(document.read_text()))
-    (DOCS / "schema" / "envelope.json").write_text(envelope_schema())
+    for name, schema in (("envelope.json", envelope_schema()), ("line.json", line_schema())):
+        (DOCS / "schema" / name).write_text(schema)
 
 
 def record(folder: Path, *arguments: str, keys: Sequence[tuple[str, str]] = ()) -> list[tuple[float, str]]:

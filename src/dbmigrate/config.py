@@ -26,7 +26,7 @@ FILE_NAME = "pyproject.toml"
 TABLE = "[tool.dbmigrate]"
 PREFIX = "DBMIGRATE_"
 
-FORMATS = ("auto", "rich", "plain", "json", "github")
+FORMATS = ("auto", "rich", "plain", "json", "jsonl", "github")
 LAUNCHERS = ("auto", "fork", "spawn")
 SCOPES = ("app", "database")
 OPEN_POLICIES = ("skip", "migrate")

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from dbmigrate.cli.host_lifetime import KeptHost
+from dbmigrate.cli.host_lifetime import KeptHost, OneCommand
 from dbmigrate.cli.root import cli
-from dbmigrate.cli.session import OneCommand
 from dbmigrate.models.target import Target
 from dbmigrate.project.booted import BootedProject
 from dbmigrate.redact import Redactor

@@ -20,6 +20,7 @@ from dbmigrate.models.events import (
     MigrationsWritten,
     PlanReady,
     RunFinished,
+    Started,
     StepFinished,
     StepOutput,
     StepProgress,
@@ -117,6 +118,7 @@ LOST = LostLock(
 )
 
 EVENTS: tuple[Event, ...] = (
+    Started(command="all", dbmigrate="1.0"),
     DatabaseAwaited(alias="blog_db", trouble="refused", error="nobody listens", seconds_left=9.0),
     DatabaseReached(alias="blog_db", seconds=3.0),
     LockAwaited(holder=LockHolder(alias="default", holder="dbmigrate 7 on web1", seconds=5.0), seconds_left=60.0),

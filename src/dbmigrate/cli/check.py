@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.options import database_option, global_options, junit_option
-from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag, read_check_id
 from dbmigrate.errors import ExitCode, UsageError
@@ -64,7 +64,7 @@ def command(
     session = session_of(context)
     squawk = find_squawk(session.environ) if lint else None
     flags = {"ignore": Flag("--ignore", ",".join(ignore))} if ignore else {}
-    with session.open(flags, junit) as (work, renderer):
+    with open_project(session, flags, junit) as (work, output):
         from dbmigrate.commands.check import check
         from dbmigrate.models.selection import CheckSelection
 
@@ -77,7 +77,7 @@ def command(
             offline=offline,
             squawk=squawk,
         )
-        report = follow(renderer, check(work, wanted))
-        renderer.answer(report)
-        renderer.close(report.exit_code)
+        report = output.follow(check(work, wanted))
+        output.answer(report)
+        output.close(report.exit_code)
         return report.exit_code

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from dbmigrate.errors import ExitCode
+from dbmigrate.cli.session import session_of
+from dbmigrate.errors import ExitCode, UsageError
 
 VARIABLE = "_DBMIGRATE_COMPLETE"
 """Set by the printed script when the shell asks what comes next."""
@@ -21,6 +22,10 @@ def command(context: click.Context, *, shell: str) -> ExitCode:
 
     Names of databases, apps and migrations complete from a cache that the last command wrote.
     """
+    if session_of(context).output_file is not None:
+        raise UsageError(
+            "completion prints a script and no document for -o", hint=f"dbmigrate completion {shell} > FILE"
+        )
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(context.find_root().command, {}, "dbmigrate", VARIABLE).source()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.options import global_options
-from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
 from dbmigrate.models.target import Choice
@@ -26,17 +26,16 @@ def command(context: click.Context, *, routes: bool, explain: str | None) -> Exi
     if routes and explain:
         raise UsageError("--routes cannot be combined with --explain", hint="remove one of the two")
     session = session_of(context)
-    settings, _ = session.read_settings({})
-    origin = settings.origins["format"]
-    output = session.find_format() if settings.format == "auto" else Choice(settings.format, origin)
-    with session.open({}) as (work, renderer):
+    with open_project(session, {}) as (work, output):
         from dbmigrate.commands import show
 
         report: Answer
         if explain is not None:
             report = show.explain(work, explain)
         else:
-            report = show.show_routes(work) if routes else follow(renderer, show.info(work, output))
-        renderer.answer(report)
-        renderer.close(report.exit_code)
+            chosen = Choice(work.settings.format, work.settings.origins["format"])
+            shown_as = output.find_format() if chosen.value == "auto" else chosen
+            report = show.show_routes(work) if routes else output.follow(show.info(work, shown_as))
+        output.answer(report)
+        output.close(report.exit_code)
         return report.exit_code

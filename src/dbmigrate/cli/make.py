@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.completion_cache import complete_app
+from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.options import global_options
-from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
@@ -42,10 +42,10 @@ def command(
         words.append(f"--name={name}")
     if session.verbosity < 0:
         words.append("--verbosity=0")
-    with session.open({}) as (work, renderer):
+    with open_project(session, {}) as (work, output):
         from dbmigrate.commands import developing
 
-        report = follow(renderer, developing.make(work, apps, words, can_ask=session.can_ask))
-        renderer.answer(report)
-        renderer.close(report.exit_code)
+        report = output.follow(developing.make(work, apps, words, can_ask=session.can_ask))
+        output.answer(report)
+        output.close(report.exit_code)
         return report.exit_code

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbmigrate.cli.global_options import read_global_options
-from dbmigrate.cli.host_lifetime import KeptHost
+from dbmigrate.cli.host_lifetime import KeptHost, open_project
 from dbmigrate.cli.options import global_options
-from dbmigrate.cli.output import follow
-from dbmigrate.cli.session import current_session, redactor_of, session_of
+from dbmigrate.cli.session import Session, keep_session, new_session, session_of
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
+from dbmigrate.redact import Redactor
 
 if TYPE_CHECKING:
     from dbmigrate.models.reports import StatusReport
@@ -35,13 +35,16 @@ def show_menu(context: click.Context) -> ExitCode:
     Raises:
         UsageError: this is no terminal, or nobody wants to be asked.
     """
-    if not session_of(context).has_menu:
+    session = session_of(context)
+    if not session.opens_menu:
         given = read_global_options(context)
         because = "needs a terminal"
         if given.get("no_input"):
             because = "cannot be combined with --no-input"
-        elif session_of(context).is_for_machines:
+        elif session.is_for_machines:
             because = f"cannot be combined with --format {given['format']}"
+        elif session.output_file is not None:
+            because = "cannot be combined with -o"
         raise UsageError(
             f"the menu {because}",
             hint="dbmigrate all, or one database or app: dbmigrate run --help",
@@ -49,8 +52,7 @@ def show_menu(context: click.Context) -> ExitCode:
     from dbmigrate.menu.flow import Menu, command_line
 
     options = read_global_options(context)
-    session = session_of(context)
-    outside = _CommandLine(context.find_root(), options, has_color=session.has_color)
+    outside = _CommandLine(context.find_root(), options, session.redactor, has_color=session.has_color)
     global_words = [f"--{name}={options[name]}" for name in REPEATED if options.get(name)]
     menu = Menu(
         session.prompter(),
@@ -67,12 +69,12 @@ def show_menu(context: click.Context) -> ExitCode:
 class _CommandLine:
     """Runs commands as if they had been typed, all on one host."""
 
-    def __init__(self, root: click.Context, options: dict[str, Any], *, has_color: bool) -> None:
+    def __init__(self, root: click.Context, options: dict[str, Any], redactor: Redactor, *, has_color: bool) -> None:
         from rich.console import Console
 
         self._root = root
         self._options = options
-        self._redactor = redactor_of(root)
+        self._redactor = redactor
         self._console = Console(markup=False, emoji=False, highlight=False, no_color=not has_color)
         self._keeper = KeptHost(self.say)
         self._is_refused = False
@@ -81,20 +83,22 @@ class _CommandLine:
 
     def look(self) -> StatusReport | None:
         """Ask for the state of every database, migrations included."""
-        session = current_session(self._options, "status", self._redactor, self._keeper)
+        session = self._new_session(("status",))
         try:
-            with session.open({}) as (work, renderer):
+            with open_project(session, {}) as (work, output):
                 from dbmigrate.commands import show
 
-                return follow(renderer, show.status(work, migrations=True))
+                return output.follow(show.status(work, migrations=True))
         except (DbmigrateError, KeyboardInterrupt) as error:
-            self._refuse(error)
+            self._refuse(error, session)
             return None
 
     def run(self, words: Sequence[str]) -> ExitCode:
         """Parse and run one command; whatever happens, the menu goes on."""
         root = self._root.command
         assert isinstance(root, click.Group)
+        session = self._new_session(words)
+        keep_session(self._root, session)
         try:
             name, sub, rest = root.resolve_command(self._root, list(words))
             assert sub is not None
@@ -102,7 +106,7 @@ class _CommandLine:
                 code: ExitCode = sub.invoke(context)
                 return code
         except (DbmigrateError, KeyboardInterrupt) as error:
-            return self._refuse(error)
+            return self._refuse(error, session)
 
     def plan(self, words: Sequence[str]) -> bool:
         """Show the plan; a refusal is shown too, and may have the code that stands for missing migrations."""
@@ -127,9 +131,12 @@ class _CommandLine:
         """End the host."""
         self._keeper.close()
 
-    def _refuse(self, error: DbmigrateError | KeyboardInterrupt) -> ExitCode:
+    def _new_session(self, words: Sequence[str]) -> Session:
+        return new_session(words, self._redactor, command=words[0], options=self._options, keeper=self._keeper)
+
+    def _refuse(self, error: DbmigrateError | KeyboardInterrupt, session: Session) -> ExitCode:
         self._is_refused = True
         known = error if isinstance(error, DbmigrateError) else Interrupted("interrupted; nothing was migrated")
-        session = current_session(self._options, None, self._redactor)
-        session.renderer(self._options.get("format") or "auto").refuse(known)
+        session.output.refuse(known)
+        session.output.close(known.code)
         return known.code

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dbmigrate.cli.consent import Consent
-from dbmigrate.cli.output import follow
+from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag
 from dbmigrate.errors import DbmigrateError, ExitCode
 
 if TYPE_CHECKING:
+    from dbmigrate.cli.output import Output
     from dbmigrate.commands.review import CommandContext
     from dbmigrate.models.result import RunResult
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
-    from dbmigrate.renderers.base import Renderer
 
 SETTINGS = (
     "jobs",
@@ -71,11 +71,11 @@ def migrate(
     if dry_run:
         return show_plan(context, options, junit=junit)
     session = session_of(context)
-    with session.open(flags_of(options), junit, _load) as (work, renderer):
+    with open_project(session, flags_of(options), junit, _load) as (work, output):
         selection = _select(options, work.settings)
         return run(
             work,
-            renderer,
+            output,
             selection,
             keep_going=work.settings.keep_going,
             has_locks=has_locks,
@@ -85,7 +85,7 @@ def migrate(
 
 def run(
     work: CommandContext,
-    renderer: Renderer,
+    output: Output,
     selection: Selection,
     *,
     keep_going: bool,
@@ -110,7 +110,7 @@ def run(
         for event in events:
             if isinstance(event, PlanReady):
                 plan = event.plan
-            renderer.show(event)
+            output.show(event)
             if isinstance(event, RunFinished):
                 result = event.result
                 break  # and no further: as long as it is not closed, no signal takes the report away
@@ -118,11 +118,11 @@ def run(
         assert result is not None
         error = judge(result)
         report = RunReport(plan=plan, run=result)
-        renderer.answer(report)
+        output.answer(report)
         if error is not None:
-            renderer.refuse(error)
+            output.refuse(error)
         code = error.code if error is not None else report.exit_code
-        renderer.close(code)
+        output.close(code)
         return code
 
 
@@ -137,12 +137,12 @@ def show_plan(
 ) -> ExitCode:
     """Show what would be done."""
     session = session_of(context)
-    with session.open(flags_of(options), junit, _load) as (work, renderer):
+    with open_project(session, flags_of(options), junit, _load) as (work, output):
         from dbmigrate.commands import show
 
-        report = follow(renderer, show.plan(work, _select(options, work.settings), sql=sql, graph=graph))
+        report = output.follow(show.plan(work, _select(options, work.settings), sql=sql, graph=graph))
         code = report.exit_code if exit_code else ExitCode.OK
-        renderer.answer(report)
+        output.answer(report)
         # The menu asks with the exit code whether there is something to do.
-        renderer.close(ExitCode.OK if session.is_menu else code)
+        output.close(ExitCode.OK if session.is_menu else code)
         return code

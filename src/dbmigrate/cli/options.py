@@ -30,6 +30,12 @@ _GLOBAL_OPTIONS = (
         type=click.Choice(FORMATS),
         help="Output format (default: rich on a terminal, github in GitHub Actions, otherwise plain).",
     ),
+    _global(
+        "-o",
+        "--output-file",
+        metavar="FILE",
+        help="Also write the document of --format json to FILE: whole or not at all, however the command ends.",
+    ),
     _global("--color", type=click.Choice(COLORS), help="Use of color in the output."),
     _global("-v", "--verbose", count=True, help="Show subprocess output, executed commands and tracebacks."),
     _global("-q", "--quiet", count=True, help="Show only warnings and errors."),

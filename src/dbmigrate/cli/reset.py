@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.migrating import flags_of, run
 from dbmigrate.cli.options import database_option, global_options, lock_options
-from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import Session, session_of
 from dbmigrate.cli.signals import Terminated, hold_back
 from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode, Interrupted
@@ -37,17 +37,17 @@ def command(
     run again.
     """
     session = session_of(context)
-    with session.open(flags_of({"skip_makemigrations": False, "lock_wait": lock_wait})) as (work, renderer):
+    with open_project(session, flags_of({"skip_makemigrations": False, "lock_wait": lock_wait})) as (work, output):
         from dbmigrate.commands import reset
         from dbmigrate.models.selection import Selection
 
         stamp = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S}"
-        plan = follow(renderer, reset.plan_reset(work, databases, stamp=stamp, has_locks=not no_lock))
+        plan = output.follow(reset.plan_reset(work, databases, stamp=stamp, has_locks=not no_lock))
         _show(session, plan)
         _agree(session, plan.name, confirm)
         try:
             if not no_lock:
-                follow(renderer, reset.lock(work, plan, databases))
+                output.follow(reset.lock(work, plan, databases))
             reset.rehearse(work, plan)
             is_emptied = False
             try:
@@ -57,7 +57,7 @@ def command(
                     is_emptied = True
                 return run(
                     work,
-                    renderer,
+                    output,
                     Selection(make_migrations=False),
                     keep_going=False,
                     has_locks=not no_lock,

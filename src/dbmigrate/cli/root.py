@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
@@ -16,7 +16,7 @@ from dbmigrate.cli.global_options import given_words, read_global_options
 from dbmigrate.cli.help import read_help
 from dbmigrate.cli.meaning import command_of_django, meant
 from dbmigrate.cli.options import global_options
-from dbmigrate.cli.session import WORK, current_session, format_of_line, keep_redactor, session_of
+from dbmigrate.cli.session import WORK, Session, keep_session, new_session, session_of
 from dbmigrate.cli.signals import Terminated, end_on_signals, leave_on_signals
 from dbmigrate.cli.sink import (
     END_SECONDS,
@@ -87,37 +87,41 @@ class Root(click.Group):
     ) -> NoReturn:
         """Run the command line and leave with its exit code; nothing else in dbmigrate exits the process."""
         arguments = list(sys.argv[1:] if args is None else args)
-        options: dict[str, Any] = {}
-        redactor = Redactor()
         if VARIABLE in os.environ:
             self._main_shell_completion({}, "dbmigrate", VARIABLE)
         end_on_signals()
         take_streams()
-        try:
-            extra["standalone_mode"] = False
-            redactor.learn(find_secrets(os.environ.items()))
-            with self.make_context(prog_name or "dbmigrate", list(arguments)) as context:
-                keep_redactor(context, redactor)
-                options = read_global_options(context)
-                code = self.invoke(context)
-        except click.exceptions.Exit as error:
-            code = error.exit_code
-        except (DbmigrateError, click.ClickException) as error:
-            code = _refuse(_as_own(error, arguments), arguments, options, redactor)
-        except (KeyboardInterrupt, click.Abort):
-            code = _refuse(Interrupted("interrupted; nothing was migrated"), arguments, options, redactor)
-        except Terminated as error:
-            terminated = Interrupted(f"ended by {error}; nothing was migrated", code=ExitCode.TERMINATED)
-            code = _refuse(terminated, arguments, options, redactor)
-        except OSError as error:
-            known = _as_refusal(error)
-            code = ExitCode.OK if known is None else _refuse(known, arguments, options, redactor)
-        except Exception as error:
-            code = _refuse(_as_bug(error, redactor), arguments, options, redactor)
+        session = new_session(arguments, Redactor(), command=_command_in(arguments))
+        code = self._run(session, prog_name or "dbmigrate", extra)
         command = _command_in(arguments)
         leave_on_signals(code or 0, is_work=command in WORK)
         finish_streams(*_patience(command, code))
         leave(code)
+
+    def _run(self, session: Session, prog_name: str, extra: dict[str, Any]) -> int | None:
+        """Run the command line in its session; whatever ends it, the session's output is closed."""
+        try:
+            extra["standalone_mode"] = False
+            session.redactor.learn(find_secrets(os.environ.items()))
+            with self.make_context(prog_name, list(session.arguments)) as context:
+                keep_session(context, session)
+                session.options = read_global_options(context)
+                code: int | None = self.invoke(context)
+        except click.exceptions.Exit as error:
+            return error.exit_code
+        except (DbmigrateError, click.ClickException) as error:
+            return _refuse(_as_own(error, session.arguments), session)
+        except (KeyboardInterrupt, click.Abort):
+            return _refuse(Interrupted("interrupted; nothing was migrated"), session)
+        except Terminated as error:
+            terminated = Interrupted(f"ended by {error}; nothing was migrated", code=ExitCode.TERMINATED)
+            return _refuse(terminated, session)
+        except OSError as error:
+            known = _as_refusal(error)
+            return ExitCode.OK if known is None else _refuse(known, session)
+        except Exception as error:
+            return _refuse(_as_bug(error, session.redactor), session)
+        return code
 
 
 def _patience(command: str | None, code: int | None) -> tuple[float | None, float | None]:
@@ -177,33 +181,24 @@ def _write_log(text: str) -> str | None:
     return log.name
 
 
-def _refuse(
-    error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any], redactor: Redactor
-) -> ExitCode:
+def _refuse(error: DbmigrateError, session: Session) -> ExitCode:
     leave_on_signals(error.code)  # the second ends at once what the first has begun
     with impatient():
-        if isinstance(error, LostAnswer):
-            say(error)
-        else:
-            _show(error, arguments, options, redactor)
+        if isinstance(error, LostAnswer) or not _show(error, session):
+            scrub = session.redactor.scrub
+            say(DbmigrateError(scrub(error.message), hint=scrub(error.hint) if error.hint is not None else None))
     return error.code
 
 
-def _show(
-    error: DbmigrateError, arguments: Sequence[str], options: MutableMapping[str, Any], redactor: Redactor
-) -> None:
+def _show(error: DbmigrateError, session: Session) -> bool:
+    """Show an error in the command's own output, and end that; return whether it could be shown."""
     try:
-        session = current_session(dict(options), _command_in(arguments), redactor)
-        wanted = options.get("format") or format_of_line(arguments, session.environ)
-        renderer = session.renderer(wanted)
-        renderer.refuse(error)
-        renderer.close(error.code)
-        is_shown = not renderer.is_lost
+        is_shown = session.output.refuse(error)
+        session.output.close(error.code)
+        is_shown = is_shown and not session.output.is_lost
     except Exception:  # what is wrong may be that nothing can be loaded any more (no file to open, no memory)
-        is_shown = False
-    if not is_shown:
-        hint = redactor.scrub(error.hint) if error.hint is not None else None
-        say(DbmigrateError(redactor.scrub(error.message), hint=hint))
+        return False
+    return is_shown
 
 
 def say(error: DbmigrateError) -> None:
@@ -235,11 +230,11 @@ def cli(context: click.Context) -> ExitCode | None:
     """Migrate every database of a Django project."""
     if context.invoked_subcommand is not None:
         return None
-    if session_of(context).has_menu:
+    if session_of(context).opens_menu:
         from dbmigrate.cli.menu import show_menu
 
         return show_menu(context)
-    if session_of(context).is_for_machines:
+    if session_of(context).is_for_machines or session_of(context).output_file is not None:
         raise UsageError("no command is given", hint="dbmigrate all, or another one of: dbmigrate --help")
     click.echo(context.get_help(), err=True)
     return ExitCode.USAGE

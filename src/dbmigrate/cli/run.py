@@ -46,7 +46,7 @@ def command(
             hint="remove --auto, or the others",
         )
     if not auto and not is_named:
-        if session_of(context).has_menu and not any(options.values()):
+        if session_of(context).opens_menu and not any(options.values()):
             from dbmigrate.cli.menu import show_menu
 
             return show_menu(context)

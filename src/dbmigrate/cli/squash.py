@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.completion_cache import complete_app, complete_migration
+from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.options import global_options
-from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
@@ -36,10 +36,10 @@ def command(
     if session.verbosity < 0:
         words.append("--verbosity=0")
     first, last = (names[0], names[1]) if len(names) == 2 else (None, names[0])
-    with session.open({}) as (work, renderer):
+    with open_project(session, {}) as (work, output):
         from dbmigrate.commands import developing
 
-        report = follow(renderer, developing.squash(work, app, first, last, words))
-        renderer.answer(report)
-        renderer.close(report.exit_code)
+        report = output.follow(developing.squash(work, app, first, last, words))
+        output.answer(report)
+        output.close(report.exit_code)
         return report.exit_code

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.options import app_option, database_option, exit_code_option, global_options
-from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
@@ -25,11 +25,11 @@ def command(
     With --exit-code it exits 21 if a database that is not skipped is unreachable and 10 if migrations are pending.
     """
     session = session_of(context)
-    with session.open({}) as (work, renderer):
+    with open_project(session, {}) as (work, output):
         from dbmigrate.commands import show
 
-        report = follow(renderer, show.status(work, databases, apps, migrations=migrations))
+        report = output.follow(show.status(work, databases, apps, migrations=migrations))
         code = report.exit_code if exit_code else ExitCode.OK
-        renderer.answer(report)
-        renderer.close(code)
+        output.answer(report)
+        output.close(code)
         return code

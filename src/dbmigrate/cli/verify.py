@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from dbmigrate.cli.completion_cache import complete_whole_migration
+from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.options import database_option, global_options, junit_option
-from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
 
@@ -38,10 +38,10 @@ def command(
             "--judged requires --repair", hint="it names the operations that --repair no longer has to ask about"
         )
     session = session_of(context)
-    with session.open({}, junit) as (work, renderer):
+    with open_project(session, {}, junit) as (work, output):
         from dbmigrate.commands.verify import verify
 
-        report = follow(renderer, verify(work, databases, repair=repair, judged=judged))
-        renderer.answer(report)
-        renderer.close(report.exit_code)
+        report = output.follow(verify(work, databases, repair=repair, judged=judged))
+        output.answer(report)
+        output.close(report.exit_code)
         return report.exit_code

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.options import database_option, global_options
-from dbmigrate.cli.output import follow
 from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag
 from dbmigrate.errors import ExitCode
@@ -25,11 +25,11 @@ def command(context: click.Context, *, databases: tuple[str, ...]) -> ExitCode:
     session = session_of(context)
     settings, _ = session.read_settings({})
     flags = {} if settings.origins["wait"] != "default" else {"wait": Flag("default of wait", DEFAULT_SECONDS)}
-    with session.open(flags) as (work, renderer):
+    with open_project(session, flags) as (work, output):
         from dbmigrate.commands import show
         from dbmigrate.models.selection import Selection
 
-        report = follow(renderer, show.wait(work, Selection(databases=databases, make_migrations=False)))
-        renderer.answer(report)
-        renderer.close(report.exit_code)
+        report = output.follow(show.wait(work, Selection(databases=databases, make_migrations=False)))
+        output.answer(report)
+        output.close(report.exit_code)
         return report.exit_code

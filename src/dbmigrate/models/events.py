@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal, Union
 
 from dbmigrate.models.base import LINE, Value
@@ -12,14 +13,33 @@ from dbmigrate.models.servers import LockHolder
 from dbmigrate.models.snapshot import MigrationId, Trouble
 
 
-class PlanReady(Value):
+class Happening(Value):
+    """What all events have."""
+
+    at: datetime | None = None
+    """When it passed the output, in UTC; None before."""
+
+
+class Started(Happening):
+    """The command begins to show what it does; comes first, and not from a use case."""
+
+    type: Literal["started"] = "started"
+    version: Literal[1] = 1
+    """Of all events, and of what `--format json` prints."""
+    command: str | None
+    """None if the command line could not be read so far."""
+    dbmigrate: str
+    """The version of dbmigrate."""
+
+
+class PlanReady(Happening):
     """The plan is made and nothing stands against it. Comes again after makemigrations wrote something."""
 
     type: Literal["plan-ready"] = "plan-ready"
     plan: ShownPlan
 
 
-class DatabaseAwaited(Value):
+class DatabaseAwaited(Happening):
     """A database does not answer and is waited for. Comes again when the reason changes."""
 
     type: Literal["database-awaited"] = "database-awaited"
@@ -29,7 +49,7 @@ class DatabaseAwaited(Value):
     seconds_left: float
 
 
-class DatabaseReached(Value):
+class DatabaseReached(Happening):
     """A database that was waited for answers."""
 
     type: Literal["database-reached"] = "database-reached"
@@ -37,7 +57,7 @@ class DatabaseReached(Value):
     seconds: float
 
 
-class LockAwaited(Value):
+class LockAwaited(Happening):
     """Another run holds the lock of a database. Comes again when the holder changes."""
 
     type: Literal["lock-awaited"] = "lock-awaited"
@@ -45,14 +65,14 @@ class LockAwaited(Value):
     seconds_left: float
 
 
-class LocksTaken(Value):
+class LocksTaken(Happening):
     """Every lock is held, after another run was waited for."""
 
     type: Literal["locks-taken"] = "locks-taken"
     seconds: float
 
 
-class LockMissing(Value):
+class LockMissing(Happening):
     """A database that nothing keeps two runs apart on."""
 
     type: Literal["lock-missing"] = "lock-missing"
@@ -60,7 +80,7 @@ class LockMissing(Value):
     because: str
 
 
-class LockLost(Value):
+class LockLost(Happening):
     """A lock was lost while the run had it. Taken again it goes on; else nothing new starts, what runs there ends."""
 
     type: Literal["lock-lost"] = "lock-lost"
@@ -69,7 +89,7 @@ class LockLost(Value):
     """Steps that are ended because of it."""
 
 
-class DdlLockTimeoutIgnored(Value):
+class DdlLockTimeoutIgnored(Happening):
     """A database where --ddl-lock-timeout does nothing."""
 
     type: Literal["ddl-lock-timeout-ignored"] = "ddl-lock-timeout-ignored"
@@ -77,14 +97,14 @@ class DdlLockTimeoutIgnored(Value):
     because: str
 
 
-class StepsCapped(Value):
+class StepsCapped(Happening):
     """Fewer databases are migrated at the same time than was asked for: a server has no room for more."""
 
     type: Literal["steps-capped"] = "steps-capped"
     cap: Cap
 
 
-class MakeStarted(Value):
+class MakeStarted(Happening):
     """makemigrations starts."""
 
     type: Literal["make-started"] = "make-started"
@@ -92,21 +112,21 @@ class MakeStarted(Value):
     command: tuple[str, ...]
 
 
-class MakeFinished(Value):
+class MakeFinished(Happening):
     """makemigrations ended; if it failed, the run ends with an error."""
 
     type: Literal["make-finished"] = "make-finished"
     result: StepResult
 
 
-class MigrationsWritten(Value):
+class MigrationsWritten(Happening):
     """What makemigrations wrote; a PlanReady with the plan for it follows."""
 
     type: Literal["migrations-written"] = "migrations-written"
     migrations: tuple[MigrationId, ...]
 
 
-class StepStarted(Value):
+class StepStarted(Happening):
     """A migrate process starts."""
 
     type: Literal["step-started"] = "step-started"
@@ -114,7 +134,7 @@ class StepStarted(Value):
     command: tuple[str, ...]
 
 
-class StepOutput(Value):
+class StepOutput(Happening):
     """A line that a child printed, decoded."""
 
     type: Literal["step-output"] = "step-output"
@@ -124,7 +144,7 @@ class StepOutput(Value):
     text: Annotated[str, LINE]
 
 
-class StepProgress(Value):
+class StepProgress(Happening):
     """A migration begins. Read from the child's words, so for showing only."""
 
     type: Literal["step-progress"] = "step-progress"
@@ -138,14 +158,14 @@ class StepProgress(Value):
     """Whether it is taken back."""
 
 
-class StepFinished(Value):
+class StepFinished(Happening):
     """A migrate process ended; whether it did what was planned is known only after verification."""
 
     type: Literal["step-finished"] = "step-finished"
     result: StepResult
 
 
-class StepRetried(Value):
+class StepRetried(Happening):
     """A migrate process failed for a reason that passes, and is tried again; its StepFinished is yet to come."""
 
     type: Literal["step-retried"] = "step-retried"
@@ -166,28 +186,28 @@ class StepRetried(Value):
     """For example "deadlock detected"."""
 
 
-class StepSkipped(Value):
+class StepSkipped(Happening):
     """A planned step that is not started: a step it needs failed, or the run stops."""
 
     type: Literal["step-skipped"] = "step-skipped"
     result: StepResult
 
 
-class CommandStarted(Value):
+class CommandStarted(Happening):
     """A command of the project starts that has our terminal: makemigrations of `make`, squashmigrations of `squash`."""
 
     type: Literal["command-started"] = "command-started"
     command: tuple[str, ...]
 
 
-class CommandOutput(Value):
+class CommandOutput(Happening):
     """A line that a command of the project printed which did not have our terminal."""
 
     type: Literal["command-output"] = "command-output"
     text: Annotated[str, LINE]
 
 
-class Stopping(Value):
+class Stopping(Happening):
     """A signal came, or the time after it is over. Rung 1 starts nothing new, 2 interrupts what runs, 3 ends it."""
 
     type: Literal["stopping"] = "stopping"
@@ -201,7 +221,7 @@ class Stopping(Value):
     """Whether it is the end of that time, and no new signal."""
 
 
-class RunFinished(Value):
+class RunFinished(Happening):
     """The end of every run, once and last."""
 
     type: Literal["run-finished"] = "run-finished"
@@ -231,4 +251,5 @@ Event = Union[
     StepsCapped,
     Stopping,
     RunFinished,
+    Started,
 ]

@@ -1,21 +1,24 @@
-"""The JSON Schema of what `--format json` prints.
-
-python -m dbmigrate.models.json_schema > docs/schema/envelope.json
-"""
+"""The JSON Schemas of what `--format json` and `--format jsonl` print, as docs/generate.py writes them."""
 
 from __future__ import annotations
 
 import json
-import sys
 
+from pydantic import BaseModel
+
+from dbmigrate.models.json_lines import JsonLine
 from dbmigrate.models.reports import Envelope
 
 
 def envelope_schema() -> str:
     """Return the schema of the envelope, as it stands in docs/schema/envelope.json."""
-    schema = Envelope.model_json_schema(mode="serialization")
-    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+    return _schema_of(Envelope)
 
 
-if __name__ == "__main__":
-    sys.stdout.write(envelope_schema())
+def line_schema() -> str:
+    """Return the schema of a line of `--format jsonl`, as it stands in docs/schema/line.json."""
+    return _schema_of(JsonLine)
+
+
+def _schema_of(model: type[BaseModel]) -> str:
+    return json.dumps(model.model_json_schema(mode="serialization"), indent=2, sort_keys=True) + "\n"

@@ -431,6 +431,11 @@ class ExitReport(Value):
     code: int
     name: str
 
+    @classmethod
+    def of(cls, code: ExitCode) -> ExitReport:
+        """Return it for an exit code."""
+        return cls(code=code, name=code.label)
+
 
 class ErrorReport(Value):
     """The error that ended the command."""
@@ -440,6 +445,13 @@ class ErrorReport(Value):
     detail: str | None
     changed: bool | None = None
     """Whether the command had changed files or databases before it; null where that goes without saying."""
+
+    @classmethod
+    def of(cls, error: DbmigrateError | None) -> ErrorReport | None:
+        """Return it for an error; None for none."""
+        if error is None:
+            return None
+        return cls(message=error.message, hint=error.hint, detail=error.detail, changed=error.changed)
 
 
 class Envelope(Value):
@@ -464,13 +476,10 @@ class Envelope(Value):
         lost_output: Sequence[str] = (),
     ) -> Envelope:
         """Wrap an answer, or an error, or (for a run that failed) neither."""
-        report = None
-        if error is not None:
-            report = ErrorReport(message=error.message, hint=error.hint, detail=error.detail, changed=error.changed)
         return cls(
             command=command,
-            exit=ExitReport(code=code, name=code.label),
+            exit=ExitReport.of(code),
             result=result,
-            error=report,
+            error=ErrorReport.of(error),
             lost_output=tuple(lost_output),
         )

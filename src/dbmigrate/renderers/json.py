@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.models.base import Value
 from dbmigrate.models.events import Event
 from dbmigrate.models.reports import Answer, Envelope
 from dbmigrate.renderers.encoding import encodable
@@ -22,10 +23,10 @@ class JsonRenderer:
 
     needs_streams = False
 
-    def __init__(self, out: TextIO, command: str | None, lost: Sequence[str] = ()) -> None:
-        """Write to `out`, and nothing anywhere else; `lost` holds at the end what others could not write."""
+    def __init__(self, write: Callable[[str], None], command: str | None, lost: Sequence[str] = ()) -> None:
+        """Give `write` the document, once; `lost` holds at the end what others could not write."""
         self._lost = lost
-        self._out = out
+        self._write = write
         self._command = command
         self._answer: Answer | None = None
         self._error: DbmigrateError | None = None
@@ -43,18 +44,23 @@ class JsonRenderer:
 
     def close(self, code: ExitCode) -> None:
         """Write the document."""
-        text = _document(Envelope.of(self._command, code, self._answer, self._error, self._lost))
-        if not (self._out.encoding or "").lower().replace("-", "").startswith("utf8"):
-            text = _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
-        self._out.write(f"{text}\n")
-        self._out.flush()
+        self._write(as_json(Envelope.of(self._command, code, self._answer, self._error, self._lost), indent=2) + "\n")
 
 
-def _document(envelope: Envelope) -> str:
+def write_text(out: TextIO, text: str) -> None:
+    """Write JSON to a stream: what its encoding has no place for is escaped."""
+    if not (out.encoding or "").lower().replace("-", "").startswith("utf8"):
+        text = _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    out.write(text)
+    out.flush()
+
+
+def as_json(value: Value, *, indent: int | None = None) -> str:
+    """Return a value as JSON, also where it holds bytes that are not UTF-8: a path, a name or a message may."""
     try:
-        return envelope.model_dump_json(indent=2)
-    except PydanticSerializationError:  # a path, a name or a message has bytes that are not UTF-8
-        return to_json(_encodable(envelope.model_dump()), indent=2).decode()
+        return value.model_dump_json(indent=indent)
+    except PydanticSerializationError:
+        return to_json(_encodable(value.model_dump()), indent=indent).decode()
 
 
 def _encodable(value: object) -> object:

@@ -27,6 +27,7 @@ from dbmigrate.models.events import (
     MigrationsWritten,
     PlanReady,
     RunFinished,
+    Started,
     StepFinished,
     StepOutput,
     StepProgress,
@@ -183,3 +184,5 @@ def line_of(event: Event) -> Line | None:
             return None  # what they say depends on the plan: Story
         case StepSkipped() | RunFinished():
             return None  # the report at the end has them
+        case Started():
+            return None  # who reads along has started it
