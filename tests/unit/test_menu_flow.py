@@ -34,7 +34,7 @@ class Outside:
         self._planned = planned
         self._is_readable = is_readable
 
-    def look(self) -> StatusReport | None:
+    def read_status(self) -> StatusReport | None:
         return report() if self._is_readable else None
 
     def run(self, words: Sequence[str]) -> ExitCode:

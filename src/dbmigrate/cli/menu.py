@@ -81,7 +81,7 @@ class _CommandLine:
         root.obj = self._keeper
         self.has_unicode = self._console.encoding.lower().startswith("utf")
 
-    def look(self) -> StatusReport | None:
+    def read_status(self) -> StatusReport | None:
         """Ask for the state of every database, migrations included."""
         session = self._new_session(("status",))
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from dbmigrate.commands.lint import check_lint, lint
-from dbmigrate.commands.review import CommandContext, Look, review_patiently
+from dbmigrate.commands.review import CommandContext, ReviewOptions, review_patiently
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
@@ -31,10 +31,10 @@ def check(work: CommandContext, wanted: CheckSelection) -> Generator[Event, None
     selection = Selection(databases=wanted.databases, make_migrations=False)
     check_ids(wanted.select, "--select")
     check_lint(wanted)
-    look = Look(
+    options = ReviewOptions(
         changes="compared", stability=True, contact=not wanted.offline, named_open="looked-at", may_read_only=True
     )
-    reviewed = yield from review_patiently(work, selection, look)
+    reviewed = yield from review_patiently(work, selection, options)
     check_order(work.settings, reviewed.plan)
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection, or_read_only=True)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
-from dbmigrate.commands.review import CommandContext, Look, Review, review, review_patiently
+from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, review, review_patiently
 from dbmigrate.commands.written_migrations import check_written, is_as_before
 from dbmigrate.errors import (
     DeclinedError,
@@ -56,7 +56,7 @@ def make(
         ModelChangesError: a question without a terminal, or a folder that cannot be written.
         StepError: makemigrations failed.
     """
-    before = yield from review_patiently(work, EVERYTHING, Look(changes="compared", starts=True))
+    before = yield from review_patiently(work, EVERYTHING, ReviewOptions(changes="compared", starts=True))
     snapshot = before.snapshot
     if "--empty" in words and not apps:
         own_apps = [app.label for app in snapshot.apps if app.is_own]
@@ -86,7 +86,7 @@ def make(
     if labels or not foreign:
         yield from _write(work, snapshot, labels, own, words, can_ask=can_ask)
     work.host.forget([change.app for change in own])  # it may amend a file that was read before (--update)
-    after = review(work, EVERYTHING, Look())
+    after = review(work, EVERYTHING, ReviewOptions())
     written = new_migrations(snapshot, after.snapshot)
     if "--dry-run" not in words:
         check_written(work, snapshot, own, written)
@@ -184,7 +184,7 @@ def squash(
         DeclinedError: the person whom squashmigrations asked said no.
         StepError: squashmigrations failed.
     """
-    before = yield from review_patiently(work, EVERYTHING, Look(records=True))
+    before = yield from review_patiently(work, EVERYTHING, ReviewOptions(records=True))
     app = _find_app(before.snapshot, label)
     _check_own(app)
     end = _find_migration(app, last)
@@ -210,7 +210,7 @@ def squash(
     if code != 0:
         raise _ended(work, spelled.arguments, code, said, before.snapshot, ())
     try:
-        after = review(work, EVERYTHING, Look())
+        after = review(work, EVERYTHING, ReviewOptions())
     except ProjectError as error:
         raise StepError(
             f"squashmigrations wrote a migration that cannot be loaded as it is: {error.message}",

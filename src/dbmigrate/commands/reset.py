@@ -79,25 +79,33 @@ def plan_reset(
         LockedError: there is no room for the locks.
         UnreachableError: a database does not answer.
     """
-    look = yield from find_belongings(work, databases)
-    snapshot, routing = look.reviewed.snapshot, look.reviewed.routing
+    belongings = yield from find_belongings(work, databases)
+    snapshot, routing = belongings.reviewed.snapshot, belongings.reviewed.routing
     migrated = tuple(alias for alias in routing.kinds if routing.is_migrated(alias))
     if has_locks:
         yield from check_room(work, snapshot, migrated)
-    kept_in = look.root / KEPT_IN / stamp
+    kept_in = belongings.root / KEPT_IN / stamp
     own = [app for app in snapshot.apps if app.is_own and app.migrations_module]
     shared = [alias for alias, kind in routing.kinds.items() if kind.kind == "same"]
     proof = prove(
-        work, own, look.labels, look.files, look.aliases, (*migrated, *shared), kept_in.with_name(f"{stamp}.trial")
+        work,
+        own,
+        belongings.labels,
+        belongings.files,
+        belongings.aliases,
+        (*migrated, *shared),
+        kept_in.with_name(f"{stamp}.trial"),
     )
     return ResetPlan(
         name=snapshot.project.settings_module.split(".", 1)[0],
-        root=look.root,
-        files=look.files,
+        root=belongings.root,
+        files=belongings.files,
         written=proof.written,
         emptyings=plan_emptyings(work, snapshot, proof.holdings),
-        hand_written=tuple(found for found in work.host.find_hand_written(look.labels) if found[0] in look.files),
-        labels=look.labels,
+        hand_written=tuple(
+            found for found in work.host.find_hand_written(belongings.labels) if found[0] in belongings.files
+        ),
+        labels=belongings.labels,
         locked=migrated,
         changed=proof.changed,
         kept_in=kept_in,

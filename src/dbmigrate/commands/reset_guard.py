@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbmigrate.commands.review import CommandContext, Look, Review, review_patiently
+from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, review_patiently
 from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
@@ -45,7 +45,7 @@ def find_belongings(work: CommandContext, databases: Sequence[str]) -> Generator
     """
     selection = Selection(databases=tuple(databases), make_migrations=False)
     # The run afterwards names no database: one that is open would be emptied and stay empty.
-    reviewed = yield from review_patiently(work, selection, Look(records=True, named_open="refused"))
+    reviewed = yield from review_patiently(work, selection, ReviewOptions(records=True, named_open="refused"))
     if not reviewed.snapshot.project.debug:
         raise DeclinedError(
             "reset is for development only, but DEBUG is off in these settings",

@@ -46,8 +46,8 @@ PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is looked at."""
+class ReviewOptions:
+    """What a review asks and compares."""
 
     changes: Changes = "left-out"
     records: bool = False
@@ -129,7 +129,9 @@ class Review:
         return ShownPlan.of(self.plan, jobs=self.jobs, findings=self.findings, losses=self.losses)
 
 
-def review(work: CommandContext, selection: Selection, look: Look, *, seconds: float | None = None) -> Review:
+def review(
+    work: CommandContext, selection: Selection, options: ReviewOptions, *, seconds: float | None = None
+) -> Review:
     """Ask the project and decide; nothing is touched and nothing is refused but names that do not exist.
 
     `seconds`: how long a server may say nothing, if not as long as the host lets it.
@@ -137,41 +139,43 @@ def review(work: CommandContext, selection: Selection, look: Look, *, seconds: f
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
     inspect = partial(
         work.host.inspect,
-        changes=look.changes != "left-out",
+        changes=options.changes != "left-out",
         target=target,
-        records=look.records,
-        contact=look.contact,
+        records=options.records,
+        contact=options.contact,
         seconds=seconds,
     )
     snapshot = inspect()
     work.remember(snapshot)
     folder = Path(work.target.choices["project"].value)
     check_settings(snapshot, work.settings, lambda named: settings_hint(folder, named))
-    goal = Goal(selection, look.named_open, look.may_read_only)
-    decision = _with_changes(work, decide(snapshot, work.settings, goal), look)
+    goal = Goal(selection, options.named_open, options.may_read_only)
+    decision = _with_changes(work, decide(snapshot, work.settings, goal), options)
     make = decision.plan.make
     if make is not None and find_refusal(decision.snapshot, make) is None:
         # What will be written is planned as if it were: the graph, the routers and the dangers know no difference.
         foreseen = inspect(foreseen=make.apps).model_copy(update={"changes": decision.snapshot.changes})
         decision = decide(foreseen, work.settings, goal)
-    if look.stability or decision.snapshot.changes:
-        unstable = find_unstable(work.host, partial(_open_another, work), decision.snapshot, is_thorough=look.stability)
+    if options.stability or decision.snapshot.changes:
+        unstable = find_unstable(
+            work.host, partial(_open_another, work), decision.snapshot, is_thorough=options.stability
+        )
         decision = replace(decision, snapshot=decision.snapshot.model_copy(update={"unstable": unstable}))
     jobs = count_jobs(decision.plan, decision.snapshot, work.settings, work.cpus)
     return Review(decision, locate_findings(work, decision.findings), jobs)
 
 
-def _with_changes(work: CommandContext, decision: Decision, look: Look) -> Decision:
+def _with_changes(work: CommandContext, decision: Decision, options: ReviewOptions) -> Decision:
     """Return the decision with what the models lack migrations for, where that is asked for."""
     snapshot, plan, selection = decision.snapshot, decision.plan, decision.goal.selection
     startable: tuple[str, ...] = ()
-    if selection.writes_migrations or look.starts:
+    if selection.writes_migrations or options.starts:
         startable = find_startable(snapshot, has_syncdb=selection.run_syncdb)
-    if look.changes == "left-out" or (look.changes == "compared-if-idle" and plan.steps and not startable):
+    if options.changes == "left-out" or (options.changes == "compared-if-idle" and plan.steps and not startable):
         return decision
     # Nothing is refused yet, and whatever of the project runs now might make an SQLite file.
     if plan.steps and not any(database.state == "absent" for database in snapshot.databases):
-        look.meanwhile()
+        options.meanwhile()
     changes = work.host.find_changes(startable)
     if work.twin is not None and changes is not None:
         changes = tuple(change for change in changes if change.app in work.twin.labels)
@@ -197,7 +201,7 @@ def locate_findings(work: CommandContext, findings: Sequence[Finding]) -> tuple[
 
 
 def review_patiently(
-    work: CommandContext, selection: Selection, look: Look, *, all_of_them: bool = False
+    work: CommandContext, selection: Selection, options: ReviewOptions, *, all_of_them: bool = False
 ) -> Generator[Event, None, Review]:
     """Review, and wait as long as the settings say for databases that do not answer; yield what is waited for.
 
@@ -205,7 +209,7 @@ def review_patiently(
     """
     started_at = work.clock()
     # Not for the whole time at first: whoever reads along learns what is waited for.
-    reviewed = review(work, selection, look, seconds=min(SILENCE_SECONDS, work.host.silence_seconds))
+    reviewed = review(work, selection, options, seconds=min(SILENCE_SECONDS, work.host.silence_seconds))
     is_again = False
     while True:
         silent = (
@@ -218,7 +222,9 @@ def review_patiently(
         if not silent or not (yield from _wait_for_silent(work, reviewed.snapshot, silent, started_at)):
             return reviewed
         is_again = True
-        reviewed = review(work, selection, look, seconds=_next_silence(work.clock() - started_at, work.settings.wait))
+        reviewed = review(
+            work, selection, options, seconds=_next_silence(work.clock() - started_at, work.settings.wait)
+        )
 
 
 def _next_silence(gone: float, seconds: float) -> float:
@@ -227,14 +233,19 @@ def _next_silence(gone: float, seconds: float) -> float:
 
 
 def prepare(
-    work: CommandContext, selection: Selection, look: Look, *, is_run: bool = True, is_locked_later: bool = False
+    work: CommandContext,
+    selection: Selection,
+    options: ReviewOptions,
+    *,
+    is_run: bool = True,
+    is_locked_later: bool = False,
 ) -> Generator[Event, None, Review]:
     """Review and refuse whatever must not be migrated; `is_run`, `is_locked_later`: as for `refuse`.
 
     Raises:
         DbmigrateError: as `refuse` does.
     """
-    reviewed = yield from review_patiently(work, selection, look)
+    reviewed = yield from review_patiently(work, selection, options)
     refuse(reviewed.decision, reviewed.findings, is_run=is_run, is_locked_later=is_locked_later)
     return reviewed
 

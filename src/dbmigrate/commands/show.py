@@ -7,8 +7,8 @@ from typing import Literal
 
 from dbmigrate.commands.review import (
     CommandContext,
-    Look,
     Review,
+    ReviewOptions,
     find_stops,
     prepare,
     review,
@@ -52,7 +52,7 @@ def plan(
     A database that takes no writes is part of the answer, a role that may not do what is pending, and one that has no
     connection for the lock.
     """
-    reviewed = yield from prepare(work, selection, Look(changes="compared"), is_run=False)
+    reviewed = yield from prepare(work, selection, ReviewOptions(changes="compared"), is_run=False)
     refusal, refused_with = _find_refusal(work, reviewed)
     statements = None
     if sql:
@@ -109,7 +109,7 @@ def status(
         UsageError: a database or an app that is not there.
     """
     reviewed = yield from review_patiently(
-        work, Selection(make_migrations=False), Look(records=migrations or bool(apps)), all_of_them=True
+        work, Selection(make_migrations=False), ReviewOptions(records=migrations or bool(apps)), all_of_them=True
     )
     check_names(reviewed.snapshot, databases, apps)
     report = describe_status(
@@ -121,13 +121,13 @@ def status(
 def wait(work: CommandContext, selection: Selection) -> Generator[Event, None, WaitReport]:
     """Wait until every database answers that is to be migrated, as long as the settings say."""
     started_at = work.clock()
-    reviewed = yield from review_patiently(work, selection, Look())
+    reviewed = yield from review_patiently(work, selection, ReviewOptions())
     return describe_wait(reviewed.snapshot, reviewed.routing, selection, seconds=work.clock() - started_at)
 
 
 def info(work: CommandContext, output: Choice) -> Generator[Event, None, InfoReport]:
     """Answer what the project is, how it was found, and what belongs where; `output`: the format of what is shown."""
-    reviewed = yield from review_patiently(work, Selection(make_migrations=False), Look(), all_of_them=True)
+    reviewed = yield from review_patiently(work, Selection(make_migrations=False), ReviewOptions(), all_of_them=True)
     launcher = _launcher(work, reviewed, is_needed=True)
     return describe_info(
         reviewed.snapshot,
@@ -152,7 +152,7 @@ def _launcher(work: CommandContext, reviewed: Review, *, is_needed: bool) -> Cho
 
 def show_routes(work: CommandContext) -> RoutesReport:
     """Answer what the routers say of every app on every database."""
-    reviewed = review(work, Selection(make_migrations=False), Look())
+    reviewed = review(work, Selection(make_migrations=False), ReviewOptions())
     return describe_routes(reviewed.snapshot, reviewed.routing)
 
 
@@ -162,7 +162,7 @@ def explain(work: CommandContext, model: str) -> ExplainReport:
     Raises:
         UsageError: there is no such model.
     """
-    reviewed = review(work, Selection(make_migrations=False), Look())
+    reviewed = review(work, Selection(make_migrations=False), ReviewOptions())
     asked = work.host.explain(model)
     if asked is None:
         names = [f"{app.label}.{own.name}" for app in reviewed.snapshot.apps for own in app.models]

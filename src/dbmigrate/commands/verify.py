@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
-from dbmigrate.commands.review import CommandContext, Look, review_patiently
+from dbmigrate.commands.review import CommandContext, ReviewOptions, review_patiently
 from dbmigrate.errors import UsageError
 from dbmigrate.models.events import Event
 from dbmigrate.models.reports import Repair, VerifyReport
@@ -29,7 +29,7 @@ def verify(
         UsageError: a named database is not there, or not looked after; or there is no such migration.
     """
     selection = Selection(databases=tuple(named), make_migrations=False)
-    reviewed = yield from review_patiently(work, selection, Look(named_open="refused", may_read_only=True))
+    reviewed = yield from review_patiently(work, selection, ReviewOptions(named_open="refused", may_read_only=True))
     _check_judged(reviewed.snapshot, judged)
     routing = reviewed.routing
     aliases = [

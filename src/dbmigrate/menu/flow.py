@@ -32,7 +32,7 @@ EVERYTHING = "*"
 class Outside(Protocol):
     """What the menu needs from the command line around it."""
 
-    def look(self) -> StatusReport | None:
+    def read_status(self) -> StatusReport | None:
         """Return how every database stands, or None if that could not be found out (the reason was shown)."""
 
     def run(self, words: Sequence[str]) -> ExitCode:
@@ -71,7 +71,7 @@ class Menu:
                 report = self._header()
 
     def _header(self) -> StatusReport | None:
-        report = self._outside.look()
+        report = self._outside.read_status()
         if report is None:
             return None
         self._outside.say(f"{self._outside.symbol('configuration')}Current Configuration:", is_heading=True)
@@ -109,7 +109,7 @@ class Menu:
     def _words(self, entry: str, report: StatusReport | None) -> list[str] | None:
         if entry == ALL:
             return ["all"]
-        report = report or self._outside.look()
+        report = report or self._outside.read_status()
         if report is None:
             return None
         if entry == DATABASE:
