@@ -101,7 +101,7 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
         "find_room": {"aliases": ALIASES, "seconds": 10.0},
         "count_sessions": {"aliases": ALIASES},
         "find_blockers": {"alias": "default"},
-        "find_host": {"alias": "default"},
+        "database_host": {"alias": "default"},
         "describe_holdings": {"alias": "default", "count": True},
         "find_holders": {"alias": "default", "things": [shelf]},
         "empty": {"alias": "archive", "things": [shelf], "rehearse": True},

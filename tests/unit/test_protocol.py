@@ -129,7 +129,7 @@ def test_the_secrets_of_a_failure_are_known_before_it_is_read(target: Target) ->
 @pytest.mark.parametrize(
     ("question", "answer", "kind", "said"),
     [
-        ("find_host", None, str, "the answer to find_host is None: Input should be a valid string"),
+        ("database_host", None, str, "the answer to database_host is None: Input should be a valid string"),
         (
             "reach",
             {"default": {"state": "ok", "trouble": None}},

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 from dbmigrate.commands.afterwards import Run, find_result, is_undone
 from dbmigrate.commands.capacity import check_room, find_caps_now
-from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, prepare
+from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, review_or_refuse
 from dbmigrate.commands.written_migrations import check_written, is_as_before
 from dbmigrate.errors import (
     DbmigrateError,
@@ -81,7 +81,7 @@ def migrate(
     # Under the locks it is all asked again, and until then the models can be compared beside.
     is_compared_later = has_locks and not is_asked
     first_options = ReviewOptions(changes="compared-if-idle") if is_compared_later else options
-    reviewed = yield from prepare(work, selection, first_options, is_locked_later=has_locks)
+    reviewed = yield from review_or_refuse(work, selection, first_options, is_locked_later=has_locks)
     if not reviewed.plan.is_empty:
         agree(reviewed.shown)
     if reviewed.plan.is_empty or not has_locks:
@@ -98,7 +98,7 @@ def migrate(
             sleep=work.sleep,
         )
         # Whatever was true before the locks were held may have been done by another run meanwhile.
-        reviewed = yield from prepare(work, selection, options)
+        reviewed = yield from review_or_refuse(work, selection, options)
         agree(reviewed.shown)
         yield from _migrate(work, selection, reviewed, locks, keep_going=keep_going, started_at=started_at)
     finally:
@@ -160,7 +160,7 @@ def _migrate(
                 work.host.forget(make_migrations.apps)  # the project's own command may amend a file read before
                 with _after_writing():
                     no_more = selection.model_copy(update={"make_migrations": False})
-                    reviewed = yield from prepare(work, no_more, ReviewOptions())
+                    reviewed = yield from review_or_refuse(work, no_more, ReviewOptions())
                 written = new_migrations(before.snapshot, reviewed.snapshot)
                 check_written(work, before.snapshot, make_migrations.changes, written, way_on="--skip-makemigrations")
             _check_losses(before, reviewed, written)

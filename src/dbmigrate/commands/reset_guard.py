@@ -91,7 +91,7 @@ def _check_near(work: CommandContext, reviewed: Review, alias: str) -> None:
             hint="make it writable, or name the others with --database",
             changed=False,
         )
-    host = work.host.find_host(alias)
+    host = work.host.database_host(alias)
     if host not in (*LOCAL_NAMES, socket.gethostname()) and not host.startswith("/"):
         raise DeclinedError(
             f"database {alias} is on {host}, which is not this machine",

@@ -232,7 +232,7 @@ def _next_silence(gone: float, seconds: float) -> float:
     return max(min(seconds - gone, max(SILENCE_SECONDS, gone)), seconds / LAST_PART, SHORTEST_SILENCE)
 
 
-def prepare(
+def review_or_refuse(
     work: CommandContext,
     selection: Selection,
     options: ReviewOptions,

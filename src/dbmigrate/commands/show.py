@@ -10,8 +10,8 @@ from dbmigrate.commands.review import (
     Review,
     ReviewOptions,
     find_stops,
-    prepare,
     review,
+    review_or_refuse,
     review_patiently,
 )
 from dbmigrate.errors import ExitCode, UsageError
@@ -52,7 +52,7 @@ def plan(
     A database that takes no writes is part of the answer, a role that may not do what is pending, and one that has no
     connection for the lock.
     """
-    reviewed = yield from prepare(work, selection, ReviewOptions(changes="compared"), is_run=False)
+    reviewed = yield from review_or_refuse(work, selection, ReviewOptions(changes="compared"), is_run=False)
     refusal, refused_with = _find_refusal(work, reviewed)
     statements = None
     if sql:

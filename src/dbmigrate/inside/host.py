@@ -76,7 +76,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         "forget": inspector.forget,
         "locate": locate.locate,
         "sql": inspector.write_sql,
-        "find_host": emptying.find_host,
+        "database_host": emptying.database_host,
         "describe_holdings": holdings.describe,
         "find_hand_written": emptying.find_hand_written,
         "find_holders": holdings.find_holders,

@@ -19,7 +19,7 @@ Question = Literal[
     "forget",
     "locate",
     "sql",
-    "find_host",
+    "database_host",
     "describe_holdings",
     "find_hand_written",
     "find_holders",
@@ -370,11 +370,11 @@ class MigrationSqlReply(TypedDict):
 SqlReply = List[MigrationSqlReply]  # in the order asked
 
 
-class FindHostArguments(TypedDict):
+class DatabaseHostArguments(TypedDict):
     alias: str
 
 
-FindHostReply = str  # "": a file or a socket
+DatabaseHostReply = str  # "": a file or a socket
 
 
 class DescribeHoldingsArguments(TypedDict):

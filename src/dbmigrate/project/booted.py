@@ -297,10 +297,10 @@ class BootedProject:
         }
         return self._ask("verify", arguments, tuple[VerifiedDatabase, ...])
 
-    def find_host(self, alias: str) -> str:
+    def database_host(self, alias: str) -> str:
         """Return the host a database is really on; "" for a file or a socket."""
-        arguments: protocol.FindHostArguments = {"alias": alias}
-        return self._ask("find_host", arguments, str)
+        arguments: protocol.DatabaseHostArguments = {"alias": alias}
+        return self._ask("database_host", arguments, str)
 
     def describe_holdings(self, alias: str, *, count: bool) -> Holdings:
         """Return what a database holds; `count`: with the rows in its tables."""

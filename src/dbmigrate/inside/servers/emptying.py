@@ -28,7 +28,7 @@ class _Rehearsed(Exception):  # noqa: N818 - not an error
     """Takes a transaction back that has come to its end."""
 
 
-def find_host(alias: str) -> str:
+def database_host(alias: str) -> str:
     """Return the host that is really connected to ("" for a file or a socket), whatever PGHOST or a service says."""
     connection = connections[alias]
     if sqlite_file(connection) is not None:
