@@ -29,7 +29,7 @@ PREFIX = "DBMIGRATE_"
 FORMATS = ("auto", "rich", "plain", "json", "jsonl", "github")
 LAUNCHERS = ("auto", "fork", "spawn")
 SCOPES = ("app", "database")
-OPEN_POLICIES = ("skip", "migrate")
+UNCLAIMED_POLICIES = ("skip", "migrate")
 RECEIVER_POLICIES = ("always", "pending")
 
 MOST_SECONDS = 2_000_000
@@ -272,7 +272,9 @@ KEYS: Mapping[str, Key] = {
     ),
     "launcher": Key(_one_of(LAUNCHERS), '`"auto"`', "`fork` copies the booted project, `spawn` boots it again"),
     "scope": Key(_one_of(SCOPES), '`"app"`', '`"database"` migrates a routed database whole, as `migrate` would'),
-    "open": Key(_one_of(OPEN_POLICIES), '`"skip"`', '`"migrate"` migrates databases that no router or rule mentions'),
+    "open": Key(
+        _one_of(UNCLAIMED_POLICIES), '`"skip"`', '`"migrate"` migrates databases that no router or rule mentions'
+    ),
     "receivers": Key(
         _one_of(RECEIVER_POLICIES),
         '`"always"`',

@@ -45,7 +45,7 @@ def find_belongings(work: CommandContext, databases: Sequence[str]) -> Generator
     """
     selection = Selection(databases=tuple(databases), make_migrations=False)
     # The run afterwards names no database: one that is open would be emptied and stay empty.
-    reviewed = yield from review_patiently(work, selection, ReviewOptions(records=True, named_open="refused"))
+    reviewed = yield from review_patiently(work, selection, ReviewOptions(records=True, named_unclaimed="refused"))
     if not reviewed.snapshot.project.debug:
         raise DeclinedError(
             "reset is for development only, but DEBUG is off in these settings",

@@ -21,7 +21,7 @@ from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.target import Target, Twin
-from dbmigrate.planning.decide import Decision, Goal, NamedOpen, decide, refuse
+from dbmigrate.planning.decide import Decision, Goal, NamedUnclaimed, decide, refuse
 from dbmigrate.planning.jobs import count_jobs
 from dbmigrate.planning.preflight import find_refusal, find_silent, find_stopping
 from dbmigrate.planning.routing import Routing
@@ -54,7 +54,7 @@ class ReviewOptions:
     """Whether what is applied is listed."""
     contact: bool = True
     """Whether the databases are asked."""
-    named_open: NamedOpen = "migrated"
+    named_unclaimed: NamedUnclaimed = "migrated"
     stability: bool = False
     """Whether all of the project's models are read for what differs in each process."""
     may_read_only: bool = False
@@ -149,7 +149,7 @@ def review(
     work.remember(snapshot)
     folder = Path(work.target.choices["project"].value)
     check_settings(snapshot, work.settings, lambda named: settings_hint(folder, named))
-    goal = Goal(selection, options.named_open, options.may_read_only)
+    goal = Goal(selection, options.named_unclaimed, options.may_read_only)
     decision = _with_changes(work, decide(snapshot, work.settings, goal), options)
     make = decision.plan.make
     if make is not None and find_refusal(decision.snapshot, make) is None:

@@ -29,7 +29,9 @@ def verify(
         UsageError: a named database is not there, or not looked after; or there is no such migration.
     """
     selection = Selection(databases=tuple(named), make_migrations=False)
-    reviewed = yield from review_patiently(work, selection, ReviewOptions(named_open="refused", may_read_only=True))
+    reviewed = yield from review_patiently(
+        work, selection, ReviewOptions(named_unclaimed="refused", may_read_only=True)
+    )
     _check_judged(reviewed.snapshot, judged)
     routing = reviewed.routing
     aliases = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Scope = Literal["app", "database"]
-OpenPolicy = Literal["skip", "migrate"]
+UnclaimedPolicy = Literal["skip", "migrate"]
 ReceiverPolicy = Literal["always", "pending"]
 LauncherName = Literal["auto", "fork", "spawn"]
 
@@ -22,7 +22,7 @@ class DatabaseSettings:
     """What `[tool.dbmigrate.databases.<alias>]` may set for one database; None means "as for all"."""
 
     scope: Scope | None = None
-    open: OpenPolicy | None = None
+    open: UnclaimedPolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Settings:
     launcher: LauncherName = "auto"
     """How steps are started; "auto" forks where that is safe."""
     scope: Scope = "app"
-    open: OpenPolicy = "skip"
+    open: UnclaimedPolicy = "skip"
     receivers: ReceiverPolicy = "always"
     """When `migrate` runs for receivers of its signals: also where nothing is pending, or only where something is."""
     exclude: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Settings:
         own = self.databases.get(alias, DatabaseSettings()).scope
         return own if own is not None else self.scope
 
-    def open_of(self, alias: str) -> OpenPolicy:
+    def unclaimed_policy(self, alias: str) -> UnclaimedPolicy:
         """Return what to do with this alias when it is open: its own policy, else the general one."""
         own = self.databases.get(alias, DatabaseSettings()).open
         return own if own is not None else self.open

@@ -33,7 +33,7 @@ from dbmigrate.planning.preflight import (
 from dbmigrate.planning.routing import Routing, route
 from dbmigrate.planning.selection import check_has_apps, check_selection, check_target
 
-NamedOpen = Literal["migrated", "looked-at", "refused"]
+NamedUnclaimed = Literal["migrated", "looked-at", "refused"]
 """What becomes of a database that is open and was named: it is migrated as if the routers wanted it, it stays what it
 is when nothing is named, or it is refused."""
 
@@ -43,7 +43,7 @@ class Goal:
     """What was asked, and which names are accepted in it."""
 
     selection: Selection
-    named_open: NamedOpen = "migrated"
+    named_unclaimed: NamedUnclaimed = "migrated"
     may_read_only: bool = False
     """Whether a database may be named that takes no writes."""
 
@@ -107,10 +107,10 @@ def decide(snapshot: Snapshot, settings: Settings, goal: Goal) -> Decision:
     """
     selection = goal.selection
     check_ids(settings.ignore, settings.origins["ignore"])
-    routing = route(snapshot, settings, named=selection.databases if goal.named_open == "migrated" else ())
+    routing = route(snapshot, settings, named=selection.databases if goal.named_unclaimed == "migrated" else ())
     check_selection(snapshot, routing, selection, may_read_only=goal.may_read_only)
-    if goal.named_open != "migrated":
-        check_has_apps(routing, selection.databases, or_open=goal.named_open == "looked-at")
+    if goal.named_unclaimed != "migrated":
+        check_has_apps(routing, selection.databases, or_unclaimed=goal.named_unclaimed == "looked-at")
     plan = _plan(snapshot, routing, settings, goal)
     check_target(snapshot, selection, plan.targeted)
     return Decision(snapshot, settings, goal, routing, plan)

@@ -175,7 +175,7 @@ def _find_places(
     """Return what belongs on one database, apps without migrations included; everything, where it was decided so."""
     is_default = database.alias == DEFAULT_ALIAS
     found = _places(snapshot, database, by_rules=by_rules, takes_unopposed=is_default)
-    is_decided = is_named or settings.open_of(database.alias) == "migrate"
+    is_decided = is_named or settings.unclaimed_policy(database.alias) == "migrate"
     if is_decided and not found:
         return _places(snapshot, database, by_rules=False, takes_unopposed=True)
     return found

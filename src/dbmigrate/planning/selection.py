@@ -101,8 +101,8 @@ def check_names(snapshot: Snapshot, databases: Iterable[str], apps: Iterable[str
         _check_app(snapshot, label)
 
 
-def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_open: bool) -> None:
-    """Do nothing if something belongs on each of these databases, or (`or_open`) if nobody has decided that.
+def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_unclaimed: bool) -> None:
+    """Do nothing if something belongs on each of these databases, or (`or_unclaimed`) if nobody has decided that.
 
     One that does not answer may have tables of what nobody has an opinion about, which then belongs there.
 
@@ -110,17 +110,17 @@ def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_open: bool) -
         UsageError: nothing belongs on one of them, so that it is left alone.
     """
     for alias in aliases:
-        is_open = routing.kinds[alias].kind == "open"
+        is_unclaimed = routing.kinds[alias].kind == "open"
         is_reader = routing.kinds[alias].kind == "read-only" and bool(routing.places[alias])
         if (
             not routing.is_migrated(alias)
             and not is_reader
-            and not (is_open and (or_open or alias in routing.undecided))
+            and not (is_unclaimed and (or_unclaimed or alias in routing.undecided))
         ):
             raise UsageError(
                 f"no app is routed to database {alias}, so it is not migrated",
                 hint="see what the routers say: dbmigrate info --routes"
-                + ('; open = "migrate" under [tool.dbmigrate] puts every app there' if is_open else ""),
+                + ('; open = "migrate" under [tool.dbmigrate] puts every app there' if is_unclaimed else ""),
             )
 
 

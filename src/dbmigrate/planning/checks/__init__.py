@@ -22,12 +22,12 @@ from dbmigrate.planning.checks.lacking_rights import find_lacking_rights
 from dbmigrate.planning.checks.missing_tables import find_missing_tables
 from dbmigrate.planning.checks.model_changes import find_model_changes
 from dbmigrate.planning.checks.mutual_needs import find_mutual_needs
-from dbmigrate.planning.checks.open_databases import find_open_databases
 from dbmigrate.planning.checks.refusing_columns import find_refusing_columns
 from dbmigrate.planning.checks.router_errors import find_router_errors
 from dbmigrate.planning.checks.routing_rules import find_broken_rules, find_rules_not_followed
 from dbmigrate.planning.checks.shared_databases import find_shared_databases
 from dbmigrate.planning.checks.unasking_operations import find_unasking_operations
+from dbmigrate.planning.checks.unclaimed_databases import find_unclaimed_databases
 from dbmigrate.planning.checks.unknown_migrations import find_unknown_migrations
 from dbmigrate.planning.checks.unmigrated_apps import find_unmigrated_apps
 from dbmigrate.planning.routing import Routing
@@ -59,7 +59,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM203", find_rules_not_followed),
     Rule("DBM204", find_apps_without_database),
     Rule("DBM205", find_router_errors),
-    Rule("DBM206", find_open_databases),
+    Rule("DBM206", find_unclaimed_databases),
     Rule("DBM207", find_shared_databases, needs_databases=True),
     Rule("DBM208", find_data_migrations),
     Rule("DBM209", find_unasking_operations, is_about_plan=True, may_be_ignored=True),

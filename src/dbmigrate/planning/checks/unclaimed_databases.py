@@ -9,7 +9,7 @@ from dbmigrate.models.snapshot import Database, Snapshot
 from dbmigrate.planning.routing import Routing
 
 
-def find_open_databases(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
+def find_unclaimed_databases(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each alias of the kind "open"."""
     raising = {error.alias for error in snapshot.router_errors}
     for database in snapshot.databases:
