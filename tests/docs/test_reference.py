@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import runpy
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -116,15 +118,33 @@ def test_every_command_has_a_section_and_the_readme_is_short() -> None:
     assert len(README.split()) <= 900
 
 
-def test_the_readme_and_the_help_use_the_words_of_the_field() -> None:
-    words = re.findall(
-        r"^\| (?!instead of|-)([^|]+) \|", (ROOT / "docs/contributing.md").read_text().split("## Words")[1], re.M
-    )
-    told = {"README.md": README, "--help": cli.get_help(click.Context(cli))}
-    told |= {"commands.md": runpy.run_path(str(ROOT / "docs/generate.py"))["commands_reference"]()}
+def test_messages_help_and_documents_use_the_words_of_the_field() -> None:
+    table = (ROOT / "docs/contributing.md").read_text().split("## Words")[1]
+    rows = re.findall(r"^\| (?!not \||-)([^|]+) \|", table, re.M)
+    phrases = [phrase for row in rows for phrase in row.split(", ")]
+    banned = re.compile(rf"\b({'|'.join(map(re.escape, phrases))})\b", re.I)
+    texts = {"README.md": README, "--help": cli.get_help(click.Context(cli))}
+    texts |= {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md") if path.name != "contributing.md"}
+    texts |= {f"{path.name}:{line}": text for path in SOURCE.rglob("*.py") for line, text in _messages(path)}
 
-    assert len(words) > 5
-    assert [(name, word) for name, text in told.items() for word in words if word in " ".join(text.split())] == []
+    assert len(phrases) > 50
+    assert len(texts) > 1000
+    found = [(name, match[0]) for name, text in texts.items() for match in banned.finditer(" ".join(text.split()))]
+    assert found == []
+
+
+def _messages(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield every text of a module that people may read: a literal of several words that is no docstring."""
+    tree = ast.parse(path.read_text())
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if id(node) in docstrings:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "{}" for part in node.values]
+            yield node.lineno, "".join(str(part) for part in parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip():
+            yield node.lineno, node.value
 
 
 def test_every_package_and_every_module_at_the_top_stands_in_the_picture_of_the_architecture() -> None:

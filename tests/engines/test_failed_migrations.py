@@ -44,7 +44,7 @@ def test_the_report_says_what_is_left_and_the_next_run_finishes(
         assert "[default] of core.0001_initial, unknown: RunSQL\n" in outcome.stderr
         assert "dbmigrate verify --repair --database default" in outcome.stderr
         assert "--fake" not in outcome.stderr
-        assert "it begins core.0001_initial anew, so RunSQL would run again\n" in outcome.stderr
+        assert "it starts core.0001_initial from the beginning, so RunSQL would run again\n" in outcome.stderr
         here.query("DROP TABLE core_item")
 
     here.project.write("core/migrations/0001_initial.py", migration(create(), INDEX))

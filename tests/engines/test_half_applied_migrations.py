@@ -167,7 +167,7 @@ def test_all_of_it_is_there_and_what_it_wrote_nobody_knows(tmp_path: Path) -> No
     assert (
         "the database does not show whether these have run, and migrate would run them again: RunPython fill" in printed
     )
-    assert "(migrate would begin core.0002_more anew and run all of them again)" in printed
+    assert "(migrate would start core.0002_more from the beginning and run all of them again)" in printed
     assert "it is unknown whether these operations of core.0002_more have run: RunPython fill" in printed
     assert "--fake" not in printed
     assert "dbshell" not in printed

@@ -144,7 +144,7 @@ def test_a_real_deadlock_on_postgresql(launcher: str, migrated_site: Callable[[s
         (
             "CREATE SCHEMA extra",
             "CREATE SCHEMA IF NOT EXISTS extra",
-            "created at the same time by another session (pg_namespace)",
+            "created concurrently by another session (pg_namespace)",
         ),
         ("ALTER ROLE {role} SET work_mem = '5MB'", "ALTER ROLE {role} SET jit = off", "tuple concurrently updated"),
     ],

@@ -116,7 +116,7 @@ def test_a_process_that_is_busy_with_a_question_that_was_given_up_is_gone_later(
     for seconds in range(70):
         found += [(seconds, lost.because) for lost in heartbeat.beat({})]
 
-    assert found == [(gone_at, "the process that held it is gone: it does not answer")]
+    assert found == [(gone_at, "the process that held it is gone: it does not respond")]
 
 
 class Unanswered:

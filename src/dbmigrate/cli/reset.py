@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(
     context: click.Context, *, databases: tuple[str, ...], confirm: str | None, no_lock: bool, lock_wait: float | None
 ) -> ExitCode:
-    """Move the project's migration files aside, drop the tables they create, and create and apply migrations anew.
+    """Move the project's migration files aside, drop the tables they create, and create and apply migrations again.
 
     For development: refused unless DEBUG is on, the databases are on this machine, and the project's name is typed or
     given with --confirm. The new migrations are tried first, in a copy and on scratch databases. Only tables that they

@@ -176,7 +176,7 @@ def _app_state(report: StatusReport, label: str) -> str:
     rows = [row for row in report.migrations or () if row.app == label]
     aliases = [database.alias for database in report.databases if label in database.apps]
     if any(database.alias in aliases and database.state in UNKNOWN_STATES for database in report.databases):
-        return "not all of them answer"
+        return "not all are reachable"
     pending = sum(any(alias not in row.applied_on for alias in aliases) for row in rows)
     return f"{pending} pending" if pending else "nothing pending"
 

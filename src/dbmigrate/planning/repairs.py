@@ -155,8 +155,8 @@ def _notes_on(alias: str, migration: VerifiedMigration, other: VerifiedMigration
         yield f"if it has not run, apply it: {_run(alias, label)} --to {name}"
     else:
         yield (
-            f"look at the rows that they write, and run by hand, in this order, what has not run (migrate would begin "
-            f"{other.id} anew and run all of them again)"
+            f"check the rows that they write, and run by hand, in this order, what has not run (migrate would start "
+            f"{other.id} from the beginning and run all of them again)"
         )
     yield (
         f"once all of them have run, this prints how to record {other.id}: "

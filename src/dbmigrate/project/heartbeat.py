@@ -121,7 +121,7 @@ class Heartbeat:
             if not self._inquiry.is_answered_within(LOOK_SECONDS if is_new else 0):
                 self.unsure, self._is_unanswered = frozenset(self._aliases) - self.lost, True
                 is_gone = self._asked_at - self._heard_at >= SILENT_SECONDS
-                return self._lose_all("it does not answer") if is_gone else []
+                return self._lose_all("it does not respond") if is_gone else []
             inquiry, self._inquiry = self._inquiry, None
             checks = inquiry.answer()
         except DbmigrateError as error:

@@ -577,7 +577,8 @@ def ways_on(alias: str, failure: Failure) -> list[str]:
         return [
             "either do the rest by hand; this prints what is left, in order, and when to record it: "
             f"dbmigrate verify --repair --database {alias}",
-            f"or undo by hand what is there, then rerun the command: it begins {failure.migration} anew, so "
+            f"or undo by hand what is there, then rerun the command: it starts {failure.migration} from the "
+            "beginning, so "
             f"{listed(unknown)} would run again",
         ]
     if all(trace.is_there is True for trace in failure.traces):
@@ -694,7 +695,7 @@ def verdict(result: RunResult) -> str:
     """Return the last sentence of a run."""
     unlocked = [lock_words.lost(lock) for lock in result.unlocked]
     if not result.unfinished and unlocked:
-        return f"{'; '.join(unlocked)}; every migration is recorded, but another run may have migrated at the same time"
+        return f"{'; '.join(unlocked)}; every migration is recorded, but another run may have migrated them too"
     if not result.unfinished:
         if result.exit_code:
             return "; ".join(without_table(database) for database in result.databases if database.without_table)

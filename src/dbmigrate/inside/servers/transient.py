@@ -47,7 +47,7 @@ def _of_postgresql(error):
         return code, said
     if code == DUPLICATE and getattr(diagnosis, "schema_name", None) == "pg_catalog":
         # CREATE … IF NOT EXISTS in two sessions: both have looked before either has made it.
-        return code, "created at the same time by another session ({})".format(diagnosis.table_name)
+        return code, "created concurrently by another session ({})".format(diagnosis.table_name)
     return None
 
 

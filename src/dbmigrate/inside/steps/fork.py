@@ -77,7 +77,7 @@ class Forker:
 
     def _reason(self):
         if not sys.platform.startswith("linux"):
-            return "only Linux tells a child that its parent has died"
+            return "only Linux signals a child when its parent dies"
         # What the project has opened while it was imported too; Django opens it again.
         self._opened.close(self._locks.connections())
         threads = count_threads()
