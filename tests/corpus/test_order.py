@@ -340,8 +340,14 @@ def test_what_a_migration_of_another_database_reads_is_undone_after_it(tmp_path:
     project.write("routers.py", SPLIT_ROUTER)
     dbmigrate("all", cwd=project.root).expect(0)
 
+    part = dbmigrate("plan", "--app", "blog", "--to", FIRST, "--database", "default", cwd=project.root).expect(0)
     undone = dbmigrate("run", "--app", "blog", "--to", FIRST, "--format", "json", cwd=project.root).expect(0)
 
+    assert (
+        "warning: blog.0003_count stays applied on other, which is not part of this run; "
+        "it needs blog.0002_title, which is undone on default\n"
+        "   hint: undo it on other first: the same command with --database other\n"
+    ) in part.stdout
     planned = undone.json["result"]["plan"]["steps"]
     assert [(step["id"], step["after"]) for step in planned] == [
         ("other:blog", []),

@@ -23,6 +23,7 @@ from dbmigrate.models.settings import DatabaseSettings
 from dbmigrate.models.snapshot import AppRoute, Change, Danger, Receiver
 from dbmigrate.planning.jobs import count_jobs
 from dbmigrate.planning.routing import route
+from dbmigrate.renderers.words import left_out
 
 CORE, BLOG, SHOP = "core.0001_initial", "blog.0001_initial", "shop.0001_initial"
 
@@ -400,7 +401,7 @@ def test_databases_that_depend_on_each_other_are_migrated_in_the_order_of_the_se
     assert [step.alias for step in plan.steps] == ["a", "b"]
 
 
-def split(*, target: tuple[str, ...], backwards: bool, works_on_data: bool) -> MigrationPlan:
+def split(*, target: tuple[str, ...], backwards: bool, works_on_data: bool, **selected: Any) -> MigrationPlan:
     """Plan an app that is on two databases, whose second migration on `default` depends on the first on `other`."""
     two = "blog.0002_data"
     first = pending(BLOG, "no", backwards=backwards)
@@ -423,7 +424,7 @@ def split(*, target: tuple[str, ...], backwards: bool, works_on_data: bool) -> M
         apps=(app("blog", "post", "tag", migrations=("0001_initial", "0002_data")),),
     )
     looked_at = looked_at.model_copy(update={"dependencies": {two: (BLOG,)} if works_on_data else {}})
-    return plan_of(looked_at, apps=("blog",), to="zero" if backwards else "0002")
+    return plan_of(looked_at, apps=("blog",), to="zero" if backwards else "0002", **selected)
 
 
 @pytest.mark.parametrize("works_on_data", [True, False])
@@ -432,6 +433,22 @@ def test_what_another_database_needs_is_undone_after_it(works_on_data: bool) -> 
 
     assert [(step.alias, step.needs) for step in plan.steps] == [("default", ()), ("other", ("default:blog",))]
     assert len(plan.needs) == works_on_data
+
+
+@pytest.mark.parametrize(
+    ("backwards", "named", "sentence"),
+    [
+        (False, "default", "blog.0002_data on default depends on blog.0001_initial on other; it is pending there, but"),
+        (True, "other", "blog.0002_data stays applied on default, which is not part of this run; it depends on blog.0"),
+    ],
+)
+def test_what_the_selection_leaves_out_and_may_be_missed_is_kept(backwards: bool, named: str, sentence: str) -> None:
+    target = ("blog.0002_data", BLOG) if backwards else (BLOG, "blog.0002_data")
+    plan = split(target=target, backwards=backwards, works_on_data=True, databases=(named,))
+    whole = split(target=target, backwards=backwards, works_on_data=True)
+
+    assert [left_out(need)[0][: len(sentence)] for need in plan.needed_elsewhere] == [sentence]
+    assert whole.needed_elsewhere == ()
 
 
 def test_every_step_goes_to_the_migration_of_its_own_database() -> None:

@@ -195,6 +195,9 @@ class MigrationPlan(Value):
     needs: tuple[Need, ...] = ()
     """What its migrations need of other databases, one of its own or not: a need for each pair. It goes by them, unless
     they need each other (DBM210)."""
+    needed_elsewhere: tuple[Need, ...] = ()
+    """What the selection left out of it and one of its databases may miss: a migration that one of its own depends on,
+    or, of what it undoes, one that depends on it and stays applied. What is certainly needed is refused (`unmet`)."""
     limits: tuple[str, ...] = ()
     """What was not looked at, a sentence each: of these nobody may say that nothing is pending."""
 

@@ -57,7 +57,7 @@ def build_plan(
     ]
     found = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
     steps_by_alias = {alias: steps for alias, steps in found.items() if steps}
-    needs = _plan_needs(snapshot, routing, selection, targets, steps_by_alias)
+    needs, elsewhere = _plan_needs(snapshot, routing, selection, targets, steps_by_alias)
     steps = order_databases(snapshot, settings, steps_by_alias, needs)
     return MigrationPlan(
         selection=selection,
@@ -67,6 +67,7 @@ def build_plan(
         limits=find_limits(snapshot, routing),
         constance=_plan_constance(snapshot, routing, steps, list(found)),
         needs=needs,
+        needed_elsewhere=elsewhere,
     )
 
 
@@ -76,10 +77,13 @@ def _plan_needs(
     selection: Selection,
     targets: Targets,
     steps_by_alias: Mapping[str, Sequence[Step]],
-) -> tuple[Need, ...]:
-    """Return what these steps need of databases that are migrated, now or in another run: a need for each pair."""
+) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
+    """Return what these steps need of databases that are migrated, now or in another run: a need for each pair.
+
+    And what the selection left out and one of them may miss.
+    """
     if selection.fake:
-        return ()
+        return (), ()
     planned = {
         (alias, migration.id)
         for alias, steps in steps_by_alias.items()
@@ -88,10 +92,18 @@ def _plan_needs(
     }
     migrated = [database.alias for database in snapshot.databases if routing.is_migrated(database.alias)]
     needs = find_needs(snapshot, routing, migrated, targeted=targets)
-    return pick_needs(
-        [need for need in needs if (need.alias, need.migration) in planned],
-        is_met=lambda need: need.backwards or (need.other, need.needed) in planned,
-    )
+
+    def is_met(need: Need) -> bool:
+        return need.backwards or (need.other, need.needed) in planned
+
+    own = [need for need in needs if (need.alias, need.migration) in planned]
+    elsewhere = [need for need in own if not need.is_certain and not is_met(need)]
+    elsewhere += [
+        need
+        for need in needs
+        if need.backwards and (need.other, need.needed) in planned and (need.alias, need.migration) not in planned
+    ]
+    return pick_needs(own, is_met=is_met), pick_needs(elsewhere, is_met=is_met)
 
 
 def _plan_makemigrations(snapshot: Snapshot, selection: Selection) -> MakeMigrations | None:

@@ -113,6 +113,9 @@ class Story:
         yield Line("start", words.heading(plan))
         for finding in plan.warnings():
             yield Line("warning", finding.sentence, hint=finding.hint)
+        for need in plan.needed_elsewhere[:MANY]:
+            sentence, hint = words.left_out(need)
+            yield Line("warning", sentence, hint=hint)
         if plan.selection.writes_migrations and plan.make is None:
             yield Line("note", "No changes detected")
 

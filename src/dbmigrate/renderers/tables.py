@@ -149,6 +149,10 @@ class Page:
             self._line(f"warning: {report.refusal.message}; {ends}", LEVEL_STYLES["warning"])
             self._line(f"   hint: {report.refusal.hint}", is_copied=has_command(report.refusal.hint))
         self._findings(plan.warnings(report.refusal.message if report.refusal is not None else ""))
+        for need in plan.needed_elsewhere[:MANY]:
+            sentence, hint = words.left_out(need)
+            self._line(f"warning: {sentence}", LEVEL_STYLES["warning"])
+            self._line(f"   hint: {hint}", is_copied=has_command(hint))
         if plan.make is not None:
             self._title(f"First: {report.project.command_line(*plan.make.arguments)}")
             for change in plan.make.changes:

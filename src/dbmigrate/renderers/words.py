@@ -25,6 +25,7 @@ from dbmigrate.models.findings import Level
 from dbmigrate.models.plan import (
     MakeMigrations,
     MigrationPlan,
+    Need,
     PlannedDatabase,
     PlannedMigration,
     ShownPlan,
@@ -602,6 +603,18 @@ def needs(plan: MigrationPlan) -> list[str]:
     ]
     more = [f"and {len(told) - MANY} more"] if len(told) > MANY else []
     return [f"{need.first} comes before {need.then}: {need.sentence}" for need in told[:MANY]] + more
+
+
+def left_out(need: Need) -> tuple[str, str]:
+    """Return what a run does without that one of its databases may miss, and what to type."""
+    if need.backwards:
+        sentence = (
+            f"{need.migration} stays applied on {need.alias}, which is not part of this run; it "
+            f"{'needs' if need.is_certain else 'depends on'} {need.needed}, which is undone on {need.other}"
+        )
+        return sentence, f"undo it on {need.alias} first: the same command with --database {need.alias}"
+    sentence = f"{need.sentence}; it is pending there, but not part of this run"
+    return sentence, f"if it needs it: dbmigrate run --database {need.other} first, or dbmigrate all"
 
 
 def retried(event: StepRetried) -> str:
