@@ -42,7 +42,7 @@ def channel(tmp_path: Path, postgresql: PostgresqlServer) -> Iterator[Channel]:
         python=sys.executable,
         settings=None,
         cwd=project.root,
-        choices={"python": Choice(sys.executable, "a test"), "manage": Choice("manage.py", "a test")},
+        choices={name: Choice("manage.py", "a test") for name in ("project", "manage", "python", "settings")},
     )
     start: protocol.Start = {
         "manage": ["manage.py"],
@@ -80,7 +80,7 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
     shelf = {"kind": "TABLE", "schema_name": "public", "name": "shelf", "on": None, "shown": "shelf", "in_sql": "shelf"}
     step = {"death": int(signal.SIGKILL), "scope": None, "is_watched": False, "words": ["migrate", "core"]}
     first = "core.0001_initial"
-    look = {"target": ["core", "0001"], "records": True, "contact": True, "idle": True}
+    look = {"target": ["core", "0001"], "records": True, "contact": True}
     return {
         "inspect": {"root": root, "changes": True, "may_copy": False, "foreseen": [], **look},
         "find_changes": {"started": []},
