@@ -426,4 +426,4 @@ def test_an_app_without_models_and_migrations_has_nothing_to_migrate(tmp_path: P
         assert "app messages has no models with tables and no migrations, so there is nothing to migrate" in (
             refused.stderr
         )
-        assert "hint: leave out messages" in refused.stderr
+        assert "hint: do not name messages" in refused.stderr

@@ -204,7 +204,7 @@ def _check_app(snapshot: Snapshot, label: str) -> None:
     if not app.has_migrations and not app.models:
         raise UsageError(
             f"app {label} has no models with tables and no migrations, so there is nothing to migrate",
-            hint=f"remove {label}",
+            hint=f"do not name {label}",
         )
     if not app.has_migrations:
         raise UsageError(f"app {label} has no migrations", hint=f"create them with: dbmigrate make {label}")
