@@ -125,6 +125,30 @@ def test_a_server_that_falls_silent_while_its_lock_is_taken_is_named(engine: str
     assert here.query(f"SELECT count(*) FROM information_schema.tables WHERE {where}") == [(0,)]
 
 
+ASKING_CONFIG = """
+from django.apps import AppConfig
+from django.db import connection
+
+class Config(AppConfig):
+    name = "core"
+
+    def ready(self):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 'asked while the apps are loaded'")
+"""
+
+
+@pytest.mark.postgresql
+def test_a_server_that_is_silent_while_the_project_is_loaded_is_named(site: Callable[..., Site]) -> None:
+    here = site("postgresql", {**simple_app(), "apps.py": ASKING_CONFIG})
+    with proxy(here.entry) as between:
+        reach_by(here.project, between)
+        between.freeze_at(b"asked while the apps are loaded")
+        outcome = within(HANG_SECONDS, "status", project=here.project).expect(21)
+
+    assert "error: database default is unreachable: connected, and silent for 15 s" in outcome.stderr
+
+
 def reach_by(project: Project, between: Proxy) -> None:
     """Let a project reach its database through a proxy."""
     project.append("site_settings.py", f'DATABASES["default"].update({between.entry!r})')
@@ -267,3 +291,19 @@ def test_several_silent_servers_take_no_longer_than_one(tmp_path: Path, postgres
         "error: database connected: it is unreachable: connected, and silent for 3 s",
         "1 of 5 databases reachable: default",
     ]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(240)
+@pytest.mark.postgresql
+def test_a_server_that_falls_silent_while_it_is_emptied_is_named(migrated_site: Callable[..., Site]) -> None:
+    here = migrated_site("postgresql")
+    here.project.append("site_settings.py", "DEBUG = True")
+    with proxy(here.entry) as between:
+        reach_by(here.project, between)
+        between.freeze_at(b"DROP TABLE")
+        outcome = within(120 + HANG_SECONDS, *("reset", "--confirm", "site_settings"), project=here.project)
+
+    assert outcome.code in (30, 31), outcome
+    assert "default" in outcome.stderr
+    assert "silent for 120 s" in outcome.stderr

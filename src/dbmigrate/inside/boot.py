@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 OLDEST_DJANGO = (3, 2)
 MANAGEMENT = "django.core.management"
 
+SILENCE_SECONDS = 15.0
+"""How long a database's server may say nothing that the project asks while its apps are loaded (AppConfig.ready)."""
+
 END_SECONDS = 2
 """How long what manage.py does behind the host, and its exit handlers, may take."""
 
@@ -267,7 +270,8 @@ def _setup_django(argv):
     from .connections.silence import Watch
 
     opened, watch = Opened(), Watch()
-    django.setup()
+    with watch.limit(SILENCE_SECONDS):
+        django.setup()
     return opened, watch
 
 
@@ -281,6 +285,9 @@ def describe(error: BaseException) -> HostError:
 def _describe(error: BaseException) -> HostError:
     if isinstance(error, SystemExit):
         return HostError("exit", "SystemExit: {}".format(error.code), **_place(error))
+    silence = _find_silence(error)
+    if silence is not None:
+        return HostError("database", str(silence), alias=silence.alias, trouble="silent")
     from .source.wrong_setting import find_wrong_entry  # only what went wrong needs it
 
     wrong = find_wrong_entry(error)
@@ -295,6 +302,14 @@ def _describe(error: BaseException) -> HostError:
 
         more["consoles"] = find_consoles()
     return HostError(kind, _sentence(error), safe_path=bool(is_hidden), **more, **_place(error))
+
+
+def _find_silence(error: BaseException | None) -> Any:
+    """Return the SilenceError that an error is, or came of; None if no server was silent."""
+    module = sys.modules.get("{}.connections.silence".format(__package__))  # not before Django is there
+    while module is not None and error is not None and not isinstance(error, module.SilenceError):
+        error = error.__cause__ or error.__context__
+    return error if module is not None else None
 
 
 def _can_import_django():

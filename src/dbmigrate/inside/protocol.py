@@ -193,8 +193,8 @@ class MigrationsFailure(_MissingMigration):
     missing: Optional[str]  # the migration that is not there; only with it the other keys are there
 
 
-class DatabaseFailure(Failure):
-    """database."""
+class DatabaseFailure(_BootFailure):
+    """database; of the boot, where its server was silent."""
 
     alias: str
     trouble: Trouble

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from dbmigrate.confidential import ABOUT, NAME, TEXT, find_secrets
 from dbmigrate.errors import ProjectError, UnreachableError
 from dbmigrate.models.target import Target, Twin
-from dbmigrate.project.channel import ANSWER_SECONDS, Channel
+from dbmigrate.project.channel import Channel
 from dbmigrate.project.replies import read_booted, read_reply
 from dbmigrate.redact import Redactor
 
@@ -42,6 +42,9 @@ CHECK_SECONDS = 0.5
 
 SILENCE_SECONDS = 15.0
 """How long a server may say nothing, unless more or less was asked for."""
+
+LONG_SECONDS = 120.0
+"""The same for a statement that is long work: what makes a database, or drops what is in it."""
 
 STEPS_SECONDS = 5.0
 """How long servers may take together for one question while steps run: until it is answered nobody asks for locks."""
@@ -326,11 +329,11 @@ class BootedProject:
             DeclinedError: one cannot be made.
         """
         arguments: protocol.MakeScratchArguments = {"aliases": list(aliases), "folder": str(folder)}
-        return self._ask("make_scratch", arguments, dict[str, str], seconds=ANSWER_SECONDS)
+        return self._ask("make_scratch", arguments, dict[str, str], seconds=LONG_SECONDS)
 
     def drop_scratch(self) -> None:
         """Drop the scratch databases."""
-        self._ask("drop_scratch", {}, NOTHING, seconds=ANSWER_SECONDS)
+        self._ask("drop_scratch", {}, NOTHING, seconds=LONG_SECONDS)
 
     def find_hand_written(self, labels: Sequence[str]) -> tuple[tuple[Path, str], ...]:
         """Return (file, operation) in migrations of these apps that makemigrations never writes, as RunPython."""
@@ -344,7 +347,7 @@ class BootedProject:
             ProjectError: it cannot be done, wholly or in part; or the process does not answer.
         """
         arguments: protocol.EmptyArguments = {"alias": alias, "things": _dump(things), "rehearse": rehearse}
-        self._ask("empty", arguments, NOTHING, seconds=ANSWER_SECONDS)  # to drop much takes long
+        self._ask("empty", arguments, NOTHING, seconds=LONG_SECONDS)  # to drop much takes long
 
     def forget(self, labels: Sequence[str]) -> None:
         """Let the process forget the migrations of these apps, whose files are gone and may come again."""
