@@ -73,7 +73,6 @@ def open_project(
         gc.enable()
         cpus = count_cpus()
         host.silence_seconds = max(settings.wait, SHORTEST_SILENCE) if settings.wait else SILENCE_SECONDS
-        host.may_copy = settings.launcher != "spawn" and cpus > 1
         work = CommandContext(
             target=target,
             settings=settings,

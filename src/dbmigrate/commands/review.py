@@ -92,6 +92,11 @@ class CommandContext:
     twin: Twin | None = None
     """What is worked on instead of the project itself; the host is one of it, too."""
 
+    @property
+    def may_copy(self) -> bool:
+        """Whether the host may be copied to do two things at a time, if it can be: there must be a CPU for it."""
+        return self.twin is None and self.settings.launcher != "spawn" and self.cpus > 1
+
 
 @dataclass(frozen=True)
 class Review:
@@ -139,7 +144,7 @@ def review(
     target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
     inspect = partial(
         work.host.inspect,
-        changes=options.changes != "left-out",
+        changes=options.changes != "left-out" and work.may_copy,
         target=target,
         records=options.records,
         contact=options.contact,

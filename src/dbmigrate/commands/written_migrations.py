@@ -29,7 +29,7 @@ def check_written(
     silent = [change for change in changes if change.app not in apps]
     if not silent:
         return
-    work.host.inspect(changes=True)
+    work.host.inspect()
     still = {change.app for change in work.host.find_changes([change.app for change in silent]) or ()}
     left = [change for change in silent if change.app in still]
     if left:

@@ -240,11 +240,10 @@ class SilentLockFailure(Failure):
 
 class InspectArguments(TypedDict):
     root: str  # the project's: what lies outside of it is third-party
-    changes: bool  # whether find_changes may be asked next
+    changes: bool  # whether to begin, in a copy of the process, with what find_changes is asked for next
     target: Optional[Tuple[str, str]]  # (app label, migration, a prefix of one, or "zero")
     records: bool  # whether to list what is applied
     contact: bool  # whether to ask the databases
-    may_copy: bool  # whether there is a CPU for a copy of the process
     foreseen: List[str]  # labels of apps whose changes are described as if they were written
 
 

@@ -84,8 +84,6 @@ class BootedProject:
         """How long the project took to come up, in its own process; 0.0 before `boot`."""
         self.has_locks = False
         """Whether it holds all locks that were asked for."""
-        self.may_copy = False
-        """Whether the process may be copied to do two things at a time, if it can be: there must be a CPU for it."""
         self.silence_seconds = SILENCE_SECONDS
         """How long a server may say nothing in a look, and while its lock is taken, before its connection is cut."""
         words = [*BOOT_WORDS, *([f"--settings={target.settings}"] if target.settings else [])]
@@ -160,7 +158,7 @@ class BootedProject:
     ) -> Snapshot:
         """Look at the project and at every database.
 
-        `changes`: begin to compare the models with the migrations, for `find_changes`. `target`: app label and
+        `changes`: begin, in a copy of the process, with what `find_changes` is asked for next. `target`: app label and
         migration name, prefix or "zero", for which every database says what it takes to get there. `records`: list what
         is applied. `contact`: ask the databases; without, each is described as if it were empty. `foreseen`: apps
         whose changes are described as if makemigrations had written them; there must be nothing that it would have to
@@ -179,7 +177,6 @@ class BootedProject:
             "target": target,
             "records": records,
             "contact": contact,
-            "may_copy": self.may_copy,
             "foreseen": list(foreseen),
         }
         answer = self._ask("inspect", arguments, dict[str, object], seconds=seconds or self.silence_seconds)

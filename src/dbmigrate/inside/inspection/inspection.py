@@ -55,32 +55,34 @@ class Inspector:
         target: tuple[str, str] | None,
         records: bool,
         contact: bool,
-        may_copy: bool,
         foreseen: list[str],
     ) -> InspectReply:
         """Look at the project and at every database; nothing is written anywhere.
 
-        `changes`: whether `find_changes` may be asked next, so that the work for it can begin. `target`: [app label,
-        migration name or "zero"] for which each database says what it takes to get there, or None. `records`: whether
-        to list what is applied. `contact`: whether to ask the databases; without, each is described as if it were
-        empty. `may_copy`: whether there is a CPU for a copy of this process. `foreseen`: apps whose changes are
-        described as if makemigrations had written them.
+        `changes`: whether to begin, in a copy of this process, with what `find_changes` is asked for next. `target`:
+        [app label, migration name or "zero"] for which each database says what it takes to get there, or None.
+        `records`: whether to list what is applied. `contact`: whether to ask the databases; without, each is described
+        as if it were empty. `foreseen`: apps whose changes are described as if makemigrations had written them.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
         if self._disk is None or not self._disk.is_current():
             self._read_disk()
-        if changes and self._comparison is None:
-            self._comparison = Aside(self._compare, is_copied=may_copy and self._why_not_copy() is None)
+        is_to_begin = changes and self._comparison is None and () not in self._changes
+        if is_to_begin and self._why_not_copy() is None:
+            self._comparison = Aside(self._compare)
         return self._look(self._disk_with(foreseen), root, target, records, contact)
 
     def find_changes(self, started: list[str]) -> FindChangesReply:
-        """Return how the models differ from the migrations of the last look (changes.find_changes).
+        """Return how the models differ from the migrations of the last look, or of now (changes.find_changes).
 
         None where leaf migrations contradict each other, and so describe no models.
         """
+        if self._disk is None:
+            self._read_disk()
         key = tuple(started)
         if key not in self._changes:
-            self._changes[key] = self._compare(key) if started else self._comparison.answer()
+            is_begun = not started and self._comparison is not None
+            self._changes[key] = self._comparison.answer() if is_begun else self._compare(key)
         return self._changes[key]
 
     def write_sql(

@@ -16,14 +16,14 @@ COPY_SECONDS = 30.0
 class Aside:
     """A piece of work, begun in a copy, whose answer JSON has to be able to say.
 
-    Where it is not to be copied, no copy can be made, or it does not come to an end, the work is done here when its
-    answer is wanted. So what it raises is raised here.
+    Where no copy can be made, or it does not come to an end, the work is done here when its answer is wanted. So what
+    it raises is raised here.
     """
 
-    def __init__(self, work, is_copied):
+    def __init__(self, work):
         """Begin."""
         self._work = work
-        self._copy = _begin(work) if is_copied else None
+        self._copy = _begin(work)
 
     def answer(self):
         """Return the answer once it is there; to be called once."""
