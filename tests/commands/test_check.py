@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.cli import dbmigrate
+from support.cli import Outcome, dbmigrate, looks
 from support.projects import Project, migration, model, simple_app, write_project
 
 DROPPING = migration('migrations.RemoveField("product", "price_cents")', after=(("shop", "0003_order_index"),))
@@ -38,8 +38,7 @@ def drop_price(project: Project) -> None:
 def test_the_sample_project_is_clean_before_and_after(sample: Project) -> None:
     before = sample.content()
 
-    fresh = dbmigrate("check", cwd=sample.root).expect(0)
-    offline = dbmigrate("check", "--offline", cwd=sample.root).expect(0)
+    fresh, offline = looks({"check": 0, "check --offline": 0}, cwd=sample.root)
     unchanged = sample.content() == before
     dbmigrate("all", cwd=sample.root).expect(0)
     done = dbmigrate("check", "--pending", "--fail-on", "note", cwd=sample.root).expect(0)
@@ -98,8 +97,7 @@ def test_models_without_a_migration_alone_are_11(sample: Project) -> None:
 def test_a_missing_table_alone_is_12_and_status_names_it(migrated_sample: Project) -> None:
     change(migrated_sample, "shop_db", "DROP TABLE shop_order")
 
-    found = dbmigrate("check", cwd=migrated_sample.root).expect(12)
-    status = dbmigrate("status", cwd=migrated_sample.root).expect(0)
+    found, status = looks({"check": 12, "status": 0}, cwd=migrated_sample.root)
     again = dbmigrate("all", cwd=migrated_sample.root).expect(12)
 
     assert "error: DBM301: shop.0002_orders is recorded on shop_db, but its table shop_order" in found.stdout
@@ -123,9 +121,7 @@ def test_a_database_ahead_of_the_code_is_12_and_all_goes_on(migrated_sample: Pro
 
 
 def test_pending_migrations_are_10_where_they_are_asked_for(sample: Project) -> None:
-    dbmigrate("check", cwd=sample.root).expect(0)
-
-    outcome = dbmigrate("check", "--pending", cwd=sample.root).expect(10)
+    _, outcome = looks({"check": 0, "check --pending": 10}, cwd=sample.root)
 
     assert "error: blog_db: 6 migrations pending: contenttypes.0001_initial" in outcome.stdout
 
@@ -135,9 +131,7 @@ def test_what_a_pending_migration_destroys_is_a_note_in_the_plan_and_fails_where
 ) -> None:
     drop_price(migrated_sample)
 
-    plan = dbmigrate("plan", cwd=migrated_sample.root).expect(0)
-    quiet = dbmigrate("check", cwd=migrated_sample.root).expect(0)
-    failed = dbmigrate("check", "--fail-on", "destructive", cwd=migrated_sample.root).expect(13)
+    plan, quiet, failed = looks({"plan": 0, "check": 0, "check --fail-on destructive": 13}, cwd=migrated_sample.root)
 
     sentence = "DBM304: shop.0004_price on shop_db drops a column (shop_product"
     assert f"! {sentence}" in plan.stdout
@@ -150,8 +144,9 @@ def test_what_a_pending_migration_destroys_is_a_note_in_the_plan_and_fails_where
 def test_what_is_selected_alone_counts(sample: Project) -> None:
     constrain_author(sample)
 
-    outcome = dbmigrate("check", "--select", "DBM201", cwd=sample.root).expect(13)
-    dbmigrate("check", "--select", "DBM102,DBM103", "--select", "DBM301", cwd=sample.root).expect(0)
+    outcome, _ = looks(
+        {"check --select DBM201": 13, "check --select DBM102,DBM103 --select DBM301": 0}, cwd=sample.root
+    )
 
     assert "DBM101" not in outcome.stdout
 
@@ -192,9 +187,9 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_checked(sample: 
 
 
 def test_one_model_is_explained_by_each_router(sample: Project) -> None:
-    outcome = dbmigrate("info", "--explain", "blog.Post", cwd=sample.root).expect(0)
-    routes = dbmigrate("info", "--routes", cwd=sample.root).expect(0)
-    wrong = dbmigrate("info", "--explain", "blog.Pst", cwd=sample.root).expect(2)
+    outcome, routes, wrong = looks(
+        {"info --explain blog.Post": 0, "info --routes": 0, "info --explain blog.Pst": 2}, cwd=sample.root
+    )
 
     assert "blog_db: it belongs here: the first answer that is not None counts" in outcome.stdout
     assert outcome.stdout.count("myproj.routers.RoutingRulesRouter: False") == 2
@@ -209,10 +204,12 @@ def test_an_error_that_does_not_stop_a_run_is_a_warning_there_and_says_so(tmp_pa
     )
     runs_on = f"warning: {message}default; a run continues, but dbmigrate check fails (plain/models.py:4)"
 
-    assert f"error: {message}default (plain/models.py:4)\n" in dbmigrate("check", cwd=project.root).expect(13).stdout
-    assert f"error: {message}default (plain/models.py:4)\n" in dbmigrate("status", cwd=project.root).expect(0).stdout
-    assert f"{runs_on}\n" in dbmigrate("plan", cwd=project.root).expect(0).stdout
-    github = dbmigrate("plan", "--format", "github", cwd=project.root).expect(0).stdout
+    check, status, plan, github = (
+        one.stdout for one in looks({"check": 13, "status": 0, "plan": 0, "plan --format github": 0}, cwd=project.root)
+    )
+    assert f"error: {message}default (plain/models.py:4)\n" in check
+    assert f"error: {message}default (plain/models.py:4)\n" in status
+    assert f"{runs_on}\n" in plan
     assert "::warning " in github
     assert "::error" not in github
     assert f"{runs_on}\n" in dbmigrate("all", cwd=project.root).expect(0).stderr
@@ -283,16 +280,15 @@ def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(sample: P
     drop_price(sample)
     note = "note: DBM304: shop.0004"
 
-    brief = dbmigrate("status", cwd=sample.root).expect(0).stdout
-    shown = dbmigrate("status", "-v", cwd=sample.root).expect(0).stdout
-    github = dbmigrate("status", "--format", "github", cwd=sample.root).expect(0).stdout
+    lines = {"status": 0, "status -v": 0, "status --format github": 0, "check": 0}
+    brief, shown, github, checked = (one.stdout for one in looks(lines, cwd=sample.root))
 
     assert note not in brief
     assert brief.splitlines()[-1] == "1 note, shown by dbmigrate check"
     assert note in shown
     assert "shown by dbmigrate check" not in shown
     assert "::notice" not in github
-    assert note in dbmigrate("check", cwd=sample.root).expect(0).stdout
+    assert note in checked
 
 
 def test_one_database_is_checked_alone(sample: Project) -> None:
@@ -301,25 +297,33 @@ def test_one_database_is_checked_alone(sample: Project) -> None:
     change(sample, "blog_db", "DROP TABLE blog_post_tags")
     sample.append("myproj/settings.py", 'DATABASES["default"]["NAME"] = "/nowhere/default.sqlite3"')
 
-    def ids(*words: str, code: int) -> list[str]:
-        found = dbmigrate("check", *words, "--format", "json", cwd=sample.root).expect(code).json["result"]
-        return sorted(f"{finding['id']} {' '.join(finding['aliases'])}" for finding in found["findings"])
+    *checked, pending = looks(
+        {
+            "check --format json": 12,
+            "check --database shop_db --format json": 0,
+            "check --database shop_db --database blog_db --format json": 12,
+            "check --database default --format json": 21,
+            "check --database shop_db --pending": 10,
+        },
+        cwd=sample.root,
+    )
 
-    assert ids(code=12) == ["DBM301 blog_db", "DBM304 shop_db"]
-    assert ids("--database", "shop_db", code=0) == ["DBM304 shop_db"]
-    assert ids("--database", "shop_db", "--database", "blog_db", code=12) == ["DBM301 blog_db", "DBM304 shop_db"]
-    assert ids("--database", "default", code=21) == []
-    looked = dbmigrate("check", "--database", "shop_db", "--pending", cwd=sample.root).expect(10).stdout
-    assert "1 database checked" in looked
-    assert "shop_db: 1 migration pending: shop.0004_price" in looked
+    def ids(outcome: Outcome) -> list[str]:
+        findings = outcome.json["result"]["findings"]
+        return sorted(f"{finding['id']} {' '.join(finding['aliases'])}" for finding in findings)
+
+    both, shop = ["DBM301 blog_db", "DBM304 shop_db"], ["DBM304 shop_db"]
+    assert [ids(outcome) for outcome in checked] == [both, shop, both, []]
+    assert "1 database checked" in pending.stdout
+    assert "shop_db: 1 migration pending: shop.0004_price" in pending.stdout
 
 
 @pytest.mark.parametrize("command", ["check", "verify"])
 def test_a_database_to_look_at_that_is_not_there_or_has_nothing(tmp_path: Path, command: str) -> None:
     project = write_project(tmp_path, {"core": simple_app()}, aliases=("default", "blog_db"), rules={})
 
-    unknown = dbmigrate(command, "--database", "blog-db", cwd=project.root).expect(2).stderr
-    empty = dbmigrate(command, "--database", "blog_db", cwd=project.root).expect(2).stderr
+    lines = {f"{command} --database {name}": 2 for name in ("blog-db", "blog_db")}
+    unknown, empty = (one.stderr for one in looks(lines, cwd=project.root))
 
     assert unknown == "error: there is no database blog-db in DATABASES\nhint: did you mean blog_db?\n"
     assert "error: no app is routed to database blog_db, so it is not migrated" in empty
@@ -330,17 +334,28 @@ def test_a_database_that_is_open_stays_so_when_it_is_named(tmp_path: Path) -> No
     project.append("site_settings.py", 'DATABASES["down"]["NAME"] = "/nowhere/down.sqlite3"')
     dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
 
-    def check(*words: str) -> tuple[list[str], list[str]]:
-        said = dbmigrate("check", *words, "--format", "json", cwd=project.root).json["result"]
+    every, archive, refused, down, nothing = looks(
+        [
+            "check --format json",
+            "check --database archive --pending --format json",
+            "verify --database archive",
+            "check --database down",
+            "verify --database down",
+        ],
+        cwd=project.root,
+    )
+
+    def found(outcome: Outcome) -> tuple[list[str], list[str]]:
+        said = outcome.json["result"]
         return [f"{one['id']} {' '.join(one['aliases'])}" for one in said["findings"]], said["databases"]
 
-    assert check() == (["DBM206 archive", "DBM206 down"], ["default"])
-    assert check("--database", "archive", "--pending") == (["DBM206 archive"], [])
-    refused = dbmigrate("verify", "--database", "archive", cwd=project.root).expect(2)
-    assert refused.stderr.splitlines()[0] == "error: no app is routed to database archive, so it is not migrated"
-    assert "down is unreachable" in dbmigrate("check", "--database", "down", cwd=project.root).expect(21).stdout
+    assert found(every) == (["DBM206 archive", "DBM206 down"], ["default"])
+    assert found(archive) == (["DBM206 archive"], [])
+    said = refused.expect(2).stderr.splitlines()[0]
+    assert said == "error: no app is routed to database archive, so it is not migrated"
+    assert "down is unreachable" in down.expect(21).stdout
     # No router says anything of it, so that nothing belongs there whatever its tables are.
-    dbmigrate("verify", "--database", "down", cwd=project.root).expect(2)
+    nothing.expect(2)
 
 
 @pytest.mark.parametrize("command", ["check", "verify"])

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import clean_environment, dbmigrate, manage
+from support.cli import clean_environment, dbmigrate, looks, manage
+from support.combinations import combinations
 from support.postgresql import PostgresqlServer
 from support.projects import Project, create, migration, model, simple_app, tables, write_project
 from support.sites import ENGINES, Site
@@ -62,7 +63,7 @@ def test_a_table_whose_name_needs_quoting(engine: str, site: Callable[..., Site]
     assert ODD in dropping[0][2]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", combinations(ENGINES, quick=[("sqlite",), ("mariadb",)]))
 def test_rows_of_apps_that_are_gone_and_rows_that_are_there_twice(
     engine: str, migrated_site: Callable[[str], Site]
 ) -> None:
@@ -113,13 +114,12 @@ def test_a_newer_record_of_an_app_that_nobody_puts_there_is_a_note_to_check_and_
         row = "('core', '0002_new', '2026-01-01 00:00:00')"
         connection.execute(f"INSERT INTO django_migrations (app, name, applied) VALUES {row}")
 
-    checked = dbmigrate("check", cwd=project.root).expect(0)
-    dbmigrate("verify", cwd=project.root).expect(0)
+    checked, _ = looks({"check": 0, "verify": 0}, cwd=project.root)
 
     assert "recorded on far: core.0002_new is gone from the code" in checked.stdout
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", combinations(ENGINES, quick=[("sqlite",), ("postgresql",)]))
 def test_a_record_that_is_missing_as_a_table(engine: str, migrated_site: Callable[[str], Site]) -> None:
     here = migrated_site(engine)
     here.query("DROP TABLE django_migrations")

@@ -79,8 +79,8 @@ def test_what_makes_a_job_red_is_an_error_in_every_format(tmp_path: Path) -> Non
     lines = [line for line, _, _ in RED]
     forms = ("", " --format rich", " --format json")
 
-    in_workflow = looks(*lines, cwd=project.root, environment=ACTIONS)
-    elsewhere = iter(looks(*(line + form for line in lines for form in forms), cwd=project.root))
+    in_workflow = looks(lines, cwd=project.root, environment=ACTIONS)
+    elsewhere = iter(looks([line + form for line in lines for form in forms], cwd=project.root))
 
     for (line, code, title), github in zip(RED, in_workflow, strict=True):
         plain, drawn, document = (next(elsewhere).expect(code) for _ in forms)

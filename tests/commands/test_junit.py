@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.cli import dbmigrate
+from support.cli import dbmigrate, looks
 from support.projects import Project, create, failing, migration, model, simple_app, write_project
 from support.runner import read_log
 
@@ -98,8 +98,7 @@ def test_checks_that_were_not_run_are_skipped_and_a_database_that_was_not_checke
         tmp_path, {"core": simple_app()}, aliases={"default": {}, "down_db": down}, rules={"core": "down_db"}
     )
 
-    dbmigrate("check", "--junit", "online.xml", cwd=project.root).expect(21)
-    dbmigrate("check", "--offline", "--junit", "offline.xml", cwd=project.root).expect(0)
+    looks({"check --junit online.xml": 21, "check --offline --junit offline.xml": 0}, cwd=project.root)
 
     online, offline = (outcomes(read(project.root / name)) for name in ("online.xml", "offline.xml"))
     assert {name for name, outcome in online.items() if outcome == "error"} == {"database down_db"}
@@ -173,8 +172,7 @@ def test_each_database_that_was_verified_is_a_case(tmp_path: Path) -> None:
     with closing(sqlite3.connect(project.database("default"))) as connection:
         connection.execute("DROP TABLE core_item")
 
-    dbmigrate("verify", "--junit", "report.xml", cwd=project.root).expect(12)
-    shown = dbmigrate("verify", "--format", "github", cwd=project.root).expect(12)
+    _, shown = looks({"verify --junit report.xml": 12, "verify --format github": 12}, cwd=project.root)
 
     suite = read(project.root / "report.xml")
     assert outcomes(suite) == {"default": "failure", "blog_db": "failure"}

@@ -81,7 +81,7 @@ def is_document(outcome: Outcome, command: str) -> bool:
 def test_every_answer_is_one_document_and_who_only_looks_writes_nothing(sample: Project) -> None:
     before = sample.content()
 
-    answers = looks(*(f"{command} --format json" for command in LOOKING), cwd=sample.root)
+    answers = looks([f"{command} --format json" for command in LOOKING], cwd=sample.root)
 
     assert [command for command, look in zip(LOOKING, answers, strict=True) if not is_document(look, command)] == []
     assert sample.content() == before
@@ -100,11 +100,11 @@ def test_the_answer_of_a_run_is_one_document(sample: Project, command: str) -> N
 def test_a_command_in_a_process_of_its_own_says_what_it_says_on_a_boot_that_it_shares(
     sample: Project, command: str
 ) -> None:
-    words = [*command.split(), "--format", "json"]
+    line = f"{command} --format json"
     before = sample.content()
 
-    alone = dbmigrate(*words, cwd=sample.root).expect(0).json
-    shared = looks("status", words, cwd=sample.root)[1].json
+    alone = dbmigrate(*line.split(), cwd=sample.root).expect(0).json
+    shared = looks(["status", line], cwd=sample.root)[1].json
 
     for document in (alone, shared):
         for measured in ("seconds", "boot_seconds"):
@@ -246,10 +246,15 @@ def test_a_wide_status_names_server_and_last_migration(migrated_sample: Project)
 
 
 def test_status_of_some_databases_and_apps(migrated_sample: Project) -> None:
-    two = dbmigrate("status", "--database", "blog_db", "--database", "shop_db", cwd=migrated_sample.root).expect(0)
-    app = dbmigrate("status", "--app", "blog", "--migrations", "--format", "json", cwd=migrated_sample.root).expect(0)
-    wrong = dbmigrate("status", "--app", "blgo", cwd=migrated_sample.root).expect(2)
-    missing = dbmigrate("status", "--database", "blgo_db", cwd=migrated_sample.root).expect(2)
+    two, app, wrong, missing = looks(
+        {
+            "status --database blog_db --database shop_db": 0,
+            "status --app blog --migrations --format json": 0,
+            "status --app blgo": 2,
+            "status --database blgo_db": 2,
+        },
+        cwd=migrated_sample.root,
+    )
 
     assert [line.split()[0] for line in two.stdout.splitlines()[2:]] == ["blog_db", "shop_db"]
     databases = app.json["result"]["databases"]

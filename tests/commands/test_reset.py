@@ -667,7 +667,7 @@ def fill(apps, schema_editor):
 
 @pytest.mark.parametrize(
     ("engine", "launcher"),
-    combinations(ENGINES, ["fork", "spawn"], quick=[("sqlite", "fork"), ("postgresql", "spawn"), ("mariadb", "fork")]),
+    combinations(ENGINES, ["fork", "spawn"], quick=[("sqlite", "fork"), ("postgresql", "spawn")]),
 )
 def test_migrations_that_cannot_be_applied_anew(engine: str, launcher: str, migrated_site: Callable[..., Site]) -> None:
     here = migrated_site(engine)

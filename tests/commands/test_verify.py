@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import clean_environment, dbmigrate
+from support.cli import clean_environment, dbmigrate, looks
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, create, migration, model, simple_app, write_project
@@ -602,9 +602,10 @@ def test_one_database_is_verified_alone(sample: Project) -> None:
     with closing(sqlite3.connect(sample.database("blog_db"))) as connection:
         connection.execute("DROP TABLE blog_post_tags")
 
-    whole = dbmigrate("verify", cwd=sample.root).expect(12)
-    one = dbmigrate("verify", "--database", "shop_db", cwd=sample.root).expect(0)
-    two = dbmigrate("verify", "--database", "shop_db", "--database", "blog_db", cwd=sample.root).expect(12)
+    whole, one, two = looks(
+        {"verify": 12, "verify --database shop_db": 0, "verify --database shop_db --database blog_db": 12},
+        cwd=sample.root,
+    )
 
     assert "3 databases checked" in whole.stdout
     assert one.stdout.splitlines()[-1].startswith("1 database checked: everything recorded exists")

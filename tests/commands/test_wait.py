@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.background import start
 from support.cli import dbmigrate
+from support.in_process import InProcess
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, simple_app, write_project
@@ -125,8 +126,10 @@ def test_status_waits_and_tells_all_the_same(tmp_path: Path) -> None:
         (("all",), {"DBMIGRATE_LOCK_URL": "defualt=postgresql://host/name"}),
     ],
 )
-def test_times_and_urls_that_are_none(sample: Project, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-    outcome = dbmigrate(*arguments, cwd=sample.root, environment=environment).expect(2)
+def test_times_and_urls_that_are_none(
+    in_process: InProcess, sample: Project, arguments: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    outcome = in_process(*arguments, cwd=sample.root, environment=environment).expect(2)
 
     assert "error: " in outcome.stderr
     assert sample.tables() == {}

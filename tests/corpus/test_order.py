@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import dbmigrate
+from support.cli import dbmigrate, looks
 from support.mariadb import DRIVER
 from support.projects import Project, create, migration, model, simple_app, write_project
 
@@ -301,8 +301,8 @@ def test_what_may_not_need_another_database_is_refused_nothing_and_default_goes_
     core["migrations/0002_data.py"] = blog["migrations/0002_data.py"] = UNKNOWN[kind]
     project = routed(tmp_path / "site", {"core": core, "blog": blog}, {"blog": "blog_db"})
 
-    dbmigrate("check", cwd=project.root).expect(0)
-    plan = dbmigrate("plan", "--format", "json", cwd=project.root).expect(0).json["result"]["plan"]
+    _, planned = looks({"check": 0, "plan --format json": 0}, cwd=project.root)
+    plan = planned.json["result"]["plan"]
     dbmigrate("run", "--database", "default", cwd=project.root).expect(0)
     dbmigrate("all", cwd=project.root).expect(0)
 

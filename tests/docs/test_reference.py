@@ -31,6 +31,16 @@ SCRIPTS = [
     for number, script in enumerate(blocks(document.read_text(), "sh"), 1)
 ] + [f"{file.name}:{file.read_text()}" for file in sorted((ROOT / "docs/examples").glob("*.sh"))]
 """Every shell script that people copy, its document in front."""
+SCRIPTS_AND_FLAGS = [
+    pytest.param(
+        script,
+        flags,
+        id=f"{script.split(':', 1)[0]}-{'stops-at-failures' if flags else 'goes-on'}",
+        marks=pytest.mark.soak if flags and number else (),
+    )
+    for number, script in enumerate(SCRIPTS)
+    for flags in (("-e",), ())
+]
 FAILURE_IN = "raise RuntimeError('the disk is full')"
 
 
@@ -38,8 +48,7 @@ def test_every_console_command_of_the_readme_runs_and_prints_what_stands_there(t
     run_console(README, copy_sample(tmp_path))
 
 
-@pytest.mark.parametrize("flags", [("-e",), ()], ids=["stops-at-failures", "goes-on"])
-@pytest.mark.parametrize("script", SCRIPTS, ids=[script.split(":", 1)[0] for script in SCRIPTS])
+@pytest.mark.parametrize(("script", "flags"), SCRIPTS_AND_FLAGS)
 def test_every_script_of_the_documents_ends_with_the_code_that_says_why(
     sample: Project, tmp_path: Path, script: str, flags: tuple[str, ...]
 ) -> None:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.cli import dbmigrate
+from support.cli import dbmigrate, looks
 from support.projects import Project, migration, model, simple_app, write_project
 from support.sites import ENGINES, Site
 
@@ -182,8 +182,7 @@ def two_branches(root: Path, field: str = "models.IntegerField(default=0)") -> P
 def test_what_another_branch_has_applied_is_no_harmless_record(tmp_path: Path) -> None:
     project = two_branches(tmp_path / "site", "models.IntegerField(null=True)")
 
-    checked = dbmigrate("check", cwd=project.root).expect(12)
-    verified = dbmigrate("verify", cwd=project.root).expect(12)
+    checked, verified = looks({"check": 12, "verify": 12}, cwd=project.root)
     status = dbmigrate("status", cwd=project.root)
 
     for outcome in (checked, verified, status):
@@ -208,8 +207,7 @@ def test_what_only_the_other_code_can_undo_is_no_line_to_paste_here(tmp_path: Pa
 def test_the_other_branches_column_that_refuses_inserts_is_named(tmp_path: Path) -> None:
     project = two_branches(tmp_path / "site")
 
-    checked = dbmigrate("check", cwd=project.root).expect(12).stdout
-    verified = dbmigrate("verify", cwd=project.root).expect(12).stdout
+    checked, verified = (one.stdout for one in looks({"check": 12, "verify": 12}, cwd=project.root))
     again = dbmigrate("all", cwd=project.root).expect(0)
 
     assert "column colour of shop_item on default is in no model of this code" in checked

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import Outcome, dbmigrate
+from support.cli import Outcome, dbmigrate, looks
 from support.projects import Project, applied, simple_app, write_project
 
 BACKEND = """
@@ -53,21 +53,32 @@ def run(project: Project, words: str, code: int) -> Outcome:
 def test_a_backend_that_cannot_list_its_tables_is_said_by_every_command_that_looks(tmp_path: Path) -> None:
     project = broken(tmp_path, LIST)
 
-    looked = [run(project, words, code) for words, code in (("status", 0), ("check", 21), ("verify", 21))]
-    refused = [run(project, words, 21) for words in ("plan", "all", "run --database blog_db")]
-    waited = run(project, "wait --wait 600 --database blog_db", 21)
-    run(project, "status --exit-code", 21)
-    run(project, "info", 0)
+    outcomes = looks(
+        {
+            "status": 0,
+            "check": 21,
+            "verify": 21,
+            "plan": 21,
+            "all": 21,
+            "run --database blog_db": 21,
+            "wait --wait 600 --database blog_db": 21,
+            "verify --format json": 21,
+            "status --exit-code": 21,
+            "info": 0,
+        },
+        cwd=project.root,
+    )
+    looked, refused, (waited, verification, *_) = outcomes[:3], outcomes[3:6], outcomes[6:]
     run(project, "run --database default", 0)
 
+    assert not any("could not be loaded" in outcome.stderr for outcome in outcomes)
     for outcome in looked:
         assert f"database blog_db {SAID}" in outcome.stdout
     for outcome in refused:
         assert f"database blog_db {SAID} (nothing was changed)" in outcome.stderr
         assert "hint: correct the backend strange; waiting will not help" in outcome.stderr
     assert "blog_db: its backend raised an error: RuntimeError" in waited.stdout
-    document: Any = dbmigrate("verify", "--format", "json", cwd=project.root).expect(21).json
-    verified = {database["alias"]: database for database in document["result"]["databases"]}
+    verified: Any = {database["alias"]: database for database in verification.json["result"]["databases"]}
     assert verified["blog_db"]["trouble"] == "backend"
     assert [one["outcome"] for one in verified["default"]["migrations"]] == ["not-here", "there"]
 

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from support.background import start
 from support.cli import dbmigrate
+from support.combinations import combinations
 from support.projects import create, make_read_only, migration, model
 from support.sites import ENGINES, Site
 
@@ -24,8 +25,14 @@ def app(*operations: str, atomic: bool = True) -> dict[str, str]:
     return {"models.py": model() + META, "migrations/0001_initial.py": migration(*operations, atomic=atomic)}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize(
+    ("engine", "atomic"),
+    combinations(
+        ENGINES,
+        [True, False],
+        quick=[("sqlite", True), ("sqlite", False), ("postgresql", True), ("mariadb", False)],
+    ),
+)
 def test_the_report_says_what_is_left_and_the_next_run_finishes(
     engine: str, atomic: bool, site: Callable[..., Site]
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.background import is_alive, start, until
-from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate
+from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate, looks
 from support.projects import (
     Project,
     applied,
@@ -42,6 +42,14 @@ FORKED_FIRST = {
     "test_few_open_files_are_enough_for_a_few_databases",
     "test_too_few_processes_are_the_right_result_or_one_error",
     "test_memory_does_not_grow_with_what_a_child_prints",
+    "test_a_failure_is_told_with_its_traceback",
+    "test_a_migration_sees_the_command_its_folder_and_an_empty_stdin",
+    "test_a_run_that_has_waited_and_finds_everything_done_imports_no_urls",
+    "test_too_few_open_files_for_all_at_once_are_enough_one_after_the_other",
+    "test_too_few_open_files_for_the_locks_is_one_error_and_nothing_is_touched",
+    "test_urls_that_ask_the_database_are_not_imported_by_who_only_looks",
+    "test_urls_that_start_a_thread_are_known_to_info_and_to_the_plan",
+    "test_who_only_looks_needs_no_copy",
 }
 """What a fresh process does by itself and a copy has to be made to do, and what is the same code for both: spawned ones
 show it in `make soak`."""
@@ -242,8 +250,8 @@ def test_urls_that_ask_the_database_are_not_imported_by_who_only_looks(tmp_path:
     project = write_project(tmp_path / "site", {"core": simple_app()}, settings='ROOT_URLCONF = "urls"')
     project.write("urls.py", "from core.models import Item\nurlpatterns = list(Item.objects.all()[:1])\n")
 
-    for command, code in (("info", 0), ("plan", 0), ("status", 0), ("check", 0), ("wait", 0), ("verify", 10)):
-        dbmigrate(command, "--launcher", launcher, cwd=project.root).expect(code)
+    codes = {"info": 0, "plan": 0, "status": 0, "check": 0, "wait": 0, "verify": 10}
+    looks({f"{command} --launcher {launcher}": code for command, code in codes.items()}, cwd=project.root)
 
     assert not project.database("default").exists()
 
@@ -251,8 +259,7 @@ def test_urls_that_ask_the_database_are_not_imported_by_who_only_looks(tmp_path:
 def test_who_only_looks_needs_no_copy(tmp_path: Path, launcher: str) -> None:
     project = write_project(tmp_path / "site", {"core": simple_app(**{"apps.py": READY.format(THREAD)})})
 
-    for command in ("status", "wait", "check"):
-        dbmigrate(command, "--launcher", launcher, cwd=project.root).expect(0)
+    looks({f"{command} --launcher {launcher}": 0 for command in ("status", "wait", "check")}, cwd=project.root)
 
 
 def test_a_run_that_has_waited_and_finds_everything_done_imports_no_urls(tmp_path: Path, launcher: str) -> None:

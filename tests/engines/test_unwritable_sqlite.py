@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import dbmigrate
+from support.cli import Outcome, dbmigrate, looks
 from support.projects import Project, applied, make_read_only, simple_app, write_project
 
 READ_ONLY = "blog_db is read-only and lacks 1 migration"
@@ -31,8 +31,11 @@ def two(root: Path, alias: str = "blog_db", name: str | None = None, settings: s
 
 def statuses(project: Project) -> Mapping[str, Any]:
     """Return (kind, pending) of each database."""
-    document = dbmigrate("status", "--format", "json", cwd=project.root).expect(0).json
-    return {one["alias"]: (one["kind"], one["pending"]) for one in document["result"]["databases"]}
+    return read_statuses(dbmigrate("status", "--format", "json", cwd=project.root).expect(0))
+
+
+def read_statuses(status: Outcome) -> Mapping[str, Any]:
+    return {one["alias"]: (one["kind"], one["pending"]) for one in status.json["result"]["databases"]}
 
 
 @pytest.mark.parametrize(
@@ -49,41 +52,47 @@ def test_a_database_in_memory_is_skipped_and_counted_nowhere(tmp_path: Path, nam
 
     first = dbmigrate("all", cwd=project.root).expect(0)
     again = dbmigrate("all", cwd=project.root).expect(0)
-    dbmigrate("plan", "--exit-code", cwd=project.root).expect(0)
-    named = dbmigrate("run", "--database", "blog_db", cwd=project.root).expect(2)
-    app = dbmigrate("run", "--app", "blog", cwd=project.root).expect(2)
+    named, app, status, *_ = looks(
+        {
+            "run --database blog_db": 2,
+            "run --app blog": 2,
+            "status --format json": 0,
+            "status --exit-code": 0,
+            "plan --exit-code": 0,
+            "check --pending": 0,
+            "verify": 0,
+        },
+        cwd=project.root,
+    )
 
     assert "blog_db   skipped   in memory, so nothing is kept" in first.stdout
     assert "Nothing pending: every database but blog_db is up to date" in again.stdout
     assert f"database blog_db is in memory ({name})" in named.stderr
     assert "app blog belongs only on blog_db, which is in memory" in app.stderr
-    assert statuses(project) == {"default": ("default", 0), "blog_db": ("in-memory", 0)}
-    dbmigrate("status", "--exit-code", cwd=project.root).expect(0)
-    dbmigrate("check", "--pending", cwd=project.root).expect(0)
-    dbmigrate("verify", cwd=project.root).expect(0)
+    assert read_statuses(status) == {"default": ("default", 0), "blog_db": ("in-memory", 0)}
 
 
 def test_a_database_without_a_name_is_not_taken_for_one_in_memory(tmp_path: Path) -> None:
     project = two(tmp_path, name="")
 
     run = dbmigrate("all", cwd=project.root).expect(21)
-    looks = [dbmigrate(command, cwd=project.root).expect(21) for command in ("check", "verify")]
+    *looked, status = looks({"check": 21, "verify": 21, "status --format json": 0}, cwd=project.root)
 
     said = "database blog_db is unreachable: settings.DATABASES is improperly configured"
-    assert [said in outcome.stdout for outcome in looks] == [True, True]
+    assert [said in outcome.stdout for outcome in looked] == [True, True]
     assert said in run.stderr
     assert 'hint: fix DATABASES["blog_db"]["NAME"]; waiting will not help' in run.stderr
     assert not project.database("default").exists()
-    assert statuses(project) == {"default": ("default", 2), "blog_db": ("routed", None)}
+    assert read_statuses(status) == {"default": ("default", 2), "blog_db": ("routed", None)}
 
 
 def test_a_default_database_in_memory_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
     project = two(tmp_path, "default", ":memory:")
     before = project.content()
 
-    refused = [dbmigrate(*words, cwd=project.root).expect(2) for words in (["all"], ["plan"], ["run", "--auto"])]
+    *refused, status = looks({"all": 2, "plan": 2, "run --auto": 2, "status --format json": 0}, cwd=project.root)
     assert project.content() == before
-    assert statuses(project) == {"default": ("in-memory", 0), "blog_db": ("routed", 1)}
+    assert read_statuses(status) == {"default": ("in-memory", 0), "blog_db": ("routed", 1)}
     dbmigrate("run", "--database", "blog_db", cwd=project.root).expect(0)
     project.write("pyproject.toml", '[tool.dbmigrate]\nexclude = ["default"]\n')
     dbmigrate("all", cwd=project.root).expect(0)
@@ -101,8 +110,7 @@ def test_where_the_only_database_is_in_memory_nothing_is_called_verified(tmp_pat
     project = write_project(tmp_path, {"core": simple_app()})
     project.append("site_settings.py", 'DATABASES["default"]["NAME"] = ":memory:"')
 
-    verified = dbmigrate("verify", cwd=project.root).expect(0)
-    dbmigrate("check", cwd=project.root).expect(0)
+    verified, _ = looks({"verify": 0, "check": 0}, cwd=project.root)
 
     assert "nothing was verified: there is no database to check" in verified.stdout
 
@@ -152,18 +160,25 @@ def test_an_sqlite_file_that_takes_no_writes_is_skipped_and_what_is_pending_ther
     planned = dbmigrate("plan", cwd=project.root).expect(0)
     first = dbmigrate("all", cwd=project.root).expect(0)
     again = dbmigrate("all", cwd=project.root).expect(0)
-    dbmigrate("plan", "--exit-code", cwd=project.root).expect(10)
-    dbmigrate("plan", "--database", "default", "--exit-code", cwd=project.root).expect(0)
-    named = dbmigrate("run", "--database", "blog_db", cwd=project.root).expect(2)
+    named, status, pending, verified, *_ = looks(
+        {
+            "run --database blog_db": 2,
+            "status --format json": 0,
+            "check --pending": 10,
+            "verify --database blog_db": 10,
+            "plan --exit-code": 10,
+            "plan --database default --exit-code": 0,
+        },
+        cwd=project.root,
+    )
 
     assert f"blog_db: read-only ({reason}); 1 migration pending there" in planned.stdout
     assert f"skipped   read-only ({reason}); 1 migration pending there" in first.stdout
     assert f"All migrations completed successfully; {READ_ONLY}" in first.stdout
     assert f"Nothing pending that could be applied: {READ_ONLY}" in again.stdout
     assert f"database blog_db is read-only: {reason}" in named.stderr
-    assert statuses(project) == {"default": ("default", 0), "blog_db": ("read-only", 1)}
-    assert "blog_db: 1 migration pending" in dbmigrate("check", "--pending", cwd=project.root).expect(10).stdout
-    verified = dbmigrate("verify", "--database", "blog_db", cwd=project.root).expect(10)
+    assert read_statuses(status) == {"default": ("default", 0), "blog_db": ("read-only", 1)}
+    assert "blog_db: 1 migration pending" in pending.stdout
     assert "blog_db: 1 migration pending: blog.0001_initial" in verified.stdout
 
 
@@ -181,18 +196,16 @@ def test_a_read_only_file_that_is_complete_is_verified_and_a_missing_table_is_fo
     project = two(tmp_path)
     dbmigrate("all", cwd=project.root).expect(0)
     project.append("site_settings.py", 'DATABASES["blog_db"]["NAME"] = f"file:{BASE}/blog.sqlite3?mode=ro"')
-    complete = [
-        dbmigrate(*words, cwd=project.root).expect(0) for words in (["all"], ["verify"], ["check", "--pending"])
-    ]
+    complete = dbmigrate("all", cwd=project.root).expect(0)
+    looks({"verify": 0, "check --pending": 0}, cwd=project.root)
     with closing(sqlite3.connect(project.database("blog_db"))) as connection:
         connection.execute("DROP TABLE blog_item")
 
-    checked = dbmigrate("check", cwd=project.root).expect(12)
+    checked, _ = looks({"check": 12, "verify": 12}, cwd=project.root)
 
-    assert "Nothing pending: every database is up to date" in complete[0].stdout
+    assert "Nothing pending: every database is up to date" in complete.stdout
     assert "DBM301" in checked.stdout
     assert "hint: blog_db is read-only (it is opened with mode=ro); once it is writable, if the table" in checked.stdout
-    dbmigrate("verify", cwd=project.root).expect(12)
 
 
 def test_a_default_file_that_takes_no_writes_is_refused_while_something_is_pending_there(tmp_path: Path) -> None:

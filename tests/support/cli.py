@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,17 +76,23 @@ def execute(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = 
     return _run((str(EXECUTABLE), *arguments), cwd, environment, is_copy=False)
 
 
-def looks(*lines: str | Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None) -> list[Outcome]:
+def looks(
+    lines: Iterable[str] | Mapping[str, int], *, cwd: Path, environment: Mapping[str, str] | None = None
+) -> list[Outcome]:
     """Run commands that write nothing one after the other in one process, on one boot of the project (support.kept).
 
-    Each is words with spaces between, or a sequence. That they say what they say alone is proved in test_output.
+    A mapping says with which code each has to end. That they say what they say alone is proved in test_output.
     """
-    words = [line.split() if isinstance(line, str) else list(line) for line in lines]
+    words = [line.split() for line in lines]
     ended = _run((KEPT,), cwd, environment, is_copy=True, stdin=json.dumps(words)).expect(0)
-    return [
+    outcomes = [
         Outcome(("dbmigrate", *line), cwd, found["code"], found["stdout"], found["stderr"])
         for line, found in zip(words, ended.json, strict=True)
     ]
+    if isinstance(lines, Mapping):
+        for outcome, code in zip(outcomes, lines.values(), strict=True):
+            outcome.expect(code)
+    return outcomes
 
 
 def _run(
