@@ -275,13 +275,12 @@ def test_the_hint_for_an_installed_app_is_no_change_to_its_files(tmp_path: Path)
     assert "hint: vendor is a third-party app: reinstall it" in conflict.stdout
 
 
-def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(sample: Project) -> None:
-    dbmigrate("all", cwd=sample.root).expect(0)
-    drop_price(sample)
+def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(migrated_sample: Project) -> None:
+    drop_price(migrated_sample)
     note = "note: DBM304: shop.0004"
 
     lines = {"status": 0, "status -v": 0, "status --format github": 0, "check": 0}
-    brief, shown, github, checked = (one.stdout for one in looks(lines, cwd=sample.root))
+    brief, shown, github, checked = (one.stdout for one in looks(lines, cwd=migrated_sample.root))
 
     assert note not in brief
     assert brief.splitlines()[-1] == "1 note, shown by dbmigrate check"
@@ -291,11 +290,10 @@ def test_status_says_how_many_notes_there_are_and_shows_them_on_demand(sample: P
     assert note in checked
 
 
-def test_one_database_is_checked_alone(sample: Project) -> None:
-    dbmigrate("all", cwd=sample.root).expect(0)
-    drop_price(sample)
-    change(sample, "blog_db", "DROP TABLE blog_post_tags")
-    sample.append("myproj/settings.py", 'DATABASES["default"]["NAME"] = "/nowhere/default.sqlite3"')
+def test_one_database_is_checked_alone(migrated_sample: Project) -> None:
+    drop_price(migrated_sample)
+    change(migrated_sample, "blog_db", "DROP TABLE blog_post_tags")
+    migrated_sample.append("myproj/settings.py", 'DATABASES["default"]["NAME"] = "/nowhere/default.sqlite3"')
 
     *checked, pending = looks(
         {
@@ -305,7 +303,7 @@ def test_one_database_is_checked_alone(sample: Project) -> None:
             "check --database default --format json": 21,
             "check --database shop_db --pending": 10,
         },
-        cwd=sample.root,
+        cwd=migrated_sample.root,
     )
 
     def ids(outcome: Outcome) -> list[str]:

@@ -713,10 +713,9 @@ def test_a_database_that_is_down_leaves_the_table_of_status_readable(tmp_path: P
     assert " ".join(" ".join(lines).split()).count(error) == 1
 
 
-def test_a_graph_of_nothing_pending_says_so_and_is_still_a_graph(sample: Project) -> None:
-    dbmigrate("all", cwd=sample.root).expect(0)
+def test_a_graph_of_nothing_pending_says_so_and_is_still_a_graph(migrated_sample: Project) -> None:
 
-    drawn = dbmigrate("plan", "--graph", "dot", cwd=sample.root).expect(0)
+    drawn = dbmigrate("plan", "--graph", "dot", cwd=migrated_sample.root).expect(0)
 
     assert drawn.stdout.splitlines() == [
         "digraph plan {",
@@ -727,9 +726,9 @@ def test_a_graph_of_nothing_pending_says_so_and_is_still_a_graph(sample: Project
     ]
     assert drawn.stderr == ""
 
-    sample.append("blog/models.py", "class Draft(models.Model):\n    pass\n")
+    migrated_sample.append("blog/models.py", "class Draft(models.Model):\n    pass\n")
 
-    drawn = dbmigrate("plan", "--graph", "mermaid", cwd=sample.root).expect(0)
+    drawn = dbmigrate("plan", "--graph", "mermaid", cwd=migrated_sample.root).expect(0)
     assert '    db1["blog_db<br>blog<br>1 pending, 1 not written yet"]' in drawn.stdout.splitlines()
 
 

@@ -597,14 +597,13 @@ def test_the_statement_that_builds_an_index_again_names_it_as_the_server_takes_i
     dbmigrate("verify", cwd=project.root).expect(0)
 
 
-def test_one_database_is_verified_alone(sample: Project) -> None:
-    dbmigrate("all", cwd=sample.root).expect(0)
-    with closing(sqlite3.connect(sample.database("blog_db"))) as connection:
+def test_one_database_is_verified_alone(migrated_sample: Project) -> None:
+    with closing(sqlite3.connect(migrated_sample.database("blog_db"))) as connection:
         connection.execute("DROP TABLE blog_post_tags")
 
     whole, one, two = looks(
         {"verify": 12, "verify --database shop_db": 0, "verify --database shop_db --database blog_db": 12},
-        cwd=sample.root,
+        cwd=migrated_sample.root,
     )
 
     assert "3 databases checked" in whole.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.cli import dbmigrate
+from support.cli import dbmigrate, looks
 from support.environments import EVERY_DJANGO, environment
 from support.projects import Project, write_project
 
@@ -73,9 +73,8 @@ def german(root: Path, settings: str = "", **files: str) -> Project:
     )
 
 
-@pytest.mark.parametrize("settings", ["", "USE_I18N = False\n"], ids=["translated", "not_translated"])
-def test_models_are_compared_with_their_migrations_without_translations(settings: str, tmp_path: Path) -> None:
-    look_at(german(tmp_path / "site", settings))
+def test_models_are_compared_with_their_migrations_where_nothing_is_translated(tmp_path: Path) -> None:
+    look_at(german(tmp_path / "site", "USE_I18N = False\n"))
 
 
 @pytest.mark.parametrize("django", EVERY_DJANGO)
@@ -91,8 +90,7 @@ def look_at(project: Project, *options: str) -> None:
 
     assert plan["plan"]["make"] is None
     assert not [finding for finding in plan["plan"]["findings"] if finding["id"] == "DBM101"]
-    for command in ("check", "verify"):
-        dbmigrate(command, *options, cwd=project.root).expect(0)
+    looks({" ".join((command, *options)): 0 for command in ("check", "verify")}, cwd=project.root)
     assert "No changes detected" in dbmigrate("all", *options, cwd=project.root).expect(0).stderr
 
 
