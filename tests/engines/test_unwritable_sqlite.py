@@ -223,6 +223,7 @@ def test_a_default_file_that_takes_no_writes_is_refused_while_something_is_pendi
     complete = dbmigrate("all", cwd=project.root).expect(0)
     with closing(sqlite3.connect(project.database("default"))) as connection, connection:
         connection.execute("DELETE FROM django_migrations WHERE app = 'core'")
+        connection.execute("DROP TABLE core_item")
 
     refused = dbmigrate("all", cwd=project.root).expect(21)
 
