@@ -200,7 +200,7 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_however_a_main_calls_the_command_each_database_gets_its_own(tmp_path: Path, name: str, launcher: str) -> None:
     project = project_of(tmp_path, CALLS[name])
-    # A router that speaks for its own app alone: everything else is kept out of blog_db by one more router.
+    # A router that speaks for its own app alone: everything else is kept out of blog_db by the guard router.
     project.write(
         "routers.py",
         """\

@@ -18,7 +18,7 @@ from support.snapshots import (
     steps,
 )
 
-from dbmigrate.models.plan import MigrationPlan, Scope
+from dbmigrate.models.plan import GuardScope, MigrationPlan
 from dbmigrate.models.settings import DatabaseSettings
 from dbmigrate.models.snapshot import AppRoute, Change, Danger, Receiver
 from dbmigrate.planning.jobs import count_jobs
@@ -155,7 +155,7 @@ def test_routers_that_speak_for_their_own_app_alone_leave_the_others_out_under_o
     assert steps(plan) == {"default": [CORE, f"~{BLOG}"], "blog_db:blog": [f"~{CORE}", BLOG]}
     assert {step.alias: step.scope for step in plan.steps} == {
         "default": None,
-        "blog_db": Scope(alias="blog_db", apps={"blog": None}, others=False),
+        "blog_db": GuardScope(alias="blog_db", apps={"blog": None}, others=False),
     }
     assert {entry.alias: entry.unopposed for entry in plan.databases} == {"default": 0, "blog_db": 1}
 
@@ -290,8 +290,8 @@ def test_rules_without_a_router_are_the_truth_and_everything_else_goes_to_defaul
 
     assert steps(plan) == {"default": [CORE, f"~{BLOG}"], "blog_db:blog": [f"~{CORE}", BLOG]}
     assert {step.alias: step.scope for step in plan.steps} == {
-        "default": Scope(alias="default", apps={"blog": ()}, others=True),
-        "blog_db": Scope(alias="blog_db", apps={"blog": None}, others=False),
+        "default": GuardScope(alias="default", apps={"blog": ()}, others=True),
+        "blog_db": GuardScope(alias="blog_db", apps={"blog": None}, others=False),
     }
 
 

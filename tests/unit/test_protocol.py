@@ -15,7 +15,7 @@ from dbmigrate.inside import protocol
 from dbmigrate.inside.protocol import FailureKind, Question
 from dbmigrate.models.base import Value
 from dbmigrate.models.holdings import Holder, Holdings, Thing
-from dbmigrate.models.plan import Scope
+from dbmigrate.models.plan import GuardScope
 from dbmigrate.models.result import OperationTrace
 from dbmigrate.models.rooms import Room
 from dbmigrate.models.servers import LockCheck, LockHolder, LockState, Reached
@@ -46,7 +46,7 @@ MODELS: dict[Any, type[Value]] = {
     protocol.LockReply: LockState,
     protocol.LockHolderReply: LockHolder,
     protocol.LockCheckReply: LockCheck,
-    protocol.GuardScope: Scope,
+    protocol.GuardScope: GuardScope,
 }
 """What has a type in the protocol and a model on our side."""
 

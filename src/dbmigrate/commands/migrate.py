@@ -318,7 +318,7 @@ def _request(
     death: signal.Signals,
     is_watched: bool,
 ) -> ChildRequest:
-    """Return what to start for a step: manage.py as a person would, or under one more router where it needs one.
+    """Return what to start for a step: manage.py as a person would, or under the guard router where it needs one.
 
     `death`: the signal that it gets when dbmigrate is killed. `is_watched`: whether a migration that fails may be tried
     again, if it says for what.

@@ -39,7 +39,7 @@ def import_inside():
 
 
 def main():
-    """Run as the host, or as one step with one more router."""
+    """Run as the host, or as one step with the guard router."""
     refuse_old_python()
     import_inside()
     import importlib

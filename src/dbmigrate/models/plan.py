@@ -26,8 +26,8 @@ SkipReason = Literal[
 StepReason = Literal["pending", "squashed", "receivers", "replaced-command", "always"]
 
 
-class Scope(Value):
-    """What one more router, last in the chain, leaves in on one alias where the project's routers have no opinion."""
+class GuardScope(Value):
+    """What the guard router, last in the chain, leaves in on one alias where the project's routers have no opinion."""
 
     alias: str
     apps: dict[str, tuple[str, ...] | None]
@@ -82,7 +82,7 @@ class Step(Value):
     """Steps that must have ended before it starts."""
     needs: tuple[str, ...]
     """Those of `after` without whose success it cannot work: its migrations depend on theirs."""
-    scope: Scope | None
+    scope: GuardScope | None
     refusal: Refusal | None = None
     """Why the project's own migrate cannot be called like this; None if it can."""
 

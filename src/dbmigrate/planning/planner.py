@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from dbmigrate.models.plan import (
     ConstanceCover,
+    GuardScope,
     MakeMigrations,
     MigrationPlan,
     Need,
     PlannedDatabase,
     PlannedMigration,
-    Scope,
     SkipReason,
     Step,
     StepReason,
@@ -335,22 +335,22 @@ class _DatabasePlanner:
             if app in (None, name.split(".", 1)[0]) and self.routing.has(self.database, name)
         )
 
-    def _scope(self) -> Scope | None:
-        """Return what the one more router leaves in; None where the project's routers answer everything themselves."""
+    def _scope(self) -> GuardScope | None:
+        """Return what the guard router leaves in; None where the project's routers answer everything themselves."""
         if self.alias == DEFAULT_ALIAS:
             return self._scope_by_rules() if self.routing.by_rules else None
         if not self.routing.unopposed[self.alias]:
             return None
         places = {**self.routing.places[self.alias], **self.routing.unmigrated[self.alias]}
-        return Scope(
+        return GuardScope(
             alias=self.alias,
             apps={label: None if place.is_whole else tuple(sorted(place.models)) for label, place in places.items()},
             others=False,
         )
 
-    def _scope_by_rules(self) -> Scope | None:
+    def _scope_by_rules(self) -> GuardScope | None:
         elsewhere = [rule.label for rule in self.snapshot.rules if rule.label and rule.alias != self.alias]
-        return Scope(alias=self.alias, apps=dict.fromkeys(elsewhere, ()), others=True) if elsewhere else None
+        return GuardScope(alias=self.alias, apps=dict.fromkeys(elsewhere, ()), others=True) if elsewhere else None
 
     def _app(self, label: str) -> App:
         app = self.snapshot.app(label)

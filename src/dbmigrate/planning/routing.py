@@ -71,7 +71,7 @@ class Routing:
         return tuple(identifier for identifier in database.unknown if identifier.split(".", 1)[0] in here)
 
     def does(self, alias: str, migration: PendingMigration) -> bool:
-        """Return whether a migration does something on an alias, the one more router considered."""
+        """Return whether a migration does something on an alias, the guard router considered."""
         if migration.unasked:
             return True
         if self.by_rules or migration.answer == "none":

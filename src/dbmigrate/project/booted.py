@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dbmigrate.inside import protocol
     from dbmigrate.models.findings import Subject
     from dbmigrate.models.holdings import Holder, Holdings, Thing
-    from dbmigrate.models.plan import PlannedMigration, Scope
+    from dbmigrate.models.plan import GuardScope, PlannedMigration
     from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.rooms import Room
     from dbmigrate.models.servers import LockCheck, LockState, Reached
@@ -231,7 +231,7 @@ class BootedProject:
         return self._ask("locate", arguments, tuple[tuple[str, int | None] | None, ...])
 
     def sql(
-        self, alias: str, migrations: Sequence[PlannedMigration], scope: Scope | None, foreseen: Sequence[str] = ()
+        self, alias: str, migrations: Sequence[PlannedMigration], scope: GuardScope | None, foreseen: Sequence[str] = ()
     ) -> tuple[MigrationSql, ...]:
         """Return the statements of these migrations on one alias, in their order; nothing is run.
 

@@ -1,9 +1,9 @@
-"""The one more router: it refuses what does not belong on one alias, and is asked last."""
+"""The guard router: it refuses what does not belong on one alias, and is asked last."""
 
 import contextlib
 
 
-class ScopeRouter:
+class GuardRouter:
     """Answers only for its alias, and only what nobody before it had an opinion about."""
 
     def __init__(self, scope):
@@ -39,7 +39,7 @@ def add_router(scope):
     """Put the router behind the project's own, in this process."""
     from django.db import router
 
-    router.routers.append(ScopeRouter(scope))
+    router.routers.append(GuardRouter(scope))
 
 
 @contextlib.contextmanager
@@ -50,7 +50,7 @@ def scoped(scope):
     if scope is None:
         yield
         return
-    added = ScopeRouter(scope)
+    added = GuardRouter(scope)
     router.routers.append(added)
     try:
         yield

@@ -1,7 +1,7 @@
-"""One step: become manage.py, or run it with one more router or marked sessions; never outlive dbmigrate.
+"""One step: become manage.py, or run it with the guard router or marked sessions; never outlive dbmigrate.
 
 The first line of stdin is {"parent": process id of dbmigrate, "death": the signal for when it dies, "scope":
-models.plan.Scope or null, "is_watched": whether to say why a migration failed, "twin": models.target.Twin or null,
+models.plan.GuardScope or null, "is_watched": whether to say why a migration failed, "twin": models.target.Twin or null,
 "manage": script, "words": what follows it}; afterwards stdin is empty.
 """
 
@@ -37,7 +37,7 @@ def main():
 
 
 def _run(manage, words, scope):
-    """Run manage.py in this process; `scope` (models.plan.Scope) adds the router once Django is set up."""
+    """Run manage.py in this process; `scope` (models.plan.GuardScope) adds the router once Django is set up."""
     from ..migrations.guard_router import add_router
 
     def arrange(management):
