@@ -237,7 +237,7 @@ def test_an_interrupt_while_a_migration_runs_leads_back_to_the_menu(tmp_path: Pa
     terminal.wait_until(ready.exists)
 
     terminal.press(CONTROL_C)
-    said = "stopping (SIGINT): no new steps start, still running: default; press ^C again to interrupt it"
+    said = "stopping (SIGINT): no new steps, still running: default; ^C again interrupts"
     # Not wait_for, which wants the screen to rest: the live view moves on.
     terminal.wait_until(lambda: said in terminal.screen())
     go.touch()

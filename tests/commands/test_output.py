@@ -595,7 +595,7 @@ def test_after_the_grace_running_migrations_are_interrupted_also_as_process_1(tm
     _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 143, stderr
-    assert "stopping (SIGTERM): no new steps start, still running (for up to 0.5 s): default" in stderr
+    assert "stopping (SIGTERM): no new steps, still running (for up to 0.5 s): default" in stderr
     assert "stopping (the time is up): terminating default" in stderr
     assert "1 of 2 databases was interrupted: default" in stderr
     assert "core.0001_initial" not in applied(project.database("default"))

@@ -325,7 +325,7 @@ def test_interrupted_in_a_long_statement_it_reports_and_leaves_no_session(
     until(lambda: not here.query(SESSIONS[engine]), "free of our sessions", seconds=3)
 
     assert process.returncode == (130 if signals[0] == signal.SIGINT else 143), line + rest
-    assert "no new steps start, still running: default" in line
+    assert "no new steps, still running: default" in line
     assert "1 of 1 database was interrupted: default (core.0001_initial was interrupted" in rest
 
 

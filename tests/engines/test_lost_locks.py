@@ -202,7 +202,7 @@ def test_a_database_that_another_run_has_changed_meanwhile_is_not_migrated(
 
     assert first.returncode == 31, said
     assert "the lock of pg2 was lost at" in told
-    assert "another run has changed what is recorded of more.0002_more; no new steps start" in told
+    assert "another run has changed what is recorded of more.0002_more; no new steps" in told
     assert "1 of 2 databases was not started: pg2; migrated: default" in said
 
 

@@ -35,7 +35,7 @@ def announce_loss(event: LockLost) -> str:
     if event.lock.is_retaken:
         return f"{lost(event.lock)}; it was acquired again, and no other run had it in between: the run continues"
     running = f", interrupting {listed(event.running)}" if event.running else ""
-    return f"{lost(event.lock)}; no new steps start{running}"
+    return f"{lost(event.lock)}; no new steps{running}"
 
 
 def lost(lock: LostLock) -> str:

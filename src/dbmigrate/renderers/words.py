@@ -638,8 +638,8 @@ def stopping(event: Stopping) -> str:
     name = signal.Signals(event.signal).name
     if event.rung == 1:
         limit = f" (for up to {event.grace:g} s)" if event.grace is not None else ""
-        again = "; press ^C again to interrupt it" if event.signal == signal.SIGINT and event.running else ""
-        return f"stopping ({name}): no new steps start, still running{limit}: {running}{again}"
+        again = "; ^C again interrupts" if event.signal == signal.SIGINT and event.running else ""
+        return f"stopping ({name}): no new steps, still running{limit}: {running}{again}"
     why = "the time is up" if event.is_late else f"{name}, number {event.rung}"
     return f"stopping ({why}): terminating {running}"
 
