@@ -210,7 +210,7 @@ def test_a_failed_migration_is_shown_in_its_file(tmp_path: Path) -> None:
         "error",
         "database default",
         "core/migrations/0001_initial.py",
-        "6",
+        "3",  # where it was raised
     )
     assert re.match(
         r"failed: core.0001_initial \(exit 1 after \d+\.\d s\)\nRuntimeError: 50%, see: C: there\n", failed.message

@@ -155,6 +155,8 @@ def test_each_database_of_a_run_is_a_case_beside_any_format(tmp_path: Path, comm
     assert outcomes(suite) == {"default": "failure", "blog_db": "error"}
     failed = next(case for case in suite if case.get("name") == "default")
     assert failed.get("file") == "core/migrations/0001_initial.py"
+    lines = (project.root / "core/migrations/0001_initial.py").read_text().splitlines()
+    assert lines[int(failed.get("line", "0")) - 1].strip() == "raise RuntimeError('boom')"
     assert "RuntimeError: boom" in failed.findtext("failure", "")
     assert failed.get("classname") == f"dbmigrate.{command.split()[0]}"
     if form == "json":

@@ -683,6 +683,7 @@ def test_what_to_type_next_comes_last_and_the_failed_steps_lines_above_it(tmp_pa
     github = dbmigrate(*words, "--format", "github", cwd=project.root).expect(30).stdout.splitlines()
     _, lines = on_a_terminal(project, *words)
 
+    assert "\nerror: default: exit 1 after " in plain.stderr
     raised, error, code, hint = plain.stderr.splitlines()[-4:]
     assert raised == "[default]   RuntimeError: boom"
     assert error.startswith("error: 1 of 1 database failed: default (core.0001_initial: ")

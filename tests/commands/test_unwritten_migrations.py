@@ -133,7 +133,7 @@ def test_the_table_behind_a_many_to_many_field_is_named(tmp_path: Path) -> None:
 
     refused = dbmigrate("all", cwd=project.root).expect(11)
 
-    assert "drops a table (blog_list_items, about 1 rows): Remove field items from list" in refused.stderr
+    assert "drops a table (blog_list_items, about 1 row): Remove field items from list" in refused.stderr
 
 
 LOSSES: dict[str, tuple[Callable[[Project], object], str]] = {

@@ -96,9 +96,17 @@ def with_places(result: RunResult, locate: Callable[[MigrationId], tuple[str, in
         failure = database.failure
         place = locate(failure.migration) if failure is not None and failure.migration is not None else None
         if failure is not None and place is not None:
-            failure = failure.model_copy(update={"file": place[0], "line": place[1]})
+            line = _line_raised(failure, place[0]) or place[1]
+            failure = failure.model_copy(update={"file": place[0], "line": line})
         databases.append(database.model_copy(update={"failure": failure}))
     return result.model_copy(update={"databases": tuple(databases)})
+
+
+def _line_raised(failure: Failure, file: str) -> int | None:
+    """Return the line of a migration's file in which it failed; None where it failed in another file."""
+    place, _, line = (failure.raised_at or "").rpartition(" in ")[0].rpartition(":")
+    is_in_file = place == file or place.endswith(f"/{file}")
+    return int(line) if is_in_file and line.isdigit() else None
 
 
 def new_migrations(before: Snapshot, after: Snapshot) -> tuple[MigrationId, ...]:

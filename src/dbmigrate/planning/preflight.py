@@ -217,13 +217,15 @@ def check_reversible(plan: MigrationPlan) -> None:
         UsageError: a migration cannot be.
     """
     for step in plan.steps if not plan.selection.fake else ():
-        for migration in step.migrations:
+        for number, migration in enumerate(step.migrations):
             if migration.irreversible is not None:
                 label, name = migration.id.split(".", 1)
+                # Where it is the first to be undone, nothing would be left to do.
+                is_later = any(other.id.startswith(f"{label}.") for other in step.migrations[:number])
                 raise UsageError(
                     f"{migration.id} cannot be undone on {step.alias}: {migration.irreversible} is irreversible",
                     hint="write its reverse (reverse_code or reverse_sql; noop if there is nothing to do)"
-                    + (f", or stop before it: --to {name}" if label == step.app else ""),
+                    + (f", or undo only what comes after it: --to {name}" if label == step.app and is_later else ""),
                     changed=False,
                 )
 

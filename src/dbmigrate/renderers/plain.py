@@ -54,7 +54,9 @@ class PlainRenderer:
                 self._say_verbose(line.alias, f"$ {line.text}")
             case "output":
                 self._say_verbose(line.alias, f"  {line.text}")
-            case "warning" | "failed" | "stopping":
+            case "failed":
+                self._write([f"error: {words.printable(line.text)}"])
+            case "warning" | "stopping":
                 self._warn(line.text, line.hint)
             case "printed":
                 self._write([words.printable(line.text)])

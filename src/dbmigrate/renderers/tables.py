@@ -113,7 +113,7 @@ class Page:
             seconds = max(database.seconds for database in group)
             table.add_row(
                 Cell(words.names([database.alias for database in group])),
-                Cell(group[0].status, style=STATUS_STYLES[group[0].status]),
+                Cell(words.status(group[0]), style=STATUS_STYLES[group[0].status]),
                 Cell(words.printable(words.database_sentence(group[0]))),
                 Cell(words.longest(seconds, len(group))),
             )
@@ -264,13 +264,18 @@ class Page:
                 self._line()
 
     def _show_status(self, report: StatusReport) -> None:
-        self._line(_project_line(report.project), "dim")
+        if self._verbosity < 0:
+            wrong = tuple(database for database in report.databases if _needs_care(database))
+            report = report.model_copy(update={"databases": wrong})
+        else:
+            self._line(_project_line(report.project), "dim")
         notes = [finding for finding in report.findings if finding.level == "note"]
         is_brief = self._verbosity < 1
         self._findings(
             [finding for finding in report.findings if finding not in notes] if is_brief else report.findings
         )
-        self._sheet.table(self._status_table(report))
+        if report.databases or self._verbosity >= 0:
+            self._sheet.table(self._status_table(report))
         for database in report.databases:
             if database.error is not None:
                 # Not in the table: a driver's sentence would take the room of all other columns.
@@ -279,7 +284,7 @@ class Page:
                 is_skipped = database.is_skipped
                 self._line(f"{said}; it is skipped" if is_skipped else said, "dim" if is_skipped else "red")
         self._limits(report.limits)
-        if notes and is_brief:
+        if notes and self._verbosity == 0:
             self._line(f"{words.plural(len(notes), 'note')}, shown by dbmigrate check", "dim")
         if report.migrations is not None:
             self._show_migrations(report, report.migrations)
@@ -318,7 +323,7 @@ class Page:
         if last is None:
             return Cell("")
         if not self._sheet.has_width:
-            return Cell(f"{last.id} {last.at[:19]}")
+            return Cell(f"{last.id} {words.moment(last.at)}")
         ago = words.ago(last.at, self._now())
         return Cell(f"{last.id}, {ago}", short=ago)
 
@@ -521,6 +526,12 @@ def _kind(database: DatabaseStatus) -> str:
     if database.because is None or database.stands_for is not None:
         return database.kind_in_short
     return f"{database.kind} ({database.because})"
+
+
+def _needs_care(database: DatabaseStatus) -> bool:
+    """Return whether a database is not as it should be, or nobody knows."""
+    is_unknown = database.error is not None and not database.is_skipped
+    return bool(database.pending or database.missing or database.unknown) or is_unknown
 
 
 def _pending(database: DatabaseStatus) -> str:

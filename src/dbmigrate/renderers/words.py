@@ -7,7 +7,7 @@ import shlex
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from dbmigrate.errors import ExitCode
@@ -178,7 +178,7 @@ def drift_sentences(database: VerifiedDatabase) -> list[str]:
         for found in database.refused
     ]
     said += [
-        f"{record.id}: recorded {record.at[:19]}, but unknown to this code: the code that should run here has it"
+        f"{record.id}: recorded {moment(record.at)}, but unknown to this code: the code that should run here has it"
         for record in database.unknown
     ]
     return said
@@ -262,6 +262,12 @@ def short_server(database: DatabaseStatus) -> str:
         return "no file yet" if database.state == "absent" else database.state
     product, _, version = server(database).rpartition(" ")
     return f"{product} {version.rpartition('.')[0] or version}".strip()
+
+
+def moment(at: str) -> str:
+    """Return a time in ISO 8601 to the second, in UTC where its zone is known ("2026-11-27T06:21:48Z")."""
+    then = datetime.fromisoformat(at)
+    return f"{then:%Y-%m-%dT%H:%M:%S}" if then.tzinfo is None else f"{then.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def ago(at: str, now: datetime) -> str:
@@ -415,6 +421,11 @@ def planned_skip(database: PlannedDatabase) -> str:
     owner = database.because if database.kind == "same" else None
     because = database.because if database.kind in ("replica", "read-only") else None
     return skip_sentence(owner, database.skip, because, len(database.out_of_reach))
+
+
+def status(database: DatabaseResult) -> str:
+    """Return in a word what became of one database: "migrated" also stands for what was undone."""
+    return "undone" if database.status == "migrated" and database.undone else database.status
 
 
 def database_sentence(database: DatabaseResult) -> str:
@@ -717,7 +728,9 @@ def verdict(result: RunResult) -> str:
                 return f"Completed successfully; what it changed is not counted{extent(result.limits)}"
             return nothing_pending(result.databases, result.limits, is_everything=result.is_everything)
         lacking = _lacking(result.databases)
-        return "All migrations completed successfully" + (f"; {lacking}" if lacking else "")
+        is_undoing = any(database.undone for database in result.databases)
+        done_words = "All selected migrations were undone" if is_undoing else "All migrations completed successfully"
+        return done_words + (f"; {lacking}" if lacking else "")
     by_status = {
         "failed": [database for database in result.unfinished if database.status == "failed"],
         "interrupted": [database for database in result.unfinished if database.status == "interrupted"],

@@ -45,7 +45,7 @@ def find_dangers(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
 def describe_danger(danger: Danger) -> str:
     """Return what an operation does, for example "drops a table (blog_tag, about 1200 rows): Delete model Tag"."""
     about = [danger.table] if danger.table else []
-    about += [f"about {danger.rows} rows"] if danger.rows is not None else []
+    about += [f"about {danger.rows} row{'' if danger.rows == 1 else 's'}"] if danger.rows is not None else []
     where = f" ({', '.join(about)})" if about else ""
     return f"{ACTS[danger.kind]}{where}: {danger.text}"
 

@@ -1,0 +1,51 @@
+"""What `run --to` backwards says: before it is refused, and when it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.cli import dbmigrate
+from support.projects import Project, migration, simple_app, write_project
+
+RUN_PYTHON = "def go(apps, schema_editor):\n    pass\n"
+TO_ZERO = ("run", "--app", "core", "--to", "zero", "--no-input")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Return a project with three migrations applied, of which the second cannot be undone."""
+    second = migration("migrations.RunPython(go)", head=RUN_PYTHON, after=(("core", "0001_initial"),))
+    third = 'migrations.AddField("item", "size", models.IntegerField(null=True))'
+    app = simple_app(
+        **{
+            "migrations/0002_go.py": second,
+            "migrations/0003_size.py": migration(third, after=(("core", "0002_go"),)),
+        }
+    )
+    project = write_project(tmp_path, {"core": app})
+    dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
+    return project
+
+
+def test_what_cannot_be_undone_offers_only_a_target_that_undoes_something(project: Project) -> None:
+    refused = dbmigrate(*TO_ZERO, cwd=project.root).expect(2)
+    assert "or undo only what comes after it: --to 0002_go\n" in refused.stderr
+
+    undone = dbmigrate("run", "--app", "core", "--to", "0002_go", "--no-input", cwd=project.root).expect(0)
+    assert "default   undone  1 migration undone" in undone.stdout
+    assert undone.stdout.endswith("All selected migrations were undone\n")
+
+    again = dbmigrate(*TO_ZERO, cwd=project.root).expect(2)
+    assert "hint: write its reverse (reverse_code or reverse_sql; noop if there is nothing to do)\n" in again.stderr
+
+
+def test_status_says_in_which_zone_a_time_is_and_quietly_only_what_is_wrong(project: Project) -> None:
+    assert dbmigrate("status", cwd=project.root).expect(0).stdout.rstrip().endswith("Z")
+    assert dbmigrate("status", "-q", cwd=project.root).expect(0).stdout == ""
+
+    (project.root / "core/migrations/0004_more.py").write_text(
+        migration('migrations.AddField("item", "more", models.IntegerField(null=True))', after=(("core", "0003_size"),))
+    )
+
+    assert "default" in dbmigrate("status", "-q", cwd=project.root).expect(0).stdout
