@@ -29,7 +29,7 @@ from dbmigrate.project.heartbeat import Heartbeat
 from dbmigrate.redact import Redactor
 from dbmigrate.renderers.scrubbing import scrubbed
 from dbmigrate.running.process import ChildMessage, ChildOutput, ChildRequest
-from dbmigrate.running.runner import Retry, Workshop, run_makemigrations, run_steps
+from dbmigrate.running.runner import Children, Retry, run_makemigrations, run_steps
 
 
 def step(key: str, *, after: tuple[str, ...] = (), needs: tuple[str, ...] = (), migrations: int = 0) -> Step:
@@ -52,7 +52,7 @@ def plan(*steps: Step) -> MigrationPlan:
     return MigrationPlan(selection=Selection(), make=None, databases=(), steps=steps, constance=None)
 
 
-def workshop(launcher: FakeLauncher) -> Workshop:
+def children(launcher: FakeLauncher) -> Children:
     outbox: SimpleQueue[ChildMessage] = SimpleQueue()
 
     def request(work: Step | MakeMigrations) -> ChildRequest:
@@ -60,11 +60,11 @@ def workshop(launcher: FakeLauncher) -> Workshop:
         return ChildRequest(key, ("python", "manage.py", *work.arguments), Path("/srv"), {})
 
     ticks = iter(range(10_000))
-    return Workshop(launcher, outbox, request, clock=lambda: float(next(ticks)))
+    return Children(launcher, outbox, request, clock=lambda: float(next(ticks)))
 
 
 def run(launcher: FakeLauncher, planned: MigrationPlan, *, keep_going: bool = False, jobs: int = 4) -> list[Event]:
-    return list(run_steps(planned, workshop(launcher), keep_going=keep_going, jobs=jobs))
+    return list(run_steps(planned, children(launcher), keep_going=keep_going, jobs=jobs))
 
 
 def statuses(events: list[Event]) -> dict[str, str]:
@@ -91,7 +91,7 @@ def test_a_step_starts_once_the_lock_is_known_to_be_held_after_a_doubt(doubts: i
     def ask(changed: Mapping[str, Sequence[MigrationId]], idle: float) -> Answered:
         return Answered(next(states, "held"))
 
-    shop = workshop(launcher)
+    shop = children(launcher)
     heartbeat = Heartbeat(["default", "blog"], ask, clock=shop.clock, now=lambda: datetime.now(timezone.utc))
     events = list(run_steps(plan(*CHAIN), replace(shop, heartbeat=heartbeat), keep_going=False, jobs=1))
 
@@ -139,7 +139,7 @@ def test_a_doubtful_lock_holds_up_only_what_needs_its_database(keep_going: bool)
     def ask(changed: Mapping[str, Sequence[MigrationId]], idle: float) -> Answered:
         return Answered("held", blog=next(states, "held"))
 
-    shop = workshop(launcher)
+    shop = children(launcher)
     heartbeat = Heartbeat(["default", "blog"], ask, clock=shop.clock, now=lambda: datetime.now(timezone.utc))
     steps = (step("blog"), step("shop", after=("blog",), needs=("blog",)), step("default"), step("news"))
     events = list(run_steps(plan(*steps), replace(shop, heartbeat=heartbeat), keep_going=keep_going, jobs=1))
@@ -169,7 +169,7 @@ class Answered:
 
 def test_independent_steps_start_together_up_to_the_number_of_jobs() -> None:
     launcher = FakeLauncher({key: Script(ends_on=signal.SIGINT) for key in "abc"})
-    events = run_steps(plan(step("a"), step("b"), step("c")), workshop(launcher), keep_going=False, jobs=2)
+    events = run_steps(plan(step("a"), step("b"), step("c")), children(launcher), keep_going=False, jobs=2)
 
     started = [next(events) for _ in range(2)]
 
@@ -275,7 +275,7 @@ def test_further_signals_interrupt_terminate_and_kill(times: int, last: int) -> 
 
 def test_after_the_grace_what_runs_is_interrupted() -> None:
     script = Script(then_stop=(signal.SIGTERM,), ends_on=signal.SIGINT)
-    shop = replace(workshop(FakeLauncher({"default": script})), grace=0.0)
+    shop = replace(children(FakeLauncher({"default": script})), grace=0.0)
 
     events = list(run_steps(plan(step("default")), shop, keep_going=False, jobs=4))
 
@@ -287,7 +287,7 @@ def test_makemigrations_is_told_from_its_start_to_its_end() -> None:
     launcher = FakeLauncher({"makemigrations": Script(lines=("Migrations for 'app':",), code=3)})
     make = MakeMigrations(apps=("app",), changes=(), arguments=("makemigrations", "app"))
 
-    events = list(run_makemigrations(make, workshop(launcher)))
+    events = list(run_makemigrations(make, children(launcher)))
 
     assert [event.type for event in events] == ["make-started", "step-output", "make-finished"]
     assert isinstance(events[-1], MakeFinished)
@@ -296,7 +296,7 @@ def test_makemigrations_is_told_from_its_start_to_its_end() -> None:
 
 def test_a_line_that_is_never_finished_stands_where_it_began() -> None:
     launcher = FakeLauncher()
-    shop = workshop(launcher)
+    shop = children(launcher)
 
     def speak(key: str) -> None:
         for stream, text, is_complete in (
@@ -334,7 +334,7 @@ def test_a_step_that_is_tried_again_waits_for_room_too() -> None:
     told = '{"migration": null, "code": "SQLITE_BUSY", "words": "database is locked", "is_clean": true}'
     launcher = FakeLauncher({"a": Script(ends_on=signal.SIGINT), "b": Script(code=1, no_room=(2,), told=told)})
     tries = iter([Retry(pause=0.0, most_tries=2)])
-    here = replace(workshop(launcher), again=lambda step, result, number: next(tries, None))
+    here = replace(children(launcher), again=lambda step, result, number: next(tries, None))
     launcher.on_start = lambda key: (
         launcher.children["a"].send_signal(signal.SIGINT) if launcher.started == ["a", "b", "b"] else None
     )

@@ -50,7 +50,7 @@ from dbmigrate.project.waiting import take_locks
 from dbmigrate.running.ddl_locks import Traffic
 from dbmigrate.running.process import ChildMessage, ChildRequest
 from dbmigrate.running.retry import Retrying
-from dbmigrate.running.runner import MAKE, Workshop, run_makemigrations, run_steps
+from dbmigrate.running.runner import MAKE, Children, run_makemigrations, run_steps
 from dbmigrate.running.stopping import Stops
 
 
@@ -133,7 +133,7 @@ def _migrate(
         return _death(snapshot.database(job.alias), environments.get(job.alias, {}))
 
     outbox: SimpleQueue[ChildMessage] = SimpleQueue()
-    workshop = Workshop(
+    children = Children(
         launcher=work.launcher,
         outbox=outbox,
         request=lambda job: _request(work, job, environment(job), death=death(job), is_watched=not is_replaced),
@@ -153,7 +153,7 @@ def _migrate(
     with work.listen(outbox, settings.grace) as stops, work.host.hurried(stops.ask_until, lambda: not stops.is_asking):
         written: tuple[str, ...] = ()
         if make_migrations is not None:
-            ended = yield from _write_migrations(make_migrations, workshop)
+            ended = yield from _write_migrations(make_migrations, children)
             with _asking(stops, has_made=True):
                 if ended.status != "ok":
                     raise _make_failed(work, before.snapshot, make_migrations, ended)
@@ -171,11 +171,11 @@ def _migrate(
             caps = find_caps_now(work, reviewed.plan, reviewed.snapshot, reviewed.jobs)
         yield from (StepsCapped(cap=cap) for cap in caps)
         results: list[StepResult] = []
-        for event in run_steps(reviewed.plan, workshop, keep_going=keep_going, jobs=reviewed.jobs, caps=caps):
+        for event in run_steps(reviewed.plan, children, keep_going=keep_going, jobs=reviewed.jobs, caps=caps):
             if isinstance(event, StepFinished | StepSkipped):
                 results.append(event.result)
             yield event
-        run = Run(selection, reviewed, written, results, stops, started_at, workshop.heartbeat.all_lost)
+        run = Run(selection, reviewed, written, results, stops, started_at, children.heartbeat.all_lost)
         with stops.asking():
             result = find_result(work, run)
             work.host.unlock()
@@ -256,9 +256,9 @@ def _lost(snapshot: Snapshot, loss: Finding) -> tuple[tuple[str, ...], tuple[str
     )
 
 
-def _write_migrations(make_migrations: MakeMigrations, workshop: Workshop) -> Generator[Event, None, StepResult]:
+def _write_migrations(make_migrations: MakeMigrations, children: Children) -> Generator[Event, None, StepResult]:
     stopped, result = None, None
-    for event in run_makemigrations(make_migrations, workshop):
+    for event in run_makemigrations(make_migrations, children):
         yield event
         if isinstance(event, Stopping):
             stopped = event

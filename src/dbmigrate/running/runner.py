@@ -50,7 +50,7 @@ MAKE = "makemigrations"
 
 # The first signal sends nothing: what runs may finish. SIGINT before SIGTERM: psycopg cancels the statement on the
 # server, where SIGTERM would leave the session working with its locks.
-LADDER = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
+STOP_SIGNALS = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
 
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 """What the system says where it has no file, no process or no memory for one more child: until one has ended."""
@@ -61,8 +61,8 @@ FREEING_SECONDS = 0.3
 LATER_SECONDS = 0.5
 """Between two tries to start a child again for which there was no room."""
 
-RUNG_SECONDS = 1.0
-"""Between two rungs once the time that running migrations were given is over."""
+STOP_LEVEL_SECONDS = 1.0
+"""Between two stop levels once the time that running migrations were given is over."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Retry:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Children:
     """What it takes to start children for one target."""
 
     launcher: Launcher
@@ -97,19 +97,19 @@ class Workshop:
     """(step, how it ended, how often its migration was tried) -> whether to try it again."""
 
 
-def run_makemigrations(make: MakeMigrations, workshop: Workshop) -> Iterator[Event]:
+def run_makemigrations(make: MakeMigrations, children: Children) -> Iterator[Event]:
     """Run makemigrations; MakeStarted comes first, MakeFinished last."""
-    crew = _Crew(workshop)
-    yield MakeStarted(make=make, command=workshop.request(make).command)
-    failed = crew.start(make)
+    state = _RunState(children)
+    yield MakeStarted(make=make, command=children.request(make).command)
+    failed = state.start(make)
     if isinstance(failed, StepResult):
         yield MakeFinished(result=failed)
-    while crew.running:
-        yield from crew.listen(idle=QUIET_SECONDS)
+    while state.running:
+        yield from state.listen(idle=QUIET_SECONDS)
 
 
 def run_steps(
-    plan: MigrationPlan, workshop: Workshop, *, keep_going: bool, jobs: int, caps: Sequence[Cap] = ()
+    plan: MigrationPlan, children: Children, *, keep_going: bool, jobs: int, caps: Sequence[Cap] = ()
 ) -> Iterator[Event]:
     """Run every step and yield what happens: exactly one StepFinished or StepSkipped for each step of the plan.
 
@@ -119,35 +119,35 @@ def run_steps(
     what needs its database waits. A first StopRequested lets what runs finish, the second interrupts it. A lost lock
     is a failure that also interrupts what runs on its database.
     """
-    crew = _Crew(workshop, plan.steps, caps)
+    state = _RunState(children, plan.steps, caps)
     waiting = list(plan.steps)
-    while waiting or crew.running or crew.paused:
-        yield from crew.hear()
-        yield from crew.resume()
-        has_news = crew.has_news()
+    while waiting or state.running or state.paused:
+        yield from state.hear()
+        yield from state.resume()
+        has_news = state.has_news()
         if waiting and has_news:
-            yield from crew.confirm()
+            yield from state.confirm()
         for step in list(waiting) if has_news else ():
-            if not crew.troubled and not crew.rung and crew.busy >= jobs:
+            if not state.unsuccessful and not state.stop_level and state.busy >= jobs:
                 break
-            verdict = _verdict(step, crew, keep_going=keep_going)
-            if verdict == "wait" or (verdict == "start" and not crew.has_room(step, jobs)):
+            verdict = _verdict(step, state, keep_going=keep_going)
+            if verdict == "wait" or (verdict == "start" and not state.has_room(step, jobs)):
                 continue
             if isinstance(verdict, _Skip):
                 waiting.remove(step)
-                yield StepSkipped(result=crew.skip(step, because=verdict.because))
+                yield StepSkipped(result=state.skip(step, because=verdict.because))
                 continue
-            failed = crew.start(step)
+            failed = state.start(step)
             if failed == "later":
-                crew.wait_for_room()
+                state.wait_for_room()
                 break
             waiting.remove(step)
-            yield StepStarted(step=step, command=workshop.request(step).command)
+            yield StepStarted(step=step, command=children.request(step).command)
             if failed is not None:
                 yield StepFinished(result=failed)
-        if crew.running or crew.paused or (waiting and (crew.is_closing or crew.unsure)):
-            yield from crew.listen()
-    yield from crew.confirm_end()
+        if state.running or state.paused or (waiting and (state.is_closing or state.unsure)):
+            yield from state.listen()
+    yield from state.confirm_end()
 
 
 def _find_needed(steps: Sequence[Step]) -> dict[str, set[str]]:
@@ -164,28 +164,28 @@ class _Skip:
     """Id of the step that failed, or "interrupted", or "lock-lost"."""
 
 
-def _verdict(step: Step, crew: _Crew, *, keep_going: bool) -> Literal["start", "wait"] | _Skip:
+def _verdict(step: Step, state: _RunState, *, keep_going: bool) -> Literal["start", "wait"] | _Skip:
     """Return "start", "wait", or why the step is not started any more."""
-    if crew.rung:
+    if state.stop_level:
         return _Skip("interrupted")
-    if crew.lost and (step.alias in crew.lost or not keep_going):
+    if state.lost and (step.alias in state.lost or not keep_going):
         return _Skip("lock-lost")
     needed = set(step.after if not keep_going else step.needs)
-    for result in crew.troubled:
+    for result in state.unsuccessful:
         if result.status == "failed" and not keep_going:
             return _Skip(result.id)
         if result.id in needed:
             # The step that failed, not the one that was not started because of it.
             return _Skip(result.because if result.status == "not-run" and result.because else result.id)
-    is_held_up = crew.is_held_up(step)
-    return "start" if not is_held_up and all(other in crew.ended for other in step.after) else "wait"
+    is_held_up = state.is_held_up(step)
+    return "start" if not is_held_up and all(other in state.ended for other in step.after) else "wait"
 
 
 @dataclass
 class _Job:
     """A child that runs."""
 
-    work: Step | MakeMigrations
+    step: Step | MakeMigrations
     command: tuple[str, ...]
     started_at: float
     child: RunningChild
@@ -201,7 +201,7 @@ class _Job:
 
     @property
     def alias(self) -> str | None:
-        return self.work.alias if isinstance(self.work, Step) else None
+        return self.step.alias if isinstance(self.step, Step) else None
 
 
 @dataclass(frozen=True)
@@ -256,11 +256,11 @@ class _Tail:
         return tuple(line for (line,) in self._lines)
 
 
-class _Crew:
+class _RunState:
     """The children that run and the results of those that ended: the state of one run."""
 
-    def __init__(self, workshop: Workshop, steps: Sequence[Step] = (), caps: Sequence[Cap] = ()) -> None:
-        self._workshop = workshop
+    def __init__(self, children: Children, steps: Sequence[Step] = (), caps: Sequence[Cap] = ()) -> None:
+        self._children = children
         self._needed = _find_needed(steps)
         self._caps = caps
         self._closing: list[tuple[str | None, float]] = []
@@ -268,10 +268,10 @@ class _Crew:
         self.running: dict[str, _Job] = {}
         self.ended: dict[str, StepResult] = {}
         self.paused: dict[str, _Pause] = {}
-        self.troubled: list[StepResult] = []
+        self.unsuccessful: list[StepResult] = []
         """Of `ended`, those that did not end well, in the order in which they ended."""
         self._seen: tuple[int, ...] = ()
-        self.rung = 0
+        self.stop_level = 0
         self._tries: Counter[tuple[str, MigrationId | None]] = Counter()
         self._deadline: float | None = None
         self._room_at: float | None = None
@@ -280,32 +280,32 @@ class _Crew:
         self._touched: defaultdict[str, set[MigrationId]] = defaultdict(set)
         """By alias: migrations that steps which ended, or whose words say nothing, may have recorded or taken back."""
         self._pressed: dict[str, tuple[int, float]] = {}
-        """By alias whose lock is lost: the last rung that its steps have heard, and when they hear the next."""
+        """By alias whose lock is lost: the last stop level that its steps have heard, and when they hear the next."""
 
     @property
     def lost(self) -> frozenset[str]:
         """Aliases whose lock is lost."""
-        return self._workshop.heartbeat.lost
+        return self._children.heartbeat.lost
 
     @property
     def unsure(self) -> frozenset[str]:
         """Aliases of whose lock nobody knows whether it is held."""
-        return self._workshop.heartbeat.unsure
+        return self._children.heartbeat.unsure
 
     def is_held_up(self, step: Step) -> bool:
         """Whether a step waits until it is known whether a lock is held: its own, or that of a database it needs."""
-        return self._workshop.heartbeat.holds_up(self._needed[step.id])
+        return self._children.heartbeat.holds_up(self._needed[step.id])
 
-    def start(self, work: Step | MakeMigrations, before: _Job | None = None) -> StepResult | Literal["later"] | None:
+    def start(self, step: Step | MakeMigrations, before: _Job | None = None) -> StepResult | Literal["later"] | None:
         """Start a child; return a result if that is not possible, "later" if it may be once one that runs has ended.
 
         `before`: the one of the same step that failed and is tried again.
         """
-        request = self._workshop.request(work)
-        started_at = self._workshop.clock() if before is None else before.started_at
-        alias = work.alias if isinstance(work, Step) else None
+        request = self._children.request(step)
+        started_at = self._children.clock() if before is None else before.started_at
+        alias = step.alias if isinstance(step, Step) else None
         try:
-            child = self._workshop.launcher.start(request, self._workshop.outbox)
+            child = self._children.launcher.start(request, self._children.outbox)
         except OSError as error:
             if error.errno in SCARCE and self.running:
                 return "later"
@@ -313,12 +313,12 @@ class _Crew:
             result = StepResult(id=request.key, alias=alias, status="failed", command=request.command, because=because)
             self._note(result)
             return result
-        watch = MigrationWatch(work) if isinstance(work, Step) else None
-        if isinstance(work, Step) and work.reason == "replaced-command":  # which may say whatever it likes
-            self._touched[work.alias].update(migration.id for migration in work.migrations)
-        job = _Job(work, request.command, started_at, child, watch)
-        if isinstance(work, Step) and self._workshop.step_timeout is not None:
-            job.due_at = self._workshop.clock() + self._workshop.step_timeout
+        watch = MigrationWatch(step) if isinstance(step, Step) else None
+        if isinstance(step, Step) and step.reason == "replaced-command":  # which may say whatever it likes
+            self._touched[step.alias].update(migration.id for migration in step.migrations)
+        job = _Job(step, request.command, started_at, child, watch)
+        if isinstance(step, Step) and self._children.step_timeout is not None:
+            job.due_at = self._children.clock() + self._children.step_timeout
         if before is not None:
             job.watch, job.retries = before.watch, before.retries + 1
         self.running[request.key] = job
@@ -348,57 +348,57 @@ class _Crew:
 
     def has_news(self) -> bool:
         """Whether anything has started or ended since it was asked last; what children print is none."""
-        self._closing = [one for one in self._closing if one[1] > self._workshop.clock()]
-        now = (len(self.ended), len(self.running), len(self.paused), len(self._closing), self.rung)
+        self._closing = [one for one in self._closing if one[1] > self._children.clock()]
+        now = (len(self.ended), len(self.running), len(self.paused), len(self._closing), self.stop_level)
         seen, self._seen = self._seen, now
-        is_time = self._room_at is not None and self._room_at <= self._workshop.clock()
+        is_time = self._room_at is not None and self._room_at <= self._children.clock()
         if is_time:
             self._room_at = None
         return seen != self._seen or is_time
 
     def wait_for_room(self) -> None:
         """Have news after a while, also if nothing ends: what others use of the system counts too."""
-        self._room_at = self._workshop.clock() + LATER_SECONDS
+        self._room_at = self._children.clock() + LATER_SECONDS
 
     def _note(self, result: StepResult) -> None:
         self.ended[result.id] = result
         if result.status != "ok":
-            self.troubled.append(result)
+            self.unsuccessful.append(result)
 
     def hear(self) -> Iterator[Event]:
         """Yield what signals have asked for while nobody listened; nothing runs then that could have said more."""
-        while not self.running and not self._workshop.outbox.empty():
-            yield from self._understand(self._workshop.outbox.get())
+        while not self.running and not self._children.outbox.empty():
+            yield from self._understand(self._children.outbox.get())
 
     def listen(self, *, idle: float = IDLE_SECONDS) -> Iterator[Event]:
         """Wait for one message and yield what it means; `idle`: seconds for which the locks may not be asked for."""
         # Before the queue, not when it is empty: a child that never stops printing is to be ended too.
-        if self._deadline is not None and self._workshop.clock() >= self._deadline:
-            yield self._climb(self._signum, is_late=True)
+        if self._deadline is not None and self._children.clock() >= self._deadline:
+            yield self._escalate(self._signum, is_late=True)
         self._end_overdue()
         try:
-            message = self._workshop.outbox.get(timeout=self._seconds_left())
+            message = self._children.outbox.get(timeout=self._seconds_left())
         except Empty:
             pass
         else:
             yield from self._understand(message)
-        due_at = self._workshop.heartbeat.due_at
-        if due_at is not None and due_at <= self._workshop.clock():
+        due_at = self._children.heartbeat.due_at
+        if due_at is not None and due_at <= self._children.clock():
             yield from self._beat(idle=idle)
         self._press_on()
 
     def _end_overdue(self) -> None:
         """Interrupt what has run for too long, and end it harder each second from then on: its server may be silent."""
-        now = self._workshop.clock()
+        now = self._children.clock()
         for job in self.running.values():
             if job.due_at is not None and now >= job.due_at:
                 job.overdue += 1
-                job.child.send_signal(LADDER[min(job.overdue + 1, max(LADDER))])
-                job.due_at = now + RUNG_SECONDS
+                job.child.send_signal(STOP_SIGNALS[min(job.overdue + 1, max(STOP_SIGNALS))])
+                job.due_at = now + STOP_LEVEL_SECONDS
 
     def _understand(self, message: ChildMessage) -> Iterator[Event]:
         if isinstance(message, StopRequested):
-            yield self._climb(message.signum)
+            yield self._escalate(message.signum)
         elif isinstance(message, ChildEnded):
             yield self._end(message)
         elif isinstance(message, ChildTold):
@@ -408,25 +408,25 @@ class _Crew:
 
     def confirm(self) -> Iterator[LockLost]:
         """Ask whether the locks are held, unless that is known from just now."""
-        if not self._workshop.heartbeat.is_fresh:
+        if not self._children.heartbeat.is_fresh:
             yield from self._beat()
 
     def confirm_end(self) -> Iterator[Event]:
         """Ask once more when everything has ended, and wait until it is known; not for what has failed anyway."""
         yield from self._beat(idle=QUIET_SECONDS)
-        while self.unsure - {result.alias for result in self.troubled} and not self.rung:
+        while self.unsure - {result.alias for result in self.unsuccessful} and not self.stop_level:
             yield from self.listen()
 
     def _beat(self, *, idle: float = IDLE_SECONDS) -> Iterator[LockLost]:
         changed = {alias: sorted(migrations) for alias, migrations in self._changed().items()}
         before = (self.lost, self.unsure)
-        found = self._workshop.heartbeat.beat(changed, idle=idle)
+        found = self._children.heartbeat.beat(changed, idle=idle)
         if before != (self.lost, self.unsure):
             self._seen = ()  # what has waited may start, or never will
         for lock in found:
             running = [] if lock.is_retaken else [key for key, job in self.running.items() if job.alias == lock.alias]
             if not lock.is_retaken:
-                self._pressed[lock.alias] = (1, self._workshop.clock())
+                self._pressed[lock.alias] = (1, self._children.clock())
             yield LockLost(lock=lock, running=tuple(running))
 
     def _changed(self) -> dict[str, set[MigrationId]]:
@@ -439,29 +439,29 @@ class _Crew:
 
     def _press_on(self) -> None:
         """End what runs where the lock is lost, as the second signal and those after it do."""
-        for alias, (rung, next_at) in self._pressed.items():
-            if self._runs_on(alias) and next_at <= self._workshop.clock():
-                rung = min(rung + 1, max(LADDER))
+        for alias, (level, next_at) in self._pressed.items():
+            if self._runs_on(alias) and next_at <= self._children.clock():
+                level = min(level + 1, max(STOP_SIGNALS))
                 for job in self._runs_on(alias):
-                    job.child.send_signal(LADDER[rung])
-                self._pressed[alias] = (rung, self._workshop.clock() + RUNG_SECONDS)
+                    job.child.send_signal(STOP_SIGNALS[level])
+                self._pressed[alias] = (level, self._children.clock() + STOP_LEVEL_SECONDS)
 
     def resume(self) -> Iterator[StepFinished | LockLost]:
         """Start what was to be tried again and is due; after a signal, or without a lock, end it as it stands."""
-        is_over = bool(self.rung or self.lost)
-        due = [key for key, pause in self.paused.items() if is_over or pause.until <= self._workshop.clock()]
+        is_over = bool(self.stop_level or self.lost)
+        due = [key for key, pause in self.paused.items() if is_over or pause.until <= self._children.clock()]
         if due and not is_over:
             yield from self.confirm()
             is_over = bool(self.lost)
         for key in due:
             pause = self.paused[key]
             if self.is_held_up(pause.step) and not is_over:
-                self.paused[key] = replace(pause, until=self._workshop.clock() + LATER_SECONDS)
+                self.paused[key] = replace(pause, until=self._children.clock() + LATER_SECONDS)
             else:
                 del self.paused[key]
                 failed = pause.result if is_over else self.start(pause.step, pause.job)
                 if failed == "later":
-                    self.paused[key] = replace(pause, until=self._workshop.clock() + LATER_SECONDS)
+                    self.paused[key] = replace(pause, until=self._children.clock() + LATER_SECONDS)
                 elif failed is not None:
                     self._note(failed)
                     yield StepFinished(result=failed)
@@ -472,36 +472,36 @@ class _Crew:
         times += [until for _, until in self._closing]
         times += [job.due_at for job in self.running.values() if job.due_at is not None]
         times += [next_at for alias, (_, next_at) in self._pressed.items() if self._runs_on(alias)]
-        times += [time for time in (self._deadline, self._room_at, self._workshop.heartbeat.due_at) if time is not None]
-        return max(0.0, min(times) - self._workshop.clock()) if times else None
+        times += [time for time in (self._deadline, self._room_at, self._children.heartbeat.due_at) if time is not None]
+        return max(0.0, min(times) - self._children.clock()) if times else None
 
     def _runs_on(self, alias: str) -> list[_Job]:
         return [job for job in self.running.values() if job.alias == alias]
 
-    def _climb(self, signum: int, *, is_late: bool = False) -> Stopping:
-        self.rung += 1
+    def _escalate(self, signum: int, *, is_late: bool = False) -> Stopping:
+        self.stop_level += 1
         self._signum = signum
-        sent = LADDER.get(min(self.rung, max(LADDER)))
+        sent = STOP_SIGNALS.get(min(self.stop_level, max(STOP_SIGNALS)))
         if sent is not None:
             for job in self.running.values():
                 job.child.send_signal(sent)
         # ^C is a person, who sees what still runs and can press it again; the others come from a system with a limit.
-        grace = self._workshop.grace if signum != signal.SIGINT else None
+        grace = self._children.grace if signum != signal.SIGINT else None
         if grace is not None:
-            self._deadline = self._workshop.clock() + (grace if self.rung == 1 else RUNG_SECONDS)
-        return Stopping(signal=signum, rung=self.rung, running=tuple(self.running), grace=grace, is_late=is_late)
+            self._deadline = self._children.clock() + (grace if self.stop_level == 1 else STOP_LEVEL_SECONDS)
+        return Stopping(signal=signum, rung=self.stop_level, running=tuple(self.running), grace=grace, is_late=is_late)
 
     def _end(self, message: ChildEnded) -> MakeFinished | StepFinished | StepRetried:
         job = self.running.pop(message.key)
         if any(job.alias in cap.aliases for cap in self._caps):
-            self._closing.append((job.alias, self._workshop.clock() + FREEING_SECONDS))
-        interrupted = (self.rung > 1 or job.alias in self.lost) and message.returncode != 0
+            self._closing.append((job.alias, self._children.clock() + FREEING_SECONDS))
+        interrupted = (self.stop_level > 1 or job.alias in self.lost) and message.returncode != 0
         result = StepResult(
             id=message.key,
             alias=job.alias,
             status="ok" if message.returncode == 0 else "interrupted" if interrupted else "failed",
             exit_code=message.returncode,
-            seconds=self._workshop.clock() - job.started_at,
+            seconds=self._children.clock() - job.started_at,
             command=job.command,
             last_lines=job.tail.lines,
             raised_at=job.tail.raised_at,
@@ -512,14 +512,14 @@ class _Crew:
             retries=job.retries,
             because=self._why_ended(job) if message.returncode != 0 else None,
         )
-        if isinstance(job.work, MakeMigrations):
+        if isinstance(job.step, MakeMigrations):
             return MakeFinished(result=result)
-        self._remember(job, job.work, result)
-        return self._retry(job, job.work, result) or self._finish(result)
+        self._remember(job, job.step, result)
+        return self._retry(job, job.step, result) or self._finish(result)
 
     def _why_ended(self, job: _Job) -> str | None:
         """Return why a child was ended that ran for too long; None for another."""
-        limit = self._workshop.step_timeout
+        limit = self._children.step_timeout
         return f"it ran for longer than step_timeout ({limit:g} s) and was interrupted" if job.overdue else None
 
     def _remember(self, job: _Job, step: Step, result: StepResult) -> None:
@@ -535,15 +535,15 @@ class _Crew:
 
     def _retry(self, job: _Job, step: Step, result: StepResult) -> StepRetried | None:
         """Put a step aside that failed for a reason that passes; None if it is not tried again."""
-        is_over = bool(self.rung or self.lost or job.overdue)
+        is_over = bool(self.stop_level or self.lost or job.overdue)
         if result.status != "failed" or result.transient is None or is_over:
             return None
         failed = (step.id, result.transient.migration)
         self._tries[failed] += 1
-        again = self._workshop.again(step, result, self._tries[failed])
+        again = self._children.again(step, result, self._tries[failed])
         if again is None:
             return None
-        self.paused[step.id] = _Pause(step, job, result, self._workshop.clock() + again.pause)
+        self.paused[step.id] = _Pause(step, job, result, self._children.clock() + again.pause)
         return StepRetried(
             step=step,
             tries=self._tries[failed],
