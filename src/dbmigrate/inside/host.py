@@ -93,7 +93,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         "lock": held.lock,
         "check_locks": partial(held.check, inspector.find_replacements),
         "unlock": held.unlock,
-        "end_orphans": held.end_orphans_now,
+        "end_orphans": held.end_orphans,
         "why_not_fork": forker.why_not_fork,
         "fork": forker.fork,
         "find_blockers": blockers.find_blockers,
@@ -109,7 +109,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         if request is None:
             forker.end_copies()
             with watch.limit(ORPHAN_SECONDS):
-                held.end_orphans(ORPHAN_SECONDS)
+                held.end_orphans(ORPHAN_SECONDS, are_gone=False)
                 held.unlock()
             scratches.drop()
             raise boot.HostEnds

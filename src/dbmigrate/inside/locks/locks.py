@@ -113,28 +113,19 @@ class Locks:
                 return lock.alias
         return None
 
-    def end_orphans(self, seconds):
-        """End what servers still do for children that are gone; their last breath may take these seconds."""
-        deadline = time.monotonic() + seconds
-        held = self._free_mysql_locks()
-        while held:
-            for lock in held:
-                lock.end_orphans(self._mark)
-            if time.monotonic() >= deadline:
-                return
-            time.sleep(0.05)
+    def end_orphans(self, seconds: float, *, are_gone: bool = True) -> EndOrphansReply:
+        """End what servers still do for children; return the aliases whose server still does after these seconds.
 
-    def end_orphans_now(self, seconds: float) -> EndOrphansReply:
-        """End what servers still do for children that are gone; return the aliases whose server still does after these.
-
-        The children are gone already, so a server where nothing is left is not asked again.
+        are_gone: whether the children have ended, so that a server where nothing is left is not asked again; else
+        their last breath may take all of these seconds.
         """
         deadline = time.monotonic() + seconds
         held = self._free_mysql_locks()
         while True:
-            held = [lock for lock in held if lock.end_orphans(self._mark)]
+            left = [lock for lock in held if lock.end_orphans(self._mark)]
+            held = left if are_gone else held
             if not held or time.monotonic() >= deadline:
-                return [lock.alias for lock in held]
+                return [lock.alias for lock in left]
             time.sleep(0.05)
 
     def _free_mysql_locks(self):
