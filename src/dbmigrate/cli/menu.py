@@ -38,15 +38,15 @@ def show_menu(context: click.Context) -> ExitCode:
     session = session_of(context)
     if not session.opens_menu:
         given = read_global_options(context)
-        because = "needs a terminal"
+        reason = "needs a terminal"
         if given.get("no_input"):
-            because = "cannot be combined with --no-input"
+            reason = "cannot be combined with --no-input"
         elif session.is_for_machines:
-            because = f"cannot be combined with --format {given['format']}"
+            reason = f"cannot be combined with --format {given['format']}"
         elif session.output_file is not None:
-            because = "cannot be combined with -o"
+            reason = "cannot be combined with -o"
         raise UsageError(
-            f"the menu {because}",
+            f"the menu {reason}",
             hint="dbmigrate all, or one database or app: dbmigrate run --help",
         )
     from dbmigrate.menu.flow import Menu, command_line

@@ -45,14 +45,14 @@ def lint(
         if not steps or database.alias in silent:
             continue
         if database.vendor != "postgresql":
-            because = f"squawk reads only the SQL of PostgreSQL, not of {database.vendor}"
-            not_linted.append(NotLinted(alias=database.alias, migrations=pending, because=because))
+            reason = f"squawk reads only the SQL of PostgreSQL, not of {database.vendor}"
+            not_linted.append(NotLinted(alias=database.alias, migrations=pending, because=reason))
             continue
         sql = [written for step in steps for written in work.host.sql(step.alias, step.migrations, step.scope)]
         for written in sql:
             if written.problem is not None:
-                because = written.why_not
-                not_linted.append(NotLinted(alias=database.alias, migrations=(written.id,), because=because))
+                reason = written.why_not
+                not_linted.append(NotLinted(alias=database.alias, migrations=(written.id,), because=reason))
         readable = [written for written in sql if written.problem is None]
         linted.append(Linted(alias=database.alias, migrations=tuple(written.id for written in readable)))
         atomic = {migration.id for step in steps for migration in step.migrations if migration.atomic}

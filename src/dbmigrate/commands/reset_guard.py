@@ -170,9 +170,9 @@ def _check_committed(root: Path, files: Sequence[Path]) -> None:
         )
 
 
-def _unknown_state(root: Path, because: str) -> DeclinedError:
+def _unknown_state(root: Path, reason: str) -> DeclinedError:
     return DeclinedError(
-        f"{root} is a Git repository, but git does not report whether the migration files are committed: {because}",
+        f"{root} is a Git repository, but git does not report whether the migration files are committed: {reason}",
         hint=f"run it directly to see: git -C {shlex.quote(str(root))} status",
         changed=False,
     )

@@ -149,10 +149,10 @@ def _explain(asked: ModelAnswers, snapshot: Snapshot, database: Database, routin
             break
     place = routing.places[database.alias].get(label)
     belongs = asked.has_own_table and place is not None and model.lower() in place.models
-    because: Because = "unmanaged"
+    reason: Because = "unmanaged"
     if asked.has_own_table:
-        because = _because(snapshot, database, routing, name, answer, belongs=belongs)
-    return ExplainedDatabase(alias=database.alias, answers=answers, answer=answer, belongs=belongs, because=because)
+        reason = _because(snapshot, database, routing, name, answer, belongs=belongs)
+    return ExplainedDatabase(alias=database.alias, answers=answers, answer=answer, belongs=belongs, because=reason)
 
 
 def _because(

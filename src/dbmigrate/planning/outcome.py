@@ -70,9 +70,9 @@ def build_result(
     return result.model_copy(update={"constance": _constance(plan, result)})
 
 
-def unasked(before: Snapshot, because: str) -> Snapshot:
+def unasked(before: Snapshot, reason: str) -> Snapshot:
     """Return the snapshot of databases that could not be asked after a run."""
-    said = {"state": "unreachable", "trouble": "silent", "error": because, "missing": ()}
+    said = {"state": "unreachable", "trouble": "silent", "error": reason, "missing": ()}
     return before.model_copy(update={"databases": tuple(one.model_copy(update=said) for one in before.databases)})
 
 

@@ -12,11 +12,11 @@ def find_limits(snapshot: Snapshot, routing: Routing) -> tuple[str, ...]:
     Packages for a schema per tenant replace `migrate`, and their routers answer by what is connected; others add
     databases while the project runs.
     """
-    because = _why_by_connection(snapshot)
+    reason = _why_by_connection(snapshot)
     found = []
-    if because is not None:
+    if reason is not None:
         found += [
-            f"{database.alias}: {_extent(database.schema_name)}; {because}"
+            f"{database.alias}: {_extent(database.schema_name)}; {reason}"
             for database in snapshot.databases
             if routing.is_migrated(database.alias)
         ]

@@ -152,21 +152,21 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
     if kind == "migrations":
         return _explain_migrations(error, shown, target, printed)
     python, manage = target.python, " ".join(target.manage)
-    because = target.choices["python"].reason
+    reason = target.choices["python"].reason
     place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
     detail = _detail(error, printed)
     message, hint = {
         "python-too-old": (
             f"{python} is {said}; dbmigrate needs Python 3.8 or newer in the project",
-            f"pass --python with another interpreter (this one was taken from {because})",
+            f"pass --python with another interpreter (this one was taken from {reason})",
         ),
         "django-too-old": (
             f"{python} has {said}; dbmigrate needs Django 3.2 or newer",
-            f"upgrade Django there, or pass --python with another interpreter (this one was taken from {because})",
+            f"upgrade Django there, or pass --python with another interpreter (this one was taken from {reason})",
         ),
         "no-django": (
             f"Django cannot be imported by {python}: {said}",
-            f"pass --python with the project's interpreter (this one was taken from {because})"
+            f"pass --python with the project's interpreter (this one was taken from {reason})"
             + _consoles_hint(error.get("consoles") or ()),
         ),
         "exit": (

@@ -148,9 +148,9 @@ class Heartbeat:
         return found
 
     def _lose_all(self, why: str) -> list[LostLock]:
-        because = f"the process that held it is gone: {why}"
+        reason = f"the process that held it is gone: {why}"
         lost = [
-            LostLock(alias=alias, at=self._now(), because=because, is_retaken=False, why_not_again=None)
+            LostLock(alias=alias, at=self._now(), because=reason, is_retaken=False, why_not_again=None)
             for alias in self._aliases
             if alias not in self.lost
         ]

@@ -89,8 +89,8 @@ def take_locks(
         if state.waiting is None:
             if holder is not None:
                 yield LocksTaken(seconds=now - started_at)
-            for alias, because in state.missing.items():
-                yield LockMissing(alias=alias, because=because)
+            for alias, reason in state.missing.items():
+                yield LockMissing(alias=alias, because=reason)
             return state
         left = started_at + seconds - now
         if left <= 0:

@@ -125,9 +125,9 @@ class Story:
             self._started.add(step.alias)
             yield Line("database", f"Migrating database: {step.alias}", step.alias)
         yield Line("app", words.subject(step), step.alias)
-        because = words.reason(step)
-        if because is not None:
-            yield Line("reason", because, step.alias)
+        reason = words.reason(step)
+        if reason is not None:
+            yield Line("reason", reason, step.alias)
         yield Line("command", shlex.join(event.command), step.alias)
 
     def _end(self, event: StepFinished) -> Iterator[Line]:

@@ -345,9 +345,9 @@ class Page:
         self._errors(report)
         if report.lint is not None:
             self._show_lint(report.lint)
-        for because in dict.fromkeys(entry.because for entry in report.not_run):
-            ids = ", ".join(entry.id for entry in report.not_run if entry.because == because)
-            self._line(f"not run: {ids}: {because}", "dim")
+        for reason in dict.fromkeys(entry.because for entry in report.not_run):
+            ids = ", ".join(entry.id for entry in report.not_run if entry.because == reason)
+            self._line(f"not run: {ids}: {reason}", "dim")
         if self._verbosity >= 0 or report.exit_code:
             self._line(words.check_verdict(report), "red" if report.exit_code else "green")
 

@@ -406,21 +406,21 @@ def counts(applied: int, only_recorded: int) -> str:
 
 
 def skip_sentence(
-    alias_is_owned_by: str | None, skip: SkipReason, because: str | None = None, out_of_reach: int = 0
+    alias_is_owned_by: str | None, skip: SkipReason, reason: str | None = None, out_of_reach: int = 0
 ) -> str:
     """Return why a database is not migrated, and how many migrations it therefore lacks."""
     if skip == "same" and alias_is_owned_by is not None:
         return f"{SKIPS[skip]} {alias_is_owned_by} and is migrated through it"
     lacks = f"; {plural(out_of_reach, 'migration')} pending there" if out_of_reach else ""
-    return (f"{SKIPS[skip]} ({because})" if because else SKIPS[skip]) + lacks
+    return (f"{SKIPS[skip]} ({reason})" if reason else SKIPS[skip]) + lacks
 
 
 def planned_skip(database: PlannedDatabase) -> str:
     """Return why the plan has no step for a database."""
     assert database.skip is not None
     owner = database.because if database.kind == "same" else None
-    because = database.because if database.kind in ("replica", "read-only") else None
-    return skip_sentence(owner, database.skip, because, len(database.out_of_reach))
+    reason = database.because if database.kind in ("replica", "read-only") else None
+    return skip_sentence(owner, database.skip, reason, len(database.out_of_reach))
 
 
 def status(database: DatabaseResult) -> str:

@@ -33,9 +33,9 @@ class Traffic:
             step.alias: _why_not(step, snapshot.database(step.alias), environments.get(step.alias, {}))
             for step in plan.steps
         }
-        for alias, because in reasons.items():
-            if because is not None:
-                yield DdlLockTimeoutIgnored(alias=alias, because=because)
+        for alias, reason in reasons.items():
+            if reason is not None:
+                yield DdlLockTimeoutIgnored(alias=alias, because=reason)
 
 
 def _why_not(step: Step, database: Database | None, own: Mapping[str, str]) -> str | None:

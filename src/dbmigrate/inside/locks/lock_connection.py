@@ -134,12 +134,12 @@ class ConnectionLock:
                 holder = self._take_anew(session)
                 if holder is None:
                     return None
-                because, limit = "{} has it now".format(holder["holder"]), HELD_SECONDS
+                reason, limit = "{} has it now".format(holder["holder"]), HELD_SECONDS
             except Exception as error:  # the server may be starting again
-                because, limit = _said(error), RETAKE_SECONDS
+                reason, limit = _said(error), RETAKE_SECONDS
             self._close()
             if self._is_given_up or time.monotonic() >= began_at + limit:
-                return because
+                return reason
             time.sleep(PAUSE_SECONDS)
 
     def _take_anew(self, session):

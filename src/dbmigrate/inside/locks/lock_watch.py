@@ -124,13 +124,13 @@ class LockWatch:
             self._lock.leave_thread()
 
     def _work(self, idle):
-        because = self._lock.ask(idle)
-        if because is None:
+        reason = self._lock.ask(idle)
+        if reason is None:
             return
         if self._is_abandoned:
-            because = self._describe_silence(SILENT_SECONDS)
+            reason = self._describe_silence(SILENT_SECONDS)
         self._lost_at = time.time()
-        self._why_lost = because
+        self._why_lost = reason
         before = self._lock.records
         why_not = self._lock.retake()
         if why_not is None:

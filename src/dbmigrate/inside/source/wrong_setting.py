@@ -89,8 +89,8 @@ def _describe_engine(alias, engine, error):
     # load_backend raises its own error for every ImportError while a backend is imported that is not one of Django's.
     cause = error.__cause__ if isinstance(error.__cause__, ImportError) else None
     is_wrong = _is_missing(cause or error, engine + ".base")
-    because = None if cause is None else "{}: {}".format(type(cause).__name__, one_line(str(cause)))
-    return {"alias": alias, "engine": engine, "is_wrong": is_wrong, "because": because}
+    reason = None if cause is None else "{}: {}".format(type(cause).__name__, one_line(str(cause)))
+    return {"alias": alias, "engine": engine, "is_wrong": is_wrong, "because": reason}
 
 
 def _is_missing(error, module_name):

@@ -16,9 +16,9 @@ def find_half_done_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[
         if not routing.is_migrated(database.alias):
             continue
         for migration in database.pending:
-            because = _why(database, migration) if routing.does(database.alias, migration) else None
-            if because is not None:
-                yield _describe(snapshot, database.alias, migration, because)
+            reason = _why(database, migration) if routing.does(database.alias, migration) else None
+            if reason is not None:
+                yield _describe(snapshot, database.alias, migration, reason)
 
 
 def _why(database: Database, migration: PendingMigration) -> str | None:
@@ -29,13 +29,13 @@ def _why(database: Database, migration: PendingMigration) -> str | None:
     return None if migration.atomic else "it is not atomic"
 
 
-def _describe(snapshot: Snapshot, alias: str, migration: PendingMigration, because: str) -> Finding:
+def _describe(snapshot: Snapshot, alias: str, migration: PendingMigration, reason: str) -> Finding:
     label = migration.id.split(".", 1)[0]
     return Finding(
         id="DBM303",
         level="note",
         stops=False,
-        message=f"a failure of {migration.id} on {alias} would leave it half done: {because}",
+        message=f"a failure of {migration.id} on {alias} would leave it half done: {reason}",
         hint=hint_where(
             snapshot,
             label,

@@ -27,13 +27,13 @@ def find_model_changes(snapshot: Snapshot, _routing: Routing) -> Iterator[Findin
         is_own = app is not None and app.is_own
         if change.app in stuck and not is_own:
             continue
-        because = f" ({describe_unstarted(snapshot, stuck[change.app])[0]})" if change.app in stuck else ""
+        reason = f" ({describe_unstarted(snapshot, stuck[change.app])[0]})" if change.app in stuck else ""
         yield Finding(
             id="DBM101",
             level="error" if is_own else "warning",
             stops=False,
             message=f"the models of {change.app} changed, but no migration covers this: {'; '.join(change.operations)}"
-            + because,
+            + reason,
             hint=(
                 make_hint(snapshot, change.app)
                 if is_own
