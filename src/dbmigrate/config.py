@@ -47,7 +47,7 @@ class Key:
     """One configuration key; its words stand in the documents."""
 
     read: Callable[[object, str], Any]
-    """(value, the place it stands in) -> value, or a UsageError."""
+    """(value, where it stands) -> value, or a UsageError."""
     default: str
     meaning: str
 
@@ -76,8 +76,8 @@ def find_config_file(folder: Path) -> ConfigFile | None:
         UsageError: a pyproject.toml on the way cannot be read.
         ProjectError: the system lets nobody look whether there is one.
     """
-    for place in (folder, *folder.parents):
-        path = place / FILE_NAME
+    for above in (folder, *folder.parents):
+        path = above / FILE_NAME
         with looking():
             if not path.is_file():
                 continue
@@ -119,35 +119,35 @@ def merge_settings(file: ConfigFile | None, environ: Mapping[str, str], flags: M
 def _read_file(file: ConfigFile | None) -> dict[str, tuple[Any, str]]:
     if file is None:
         return {}
-    place = f"{file.path} {TABLE}"
+    origin = f"{file.path} {TABLE}"
     if not isinstance(file.table, dict):
-        raise UsageError(f"{place}: is not a table", hint="write the keys below a line that says [tool.dbmigrate]")
+        raise UsageError(f"{origin}: is not a table", hint="write the keys below a line that says [tool.dbmigrate]")
     found: dict[str, tuple[Any, str]] = {}
     for key, value in file.table.items():
         if key == "databases":
-            found[key] = (_read_databases(value, place), str(file.path))
+            found[key] = (_read_databases(value, origin), str(file.path))
         elif key in KEYS:
-            found[key] = (KEYS[key].read(value, f"{place} {key}"), str(file.path))
+            found[key] = (KEYS[key].read(value, f"{origin} {key}"), str(file.path))
         else:
             raise UsageError(
-                f"{place}: there is no key {shortened(key)}", hint=nearest(key, (*KEYS, "databases"), what="keys")
+                f"{origin}: there is no key {shortened(key)}", hint=nearest(key, (*KEYS, "databases"), what="keys")
             )
     return found
 
 
-def _read_databases(value: object, place: str) -> dict[str, DatabaseSettings]:
+def _read_databases(value: object, origin: str) -> dict[str, DatabaseSettings]:
     if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
-        raise UsageError(f"{place} databases: is not a table", hint="write [tool.dbmigrate.databases.ALIAS]")
+        raise UsageError(f"{origin} databases: is not a table", hint="write [tool.dbmigrate.databases.ALIAS]")
     read = {}
     for alias, table in value.items():
         for key in table:
             if key not in DATABASE_KEYS:
                 raise UsageError(
-                    f"{place} databases.{alias}: there is no key {shortened(key)}",
+                    f"{origin} databases.{alias}: there is no key {shortened(key)}",
                     hint=nearest(key, DATABASE_KEYS, what="keys"),
                 )
         read[alias] = DatabaseSettings(
-            **{key: DATABASE_KEYS[key].read(table[key], f"{place} databases.{alias}.{key}") for key in table}
+            **{key: DATABASE_KEYS[key].read(table[key], f"{origin} databases.{alias}.{key}") for key in table}
         )
     return read
 
@@ -166,9 +166,9 @@ def _read_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     return found
 
 
-def _text(value: object, place: str) -> str:
+def _text(value: object, origin: str) -> str:
     if not isinstance(value, str) or not value.strip() or not _is_passed_on(value):
-        raise UsageError(f"{place}: {_shown(value)} is not a string", hint='write it in quotes, for example "value"')
+        raise UsageError(f"{origin}: {_shown(value)} is not a string", hint='write it in quotes, for example "value"')
     return value
 
 
@@ -184,7 +184,7 @@ def _shown(value: object) -> str:
         return "a number of more than 4300 digits"
 
 
-def _number(value: object, place: str) -> int:
+def _number(value: object, origin: str) -> int:
     number = value
     if isinstance(value, str):
         try:
@@ -193,30 +193,30 @@ def _number(value: object, place: str) -> int:
             number = None
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_NUMBER:
         raise UsageError(
-            f"{place}: {_shown(value)} is not a whole number between 1 and {MOST_NUMBER}", hint="write for example 4"
+            f"{origin}: {_shown(value)} is not a whole number between 1 and {MOST_NUMBER}", hint="write for example 4"
         )
     return number
 
 
-def _truth(value: object, place: str) -> bool:
+def _truth(value: object, origin: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if isinstance(value, str) and value.lower() in words:
         return words[value.lower()]
     if not isinstance(value, bool):
-        raise UsageError(f"{place}: {_shown(value)} is neither true nor false", hint="write true or false")
+        raise UsageError(f"{origin}: {_shown(value)} is neither true nor false", hint="write true or false")
     return value
 
 
-def _names(value: object, place: str) -> tuple[str, ...]:
+def _names(value: object, origin: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",") if name.strip()]
     if not isinstance(value, Sequence) or not all(isinstance(name, str) and _is_passed_on(name) for name in value):
-        raise UsageError(f"{place}: {_shown(value)} is not a list of names", hint='write for example ["archive"]')
+        raise UsageError(f"{origin}: {_shown(value)} is not a list of names", hint='write for example ["archive"]')
     return tuple(value)
 
 
-def _ids(value: object, place: str) -> tuple[str, ...]:
-    return tuple(read_check_id(name) for name in _names(value, place))
+def _ids(value: object, origin: str) -> tuple[str, ...]:
+    return tuple(read_check_id(name) for name in _names(value, origin))
 
 
 def read_check_id(name: str) -> str:
@@ -224,25 +224,25 @@ def read_check_id(name: str) -> str:
     return name.lower() if name.lower().startswith(LINTER) else name.upper()
 
 
-def _seconds(value: object, place: str) -> float:
+def _seconds(value: object, origin: str) -> float:
     try:
         seconds = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         seconds = -1.0
     if isinstance(value, bool) or not 0 <= seconds <= MOST_SECONDS:
         raise UsageError(
-            f"{place}: {_shown(value)} is not a number of seconds between 0 and {MOST_SECONDS}",
+            f"{origin}: {_shown(value)} is not a number of seconds between 0 and {MOST_SECONDS}",
             hint="write for example 30",
         )
     return seconds
 
 
-def _urls(value: object, place: str) -> dict[str, str]:
+def _urls(value: object, origin: str) -> dict[str, str]:
     if isinstance(value, str):
         value = dict(entry.strip().split("=", 1) for entry in value.split(",") if "=" in entry) or value
     if not isinstance(value, dict) or not all(_is_url(url) for url in value.values()):
         raise UsageError(
-            f"{place}: is not a URL for each database", hint='write for example { default = "postgresql://host/name" }'
+            f"{origin}: is not a URL for each database", hint='write for example { default = "postgresql://host/name" }'
         )
     return value
 
@@ -252,10 +252,10 @@ def _is_url(value: object) -> bool:
 
 
 def _one_of(choices: Sequence[str]) -> Callable[[object, str], str]:
-    def read(value: object, place: str) -> str:
+    def read(value: object, origin: str) -> str:
         if value not in choices:
             hint = nearest(value if isinstance(value, str) else _shown(value), choices, what="choices")
-            raise UsageError(f"{place}: {_shown(value)} is not one of {', '.join(choices)}", hint=hint)
+            raise UsageError(f"{origin}: {_shown(value)} is not one of {', '.join(choices)}", hint=hint)
         return str(value)
 
     return read

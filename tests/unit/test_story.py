@@ -20,7 +20,7 @@ from dbmigrate.renderers.github import GithubRenderer
 from dbmigrate.renderers.lines import Line, Story
 from dbmigrate.renderers.live import RichRenderer
 from dbmigrate.renderers.plain import PlainRenderer
-from dbmigrate.renderers.repository_paths import Places
+from dbmigrate.renderers.repository_paths import RepositoryPaths
 from dbmigrate.renderers.sheet import PlainSheet
 from dbmigrate.renderers.tables import Page
 from dbmigrate.renderers.terminal import TerminalSheet
@@ -47,8 +47,8 @@ def rich(out: StringIO) -> RichRenderer:
 def github(out: StringIO) -> GithubRenderer:
     text = StringIO()
     written = PlainRenderer(Page(PlainSheet(text), verbosity=1, now=now), text, verbosity=1, now=now)
-    places = Places(Path("/"), Path("/"))
-    return GithubRenderer(written, text, out, command="all", places=places, summary=None, make_token=lambda: "token")
+    paths = RepositoryPaths(Path("/"), Path("/"))
+    return GithubRenderer(written, text, out, command="all", paths=paths, summary=None, make_token=lambda: "token")
 
 
 RENDERERS: dict[str, Callable[[StringIO], Renderer]] = {"plain": plain, "rich": rich, "github": github}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dbmigrate.renderers.base import Renderer
     from dbmigrate.renderers.fan_out import FanOut
     from dbmigrate.renderers.github import GithubRenderer
-    from dbmigrate.renderers.repository_paths import Places
+    from dbmigrate.renderers.repository_paths import RepositoryPaths
 
 Answered = TypeVar("Answered")
 
@@ -63,7 +63,9 @@ class Output:
             from dbmigrate.renderers.junit import JunitRenderer
 
             session = self._session
-            report = JunitRenderer(session.cwd / junit, session.command, _places(session), time.monotonic, _now())
+            report = JunitRenderer(
+                session.cwd / junit, session.command, _repository_paths(session), time.monotonic, _now()
+            )
             self._sinks.add(report, f"--junit {junit}")
 
     def begin(self, wanted: str) -> None:
@@ -273,15 +275,15 @@ def _build_github(session: Session) -> GithubRenderer:
         text,
         session.out,
         command=session.command,
-        places=_places(session),
+        paths=_repository_paths(session),
         summary=Path(summary) if summary else None,
         make_token=lambda: secrets.token_hex(16),
     )
 
 
-def _places(session: Session) -> Places:
+def _repository_paths(session: Session) -> RepositoryPaths:
     """Return where paths begin: of the project, and of the repository that holds it."""
-    from dbmigrate.renderers.repository_paths import Places
+    from dbmigrate.renderers.repository_paths import RepositoryPaths
 
     try:
         root = find_root(find_project(session.cwd, session.options.get("project")))
@@ -290,6 +292,6 @@ def _places(session: Session) -> Places:
     workspace = Path(session.environ.get("GITHUB_WORKSPACE") or root)
     try:
         is_inside = root.resolve().is_relative_to(workspace.resolve())
-        return Places(root, workspace if is_inside and not (root / ".git").exists() else root)
+        return RepositoryPaths(root, workspace if is_inside and not (root / ".git").exists() else root)
     except (OSError, RuntimeError):  # it may not be looked at, or is a loop of links
-        return Places(root, root)
+        return RepositoryPaths(root, root)

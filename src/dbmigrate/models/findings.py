@@ -53,7 +53,7 @@ class Finding(Value):
     """Whether a pending migration loses data or cannot be reversed: what `--fail-on destructive` looks for."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """File and line as editors and terminals make a link of them; "" if it is in no file."""
         if self.file is None:
             return ""
@@ -62,7 +62,7 @@ class Finding(Value):
     @property
     def sentence(self) -> str:
         """The whole of it in one line, but for what to do."""
-        return f"{self.id}: {self.message}" + (f" ({self.place})" if self.place else "")
+        return f"{self.id}: {self.message}" + (f" ({self.location})" if self.location else "")
 
     def as_warning(self, *, fails_run: bool = False) -> Finding:
         """Return it as a run shows it that it does not stop: an error to `check` is a warning there, and says so.

@@ -29,7 +29,7 @@ from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.groups import Groups
 from dbmigrate.renderers.markdown import Summary, append_summary
 from dbmigrate.renderers.plain import PlainRenderer
-from dbmigrate.renderers.repository_paths import Places
+from dbmigrate.renderers.repository_paths import RepositoryPaths
 from dbmigrate.renderers.workflow import Annotations, guarded
 
 LEVELS: dict[Level, str] = {"error": "error", "warning": "warning", "note": "notice"}
@@ -47,7 +47,7 @@ class GithubRenderer:
         out: TextIO,
         *,
         command: str | None,
-        places: Places,
+        paths: RepositoryPaths,
         summary: Path | None,
         make_token: Callable[[], str],
     ) -> None:
@@ -59,7 +59,7 @@ class GithubRenderer:
         self._text = text
         self._out = out
         self._name = f"dbmigrate {command}" if command else "dbmigrate"
-        self._places = places
+        self._paths = paths
         self._summary_file = summary
         self._make_token = make_token
         self._annotations = Annotations()
@@ -159,9 +159,9 @@ class GithubRenderer:
     def _annotate(self, findings: Sequence[Finding]) -> None:
         self._summary.findings += findings
         for finding in findings:
-            file = self._places.find(finding.file)
+            file = self._paths.find(finding.file)
             # A file that is not in the repository has no place to be shown at.
-            where = f" ({finding.place})" if finding.file is not None and file is None else ""
+            where = f" ({finding.location})" if finding.file is not None and file is None else ""
             text = words.printable_lines(f"{finding.message}{where}\nhint: {finding.hint}")
             level = LEVELS[finding.level]
             self._command(self._annotations.write(level, text, title=finding.id, file=file, line=finding.line))
@@ -180,9 +180,9 @@ class GithubRenderer:
                 self._error(words.without_table(database), title=f"database {database.alias}")
 
     def _error(self, text: str, *, title: str, file: str | None = None, line: int | None = None) -> None:
-        place = self._places.find(file)
+        path = self._paths.find(file)
         shown = words.printable_lines(text)
-        self._command(self._annotations.write("error", shown, title=title, file=place, line=line))
+        self._command(self._annotations.write("error", shown, title=title, file=path, line=line))
 
 
 def _findings(report: Answer) -> Sequence[Finding]:

@@ -23,7 +23,7 @@ from dbmigrate.renderers import words
 from dbmigrate.renderers.encoding import encodable
 from dbmigrate.renderers.error_words import error_message, fact_message
 from dbmigrate.renderers.files import write_report
-from dbmigrate.renderers.repository_paths import Places
+from dbmigrate.renderers.repository_paths import RepositoryPaths
 from dbmigrate.system import shortened
 
 Outcome = Literal["passed", "failure", "error", "skipped"]
@@ -58,7 +58,7 @@ class JunitRenderer:
     needs_streams = False
 
     def __init__(
-        self, file: Path, command: str | None, places: Places, clock: Callable[[], float], now: datetime
+        self, file: Path, command: str | None, paths: RepositoryPaths, clock: Callable[[], float], now: datetime
     ) -> None:
         """Take the file, and write to it at once; `clock` gives seconds that only grow.
 
@@ -67,7 +67,7 @@ class JunitRenderer:
         """
         self._file = file
         self._command = command or "dbmigrate"
-        self._places = places
+        self._paths = paths
         self._clock = clock
         self._started_at = clock()
         self._timestamp = now.isoformat(timespec="seconds")
@@ -127,7 +127,7 @@ class JunitRenderer:
     def _add(self, suite: ElementTree.Element, case: Case) -> None:
         attributes = {"name": case.name, "classname": f"dbmigrate.{case.group}", "time": f"{case.seconds:.3f}"}
         if case.file is not None:
-            attributes["file"] = self._places.find(case.file) or case.file
+            attributes["file"] = self._paths.find(case.file) or case.file
             if case.line is not None:
                 attributes["line"] = str(case.line)
         element = ElementTree.SubElement(suite, "testcase", _clean_all(attributes))
@@ -193,7 +193,7 @@ def _finding_cases(name: str, found: Sequence[Finding], failing: set[Finding]) -
     seen: Counter[str] = Counter()
     for number, finding in enumerate(wrong):
         # One of several needs a name of its own: servers tell cases apart by it.
-        own = name if len(wrong) == 1 else f"{name} {finding.place}".rstrip()
+        own = name if len(wrong) == 1 else f"{name} {finding.location}".rstrip()
         seen[own] += 1
         yield Case(
             own if seen[own] == 1 else f"{own} ({seen[own]})",

@@ -52,7 +52,7 @@ def render_summary(summary: Summary, code: ExitCode, *, most_bytes: int = MOST_B
         blocks.append(_table(("database", "result", "what", "time"), _results(summary.result)))
     if summary.findings:
         rows = [
-            (finding.level, finding.id, finding.message, finding.place, finding.hint) for finding in summary.findings
+            (finding.level, finding.id, finding.message, finding.location, finding.hint) for finding in summary.findings
         ]
         blocks.append(_table(("level", "check", "what is wrong", "where", "what to do"), rows))
     if summary.text:

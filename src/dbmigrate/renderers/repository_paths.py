@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Places:
+class RepositoryPaths:
     """Knows where relative paths of findings begin, and where those of the repository do."""
 
     root: Path

@@ -106,12 +106,12 @@ def _with_way_out(rule: Rule, finding: Finding) -> Finding:
     return finding.model_copy(update={"hint": hint})
 
 
-def check_ids(ids: Sequence[str], place: str) -> None:
+def check_ids(ids: Sequence[str], origin: str) -> None:
     """Do nothing if there is a check of each of these ids.
 
     Raises:
-        UsageError: there is none; `place` is where it was written.
+        UsageError: there is none; `origin` is where it was written.
     """
     for identifier in ids:
         if identifier not in IDS and not is_of_linter(identifier):
-            raise UsageError(f"{place}: there is no check {identifier}", hint=nearest(identifier, IDS, what="checks"))
+            raise UsageError(f"{origin}: there is no check {identifier}", hint=nearest(identifier, IDS, what="checks"))
