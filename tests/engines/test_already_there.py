@@ -32,7 +32,8 @@ def test_a_table_that_is_there_stops_a_run_before_anything_moves_and_fake_initia
         assert said in text
         assert "dbmigrate all --fake-initial; what differs" in text
     assert "a run of this plan ends with 13" in planned.stdout
-    dbmigrate("all", "--fake-initial", cwd=here.project.root).expect(0)
+    recorded = dbmigrate("all", "--fake-initial", cwd=here.project.root).expect(0)
+    assert "2 migrations; core.0001_initial recorded without being run (--fake-initial)" in recorded.stdout
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
     dbmigrate("check", cwd=here.project.root).expect(0)
 
@@ -121,8 +122,9 @@ def test_an_app_whose_tables_syncdb_made_gets_migrations_by_the_commands_that_ar
     assert hint in dbmigrate("check", cwd=tmp_path).expect(0).stdout
 
     dbmigrate("make", "plain", cwd=tmp_path).expect(0)
-    dbmigrate("all", "--fake-initial", cwd=tmp_path).expect(0)
+    recorded = dbmigrate("all", "--fake-initial", cwd=tmp_path).expect(0).stdout
 
+    assert "other_db  recorded  1 migration; plain.0001_initial recorded without being run" in recorded
     assert applied(project.database("other_db")) == ["plain.0001_initial"]
     assert tables(project.database("other_db")) == {"plain_item", "django_migrations"}
 

@@ -41,7 +41,11 @@ def check_written(
             changed=bool(written),
             hint="see what it does: "
             + before.project.to_type("makemigrations", *(change.app for change in left))
-            + (f"; to continue without: {way_on}" if way_on else ""),
+            + (
+                f"; to continue without: {way_on}, or for good: skip_makemigrations = true under [tool.dbmigrate]"
+                if way_on
+                else ""
+            ),
         )
 
 

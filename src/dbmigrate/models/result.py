@@ -161,6 +161,8 @@ class DatabaseResult(Value):
     """Models (label.model) of apps without migrations whose tables this run made, as the database says afterwards."""
     seconds: float
     failure: Failure | None
+    faked: tuple[MigrationId, ...] = ()
+    """Those of `applied` that `--fake-initial` recorded without running them: all that they make was there."""
     fake: bool = False
     """Whether migrations were recorded (or their records taken back) without being run."""
     ran_for: tuple[str, ...] = ()

@@ -184,6 +184,11 @@ class _Judge:
             applied=tuple(migration.id for migration in done if not migration.backwards),
             undone=tuple(migration.id for migration in done if migration.backwards),
             only_recorded=sum(not migration.does for migration in done if not migration.backwards),
+            faked=tuple(
+                migration.id
+                for migration in done
+                if self.plan.selection.fake_initial and migration.does and migration.may_be_faked
+            ),
             remaining=tuple(migration.id for migration in migrations if migration not in done),
             synced=synced,
             seconds=sum(result.seconds for result in own),

@@ -424,8 +424,11 @@ def planned_skip(database: PlannedDatabase) -> str:
 
 
 def status(database: DatabaseResult) -> str:
-    """Return in a word what became of one database: "migrated" also stands for what was undone."""
-    return "undone" if database.status == "migrated" and database.undone else database.status
+    """Return in a word what became of one database: "migrated" also stands for what was undone, or only recorded."""
+    if database.status != "migrated":
+        return database.status
+    is_recorded = database.applied and set(database.applied) == {*database.faked}
+    return "undone" if database.undone else "recorded" if is_recorded and not database.synced else "migrated"
 
 
 def database_sentence(database: DatabaseResult) -> str:
@@ -467,6 +470,7 @@ def done(database: DatabaseResult) -> str:
         return f"{plural(len(database.undone), 'migration')} undone"
     others = [part for part in (synced(database.synced), _in_schemas(database.schemas)) if part]
     own = [counts(len(database.applied), database.only_recorded)] if database.applied or not others else []
+    own += [f"{listed(database.faked)} recorded without being run (--fake-initial)"] if database.faked else []
     return "; ".join([*own, *others])
 
 
