@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import sqlite3
 import subprocess
 from collections.abc import Callable, Mapping
@@ -97,6 +98,23 @@ def test_what_goes_is_counted_and_what_is_not_made_again_is_named(project: Proje
     assert (
         "makemigrations does not write RunPython or RunSQL: what they did is lost unless you copy them back"
     ) in said
+
+
+def test_what_goes_is_told_in_every_format(project: Project) -> None:
+    as_json = dbmigrate("reset", "--format", "json", cwd=project.root).expect(4)
+    as_lines = dbmigrate("reset", "--format", "jsonl", cwd=project.root).expect(4)
+    on_github = dbmigrate("reset", "--format", "github", cwd=project.root).expect(4)
+
+    listed = as_json.json["reset"]
+    assert {database["alias"]: database["tables"] for database in listed["databases"]} == {
+        "default": {"core_item": 0},
+        "blog_db": {"blog_item": 0},
+    }
+    assert "blog/migrations/0002_more.py" in [file["path"] for file in listed["files"]]
+    lines = [json.loads(line) for line in as_lines.stdout.splitlines()]
+    assert [line["reset"]["databases"] for line in lines if line["type"] == "reset-listed"] == [listed["databases"]]
+    assert "Databases that will be emptied: default (1 table, 0 rows), blog_db (1 table, 0 rows)\n" in on_github.stdout
+    assert as_json.stderr + as_lines.stderr + on_github.stderr == ""
 
 
 def test_one_database_alone(project: Project) -> None:

@@ -19,6 +19,7 @@ from dbmigrate.models.events import (
     MakeStarted,
     MigrationsWritten,
     PlanReady,
+    ResetListed,
     RunFinished,
     Started,
     StepFinished,
@@ -32,6 +33,7 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations
+from dbmigrate.models.reset import EmptiedDatabase, KeptThing, LostTrigger, MovedFile, ResetList
 from dbmigrate.models.result import DatabaseResult, Failure, LostLock, RunReport, RunResult, StepResult
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.servers import LockHolder
@@ -117,8 +119,24 @@ LOST = LostLock(
     why_not_again=None,
 )
 
+RESET = ResetList(
+    name="site",
+    databases=(
+        EmptiedDatabase(
+            alias="default",
+            tables={"core_item": 2, "core_tag": None},
+            kept=(KeptThing(kind="VIEW", name="report", rows=None),),
+            lost=(LostTrigger(name="log", on="core_item"),),
+        ),
+    ),
+    files=(MovedFile(path="core/migrations/0001_initial.py", hand_written=("RunPython",)),),
+    kept_in=".dbmigrate-reset/now",
+    changed=("notes.txt",),
+)
+
 EVENTS: tuple[Event, ...] = (
     Started(command="all", dbmigrate="1.0"),
+    ResetListed(reset=RESET),
     DatabaseAwaited(alias="blog_db", trouble="refused", error="nobody listens", seconds_left=9.0),
     DatabaseReached(alias="blog_db", seconds=3.0),
     LockAwaited(holder=LockHolder(alias="default", holder="dbmigrate 7 on web1", seconds=5.0), seconds_left=60.0),

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 WORK = ("all", "run", "reset", "make", "squash", "menu")
 """The commands that do something: their exit code says whether it was done, whoever reads what they print."""
 
+FOR_MACHINES = ("json", "jsonl", "github")
+"""Formats that a program reads, and that ask a person nothing."""
+
 _SESSION = "dbmigrate.session"
 
 
@@ -73,7 +76,7 @@ class Session:
     @property
     def is_for_machines(self) -> bool:
         """Whether the format that was asked for is read by a program, which gets no menu and no help."""
-        return self.options.get("format") in ("json", "jsonl", "github")
+        return self.options.get("format") in FOR_MACHINES
 
     @property
     def is_menu(self) -> bool:

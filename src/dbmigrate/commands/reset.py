@@ -23,7 +23,8 @@ from dbmigrate.errors import (
     UnreachableError,
 )
 from dbmigrate.listing import listed
-from dbmigrate.models.events import Event
+from dbmigrate.models.events import Event, ResetListed
+from dbmigrate.models.reset import EmptiedDatabase, KeptThing, LostTrigger, MovedFile, ResetList
 from dbmigrate.models.result import RunResult
 from dbmigrate.project.waiting import check_locks, take_locks
 
@@ -62,11 +63,38 @@ class ResetPlan:
         """Databases that will be emptied."""
         return tuple(emptying.alias for emptying in self.emptyings)
 
+    def listing(self) -> ResetList:
+        """Return it as it is shown."""
+        return ResetList(
+            name=self.name,
+            databases=tuple(
+                EmptiedDatabase(
+                    alias=one.alias,
+                    tables=dict(one.tables),
+                    kept=tuple(
+                        KeptThing(kind=thing.kind, name=thing.shown, rows=one.kept_rows.get(thing.shown))
+                        for thing in one.kept
+                    ),
+                    lost=tuple(LostTrigger(name=thing.name, on=thing.on) for thing in one.lost),
+                )
+                for one in self.emptyings
+            ),
+            files=tuple(
+                MovedFile(
+                    path=str(file.relative_to(self.root)),
+                    hand_written=tuple(kind for written, kind in self.hand_written if written == file),
+                )
+                for file in self.files
+            ),
+            kept_in=str(self.kept_in.relative_to(self.root)),
+            changed=tuple(sorted(str(file.relative_to(self.root)) for file in self.changed)),
+        )
+
 
 def plan_reset(
     work: CommandContext, databases: Sequence[str], *, stamp: str, has_locks: bool
 ) -> Generator[Event, None, ResetPlan]:
-    """Return what a reset of these databases (none named: all that are migrated) would take away.
+    """Return what a reset of these databases (none named: all that are migrated) would take away, and yield it.
 
     What was taken away can be made again: that was tried, on scratch databases. `stamp` names the folder the files go
     to, for example "2026-01-31T12-00-00". `has_locks`: whether other runs are going to be kept away.
@@ -96,7 +124,7 @@ def plan_reset(
         (*migrated, *shared),
         kept_in.with_name(f"{stamp}.trial"),
     )
-    return ResetPlan(
+    plan = ResetPlan(
         name=snapshot.project.settings_module.split(".", 1)[0],
         root=belongings.root,
         files=belongings.files,
@@ -110,6 +138,8 @@ def plan_reset(
         changed=proof.changed,
         kept_in=kept_in,
     )
+    yield ResetListed(reset=plan.listing())
+    return plan
 
 
 def lock(work: CommandContext, plan: ResetPlan, databases: Sequence[str]) -> Generator[Event, None, None]:

@@ -14,7 +14,6 @@ from typing import Any
 from dbmigrate.commands.migrate import migrate
 from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import DbmigrateError, DeclinedError, Interrupted
-from dbmigrate.listing import listed
 from dbmigrate.models.events import RunFinished
 from dbmigrate.models.holdings import Holdings
 from dbmigrate.models.result import DatabaseResult, RunResult
@@ -23,6 +22,7 @@ from dbmigrate.models.snapshot import App
 from dbmigrate.models.target import Twin
 from dbmigrate.project.booted import BootedProject
 from dbmigrate.running.fork import choose_launcher
+from dbmigrate.sentences import changed_in_trial
 
 JOURNAL = "journal"
 """As in inside/trial/twin.py."""
@@ -189,17 +189,12 @@ def _twin_folder(root: Path, folder: Path) -> Iterator[list[Path]]:
     finally:
         changed += _undo(folder / JOURNAL)
         if failed is not None and changed:
-            failed.message += f"; no database was changed; {describe_changed(root, changed)}"
+            failed.message += f"; no database was changed; {changed_in_trial(_below(root, changed))}"
             failed.changed = True
         shutil.rmtree(folder, ignore_errors=True)
         for place in made[1:]:
             with suppress(OSError):  # somebody else has put something there
                 place.rmdir()
-
-
-def describe_changed(root: Path, changed: Sequence[Path]) -> str:
-    """Return what to say of files that the trial opened for writing and that are no longer the same."""
-    return f"files that changed during the trial, because of it or not: {listed(_below(root, changed))}"
 
 
 def _below(root: Path, files: Sequence[Path]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Union
 
 from dbmigrate.models.base import LINE, Value
 from dbmigrate.models.plan import MakeMigrations, ShownPlan, Step
+from dbmigrate.models.reset import ResetList
 from dbmigrate.models.result import LostLock, RunResult, StepResult
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.servers import LockHolder
@@ -200,6 +201,13 @@ class CommandStarted(Happening):
     command: tuple[str, ...]
 
 
+class ResetListed(Happening):
+    """What a reset takes away; nothing was, and nobody has agreed yet."""
+
+    type: Literal["reset-listed"] = "reset-listed"
+    reset: ResetList
+
+
 class CommandOutput(Happening):
     """A line that a command of the project printed which did not have our terminal."""
 
@@ -239,6 +247,7 @@ Event = Union[
     LockMissing,
     LocksTaken,
     PlanReady,
+    ResetListed,
     MakeStarted,
     MakeFinished,
     MigrationsWritten,

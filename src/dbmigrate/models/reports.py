@@ -9,6 +9,7 @@ from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Report, Value
 from dbmigrate.models.findings import FailOn, Finding
 from dbmigrate.models.plan import Kind, Refusal, ShownPlan
+from dbmigrate.models.reset import ResetList
 from dbmigrate.models.result import RunReport
 from dbmigrate.models.snapshot import (
     UNKNOWN_STATES,
@@ -465,6 +466,8 @@ class Envelope(Value):
     error: ErrorReport | None
     lost_output: tuple[str, ...] = ()
     """What could not be written of the other output, for example a report that nobody reads."""
+    reset: ResetList | None = None
+    """What `reset` takes away, or would after a confirmation."""
 
     @classmethod
     def of(
@@ -474,6 +477,7 @@ class Envelope(Value):
         result: Answer | None,
         error: DbmigrateError | None,
         lost_output: Sequence[str] = (),
+        reset: ResetList | None = None,
     ) -> Envelope:
         """Wrap an answer, or an error, or (for a run that failed) neither."""
         return cls(
@@ -482,4 +486,5 @@ class Envelope(Value):
             result=result,
             error=ErrorReport.of(error),
             lost_output=tuple(lost_output),
+            reset=reset,
         )

@@ -11,8 +11,9 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Value
-from dbmigrate.models.events import Event
+from dbmigrate.models.events import Event, ResetListed
 from dbmigrate.models.reports import Answer, Envelope
+from dbmigrate.models.reset import ResetList
 from dbmigrate.renderers.encoding import encodable
 
 _NOT_ASCII = re.compile("[^\0-\x7f]")
@@ -29,10 +30,13 @@ class JsonRenderer:
         self._write = write
         self._command = command
         self._answer: Answer | None = None
+        self._reset: ResetList | None = None
         self._error: DbmigrateError | None = None
 
     def show(self, event: Event) -> None:
-        """Show nothing: the answer tells it all."""
+        """Keep what a reset would take away; the answer has all the rest."""
+        if isinstance(event, ResetListed):
+            self._reset = event.reset
 
     def answer(self, report: Answer) -> None:
         """Keep the answer."""
@@ -44,7 +48,8 @@ class JsonRenderer:
 
     def close(self, code: ExitCode) -> None:
         """Write the document."""
-        self._write(as_json(Envelope.of(self._command, code, self._answer, self._error, self._lost), indent=2) + "\n")
+        envelope = Envelope.of(self._command, code, self._answer, self._error, self._lost, self._reset)
+        self._write(as_json(envelope, indent=2) + "\n")
 
 
 def write_text(out: TextIO, text: str) -> None:

@@ -26,6 +26,7 @@ from dbmigrate.models.events import (
     MakeStarted,
     MigrationsWritten,
     PlanReady,
+    ResetListed,
     RunFinished,
     Started,
     StepFinished,
@@ -40,6 +41,8 @@ from dbmigrate.models.events import (
 from dbmigrate.models.plan import ShownPlan
 from dbmigrate.renderers import lock_words, words
 from dbmigrate.renderers.durations import duration
+from dbmigrate.renderers.reset_words import reset_lines
+from dbmigrate.sentences import changed_in_trial
 
 Level = Literal[
     "start",
@@ -58,11 +61,13 @@ Level = Literal[
     "command",
     "output",
     "printed",
+    "list",
     "ended",
 ]
 """What a line is: one of the steps of a run ("start" to "done"), a "note" beside them, "waiting" for somebody else, a
 "warning" ("failed": that a process failed; "stopping": that the run ends), or what `-v` shows: the "command" of a
-process, its "output", and that it "ended". "printed": a line of a command that is shown as it comes."""
+process, its "output", and that it "ended". "printed": a line of a command that is shown as it comes; "list": what
+somebody has to agree to, which is shown however little is."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,10 @@ class Story:
             case MakeStarted():
                 yield Line("make", words.making(event.make))
                 yield Line("command", shlex.join(event.command))
+            case ResetListed():
+                yield Line("list", "\n".join(reset_lines(event.reset)))
+                if event.reset.changed:
+                    yield Line("warning", changed_in_trial(event.reset.changed))
             case StepStarted():
                 yield from self._start(event)
             case StepProgress():
@@ -183,8 +192,8 @@ def line_of(event: Event) -> Line | None:
             return Line("ended", f"makemigrations ended after {duration(event.result.seconds)}")
         case StepOutput():
             return Line("output", event.text, event.alias)
-        case PlanReady() | MakeStarted() | StepStarted() | StepProgress() | StepFinished():
-            return None  # what they say depends on the plan: Story
+        case PlanReady() | MakeStarted() | ResetListed() | StepStarted() | StepProgress() | StepFinished():
+            return None  # they have several lines, or what they say depends on the plan: Story
         case StepSkipped() | RunFinished():
             return None  # the report at the end has them
         case Started():

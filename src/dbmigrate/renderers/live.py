@@ -181,6 +181,8 @@ class RichRenderer:
                     self._labelled("   hint", line.hint, "cyan")
             case "stopping":
                 self._print(line.text, "yellow")
+            case "list":
+                self._print(line.text)
             case "progress" | "failed":
                 pass  # the live view has the one, the report the other
             case "command" | "output" | "ended" if self._verbosity < 1:

@@ -58,6 +58,8 @@ class PlainRenderer:
                 self._write([f"error: {words.printable(line.text)}"])
             case "warning" | "stopping":
                 self._warn(line.text, line.hint)
+            case "list":
+                self._write(words.printable(part) for part in line.text.splitlines())
             case "printed":
                 self._write([words.printable(line.text)])
             case "ended":
