@@ -57,7 +57,7 @@ class DbmigrateError(Exception):
     code = ExitCode.INTERNAL
 
     facts: Sequence[Fact] = ()
-    """Where the message has several: each by itself."""
+    """Where the message has several: each on its own."""
 
     changed: bool | None = None
     """Whether the command had changed files or databases before it; None where that goes without saying."""

@@ -14,7 +14,7 @@ from dbmigrate.unescaping import READINGS, read_all
 HIDDEN = "***"
 
 SHORTEST = 3
-"""Shorter values are hidden beside their names alone: every "a" would vanish from every line."""
+"""Shorter values are hidden next to their names alone: every "a" would vanish from every line."""
 
 SHORTEST_INSIDE = 6
 """Shorter values of letters and digits are hidden as words, and not within longer ones."""
@@ -79,10 +79,10 @@ class Redactor:
     """Replaces the secret values that it has learned, however they are quoted, escaped or cut.
 
     A value that is an ordinary word (something in the project is called so; of what dbmigrate says itself, each of its
-    words) is replaced where it stands in a URL, in a connection string, or beside the name of a secret. Elsewhere it
+    words) is replaced where it stands in a URL, in a connection string, or next to the name of a secret. Elsewhere it
     stays: an app, a database or a command of that name must be readable, and be there to be typed.
 
-    Passwords beside their names and inside URLs are replaced whether they are known or not: a settings module that
+    Passwords next to their names and inside URLs are replaced whether they are known or not: a settings module that
     fails while it parses one is the moment before anything is known.
     """
 
@@ -231,7 +231,7 @@ class _Index:
                     done = max(done, last - WINDOW)
 
     def _is_meant(self, form: str, first: int, last: int, needle: _Needle, words: Container[str]) -> bool:
-        """Return whether a hit may be a secret; what is short, or an ordinary word, is one beside a name alone."""
+        """Return whether a hit may be a secret; what is short, or an ordinary word, is one next to a name alone."""
         # Of b'value' the reading has no quotes.
         is_word = _is_word(form, first, last) or (form[first - 1] in "bru" and _is_word(form, first - 1, last))
         if needle.is_short or all(secret.casefold() in self._called or secret in words for secret in needle.secrets):

@@ -121,7 +121,7 @@ class KeptHost:
     """A HostKeeper whose host stays until the project changes or something goes wrong."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        """Tell through `say` that the project is loaded again, and why."""
+        """Report through `say` that the project is loaded again, and why."""
         self._say = say
         self._host: BootedProject | None = None
         self._taken: Fingerprint = {}
@@ -143,7 +143,7 @@ class KeptHost:
         try:
             yield self._host
         except BaseException:
-            # An answer may still be on its way, or the project did not come up: the next command starts anew.
+            # An answer may still be on its way, or the project did not come up: the next command starts again.
             self.close()
             raise
 

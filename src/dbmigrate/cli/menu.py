@@ -94,7 +94,7 @@ class _CommandLine:
             return None
 
     def run(self, words: Sequence[str]) -> ExitCode:
-        """Parse and run one command; whatever happens, the menu goes on."""
+        """Parse and run one command; whatever happens, the menu continues."""
         root = self._root.command
         assert isinstance(root, click.Group)
         session = self._new_session(words)

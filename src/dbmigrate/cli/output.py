@@ -98,7 +98,7 @@ class Output:
         return Choice("github", "auto: GITHUB_ACTIONS=true")
 
     def note_format(self) -> None:
-        """Say that annotations are left out where they might be expected."""
+        """Report that annotations are missing where they might be expected."""
         if self._session.verbosity >= 0 and self._keeps_for_later and not self._is_on_terminal:
             self._session.err.write(
                 "note: GITHUB_ACTIONS=true, but the output is a file: plain text (--format github for more)\n"

@@ -125,7 +125,7 @@ class Root(click.Group):
 
 
 def _patience(command: str | None, code: int | None) -> tuple[float | None, float | None]:
-    """Return for how long a reader of our output may take nothing, and for how long it may go on; None is for ever.
+    """Return for how long a reader of our output may take nothing, and for how long it may continue; None is for ever.
 
     Of an answer that is for the reader; a signal ends the wait. What does some work has done it.
     """

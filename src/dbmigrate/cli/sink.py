@@ -172,7 +172,7 @@ class Sink(io.RawIOBase):
     def finish(self, seconds: float | None, seconds_in_all: float | None = None) -> int:
         """Wait until everything was passed on; return how many bytes were dropped.
 
-        `seconds`: for which the reader may take nothing; `seconds_in_all`: for which it may go on. None waits for ever.
+        `seconds`: of silence the reader is given; `seconds_in_all`: in all. None waits for ever.
         """
         began_at = time.monotonic()
         with self._changed:
@@ -281,7 +281,7 @@ def is_unread() -> bool:
 def finish_streams(seconds: float | None, seconds_in_all: float | None = None) -> None:
     """Wait for the readers, say on stderr what was dropped, and give the streams back.
 
-    `seconds`: for which a reader may take nothing; `seconds_in_all`: for which it may go on. None waits for ever.
+    `seconds`: for which a reader may take nothing; `seconds_in_all`: for which it may continue. None waits for ever.
     """
     for sink in sinks():  # stdout comes first
         lost = sink.finish(seconds, seconds_in_all)

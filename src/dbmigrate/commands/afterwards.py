@@ -84,7 +84,7 @@ def is_undone(work: CommandContext, database: Database | None, step: Step, migra
 def _end_orphans(work: CommandContext, run: Run) -> Collection[str]:
     """End statements of steps that did not come to their end; return the databases on which that is not certain.
 
-    Before the databases are asked: MySQL goes on with a statement whose client is gone, and may be half way in it.
+    Before the databases are asked: MySQL continues with a statement whose client is gone, and may be half way in it.
     """
     aliases = {result.alias for result in run.results if result.alias is not None and result.status in _CUT_SHORT}
     if not aliases:

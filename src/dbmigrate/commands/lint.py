@@ -69,7 +69,7 @@ def _lint_database(
     sql: Sequence[MigrationSql],
     atomic: Collection[MigrationId],
 ) -> list[Finding]:
-    """Return what the linter finds: in all that runs in transactions together, and in each that does not by itself."""
+    """Return what the linter finds: in all that runs in transactions together, and in each that does not on its own."""
     found = re.search(r"[0-9]+(\.[0-9]+)?", database.server)
     version = found[0] if found is not None else None
     together = [written for written in sql if written.id in atomic and written.statements]

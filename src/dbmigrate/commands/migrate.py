@@ -303,7 +303,7 @@ def _death(database: Database | None, environment: Mapping[str, str]) -> signal.
     """Return the signal that a step's child gets when dbmigrate is killed.
 
     It is killed outright, whatever its driver waits for: psycopg2 and mysqlclient hear SIGINT only after the
-    statement. A PostgreSQL session that does not look for its client would go on then; there SIGINT lets psycopg 3
+    statement. A PostgreSQL session that does not look for its client would continue then; there SIGINT lets psycopg 3
     cancel the statement.
     """
     is_blind = database is not None and database.vendor == "postgresql" and "PGOPTIONS" not in environment

@@ -1,4 +1,4 @@
-"""The use case `reset`: start a development project's migrations and databases anew."""
+"""The use case `reset`: start a development project's migrations and databases again."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def plan_reset(
     Raises:
         UsageError: a database that is not there or not migrated, or an app that lives on others as well.
         DeclinedError: DEBUG is off, a database is on another machine or would stay empty, migration files are not
-            committed, migrations cannot be made and applied anew, or something that stays needs what would be dropped.
+            committed, migrations cannot be made and applied again, or something that stays needs what would be dropped.
         FindingsError: what was taken away could not be made again.
         LockedError: there is no room for the locks.
         UnreachableError: a database does not answer.

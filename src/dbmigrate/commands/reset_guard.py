@@ -103,7 +103,7 @@ def _check_near(work: CommandContext, reviewed: Review, alias: str) -> None:
 def _check_comes_again(work: CommandContext, reviewed: Review, aliases: Sequence[str], labels: Sequence[str]) -> None:
     """Refuse what could not be migrated again afterwards."""
     # Not those of the review, which keeps of some only what its own plan is about. And the configuration may ignore one
-    # there which stops only what is to be made anew.
+    # there which stops only what is to be made again.
     findings = run_checks(reviewed.snapshot, reviewed.routing, IGNORABLE.intersection(work.settings.ignore))
     lasting = [one for one in findings if _lasts(one, aliases, labels)]
     if lasting:
@@ -131,7 +131,7 @@ def _lasts(finding: Finding, aliases: Sequence[str], labels: Sequence[str]) -> b
         return not {*finding.apps} <= {*labels}
     if finding.id == "DBM103":  # the history goes with its database
         return not {*finding.aliases} <= {*aliases}
-    if finding.id == "DBM201" and {*finding.aliases} & {*aliases}:  # made anew from the model, or by files that stay
+    if finding.id == "DBM201" and {*finding.aliases} & {*aliases}:  # made again from the model, or by files that stay
         is_in_model = finding.subject is not None and finding.subject[0] == "field"
         return is_in_model or any(identifier.split(".", 1)[0] not in labels for identifier in finding.migrations)
     return finding.stops

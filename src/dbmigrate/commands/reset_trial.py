@@ -1,4 +1,4 @@
-"""Prove that migrations can be made and applied anew: `all`, in a twin of the project on scratch databases."""
+"""Prove that migrations can be made and applied again: `all`, in a twin of the project on scratch databases."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def prove(
     scratched: Sequence[str],
     folder: Path,
 ) -> Proof:
-    """Make and apply migrations anew in a twin without these files, and return what came of it; nothing of it stays.
+    """Make and apply migrations again in a twin without these files, and return what came of it; nothing of it stays.
 
-    `apps`: the project's own. `labels`: those of them whose migrations start anew; they are imported from copies, and
-    the others, which may read what lies beside them, from where they are. `moved`: the files that the twin does not
+    `apps`: the project's own. `labels`: those of them whose migrations start again; they are imported from copies, and
+    the others, which may read what lies next to them, from where they are. `moved`: the files that the twin does not
     have. `aliases`: the databases that must come to their end; `scratched`: those that get a scratch database.
     `folder`: where the twin keeps its things, below the project's root; it must not be there.
 

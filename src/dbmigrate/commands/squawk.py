@@ -58,7 +58,7 @@ class Squawk:
     exclude: Sequence[str] = ()
     """Names of its rules to leave out."""
     include: Sequence[str] = ()
-    """Names of its rules that were asked for, those included that it would not apply by itself."""
+    """Names of its rules that were asked for, those included that it would not apply on its own."""
 
     def read(self, text: str, *, version: str | None) -> tuple[Violation, ...]:
         """Return what it says of an SQL text; `version`: of the PostgreSQL server, for example "16.2".

@@ -20,7 +20,7 @@ from dbmigrate.planning.selection import is_wanted
 def verify(
     work: CommandContext, named: Sequence[str] = (), *, repair: bool, judged: Sequence[MigrationId] = ()
 ) -> Generator[Event, None, VerifyReport]:
-    """Hold every database that `all` looks after against its records; one that does not answer is left out.
+    """Compare every database that `all` migrates with its records; an unreachable one is skipped.
 
     `named`: only these databases, if any are. `repair`: also answer what to type or to run to put each thing right;
     nothing is run. `judged`: migrations of which a person says that all that nothing shows has run.

@@ -20,7 +20,7 @@ def check_written(
 ) -> None:
     """Do nothing if makemigrations, which ended well, wrote what it had to; a file may also have been amended.
 
-    `way_on`: what can be passed to go on without it.
+    `way_on`: what can be passed to continue without it.
 
     Raises:
         ModelChangesError: models changed that no migration describes, still.

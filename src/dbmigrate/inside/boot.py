@@ -106,7 +106,7 @@ def boot_project(manage, words, *, take_over, give_up):
     """Boot the project and call `take_over(Opened, Watch)` in the command's place, inside the call that manage.py made.
 
     `take_over` returns only in a copy of this process, with the words of the command that is run there. Django's own
-    `execute` goes on with them, then manage.py behind it, and then the copy ends as a process of its own.
+    `execute` continues with them, then manage.py behind it, and then the copy ends as a process of its own.
     `give_up(HostError)` is called if the project raised, exited, or never came to run a command, or if Django is
     missing or too old. It raises HostEnds, as `take_over` does in the end: manage.py cleans up behind it (a pid file,
     a log), without running another command, and then the process ends.
@@ -135,7 +135,7 @@ def boot_project(manage, words, *, take_over, give_up):
         nonlocal calls
         if calls is None:
             calls = _Calls(words, begin(utility))
-            # A second one would configure the logging anew, which turns off the loggers that were made meanwhile.
+            # A second one would configure the logging again, which turns off the loggers that were made meanwhile.
             replace_next_setup(lambda setup: None)
         calls.put_words(utility)
         execute_as_django(utility)

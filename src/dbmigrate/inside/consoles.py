@@ -1,4 +1,4 @@
-"""The scripts beside the interpreter that reach a Django which the interpreter itself cannot import."""
+"""The scripts next to the interpreter that reach a Django which the interpreter itself cannot import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of the host and of its copies: what the interpreter does at the end of a process started by itself."""
+"""The end of the host and of its copies: what the interpreter does at the end of a process started on its own."""
 
 import atexit
 import fcntl
@@ -64,7 +64,7 @@ def finalize(code, ended_by, *, waits):
         try:
             atexit._run_exitfuncs()
         except BaseException:
-            pass  # it was printed; the interpreter goes on too
+            pass  # it was printed; the interpreter continues too
         if _holds_files():
             _flush_files()
         sys.stdout.flush()

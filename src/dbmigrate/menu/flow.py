@@ -151,7 +151,7 @@ def _undoes(report: StatusReport, words: Sequence[str]) -> bool:
 
 
 def describe(database: DatabaseStatus) -> str:
-    """Return kind, state and what is pending, as it stands beside an alias."""
+    """Return kind, state and what is pending, as it stands next to an alias."""
     if database.state in UNKNOWN_STATES and not database.is_skipped:
         return f"{database.kind}, {describe_trouble(database.trouble)}: {database.error}"
     if database.kind not in ("default", "routed"):

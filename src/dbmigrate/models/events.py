@@ -82,7 +82,7 @@ class LockMissing(Happening):
 
 
 class LockLost(Happening):
-    """A lock was lost while the run had it. Taken again it goes on; else nothing new starts, what runs there ends."""
+    """A lock was lost while the run had it. Taken again it continues; else nothing new starts, what runs there ends."""
 
     type: Literal["lock-lost"] = "lock-lost"
     lock: LostLock
@@ -167,16 +167,16 @@ class StepFinished(Happening):
 
 
 class StepRetried(Happening):
-    """A migrate process failed for a reason that passes, and is tried again; its StepFinished is yet to come."""
+    """A migrate process failed for a reason that passes, and is retried; its StepFinished is yet to come."""
 
     type: Literal["step-retried"] = "step-retried"
     step: Step
     tries: int
     """How often it was tried so far."""
     pause: float
-    """Seconds until it is tried again."""
+    """Seconds until it is retried."""
     blockers: tuple[str, ...]
-    """Sessions that were in its way, as the server describes them."""
+    """Sessions that were blocking it, as the server describes them."""
     most_tries: int
     """How often it is tried at most."""
     migration: MigrationId | None

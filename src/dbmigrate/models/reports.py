@@ -356,7 +356,7 @@ class CheckReport(Report):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the process says to a script: what a person has to mend, before what may mend itself."""
+        """What the process says to a script: what a person has to fix, before what may fix itself."""
         ids = {finding.id for finding in self.failing}
         if ids:
             drift = ExitCode.DRIFT if ids <= DRIFT else ExitCode.FINDINGS
@@ -377,11 +377,11 @@ class Repair(Value):
     shell: tuple[str, ...] = ()
     """What takes the statements on its stdin and ends at the first that fails.
 
-    Where SQLite makes a table anew, the old one must not be dropped if its rows cannot be copied.
+    Where SQLite makes a table again, the old one must not be dropped if its rows cannot be copied.
     """
     commands: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    """What a person has to know, and to do by hand, beside them."""
+    """What a person has to know, and to do by hand, next to them."""
     unjudged: tuple[str, ...] = ()
     """Operations of which nothing shows whether they have run; as long as there are some, nothing is recorded."""
 
@@ -403,7 +403,7 @@ class VerifyReport(Report):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the process says to a script: what a person has to mend, before what may mend itself."""
+        """What the process says to a script: what a person has to fix, before what may fix itself."""
         if any(database.has_drift for database in self.databases):
             return ExitCode.DRIFT
         if any(database.error is not None for database in self.databases):

@@ -19,7 +19,7 @@ FailureKind = Literal["command", "interrupted", "post-migrate", "not-recorded", 
 
 
 class Transient(Value):
-    """An error of a server that passes by itself, as a step says it that failed for it."""
+    """An error of a server that passes on its own, as a step says it that failed for it."""
 
     migration: MigrationId | None
     """None if it failed before its first migration."""
@@ -53,9 +53,9 @@ class StepResult(Value):
     causes: Annotated[tuple[str, ...], LINE] = ()
     """The exceptions of the last traceback it printed, in the order in which they came of each other."""
     transient: Transient | None = None
-    """What it failed for, if that passes by itself; None if it did not fail for it, or did not say."""
+    """What it failed for, if that passes on its own; None if it did not fail for it, or did not say."""
     retries: int = 0
-    """How often it was tried again."""
+    """How often it was retried."""
     because: str | None = None
     """For "not-run": the step that failed, or "interrupted"; for a process that could not start, or that ran for too
     long: the reason."""
@@ -102,7 +102,7 @@ class Failure(Value):
     backwards: bool = False
     """Whether it was to be undone."""
     rolled_back: bool | None
-    """Whether the database undid the failed migration by itself; None if no migration failed."""
+    """Whether the database undid the failed migration on its own; None if no migration failed."""
     may_be_faked: bool = False
     """Whether `--fake-initial` would have recorded the failed migration, for all that it makes was there before."""
     may_still_run: bool = False
@@ -174,7 +174,7 @@ class DatabaseResult(Value):
     without_table: tuple[str, ...] = ()
     """Models (label.model) that belong there and have no table, which no migration is going to make (DBM301)."""
     retries: int = 0
-    """How often a step of it was tried again because of an error that passes."""
+    """How often a step of it was retried because of an error that passes."""
     counted: int | None = None
     """How many schemas were counted before and after for that; None if that could not be, or need not."""
 

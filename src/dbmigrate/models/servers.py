@@ -1,4 +1,4 @@
-"""What the host answers about servers beside `inspect`: do they answer, and who holds their locks."""
+"""What the host answers about servers next to `inspect`: do they answer, and who holds their locks."""
 
 from __future__ import annotations
 

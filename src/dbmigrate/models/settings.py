@@ -59,7 +59,7 @@ class Settings:
     ddl_lock_timeout: float | None = None
     """Seconds that a statement of a migration waits for a lock of other sessions; None is what the server says."""
     ddl_retries: int = 5
-    """How often a step is tried again that did not get its lock in that time."""
+    """How often a step is retried that did not get its lock in that time."""
     lock_url: dict[str, str] = field(default_factory=dict)
     """By alias: another way to the database for its lock alone, around a pooler."""
     format: str = "auto"

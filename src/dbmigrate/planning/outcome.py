@@ -37,7 +37,7 @@ def build_result(
     expects_table: Callable[[Database, str], bool] = lambda database, model: True,
     busy: Collection[str] = (),
 ) -> RunResult:
-    """Hold the plan against the databases as they are now: neither a process's code nor its words are trusted.
+    """Compare the plan with the databases as they are now: neither a process's code nor its words are trusted.
 
     Of a database that could not be asked the words are told, and that they are only that. `expects_table`: whether it
     counts that a model (label.model) has no table on a database. `busy`: aliases whose server may still be at work on

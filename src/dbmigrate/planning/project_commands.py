@@ -93,7 +93,7 @@ def wants_name(command: Command, words: Sequence[str]) -> bool:
 def make_hint(snapshot: Snapshot, label: str, *, said: str = "") -> str:
     """Return the command that writes a migration; `said`: why makemigrations refused, which may be for want of a name.
 
-    Also where the command decides by itself, and its parser demands nothing.
+    Also where the command decides on its own, and its parser demands nothing.
     """
     command = snapshot.commands["makemigrations"]
     is_about_names = "--name" in command.words and _NAME.search(said) is not None

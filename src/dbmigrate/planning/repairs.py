@@ -13,7 +13,7 @@ from dbmigrate.planning.checks.unknown_migrations import words_to_undo
 TRANSACTIONAL = ("sqlite", "postgresql")
 
 ENDING_AT_AN_ERROR = {"sqlite": ("-bail",), "postgresql": ("-v", "ON_ERROR_STOP=1")}
-"""Options of the command line clients that `dbshell` starts; that of MySQL ends there by itself."""
+"""Options of the command line clients that `dbshell` starts; that of MySQL ends there on its own."""
 
 
 def find_repairs(

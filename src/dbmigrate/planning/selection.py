@@ -1,4 +1,4 @@
-"""Hold what the user asked for against what the project has. Pure."""
+"""Check what the user asked for against what the project has. Pure."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_unclaimed: bo
     One that does not answer may have tables of what nobody has an opinion about, which then belongs there.
 
     Raises:
-        UsageError: nothing belongs on one of them, so that it is left alone.
+        UsageError: nothing belongs on one of them, so that it is skipped.
     """
     for alias in aliases:
         is_unclaimed = routing.kinds[alias].kind == "open"

@@ -194,8 +194,8 @@ class BootedProject:
         """Return the apps whose models are not what the migrations of the last `inspect` describe.
 
         `started`: apps without migrations that makemigrations is called for by name. None where leaf migrations
-        contradict each other. It takes longer than the look at the databases does, which goes on at the same time; so
-        it is asked for by itself.
+        contradict each other. It takes longer than the look at the databases does, which continues at the same time; so
+        it is asked for on its own.
         """
         from dbmigrate.models.snapshot import Change
 
@@ -281,7 +281,7 @@ class BootedProject:
     def verify(
         self, places: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
     ) -> tuple[VerifiedDatabase, ...]:
-        """Hold what is recorded against what is there.
+        """Compare what is recorded with what is there.
 
         `places`: by alias, by app label: lower-case names of the models that belong there, None for all of them.
         `repair`: whether to write down the statements that would put it right.
@@ -318,7 +318,7 @@ class BootedProject:
         return self._ask("find_holders", arguments, tuple[Holder, ...])
 
     def make_scratch(self, aliases: Sequence[str], folder: Path) -> dict[str, str]:
-        """Make empty databases beside those of these aliases, of SQLite in a folder; return NAME by alias.
+        """Make empty databases next to those of these aliases, of SQLite in a folder; return NAME by alias.
 
         They are gone after `drop_scratch`, or with the process.
 
@@ -379,7 +379,7 @@ class BootedProject:
         not `silence_seconds`. `may_wait`: whether it is asked again where a pooler is full.
 
         Raises:
-            LockedError: a lock cannot be tried at all, or a pooler has no connection for the migrations beside it.
+            LockedError: a lock cannot be tried at all, or a pooler has no connection for the migrations next to it.
             UnreachableError: a server says nothing for too long.
         """
         from dbmigrate.models.servers import LockState

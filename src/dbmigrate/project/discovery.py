@@ -98,7 +98,7 @@ def _found_reason(folder: Path, cwd: Path) -> str:
 
 
 def find_squawk(environ: Mapping[str, str]) -> str:
-    """Return the path of the linter: beside dbmigrate itself, where the extra puts it, else on PATH.
+    """Return the path of the linter: next to dbmigrate itself, where the extra puts it, else on PATH.
 
     Raises:
         UsageError: it is not installed.

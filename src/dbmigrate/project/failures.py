@@ -223,7 +223,7 @@ def _lock_url(error: Mapping[str, Any]) -> str:
 
 
 def _consoles_hint(consoles: Sequence[tuple[str, str | None]]) -> str:
-    """Return what can be passed instead, where scripts beside the interpreter bring their own Django."""
+    """Return what can be passed instead, where scripts next to the interpreter bring their own Django."""
     if not consoles:
         return ""
     ways = [f"{f'--python {python} ' if python else ''}--manage {name}" for name, python in consoles]
@@ -234,7 +234,7 @@ def _consoles_hint(consoles: Sequence[tuple[str, str | None]]) -> str:
 
 
 def _explain_scratch(error: Mapping[str, Any], said: str) -> DeclinedError:
-    """Return the error for a scratch database that cannot be made beside one of the project's."""
+    """Return the error for a scratch database that cannot be made next to one of the project's."""
     alias, user = str(error["alias"]), str(error["user"] or "ROLE")
     hint = {
         "postgresql": f'give the role the right that Django\'s tests need too: ALTER ROLE "{user}" CREATEDB',

@@ -35,7 +35,7 @@ class Sink:
 class FanOut:
     """Passes what a command shows to each sink, without secrets; one that fails drops out, with a word.
 
-    What runs goes on then; an answer that only the streams would have had is lost.
+    What runs continues then; an answer that only the streams would have had is lost.
 
     Nothing is scrubbed before: what was is for people alone, and dbmigrate itself reads what came.
     """
@@ -50,7 +50,7 @@ class FanOut:
         self._lost = lost
         self._sinks: list[Sink] = []
         self._is_work = is_work
-        """Whether what is shown is about work that goes on without it."""
+        """Whether what is shown is about work that continues without it."""
         self._lost_answer: LostAnswer | None = None
 
     def add(self, renderer: Renderer, name: str | None = None) -> None:

@@ -115,7 +115,7 @@ class GithubRenderer:
             self._error(f"{error_message(error)}{hint}", title=self._name)
 
     def close(self, code: ExitCode) -> None:
-        """Say how many annotations GitHub would have dropped, and append the summary."""
+        """Show how many annotations GitHub would have dropped, and append the summary."""
         self._groups.flush()
         self._plain.close(code)
         self._write_and_sum_up()

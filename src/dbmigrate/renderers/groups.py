@@ -39,7 +39,7 @@ class Groups:
             self._waiting.setdefault(alias, []).extend(lines)
 
     def end_step(self, alias: str, step: str) -> None:
-        """End the group of a database after its last step, and go on with the next."""
+        """End the group of a database after its last step, and continue with the next."""
         self._steps.get(alias, set()).discard(step)
         while self._open is not None and not self._steps.get(self._open):
             self._leave()

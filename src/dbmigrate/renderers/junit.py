@@ -1,4 +1,4 @@
-"""`--junit FILE`: beside any format, a report that CI servers read: a test case for each check, or each database."""
+"""`--junit FILE`: next to any format, a report that CI servers read: a test case for each check, or each database."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ Level = Literal[
     "list",
     "ended",
 ]
-"""What a line is: one of the steps of a run ("start" to "done"), a "note" beside them, "waiting" for somebody else, a
+"""What a line is: one of the steps of a run ("start" to "done"), a "note" next to them, "waiting" for somebody else, a
 "warning" ("failed": that a process failed; "stopping": that the run ends), or what `-v` shows: the "command" of a
 process, its "output", and that it "ended". "printed": a line of a command that is shown as it comes; "list": what
 somebody has to agree to, which is shown however little is."""

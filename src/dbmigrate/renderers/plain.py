@@ -82,7 +82,7 @@ class PlainRenderer:
             self._write([f"hint: {first}", *(f"{margin(first, 'hint: ')}{line}" for line in more)])
 
     def close(self, code: ExitCode) -> None:
-        """Say why the command fails, if nothing has yet."""
+        """Show why the command fails, if nothing has yet."""
         if code and self._fails_by_exit_code:
             self._write([f"error: {words.exit_sentence(code)}"])
 

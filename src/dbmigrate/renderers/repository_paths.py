@@ -1,4 +1,4 @@
-"""Where a finding is in the repository: what a forge needs to show it beside the code."""
+"""Where a finding is in the repository: what a forge needs to show it next to the code."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Page:
             self._line(words.verdict(result), "green")
 
     def _alike(self, databases: Sequence[Row], sentence: Callable[[Row], str]) -> list[list[Row]]:
-        """Return the databases in groups: neighbours of one sentence where there are many, else each by itself."""
+        """Return the databases in groups: neighbours of one sentence where there are many, else each on its own."""
         is_grouped = len(databases) > MANY and self._verbosity < 1
         return [list(group) for _, group in groupby(databases, lambda row: sentence(row) if is_grouped else row.alias)]
 

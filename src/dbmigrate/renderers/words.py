@@ -298,7 +298,7 @@ def names(aliases: Sequence[str]) -> str:
 
 
 def cost(plan: MigrationPlan, boot_seconds: float, launcher: str) -> str:
-    """Return what a plan costs beside its statements."""
+    """Return what a plan costs next to its statements."""
     count = len(plan.steps) + (plan.make is not None)
     each = "each boots" if count > 1 else "it boots"
     boot = f"{each} the project (it took {duration(boot_seconds)} just now)"
@@ -633,7 +633,7 @@ def left_out(need: Need) -> tuple[str, str]:
 
 
 def retried(event: StepRetried) -> str:
-    """Return that a step is tried again, why, and who was in its way."""
+    """Return that a step is retried, why, and who was blocking it."""
     blockers = f"; blocked by: {'; '.join(event.blockers)}" if event.blockers else ""
     attempt = f"attempt {event.tries + 1} of {event.most_tries}"
     return (

@@ -39,7 +39,7 @@ def is_suspicious(line: str) -> bool:
 def guarded(lines: Iterable[str], make_token: Callable[[], str]) -> Iterator[str]:
     """Give the lines, and around those that could be commands the ones that keep GitHub from looking for any.
 
-    A token is made for each such place and known to nobody before: whoever prints can only guess how to go on.
+    A token is made for each such place and known to nobody before: whoever prints can only guess how to continue.
     """
     token = ""
     for line in lines:

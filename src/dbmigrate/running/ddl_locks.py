@@ -18,7 +18,7 @@ class Traffic:
     """Seconds; None if it was not asked for."""
 
     def environment(self, step: Step, database: Database | None, own: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables of a step's child: its own, with the timeout where the step may be tried again."""
+        """Return the variables of a step's child: its own, with the timeout where the step may be retried."""
         if self.timeout is None or _why_not(step, database, own) is not None:
             return dict(own)
         return {**own, "PGOPTIONS": f"{own['PGOPTIONS']} -c lock_timeout={max(1, round(self.timeout * 1000))}"}
@@ -39,7 +39,7 @@ class Traffic:
 
 
 def _why_not(step: Step, database: Database | None, own: Mapping[str, str]) -> str | None:
-    """Return why a step must not, or cannot, be given up and tried again."""
+    """Return why a step must not, or cannot, be given up and retried."""
     if database is None or database.vendor != "postgresql":
         return "only PostgreSQL rolls back a migration that is cancelled"
     unsafe = [migration.id for migration in step.migrations if migration.does and not migration.atomic]

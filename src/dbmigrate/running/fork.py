@@ -42,7 +42,7 @@ def describe_launcher(host: BootedProject, wanted: LauncherName, *, warm_up: boo
     """Return the launcher of the next run, with the reason; `warm_up`: once the host is ready for the first child.
 
     Raises:
-        UsageError: `fork` was asked for and is not to be had.
+        UsageError: `fork` was asked for and is not available.
     """
     if wanted == "spawn":
         return Choice("spawn", "each step is a fresh process, as configured")

@@ -232,7 +232,7 @@ def watch(streams: Streams, key: str, wait: Callable[[], int | None], outbox: Si
 def _drain(reader: threading.Thread, gate: _Gate) -> None:
     """Wait until a finished child's pipes are read, or nothing has come for a while.
 
-    A grandchild that inherited them may hold them open; if it goes on writing, no more is read than the pipes held.
+    A grandchild that inherited them may hold them open; if it continues writing, no more is read than the pipes held.
     """
     gate.left = LEFT_BYTES
     idle = 0.0

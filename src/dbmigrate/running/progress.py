@@ -62,7 +62,7 @@ class MigrationWatch:
         return migration if is_new else None
 
     def _note(self, *, is_done: bool) -> None:
-        """Take what the line of the last migration says so far: one that says "OK" in its middle goes on."""
+        """Take what the line of the last migration says so far: one that says "OK" in its middle continues."""
         self._is_done = is_done
         others = [migration for migration in self.done if migration != self._seen[-1]]
         self.done = [*others, self._seen[-1]] if is_done else others

@@ -1,4 +1,4 @@
-"""Whether a step that failed for a reason that passes is tried again, how often, and after which pause."""
+"""Whether a step that failed for a reason that passes is retried, how often, and after which pause."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Retrying:
     """Decides for the steps of one run."""
 
     ddl_retries: int | None
-    """How often a migration is tried again that got no lock in time; None where no such time was set."""
+    """How often a migration is retried that got no lock in time; None where no such time was set."""
     jobs: int
     """How many databases are migrated at the same time: as many may be in the way of one."""
     is_undone: Callable[[Step, MigrationId], bool]

@@ -74,7 +74,7 @@ class Retry:
     most_tries: int
     """How often it is tried at most."""
     blockers: tuple[str, ...] = ()
-    """Sessions that were in its way, as the server describes them."""
+    """Sessions that were blocking it, as the server describes them."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Pause:
-    """A step that failed and is tried again."""
+    """A step that failed and is retried."""
 
     step: Step
     job: _Job
@@ -299,7 +299,7 @@ class _RunState:
     def start(self, step: Step | MakeMigrations, before: _Job | None = None) -> StepResult | Literal["later"] | None:
         """Start a child; return a result if that is not possible, "later" if it may be once one that runs has ended.
 
-        `before`: the one of the same step that failed and is tried again.
+        `before`: the one of the same step that failed and is retried.
         """
         request = self._children.request(step)
         started_at = self._children.clock() if before is None else before.started_at
@@ -447,7 +447,7 @@ class _RunState:
                 self._pressed[alias] = (level, self._children.clock() + STOP_LEVEL_SECONDS)
 
     def resume(self) -> Iterator[StepFinished | LockLost]:
-        """Start what was to be tried again and is due; after a signal, or without a lock, end it as it stands."""
+        """Start what was to be retried and is due; after a signal, or without a lock, end it as it stands."""
         is_over = bool(self.stop_level or self.lost)
         due = [key for key, pause in self.paused.items() if is_over or pause.until <= self._children.clock()]
         if due and not is_over:
@@ -534,7 +534,7 @@ class _RunState:
         return StepFinished(result=result)
 
     def _retry(self, job: _Job, step: Step, result: StepResult) -> StepRetried | None:
-        """Put a step aside that failed for a reason that passes; None if it is not tried again."""
+        """Put a step aside that failed for a reason that passes; None if it is not retried."""
         is_over = bool(self.stop_level or self.lost or job.overdue)
         if result.status != "failed" or result.transient is None or is_over:
             return None

@@ -36,7 +36,7 @@ THREADS = "dbmigrate "
 
 
 SQLITE_PART = 0.8
-"""SQLite gives up a locked file by itself, in less than the seconds that are left: it says why."""
+"""SQLite gives up a locked file on its own, in less than the seconds that are left: it says why."""
 
 SQLITE_SECONDS = 5.0
 """How long SQLite waits for another process that writes, where OPTIONS says nothing (sqlite3.connect)."""

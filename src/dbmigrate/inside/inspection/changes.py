@@ -15,7 +15,7 @@ from .commands import load_command
 
 
 class _Questioner(MigrationQuestioner):
-    """Writes down every question a person would be asked, and answers so that the detection can go on.
+    """Writes down every question a person would be asked, and answers so that the detection can continue.
 
     The words are Django's (django/db/migrations/questioner.py). `--no-input` answers some of them silently, "was this
     field renamed?" with no, and so drops a column: here each of them is a question.

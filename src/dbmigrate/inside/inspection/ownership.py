@@ -101,7 +101,7 @@ def _find_part(path, is_wanted):
 def _read_records(entry):
     """Return the names in the RECORD of every distribution that is installed in a folder.
 
-    Not importlib.metadata: it takes an egg-info's SOURCES.txt for a record, which lies beside the project's own source.
+    Not importlib.metadata: it takes an egg-info's SOURCES.txt for a record, which lies next to the project's source.
     """
     names = []
     for record in glob.glob(os.path.join(glob.escape(entry), "*.dist-info", "RECORD")):

@@ -1,7 +1,7 @@
 """The questions `find_unstable` and `describe_fields`: models for which makemigrations would never stop writing.
 
 A set has another order in each process (PYTHONHASHSEED), and a clock or a random number another value. What a field is
-made with is read from its source: only that tells a list that somebody has sorted anew from one that a set has made.
+made with is read from its source: only that tells a list that somebody has sorted again from one that a set has made.
 Names in it are looked up in the modules that are loaded, and what they were assigned is read as well.
 """
 

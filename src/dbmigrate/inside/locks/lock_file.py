@@ -1,4 +1,4 @@
-"""The lock of an SQLite database: a file beside it, and on Linux the database file itself.
+"""The lock of an SQLite database: a file next to it, and on Linux the database file itself.
 
 The lock file can be deleted or replaced while it is held: whoever comes then makes another one. So the database file is
 locked as well, with flock; SQLite locks with fcntl, which on Linux knows nothing of that. It also has the names of
@@ -41,7 +41,7 @@ NETWORKS = ("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p")
 
 
 class FileLock:
-    """A lock file beside the database."""
+    """A lock file next to the database."""
 
     environment: dict[str, str] = {}
     connection = None
@@ -241,7 +241,7 @@ def _read_holder(number):
 
 
 def _find_holder(path):
-    """Return who has a database file although the lock file beside it was free."""
+    """Return who has a database file although the lock file next to it was free."""
     status = os.stat(path)
     place = "{:02x}:{:02x}:{}".format(os.major(status.st_dev), os.minor(status.st_dev), status.st_ino)
     pid = None

@@ -122,7 +122,7 @@ class MysqlLock(ConnectionLock):
             time.sleep(PAUSE_SECONDS / 10)
 
     def end_orphans(self, mark):
-        """End the sessions of steps: no step is left, but MySQL goes on with a statement whose client is gone.
+        """End the sessions of steps: no step is left, but MySQL continues with a statement whose client is gone.
 
         Return how many there were.
         """

@@ -16,7 +16,7 @@ SILENT_SECONDS = 15.0
 """After so long without an answer its connection counts as gone, and the lock as lost."""
 
 RETAKE_SECONDS = 25.0
-"""After so long what tries to take a lost lock again is given up; it gives up by itself before, if it can."""
+"""After so long what tries to take a lost lock again is given up; it gives up on its own before, if it can."""
 
 END_SECONDS = 0.5
 """What a thread gets to end once its connection is ended."""
@@ -39,7 +39,7 @@ class LockWatch:
         self._is_unasked = False
 
     def ask(self, changed, replacements, idle):
-        """Begin to ask, unless that goes on; it is asked again within `idle` seconds.
+        """Begin to ask, unless that continues; it is asked again within `idle` seconds.
 
         changed: labels of migrations ("app.name") that steps of this run may have recorded or taken back.
         replacements: {label of a squashed migration: labels of those it replaces}.
@@ -47,7 +47,7 @@ class LockWatch:
         if self._why_not_again is not None or self._thread is not None:
             return
         if self._regained is not None:
-            # Steps went on while the lock was gone. Only now is known of each record of theirs that was read then.
+            # Steps continued while the lock was gone. Only now is known of each record of theirs that was read then.
             before, now = self._regained
             self._regained = None
             self._why_not_again = find_difference(before, now, changed, replacements)

@@ -34,7 +34,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 SPARE_FILES = 64
-"""Open files of a process beside its locks."""
+"""Open files of a process next to its locks."""
 
 FILES_OF_A_LOCK = 2
 """That of SQLite has the lock file open and the database, the others a connection."""
@@ -53,7 +53,7 @@ class Locks:
     def lock(self, aliases: list[str], urls: dict[str, str], may_wait: bool) -> LockReply:
         """Try to take the lock of each alias; `urls` are other ways to a database, by alias.
 
-        may_wait: whether it is tried again where a pooler has no session left for the migrations (`crowded`).
+        may_wait: whether it is retried where a pooler has no session left for the migrations (`crowded`).
 
         Taken in an order that is the same for every run, whatever its databases are called: two runs cannot wait for
         each other. Stops at the first that somebody else has; what was taken stays taken.

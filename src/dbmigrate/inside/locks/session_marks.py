@@ -1,11 +1,11 @@
 """Marks on the sessions that the steps of a run open: whose they are, and that somebody still migrates there.
 
-The lock of a run may be lost while its steps go on, and a step may go on where its run has ended. So a session of a
+The lock of a run may be lost while its steps continue, and a step may outlive its run. So a session of a
 step holds a second lock, which a run looks for when it has taken the first one (PostgreSQL, MySQL: an advisory lock of
 the session; SQLite: the database file itself). A session looks for the lock of its run when it has taken the second:
 whoever comes first is seen by the other.
 
-MySQL also goes on with a statement whose client is gone. To end that one it must be known whose it was, and addresses
+MySQL also continues with a statement whose client is gone. To end that one it must be known whose it was, and addresses
 do not tell: other clients come from the same machine, and behind one address there may be many machines. So there each
 session holds a named lock with its own number in it.
 """
@@ -53,7 +53,7 @@ def mark_sessions():
         except connection.Database.Error:
             return  # a cluster without such locks, or no right to look for them: there the step does without
         if not is_held:
-            connection.close()  # or Django would go on with it when it connects the next time
+            connection.close()  # or Django would continue with it when it connects the next time
             raise connection.Database.OperationalError(
                 "the lock of database {} is no longer held by this run: another run may migrate it".format(
                     connection.alias

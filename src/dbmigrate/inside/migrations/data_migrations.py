@@ -83,7 +83,7 @@ class _Work:
 
 
 def read_work(function):
-    """Return what a function of RunPython does; None if its source is not to be had, and it is trusted."""
+    """Return what a function of RunPython does; None if its source is not available, and it is trusted."""
     function, given = plain_function(function)
     return None if function is None else _read_function(function, given)
 
@@ -237,7 +237,7 @@ def plain_function(function):
 
 
 def find_definition(function):
-    """Return the definition of a plain function in its source; None if that is not to be had."""
+    """Return the definition of a plain function in its source; None if that is not available."""
     code = function.__code__
     parsed = parse(code.co_filename)
     if parsed is None:

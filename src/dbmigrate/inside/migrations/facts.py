@@ -32,7 +32,7 @@ def describe_migrations(disk) -> dict[str, MigrationReply]:
 def _find_parents(loader):
     """Return {key: keys that it directly depends on} as the files say: squashed migrations stand next to the others.
 
-    It is what MigrationLoader.build_graph begins with; at once it goes on to what is applied, which differs.
+    It is what MigrationLoader.build_graph begins with; at once it continues with what is applied, which differs.
     """
     reader = object.__new__(MigrationLoader)
     reader.__dict__.update(loader.__dict__)

@@ -116,7 +116,7 @@ class _SharedLoader(MigrationLoader):
 
 
 class _ForeseeingLoader(MigrationLoader):
-    """A loader that knows of migrations which are not written yet, beside those that another has read from disk."""
+    """A loader that knows of migrations which are not written yet, next to those that another has read from disk."""
 
     def __init__(self, loader, unwritten):
         self._loader = loader

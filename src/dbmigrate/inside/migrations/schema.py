@@ -38,7 +38,7 @@ class SchemaWalk:
         self._parts = {}
 
     def copy(self):
-        """Return another that goes on from here by itself."""
+        """Return another that continues from here on its own."""
         other = copy.copy(self)
         other.state = self.state.clone()
         other.makers = dict(self.makers)

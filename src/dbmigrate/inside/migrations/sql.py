@@ -64,7 +64,7 @@ def _collect(connection, loader, planned: AskedMigration) -> MigrationSqlReply:
 
 
 def _only_look(execute, sql, params, many, context):
-    """Let a statement through that only looks; an operation that works beside the schema editor would do its work."""
+    """Let a statement through that only looks; an operation that works next to the schema editor would do its work."""
     text = sql if isinstance(sql, str) else str(sql)
     if LOOKING.match(text) is None:
         said = " ".join(text.split())[:80]

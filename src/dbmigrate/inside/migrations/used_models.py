@@ -15,7 +15,7 @@ LIBRARY = os.path.realpath(sysconfig.get_paths()["stdlib"]) + os.sep
 
 
 def find_apps(function):
-    """Return the labels of the apps whose models a function gets, and of those that it goes on to from these.
+    """Return the labels of the apps whose models a function gets, and of those that it continues to from these.
 
     It may work with others, in ways that its source does not show.
     """

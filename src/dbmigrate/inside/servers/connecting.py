@@ -124,7 +124,7 @@ class _Attempt:
             with standing_for_its_alias(self.connection):
                 self._open()
         finally:
-            connections.close_all()  # of this thread: what receivers have opened beside it
+            connections.close_all()  # of this thread: what receivers have opened next to it
 
     def _open(self):
         try:

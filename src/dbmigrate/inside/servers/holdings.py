@@ -136,7 +136,7 @@ def _limited_transaction(connection):
 
 
 def _limit(connection, cursor):
-    """Let no statement that counts wait long for a lock, or take long by itself (SQLite knows no limit for that)."""
+    """Let no statement that counts wait long for a lock, or take long on its own (SQLite knows no limit for that)."""
     if connection.vendor == "postgresql":
         cursor.execute("SET LOCAL lock_timeout = '{}s'".format(LOCK_SECONDS))
         cursor.execute("SET LOCAL statement_timeout = '{}s'".format(COUNT_SECONDS))

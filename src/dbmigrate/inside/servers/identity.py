@@ -109,7 +109,7 @@ def _describe_sqlite(connection, state):
 
 
 def _why_no_journal(connection, file, state):
-    """Return why SQLite cannot make the files that it needs beside a database; None if it can, or needs none."""
+    """Return why SQLite cannot make the files that it needs next to a database; None if it can, or needs none."""
     folder = None if file is None else os.path.dirname(os.path.realpath(file))
     if folder is None or not os.path.isdir(folder) or _may_write(folder):
         return None

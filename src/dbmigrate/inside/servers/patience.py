@@ -10,13 +10,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .troubles import FULL, find_trouble
 
 RETRY_SECONDS = 2.0
-"""How long a connection is tried again; for a machine with more to do than it can."""
+"""How long a connection is retried; for a machine with more to do than it can."""
 
 PAUSE_SECONDS = 0.1
 
 
 class Patience:
-    """While it lasts, a connection that finds no room is tried again for a moment: a question may follow another.
+    """While it lasts, a connection that finds no room is retried for a moment: a question may follow another.
 
     Not in threads, where several are opened at a time and have what the others would have (reaching.py).
     """

@@ -1,7 +1,7 @@
 """The questions `why_not_fork` and `fork`: a step in a copy of this process, which has booted the project already.
 
 As gunicorn's --preload and multiprocessing's forkserver do. Two forks: the first copy does nothing but wait for the
-second, and tell dbmigrate how that one ended. The second goes on from where this process stands: it returns from the
+second, and tell dbmigrate how that one ended. The second continues from where this process stands: it returns from the
 loop of questions into Django's `execute`, in the call that manage.py made (boot.boot_project). So this process stays
 free for questions, and its death is the death of both.
 """
@@ -98,7 +98,7 @@ class Forker:
         They are stdout, stderr, what `retelling` writes to, and the step's status.
         It returns a second time, in the copy that is to run the step, and there a `Copy`.
 
-        step: {"death", "scope", "is_watched", "words"}; variables: what its environment has beside this process's own.
+        step: {"death", "scope", "is_watched", "words"}; variables: what its environment has next to this process's own.
         """
         self._copies = [pid for pid in self._copies if runs(pid)]
         received = _receive(self._handover, 4)
@@ -234,7 +234,7 @@ def _receive(handover, count):
 
 
 def _find_peer(descriptor):
-    """Return what a stream is connected to; None for a datagram, which is whole by itself whoever sends it."""
+    """Return what a stream is connected to; None for a datagram, which is whole on its own whoever sends it."""
     connection = socket.socket(fileno=os.dup(descriptor))
     try:
         is_stream = connection.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
@@ -264,7 +264,7 @@ def _become(step, variables, out, err, told, parent):
 
 
 def _forget_types():
-    """Have PostgreSQL's types asked for anew: we have looked before a migration of this run may have made one.
+    """Have PostgreSQL's types asked for again: we have looked before a migration of this run may have made one.
 
     Receivers of django.contrib.postgres remember for each alias whether they were there (signals.py, lru_cache).
     """

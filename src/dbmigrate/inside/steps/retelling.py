@@ -1,4 +1,4 @@
-"""Tell dbmigrate of a migration that failed for a reason that passes, and whether anything of it was committed.
+"""Report to dbmigrate a migration that failed for a temporary reason, and whether anything of it was committed.
 
 A step writes a line of JSON for each (models.result.Transient) to a pipe that dbmigrate reads. What a person is shown
 of the failure, the traceback, is never read for this.
@@ -35,7 +35,7 @@ ENDS = re.compile(
     r"|(?:^|;|\*/|\n)\s*end\b(?!\s*(?:if|loop|case|\$))",
     re.IGNORECASE,
 )
-"""What may end a transaction, wherever it stands: rather a migration too few is tried again than one twice done."""
+"""What may end a transaction, wherever it stands: rather a migration too few is retried than one twice done."""
 
 PLAIN = re.compile(
     r"\s*(?:\(*\s*select\b(?!.*\binto\b).*\bfrom\b|show\b|savepoint\b|release\b|rollback\s+to\b)[^;]*;?\s*\Z",
@@ -63,7 +63,7 @@ def take_descriptor():
 
 
 def arrange(descriptor):
-    """Tell what becomes of migrations from now on; Django need not be imported yet."""
+    """Report what becomes of migrations from now on; Django need not be imported yet."""
 
     def tell(migration, found, is_clean):
         code, words = found
@@ -110,7 +110,7 @@ def _watched(method, tell, opened):
 
 
 def _patch_recorder(tell, module):
-    """Tell also of what fails before the first migration: its table is looked for, and made."""
+    """Report also what fails before the first migration: its table is looked for, and made."""
     recorder = module.MigrationRecorder
 
     def watched(method):
@@ -186,7 +186,7 @@ class _Watch:
             self._has_written = True
 
     def _look_for_end(self):
-        """Note a transaction that something has ended past Django, whose driver begins the next by itself."""
+        """Note a transaction that something has ended past Django, whose driver begins the next on its own."""
         if self._has_begun and _has_no_transaction(self._own):
             self.is_clean = False
 

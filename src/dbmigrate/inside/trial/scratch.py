@@ -1,4 +1,4 @@
-"""The questions `make_scratch` and `drop_scratch`: empty databases, beside the project's own, to try migrations on."""
+"""The questions `make_scratch` and `drop_scratch`: empty databases, next to the project's own, to try migrations on."""
 
 from __future__ import annotations
 

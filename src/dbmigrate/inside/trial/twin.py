@@ -53,7 +53,7 @@ def _redirect(utils, databases):
         configured = configure(handler, configured)
         for alias, name in databases.items():
             if alias in configured:
-                # In place: code that reads DATABASES by itself is to find the scratch database there, too.
+                # In place: code that reads DATABASES on its own is to find the scratch database there, too.
                 configured[alias]["NAME"] = name
         return configured
 

@@ -99,7 +99,7 @@ def _write(connection, catalogue, label, operation, before, after, name):
 
 
 class _IndexAlone(Operation):
-    """Makes the index of a field, for which Django makes a table of SQLite anew."""
+    """Makes the index of a field, for which Django makes a table of SQLite again."""
 
     def __init__(self, part):
         self._part = part
@@ -117,7 +117,7 @@ def _is_index_of_field(part):
 
 
 def _parts_lost(connection, catalogue, state, statements):
-    """Return what is there and a table of SQLite would lose that is made anew from the models."""
+    """Return what is there and a table of SQLite would lose that is made again from the models."""
     if connection.vendor != "sqlite" or catalogue is None:
         return []
     made = {table.casefold() for text in statements for table in re.findall(r'CREATE TABLE "new__([^"]+)"', text)}

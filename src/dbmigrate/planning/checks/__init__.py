@@ -44,7 +44,7 @@ class Rule:
     is_about_plan: bool = False
     """Whether it holds only where a plan has one of the migrations that it is about."""
     may_be_ignored: bool = False
-    """Of one that stops a run: whether `ignore` lets the run go on, because it is read from sources, grants or
+    """Of one that stops a run: whether `ignore` lets the run continue, because it is read from sources, grants or
     catalogues, which can mean something else than they seem to."""
 
 

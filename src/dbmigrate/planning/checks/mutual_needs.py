@@ -12,7 +12,7 @@ from dbmigrate.planning.routing import Routing
 
 
 def find_mutual_needs(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
-    """Yield what needs each other, and what needs a database that is left alone although something is pending there."""
+    """Yield what needs each other, and what needs a database that is skipped although something is pending there."""
     migrated = [database.alias for database in snapshot.databases if routing.is_migrated(database.alias)]
     needs = find_needs(snapshot, routing, migrated)
     for circle in find_circles(needs):
