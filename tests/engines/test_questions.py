@@ -105,7 +105,7 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
         },
         "is_recorded": {"alias": "default", "migration": first},
         "trace": {"alias": "default", "migration": first},
-        "verify": {"places": {"default": {"core": None}, "archive": {}}, "repair": True},
+        "verify": {"placements": {"default": {"core": None}, "archive": {}}, "repair": True},
         "reach": {"aliases": ALIASES, "seconds": 10.0},
         "find_room": {"aliases": ALIASES, "seconds": 10.0},
         "count_sessions": {"aliases": ALIASES},

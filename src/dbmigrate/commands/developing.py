@@ -278,7 +278,7 @@ def _check_not_replaced(app: App, name: str) -> None:
 
 
 def _concerns(routing: Routing, alias: str, app: App) -> bool:
-    return app.label in routing.places[alias] and routing.kinds[alias].kind != "excluded"
+    return app.label in routing.placements[alias] and routing.kinds[alias].kind != "excluded"
 
 
 def _written(

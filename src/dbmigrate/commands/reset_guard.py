@@ -114,7 +114,7 @@ def _check_comes_again(work: CommandContext, reviewed: Review, aliases: Sequence
     )
     afterwards = route(reviewed.snapshot.model_copy(update={"databases": emptied}), work.settings)
     for alias in aliases:
-        lost = [label for label in reviewed.routing.places[alias] if label not in afterwards.places[alias]]
+        lost = [label for label in reviewed.routing.placements[alias] if label not in afterwards.placements[alias]]
         if lost:
             raise DeclinedError(
                 f"tables of {', '.join(lost)} on database {alias} would not be recreated: no router claims them "

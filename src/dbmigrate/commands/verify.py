@@ -55,13 +55,17 @@ def verify(
 
 
 def _verify(
-    work: CommandContext, snapshot: Snapshot, places: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
+    work: CommandContext,
+    snapshot: Snapshot,
+    placements: Mapping[str, Mapping[str, Sequence[str] | None]],
+    *,
+    repair: bool,
 ) -> tuple[VerifiedDatabase, ...]:
     """Return what is found on each database; one that did not answer just now has no routing to be held to."""
     silent = {database.alias: database for database in snapshot.databases if database.state in UNKNOWN_STATES}
-    asked = {alias: place for alias, place in places.items() if alias not in silent}
+    asked = {alias: placement for alias, placement in placements.items() if alias not in silent}
     found = {database.alias: database for database in work.host.verify(asked, repair=repair)} if asked else {}
-    return tuple(found[alias] if alias in found else _unasked(silent[alias]) for alias in places)
+    return tuple(found[alias] if alias in found else _unasked(silent[alias]) for alias in placements)
 
 
 def _unasked(database: Database) -> VerifiedDatabase:
@@ -94,4 +98,7 @@ def _repairs(
 
 
 def _places(routing: Routing, alias: str) -> dict[str, list[str] | None]:
-    return {label: None if place.is_whole else sorted(place.models) for label, place in routing.places[alias].items()}
+    return {
+        label: None if placement.is_whole else sorted(placement.models)
+        for label, placement in routing.placements[alias].items()
+    }

@@ -520,7 +520,7 @@ ExplainReply = Optional[ModelAnswersReply]  # None: there is no such model
 
 
 class VerifyArguments(TypedDict):
-    places: Dict[str, Dict[str, Optional[List[str]]]]  # by alias, by app label: lower-case models, None for all
+    placements: Dict[str, Dict[str, Optional[List[str]]]]  # by alias, by app label: lower-case models, None for all
     repair: bool
 
 
@@ -536,7 +536,7 @@ class VerifiedDatabaseReply(TypedDict):
     leftover: List[Dict[str, str]]
 
 
-VerifyReply = List[VerifiedDatabaseReply]  # in the order of `places`
+VerifyReply = List[VerifiedDatabaseReply]  # in the order of `placements`
 
 
 class LockArguments(TypedDict):

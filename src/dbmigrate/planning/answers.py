@@ -147,8 +147,8 @@ def _explain(asked: ModelAnswers, snapshot: Snapshot, database: Database, routin
         if one.answer != "silent" and one.answer != "none":
             answer = one.answer
             break
-    place = routing.places[database.alias].get(label)
-    belongs = asked.has_own_table and place is not None and model.lower() in place.models
+    placement = routing.placements[database.alias].get(label)
+    belongs = asked.has_own_table and placement is not None and model.lower() in placement.models
     reason: Because = "unmanaged"
     if asked.has_own_table:
         reason = _because(snapshot, database, routing, name, answer, belongs=belongs)
@@ -209,7 +209,7 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan, apps: S
         error=database.error,
         server=database.server,
         name=database.name,
-        apps=tuple(label for label in routing.places[database.alias] if not apps or label in apps),
+        apps=tuple(label for label in routing.placements[database.alias] if not apps or label in apps),
         applied=len(records) if apps else database.applied,
         is_skipped=not routing.is_migrated(database.alias) and database.alias not in routing.undecided,
         pending=None if database.state in UNKNOWN_STATES else len(planned),

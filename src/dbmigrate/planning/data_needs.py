@@ -78,8 +78,8 @@ def _lacking(
         return []
     if migration.backwards:
         return list(identifiers)
-    places = routing.places[database.alias]
-    return [one for one in identifiers if one in pending or one.split(".", 1)[0] not in places]
+    placements = routing.placements[database.alias]
+    return [one for one in identifiers if one in pending or one.split(".", 1)[0] not in placements]
 
 
 def _need(

@@ -163,7 +163,7 @@ class _DatabasePlanner:
             alias=self.alias,
             kind=kind.kind,
             because=kind.because,
-            apps=tuple(self.routing.places[self.alias]),
+            apps=tuple(self.routing.placements[self.alias]),
             skip=skip,
             may_stand_in=kind.kind == "same" and self._takes_anything(),
             out_of_reach=self._out_of_reach() if skip == "read-only" else (),
@@ -202,10 +202,10 @@ class _DatabasePlanner:
         return steps
 
     def _takes_anything(self) -> bool:
-        return bool(self.routing.places[self.alias] or self.routing.unopposed[self.alias])
+        return bool(self.routing.placements[self.alias] or self.routing.unopposed[self.alias])
 
     def _out_of_reach(self) -> tuple[PlannedMigration, ...]:
-        if self.database.state in UNKNOWN_STATES or not self.routing.places[self.alias]:
+        if self.database.state in UNKNOWN_STATES or not self.routing.placements[self.alias]:
             return ()
         return tuple(migration for step in self.steps() for migration in step.migrations)
 
@@ -282,12 +282,12 @@ class _DatabasePlanner:
             return False
         if self.alias in self.routing.whole:
             return True
-        places = self.routing.places[self.alias]
-        return all(app.label in places and places[app.label].is_whole for app in migrated_apps(self.snapshot))
+        placements = self.routing.placements[self.alias]
+        return all(app.label in placements and placements[app.label].is_whole for app in migrated_apps(self.snapshot))
 
     def _labels(self) -> list[str]:
-        places = self.routing.places[self.alias]
-        labels = [label for label in places if not self.selection.apps or label in self.selection.apps]
+        placements = self.routing.placements[self.alias]
+        labels = [label for label in placements if not self.selection.apps or label in self.selection.apps]
         if self.selection.run_syncdb and not self.selection.apps:
             labels += [app.label for app in self.snapshot.apps if not app.has_migrations and self._unsynced(app.label)]
         return labels
@@ -341,10 +341,13 @@ class _DatabasePlanner:
             return self._scope_by_rules() if self.routing.by_rules else None
         if not self.routing.unopposed[self.alias]:
             return None
-        places = {**self.routing.places[self.alias], **self.routing.unmigrated[self.alias]}
+        placements = {**self.routing.placements[self.alias], **self.routing.unmigrated[self.alias]}
         return GuardScope(
             alias=self.alias,
-            apps={label: None if place.is_whole else tuple(sorted(place.models)) for label, place in places.items()},
+            apps={
+                label: None if placement.is_whole else tuple(sorted(placement.models))
+                for label, placement in placements.items()
+            },
             others=False,
         )
 

@@ -65,7 +65,7 @@ def check_keeps(snapshot: Snapshot, routing: Routing, selection: Selection) -> N
     """
     database = snapshot.database(DEFAULT_ALIAS)
     is_named = bool(selection.databases or selection.apps)
-    if database is None or is_named or not routing.places[DEFAULT_ALIAS]:
+    if database is None or is_named or not routing.placements[DEFAULT_ALIAS]:
         return
     if routing.kinds[DEFAULT_ALIAS].kind == "in-memory":
         raise UsageError(

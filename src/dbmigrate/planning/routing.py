@@ -23,7 +23,7 @@ WRITERS: tuple[Kind, ...] = ("default", "routed", "open", "empty")
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """What of one app belongs on one alias."""
 
     models: frozenset[str]
@@ -45,9 +45,9 @@ class KindOf:
 class Routing:
     """The answers of routers and rules, made up for every alias."""
 
-    places: Mapping[str, Mapping[str, Place]]
+    placements: Mapping[str, Mapping[str, Placement]]
     """By alias, by app label: only what belongs there."""
-    unmigrated: Mapping[str, Mapping[str, Place]]
+    unmigrated: Mapping[str, Mapping[str, Placement]]
     """The same of apps without migrations: where --run-syncdb makes their tables."""
     unopposed: Mapping[str, tuple[str, ...]]
     """By alias: models (label.model) nobody has an opinion about, and that do not belong there."""
@@ -63,11 +63,11 @@ class Routing:
 
     def aliases_of(self, label: str) -> tuple[str, ...]:
         """Return the aliases an app belongs on, in the order of DATABASES."""
-        return tuple(alias for alias, places in self.places.items() if label in places)
+        return tuple(alias for alias, placements in self.placements.items() if label in placements)
 
     def ahead(self, database: Database) -> tuple[MigrationId, ...]:
         """Return what is recorded and newer than the code, of apps that belong there."""
-        here = self.places[database.alias]
+        here = self.placements[database.alias]
         return tuple(identifier for identifier in database.unknown if identifier.split(".", 1)[0] in here)
 
     def does(self, alias: str, migration: PendingMigration) -> bool:
@@ -84,12 +84,12 @@ class Routing:
         The model may be gone from the code by now, as those of old migrations are.
         """
         label, model = name.split(".", 1)
-        place = self.places[alias].get(label) or self.unmigrated[alias].get(label)
+        placement = self.placements[alias].get(label) or self.unmigrated[alias].get(label)
         if not self.by_rules and answer != "none" and self.kinds[alias].kind != "replica":
             return answer == "yes"
-        if place is None:
+        if placement is None:
             return False
-        return place.is_whole or model in place.models
+        return placement.is_whole or model in placement.models
 
     def has(self, database: Database, name: str) -> bool:
         """Return whether a model of this code (label.model) has its table on a database."""
@@ -102,14 +102,14 @@ class Routing:
 
     def is_checked(self, alias: str) -> bool:
         """Return whether `check` and `verify` hold this alias to what belongs there, if only to say it."""
-        return self.is_migrated(alias) or (self.kinds[alias].kind == "read-only" and bool(self.places[alias]))
+        return self.is_migrated(alias) or (self.kinds[alias].kind == "read-only" and bool(self.placements[alias]))
 
     def _has_place_for(self, alias: str, migration: PendingMigration) -> bool:
-        place = self.places[alias].get(migration.id.split(".", 1)[0])
-        if place is None:
+        placement = self.placements[alias].get(migration.id.split(".", 1)[0])
+        if placement is None:
             return False
-        return place.is_whole or any(
-            model == "" or model in place.models or model in migration.refused_on_default
+        return placement.is_whole or any(
+            model == "" or model in placement.models or model in migration.refused_on_default
             for model in migration.undecided
         )
 
@@ -127,18 +127,19 @@ def route(snapshot: Snapshot, settings: Settings, *, named: Collection[str] = ()
     }
     migrated = {app.label for app in migrated_apps(snapshot)}
     written = _without_replicas(snapshot, found, own_kinds)
-    places = {
-        alias: {label: place for label, place in here.items() if label in migrated} for alias, here in written.items()
+    placements = {
+        alias: {label: placement for label, placement in here.items() if label in migrated}
+        for alias, here in written.items()
     }
-    kinds, split = _kinds(snapshot, own_kinds, places)
+    kinds, split = _kinds(snapshot, own_kinds, placements)
     return Routing(
-        places=places,
+        placements=placements,
         unmigrated={
-            alias: {label: place for label, place in here.items() if label not in migrated}
+            alias: {label: placement for label, placement in here.items() if label not in migrated}
             for alias, here in written.items()
         },
         unopposed={
-            database.alias: tuple(_left_out(snapshot, database, places[database.alias]))
+            database.alias: tuple(_left_out(snapshot, database, placements[database.alias]))
             for database in snapshot.databases
         },
         kinds=kinds,
@@ -171,17 +172,19 @@ def has_router_error(snapshot: Snapshot, label: str) -> bool:
 
 def _find_places(
     snapshot: Snapshot, settings: Settings, database: Database, *, by_rules: bool, is_named: bool
-) -> dict[str, Place]:
+) -> dict[str, Placement]:
     """Return what belongs on one database, apps without migrations included; everything, where it was decided so."""
     is_default = database.alias == DEFAULT_ALIAS
-    found = _places(snapshot, database, by_rules=by_rules, takes_unopposed=is_default)
+    found = _placements(snapshot, database, by_rules=by_rules, takes_unopposed=is_default)
     is_decided = is_named or settings.unclaimed_policy(database.alias) == "migrate"
     if is_decided and not found:
-        return _places(snapshot, database, by_rules=False, takes_unopposed=True)
+        return _placements(snapshot, database, by_rules=False, takes_unopposed=True)
     return found
 
 
-def _places(snapshot: Snapshot, database: Database, *, by_rules: bool, takes_unopposed: bool) -> dict[str, Place]:
+def _placements(
+    snapshot: Snapshot, database: Database, *, by_rules: bool, takes_unopposed: bool
+) -> dict[str, Placement]:
     ruled = {rule.label: rule.alias for rule in snapshot.rules if rule.label is not None}
     # What an alias holds that no router speaks of proves nothing.
     existing = frozenset(database.existing if database.existing and _is_spoken_of(snapshot, database) else ())
@@ -189,17 +192,17 @@ def _places(snapshot: Snapshot, database: Database, *, by_rules: bool, takes_uno
     for app in snapshot.apps:
         if by_rules:
             is_here = ruled.get(app.label, DEFAULT_ALIAS) == database.alias
-            place = Place(frozenset(model.name for model in app.models), is_whole=True) if is_here else None
+            placement = Placement(frozenset(model.name for model in app.models), is_whole=True) if is_here else None
         else:
-            place = _place(snapshot, app, database, existing, takes_unopposed=takes_unopposed)
-        if place is not None:
-            found[app.label] = place
+            placement = _placement(snapshot, app, database, existing, takes_unopposed=takes_unopposed)
+        if placement is not None:
+            found[app.label] = placement
     return found
 
 
-def _place(
+def _placement(
     snapshot: Snapshot, app: App, database: Database, existing: Collection[str], *, takes_unopposed: bool
-) -> Place | None:
+) -> Placement | None:
     answers = database.routes[app.label]
     default = snapshot.database(DEFAULT_ALIAS)
     on_default = default.routes[app.label] if default is not None else None
@@ -212,9 +215,9 @@ def _place(
         return takes_unopposed or is_excluded_elsewhere or f"{app.label}.{model}" in existing
 
     if not app.models:
-        return Place(frozenset(), is_whole=True) if belongs(None) else None
+        return Placement(frozenset(), is_whole=True) if belongs(None) else None
     models = frozenset(model.name for model in app.models if belongs(model.name))
-    return Place(models, is_whole=len(models) == len(app.models)) if models else None
+    return Placement(models, is_whole=len(models) == len(app.models)) if models else None
 
 
 def _is_spoken_of(snapshot: Snapshot, database: Database) -> bool:
@@ -228,38 +231,38 @@ def _is_spoken_of(snapshot: Snapshot, database: Database) -> bool:
 
 
 def _without_replicas(
-    snapshot: Snapshot, found: Mapping[str, Mapping[str, Place]], kinds: Mapping[str, KindOf]
-) -> dict[str, dict[str, Place]]:
+    snapshot: Snapshot, found: Mapping[str, Mapping[str, Placement]], kinds: Mapping[str, KindOf]
+) -> dict[str, dict[str, Placement]]:
     """Leave out what is only read: nothing is written where an alias follows another, nor what is written elsewhere."""
     replicas = {alias for alias, kind in kinds.items() if kind.kind == "replica"}
     written = {
         (label, model)
-        for alias, places in found.items()
+        for alias, placements in found.items()
         if alias not in replicas
-        for label, place in places.items()
-        for model in (place.models or {""})
+        for label, placement in placements.items()
+        for model in (placement.models or {""})
     }
-    kept: dict[str, dict[str, Place]] = {}
+    kept: dict[str, dict[str, Placement]] = {}
     for database in snapshot.databases:
-        places = found[database.alias]
+        placements = found[database.alias]
         if database.alias not in replicas:
-            kept[database.alias] = dict(places)
+            kept[database.alias] = dict(placements)
         elif database.mirror_of is not None:
             kept[database.alias] = {}
         else:
             kept[database.alias] = {
-                label: place
-                for label, place in places.items()
-                if any((label, model) not in written for model in (place.models or {""}))
+                label: placement
+                for label, placement in placements.items()
+                if any((label, model) not in written for model in (placement.models or {""}))
             }
     return kept
 
 
-def _left_out(snapshot: Snapshot, database: Database, places: Mapping[str, Place]) -> list[str]:
+def _left_out(snapshot: Snapshot, database: Database, placements: Mapping[str, Placement]) -> list[str]:
     left_out = []
     for app in migrated_apps(snapshot):
         answers = database.routes[app.label]
-        here = places[app.label].models if app.label in places else frozenset()
+        here = placements[app.label].models if app.label in placements else frozenset()
         left_out += [
             f"{app.label}.{model.name}"
             for model in app.models
@@ -269,24 +272,24 @@ def _left_out(snapshot: Snapshot, database: Database, places: Mapping[str, Place
 
 
 def _kinds(
-    snapshot: Snapshot, own_kinds: Mapping[str, KindOf], places: Mapping[str, Mapping[str, Place]]
+    snapshot: Snapshot, own_kinds: Mapping[str, KindOf], placements: Mapping[str, Mapping[str, Placement]]
 ) -> tuple[dict[str, KindOf], tuple[tuple[str, ...], ...]]:
     kinds = dict(own_kinds)
     split = []
     for group in _physical_groups(snapshot, kinds):
         writers = tuple(alias for alias in group if kinds[alias].kind in WRITERS)
-        owner = _owner(writers, places)
+        owner = _owner(writers, placements)
         if owner is None:
             split.append(writers)
             continue
         for alias in group:
             # What may only be read there may be all that belongs on an alias that nobody can migrate.
-            if alias != owner and (alias in writers or _has_all_of(places[owner], places[alias])):
+            if alias != owner and (alias in writers or _has_all_of(placements[owner], placements[alias])):
                 kinds[alias] = KindOf("same", owner)
     return kinds, tuple(split)
 
 
-def _own_kind(snapshot: Snapshot, settings: Settings, database: Database, places: Collection[str]) -> KindOf:
+def _own_kind(snapshot: Snapshot, settings: Settings, database: Database, placements: Collection[str]) -> KindOf:
     """Return the kind of one alias, looking at no other."""
     if database.alias in settings.exclude:
         return KindOf("excluded")
@@ -300,7 +303,7 @@ def _own_kind(snapshot: Snapshot, settings: Settings, database: Database, places
         return KindOf("replica", f'TEST["MIRROR"] names {database.mirror_of}')
     if database.read_only is not None:
         return KindOf("read-only" if database.vendor == "sqlite" else "replica", database.read_only)
-    if places:
+    if placements:
         return KindOf("routed")
     return KindOf("empty") if _refuses_everything(snapshot, database) else KindOf("open")
 
@@ -325,12 +328,14 @@ def _physical_groups(snapshot: Snapshot, kinds: Mapping[str, KindOf]) -> list[tu
     ]
 
 
-def _owner(group: tuple[str, ...], places: Mapping[str, Mapping[str, Place]]) -> str | None:
+def _owner(group: tuple[str, ...], placements: Mapping[str, Mapping[str, Placement]]) -> str | None:
     """Return the alias on which everything belongs that belongs on the others; the default alias where it can be."""
-    owners = [alias for alias in group if all(_has_all_of(places[alias], places[other]) for other in group)]
+    owners = [alias for alias in group if all(_has_all_of(placements[alias], placements[other]) for other in group)]
     return DEFAULT_ALIAS if DEFAULT_ALIAS in owners else next(iter(owners), None)
 
 
-def _has_all_of(places: Mapping[str, Place], others: Mapping[str, Place]) -> bool:
+def _has_all_of(placements: Mapping[str, Placement], others: Mapping[str, Placement]) -> bool:
     """Return whether everything that belongs on the one alias belongs on the other too."""
-    return all(label in places and place.models <= places[label].models for label, place in others.items())
+    return all(
+        label in placements and placement.models <= placements[label].models for label, placement in others.items()
+    )

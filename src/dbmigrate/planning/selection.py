@@ -69,7 +69,7 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection, 
     for label in selection.apps:
         _check_pair(snapshot, routing, selection, label)
     for alias in selection.databases:
-        if selection.apps and not any(label in routing.places[alias] for label in selection.apps):
+        if selection.apps and not any(label in routing.placements[alias] for label in selection.apps):
             raise UsageError(
                 f"database {alias} holds none of the apps {', '.join(selection.apps)}",
                 hint=f"remove --database {alias}",
@@ -111,7 +111,7 @@ def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_unclaimed: bo
     """
     for alias in aliases:
         is_unclaimed = routing.kinds[alias].kind == "open"
-        is_reader = routing.kinds[alias].kind == "read-only" and bool(routing.places[alias])
+        is_reader = routing.kinds[alias].kind == "read-only" and bool(routing.placements[alias])
         if (
             not routing.is_migrated(alias)
             and not is_reader
@@ -153,7 +153,7 @@ def is_wanted(database: Database, routing: Routing, selection: Selection, *, or_
         return False
     if selection.databases and database.alias not in selection.databases:
         return False
-    return not selection.apps or any(label in routing.places[database.alias] for label in selection.apps)
+    return not selection.apps or any(label in routing.placements[database.alias] for label in selection.apps)
 
 
 def _check_alias_is_there(snapshot: Snapshot, alias: str) -> Database:

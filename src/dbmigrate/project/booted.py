@@ -279,19 +279,19 @@ class BootedProject:
         return answers
 
     def verify(
-        self, places: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
+        self, placements: Mapping[str, Mapping[str, Sequence[str] | None]], *, repair: bool
     ) -> tuple[VerifiedDatabase, ...]:
         """Compare what is recorded with what is there.
 
-        `places`: by alias, by app label: lower-case names of the models that belong there, None for all of them.
+        `placements`: by alias, by app label: lower-case names of the models that belong there, None for all of them.
         `repair`: whether to write down the statements that would put it right.
         """
         from dbmigrate.models.verification import VerifiedDatabase
 
         arguments: protocol.VerifyArguments = {
-            "places": {
+            "placements": {
                 alias: {label: None if models is None else list(models) for label, models in apps.items()}
-                for alias, apps in places.items()
+                for alias, apps in placements.items()
             },
             "repair": repair,
         }

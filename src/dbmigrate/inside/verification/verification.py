@@ -26,21 +26,21 @@ ALIKE = {"index": ("index", "unique", "constraint"), "unique": ("unique", "const
 """Kinds of parts that Catalogue.shows takes for one that is known by its columns alone."""
 
 
-def verify(watch, places: dict[str, dict[str, list[str] | None]], repair: bool) -> VerifyReply:
+def verify(watch, placements: dict[str, dict[str, list[str] | None]], repair: bool) -> VerifyReply:
     """Return models.verification.VerifiedDatabase for each alias; nothing is written anywhere.
 
-    `places`: {alias: {app label: lower-case model names that belong there, or None for all}}. `repair`: whether to
+    `placements`: {alias: {app label: lower-case model names that belong there, or None for all}}. `repair`: whether to
     write down the statements that would put it right.
     """
     disk = Disk()
     routes = RouteBook()
     return [
-        _describe(connections[alias], reached, disk, routes, places[alias], repair)
-        for alias, reached in open_in_turn(list(places), watch)
+        _describe(connections[alias], reached, disk, routes, placements[alias], repair)
+        for alias, reached in open_in_turn(list(placements), watch)
     ]
 
 
-def _describe(connection, reached: ReachedReply, disk, routes, place, repair) -> VerifiedDatabaseReply:
+def _describe(connection, reached: ReachedReply, disk, routes, placement, repair) -> VerifiedDatabaseReply:
     described: VerifiedDatabaseReply = {
         "alias": connection.alias,
         "error": reached["error"],
@@ -61,7 +61,7 @@ def _describe(connection, reached: ReachedReply, disk, routes, place, repair) ->
         described["inconsistent"] = find_inconsistency(connection, loader) if is_there else None
         if described["inconsistent"] is None:
             catalogue = Catalogue(connection) if is_there else None
-            verifier = _Verifier(connection, loader, times, Effects(disk, routes), place, catalogue, repair)
+            verifier = _Verifier(connection, loader, times, Effects(disk, routes), placement, catalogue, repair)
             described["migrations"] = verifier.describe()
             if is_there:
                 described["refusing"] = find_refusing_columns(connection, verifier.has_model, verifier.made)
@@ -71,7 +71,7 @@ def _describe(connection, reached: ReachedReply, disk, routes, place, repair) ->
             ]
         unknown, leftover = find_unknown(loader)
         there = {*unknown, *leftover} & set(times)  # but for what has gone between two questions
-        ahead = {key for key in there.intersection(unknown) if key[0] in place}
+        ahead = {key for key in there.intersection(unknown) if key[0] in placement}
         described["unknown"] = [_record(key, times) for key in sorted(ahead)]
         described["leftover"] = [_record(key, times) for key in sorted(there - ahead)]
     except Exception as error:
@@ -91,12 +91,12 @@ def _record(key, times):
 class _Verifier:
     """Holds one database against its records."""
 
-    def __init__(self, connection, loader, times, effects, place, catalogue, repair):
+    def __init__(self, connection, loader, times, effects, placement, catalogue, repair):
         self._connection = connection
         self._loader = loader
         self._times = times
         self._effects = effects
-        self._place = place
+        self._placement = placement
         self._catalogue = catalogue
         self._repair = repair
         self._walk = SchemaWalk(connection, loader)
@@ -121,7 +121,7 @@ class _Verifier:
         for part, maker in self._walk.makers.items():
             if self._belongs(part.model) and self._is_expected(part):
                 made.setdefault(maker, []).append(part)
-        self._before = {_place(part): part for part in self._walk.makers}
+        self._before = {_key(part): part for part in self._walk.makers}
         self._recorded = list(self._walk.makers)
         described = [self._describe_recorded(migration, made.get(_id(migration), [])) for migration in recorded]
         return described + self._describe_pending()
@@ -190,7 +190,7 @@ class _Verifier:
         for part in removed:
             # What a table that is not there lacks says nothing, nor what no migration has made that has begun.
             is_back = part in self._walk.makers
-            is_made = _place(part) in self._before or self._begun.get(part, _id(migration)) != _id(migration)
+            is_made = _key(part) in self._before or self._begun.get(part, _id(migration)) != _id(migration)
             if is_made and not is_back and self._has_table(part.table):
                 (to_drop if self._is_there(part) else gone).append(part)
         return there, to_make, gone, to_drop
@@ -217,7 +217,7 @@ class _Verifier:
     def _is_about_here(self, migration, traced):
         """Whether an operation concerns what belongs on this database."""
         model = traced.model
-        return self._belongs((migration.app_label, model)) if model else migration.app_label in self._place
+        return self._belongs((migration.app_label, model)) if model else migration.app_label in self._placement
 
     def _write_rest(self, identifier):
         """Return the statements that are left to do of a half-applied migration, in the order of its operations."""
@@ -258,9 +258,9 @@ class _Verifier:
 
     def _belongs(self, key):
         label, name = key
-        if label not in self._place:
+        if label not in self._placement:
             return False
-        names = self._place[label]
+        names = self._placement[label]
         return names is None or name in names
 
     def _is_expected(self, part):
@@ -268,12 +268,12 @@ class _Verifier:
         return part not in self._walk.taken_over or part.kind in ("table", "column")
 
     def _reaches(self, migration):
-        return migration.app_label in self._place and bool(self._effects.reaching(self._connection, migration))
+        return migration.app_label in self._placement and bool(self._effects.reaching(self._connection, migration))
 
     def _is_explained(self, part):
         """Whether the recorded migrations made it, or what the catalogue cannot tell from it: then it says nothing."""
         kinds = ALIKE.get(part.kind, ()) if not part.name else ()
-        return _place(part) in self._before or any(
+        return _key(part) in self._before or any(
             other.table == part.table and other.kind in kinds and sorted(other.columns) == sorted(part.columns)
             for other in self._before.values()
         )
@@ -291,7 +291,7 @@ def _named(missing):
     return [part for part in missing if part.kind == "table" or part.table not in tables]
 
 
-def _place(part):
+def _key(part):
     return part.kind, part.table, part.name, part.columns
 
 

@@ -22,12 +22,12 @@ def find_apps_without_database(snapshot: Snapshot, routing: Routing) -> Iterator
             continue
         if answers_may_differ(snapshot) or is_for_added_databases(snapshot, routing, app):
             continue  # it has its tables where nobody looked (planning/unseen_databases.py)
-        places = [
-            routing.places[database.alias][app.label]
+        placements = [
+            routing.placements[database.alias][app.label]
             for database in snapshot.databases
-            if database.state != "no-engine" and app.label in routing.places[database.alias]
+            if database.state != "no-engine" and app.label in routing.placements[database.alias]
         ]
-        housed = {model for place in places for model in place.models}
+        housed = {model for placement in placements for model in placement.models}
         homeless = [model.name for model in app.models if model.name not in housed]
         if "migrate" in snapshot.replaced_commands:
             # A command of the project's own may make elsewhere what is refused here.

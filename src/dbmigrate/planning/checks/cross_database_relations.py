@@ -90,7 +90,7 @@ def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross
     here = " and ".join(cross.aliases)
     target_label = cross.to.split(".", 1)[0]
     homes = [
-        alias for alias in routing.places if snapshot.app(target_label) and _has(snapshot, routing, alias, cross.to)
+        alias for alias in routing.placements if snapshot.app(target_label) and _has(snapshot, routing, alias, cross.to)
     ]
     where = " and ".join(homes) or "no database"
     message = (

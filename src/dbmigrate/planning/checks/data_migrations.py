@@ -12,15 +12,15 @@ from dbmigrate.planning.routing import Routing
 
 def find_data_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each operation that is planned where its tables are not, or that always works on default."""
-    places: dict[tuple[MigrationId, str], tuple[DataOperation, list[str]]] = {}
+    by_operation: dict[tuple[MigrationId, str], tuple[DataOperation, list[str]]] = {}
     for database in snapshot.databases:
         for migration in database.pending if routing.is_migrated(database.alias) else ():
             unasked = {operation.operation for operation in migration.unasked}  # DBM209
             for operation in migration.data:
                 if operation.operation not in unasked and _runs(routing, database, migration, operation):
                     key = (migration.id, operation.operation)
-                    places.setdefault(key, (operation, []))[1].append(database.alias)
-    for (identifier, _), (operation, aliases) in places.items():
+                    by_operation.setdefault(key, (operation, []))[1].append(database.alias)
+    for (identifier, _), (operation, aliases) in by_operation.items():
         finding = _find_missing_hints(routing, identifier, operation, aliases)
         if finding is None:
             finding = _find_fixed_alias(identifier, operation, aliases)
@@ -34,7 +34,7 @@ def _runs(routing: Routing, database: Database, migration: PendingMigration, ope
     """Return whether an operation is run on a database: hints decide of themselves, else the app as a whole does."""
     label = migration.id.split(".", 1)[0]
     if routing.by_rules or operation.answer == "none":
-        return (database.alias == DEFAULT_ALIAS and not routing.by_rules) or label in routing.places[database.alias]
+        return (database.alias == DEFAULT_ALIAS and not routing.by_rules) or label in routing.placements[database.alias]
     return operation.answer == "yes"
 
 
@@ -77,12 +77,12 @@ def _find_fixed_alias(identifier: MigrationId, operation: DataOperation, aliases
 
 
 def _is_whole(routing: Routing, alias: str, label: str) -> bool:
-    place = routing.places[alias].get(label)
-    return place is not None and place.is_whole
+    placement = routing.placements[alias].get(label)
+    return placement is not None and placement.is_whole
 
 
 def _has_no_place(routing: Routing, aliases: list[str], label: str) -> bool:
-    return any(label not in routing.places[alias] for alias in aliases)
+    return any(label not in routing.placements[alias] for alias in aliases)
 
 
 def _finding(identifier: MigrationId, operation: DataOperation, aliases: list[str], problem: str, hint: str) -> Finding:

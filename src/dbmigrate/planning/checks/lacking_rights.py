@@ -28,7 +28,7 @@ def _runs(routing: Routing, database: Database, needing: Needing) -> bool:
     label = needing.id.split(".", 1)[0]
     if needing.model:
         return routing.takes(database.alias, f"{label}.{needing.model}", needing.answer)
-    return needing.answer == "yes" or (needing.answer == "none" and label in routing.places[database.alias])
+    return needing.answer == "yes" or (needing.answer == "none" and label in routing.placements[database.alias])
 
 
 def _describe(

@@ -20,7 +20,7 @@ def find_mutual_needs(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]
     left_alone = [
         alias
         for alias, kind in routing.kinds.items()
-        if kind.kind in ("excluded", "read-only") and routing.places[alias]
+        if kind.kind in ("excluded", "read-only") and routing.placements[alias]
     ]
     for need in find_needs(snapshot, routing, left_alone):
         if need.is_certain:

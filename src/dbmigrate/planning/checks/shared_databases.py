@@ -13,7 +13,7 @@ def find_shared_databases(_snapshot: Snapshot, routing: Routing) -> Iterator[Fin
     """Yield a finding for each such group."""
     for group in routing.split:
         names = " and ".join(group)
-        parts = "; ".join(f"{alias} takes {', '.join(routing.places[alias])}" for alias in group)
+        parts = "; ".join(f"{alias} takes {', '.join(routing.placements[alias])}" for alias in group)
         yield Finding(
             id="DBM207",
             level="error",

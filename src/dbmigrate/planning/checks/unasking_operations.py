@@ -26,7 +26,7 @@ def _belongs(routing: Routing, database: Database, migration: PendingMigration, 
     label = migration.id.split(".", 1)[0]
     if operation.model:
         return routing.takes(database.alias, f"{label}.{operation.model}", operation.answer)
-    return label in routing.places[database.alias]
+    return label in routing.placements[database.alias]
 
 
 def _describe(
