@@ -124,7 +124,7 @@ def boot_project(manage, words, *, take_over, give_up):
             except HostError as error:
                 give_up(error)
             except BaseException as error:
-                give_up(describe(error))
+                give_up(_describe_silence(error) or describe(error))
             return take_over(*found)
         except HostEnds:
             has_ended = True
@@ -285,9 +285,6 @@ def describe(error: BaseException) -> HostError:
 def _describe(error: BaseException) -> HostError:
     if isinstance(error, SystemExit):
         return HostError("exit", "SystemExit: {}".format(error.code), **_place(error))
-    silence = _find_silence(error)
-    if silence is not None:
-        return HostError("database", str(silence), alias=silence.alias, trouble="silent")
     from .source.wrong_setting import find_wrong_entry  # only what went wrong needs it
 
     wrong = find_wrong_entry(error)
@@ -304,12 +301,17 @@ def _describe(error: BaseException) -> HostError:
     return HostError(kind, _sentence(error), safe_path=bool(is_hidden), **more, **_place(error))
 
 
-def _find_silence(error: BaseException | None) -> Any:
-    """Return the SilenceError that an error is, or came of; None if no server was silent."""
+def _describe_silence(error: BaseException) -> HostError | None:
+    """Return a HostError for what came of a silent server while the apps were loaded; None if none was."""
     module = sys.modules.get("{}.connections.silence".format(__package__))  # not before Django is there
-    while module is not None and error is not None and not isinstance(error, module.SilenceError):
-        error = error.__cause__ or error.__context__
-    return error if module is not None else None
+    cause: Any = error if module is not None else None
+    while module is not None and cause is not None and not isinstance(cause, module.SilenceError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    described = HostError("database", str(cause), alias=cause.alias, trouble="silent")
+    described.__cause__ = error
+    return described
 
 
 def _can_import_django():
