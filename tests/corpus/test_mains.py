@@ -309,7 +309,12 @@ def test_a_main_that_migrates_behind_the_command_does_not_do_it_for_a_plan(tmp_p
 def test_a_main_that_refuses_a_second_process_refuses_spawned_steps_and_leaves_no_file(tmp_path: Path) -> None:
     project = project_of(tmp_path, GUARDED + GUARDS["finally"])
 
-    assert "manage.py is already running" in run(project, "spawn").expect(30).stderr
+    refused = run(project, "spawn").expect(30).stderr
+    assert "manage.py is already running" in refused
+    assert (
+        "if the project allows one process of manage.py at a time, no step can be spawned while dbmigrate has it booted"
+        in refused
+    )
     assert not (project.root / "manage.pid").exists()
     run(project, "auto").expect(0)
 

@@ -12,8 +12,9 @@ from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepRes
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.planning.lacking_tables import with_lacking_tables
-from dbmigrate.planning.outcome import build_result, unasked, with_places, with_traces
+from dbmigrate.planning.outcome import build_result, unasked, with_places, with_spawned, with_traces
 from dbmigrate.project.booted import SILENCE_SECONDS
+from dbmigrate.running.process import SpawnLauncher
 from dbmigrate.running.stopping import Stops
 
 ORPHAN_SECONDS = 1.0
@@ -62,6 +63,8 @@ def find_result(work: CommandContext, run: Run) -> RunResult:
     )
     backwards = _backwards(plan)
     result = with_lacking_tables(result, plan, after)
+    if isinstance(work.launcher, SpawnLauncher):
+        result = with_spawned(result)
     result = with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
     return with_places(result, lambda migration: _place(work, migration))
 

@@ -116,6 +116,8 @@ class Failure(Value):
     """The last line that says something, or the reason it could not start."""
     is_disk_full: bool = False
     """Whether it failed because the disk of the database is full."""
+    is_spawned: bool = False
+    """Whether it failed before its first migration in a process that ran the project's main anew."""
     lacks: LackingTable | None = None
     """The table it failed for, if another app makes it."""
 

@@ -89,6 +89,17 @@ def with_traces(result: RunResult, find: Callable[[str, MigrationId], Sequence[O
     return result.model_copy(update={"databases": tuple(databases)})
 
 
+def with_spawned(result: RunResult) -> RunResult:
+    """Mark the failures of processes that ran the project's main anew and did not get to a migration."""
+    databases = []
+    for database in result.databases:
+        failure = database.failure
+        if failure is not None and failure.kind == "command" and failure.migration is None and not database.applied:
+            failure = failure.model_copy(update={"is_spawned": True})
+        databases.append(database.model_copy(update={"failure": failure}))
+    return result.model_copy(update={"databases": tuple(databases)})
+
+
 def with_places(result: RunResult, locate: Callable[[MigrationId], tuple[str, int | None] | None]) -> RunResult:
     """Add to every failure of a migration where that one is; `locate` returns its file and line."""
     databases = []

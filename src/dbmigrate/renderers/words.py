@@ -833,6 +833,12 @@ def _advice(result: RunResult) -> str:
         return stand_in
     if all(failure.kind == "not-asked" for failure in failures):
         return "once it is reachable, rerun the command: it verifies what is there and resumes where it stopped"
+    if any(failure.is_spawned for failure in failures):
+        return (
+            f"{FIX} rerun the command; if the project allows one process of manage.py at a time, no step can be "
+            "spawned while dbmigrate has it booted: use --launcher fork (dbmigrate info says if that is possible, "
+            "and why not)"
+        )
     if any(failure.kind != "interrupted" for failure in failures):
         return f"{FIX} rerun the command; it resumes where it stopped"
     return "rerun the command; it resumes where it stopped"
