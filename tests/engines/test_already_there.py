@@ -27,7 +27,7 @@ def test_a_table_that_is_there_stops_a_run_before_anything_moves_and_fake_initia
     checked, planned = looks({"check": 12, "plan": 0}, cwd=here.project.root)
     refused = dbmigrate("all", cwd=here.project.root).expect(13)
 
-    said = "DBM307: core.0001_initial is pending on default and makes what is there already: table core_item;"
+    said = "DBM307: core.0001_initial is pending on default and creates what exists already: table core_item;"
     for text in (checked.stdout, planned.stdout, refused.stderr):
         assert said in text
         assert "dbmigrate all --fake-initial; what differs" in text
@@ -71,7 +71,7 @@ def test_a_column_that_is_there_stops_a_run(engine: str, site: Callable[..., Sit
     refused = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(13)
 
     assert (
-        "core.0002_size is pending on default and makes what is there already: column core_item.size" in refused.stderr
+        "core.0002_size is pending on default and creates what exists already: column core_item.size" in refused.stderr
     )
 
 
@@ -97,7 +97,7 @@ def test_what_sql_may_take_away_before_is_a_warning_and_the_run_goes_on(tmp_path
     done = dbmigrate("all", cwd=tmp_path).expect(0)
 
     assert "warning: DBM307: core.0001_initial" in done.stderr
-    assert "migrate fails there, unless something before it takes that away" in done.stderr
+    assert "migrate fails there, unless something before it removes that" in done.stderr
 
 
 def test_a_failure_for_a_table_that_was_there_offers_fake_initial(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_an_app_whose_tables_syncdb_made_gets_migrations_by_the_commands_that_ar
         rules={"plain": "other_db"},
     )
     dbmigrate("all", "--run-syncdb", cwd=tmp_path).expect(0)
-    hint = "to give it migrations: dbmigrate make plain, then dbmigrate all --fake-initial, for its tables are there"
+    hint = "to give it migrations: dbmigrate make plain, then dbmigrate all --fake-initial, because its tables exist"
     assert hint in dbmigrate("check", cwd=tmp_path).expect(0).stdout
 
     dbmigrate("make", "plain", cwd=tmp_path).expect(0)

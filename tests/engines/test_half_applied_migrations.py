@@ -163,7 +163,7 @@ def test_all_of_it_is_there_and_what_it_wrote_nobody_knows(tmp_path: Path) -> No
 
     printed = repair(project).stdout
 
-    assert "core.0002_more: the tables and columns that it makes are there, and it is not recorded; there: " in printed
+    assert "core.0002_more: its tables and columns exist, but it is not recorded; there: " in printed
     assert "all of it is there" not in printed
     assert (
         "the database does not show whether these have run, and migrate would run them again: RunPython fill" in printed

@@ -134,7 +134,7 @@ OUTCOMES: dict[Outcome, str] = {
 def outcome(migration: VerifiedMigration) -> str:
     """Return what was found of a migration; what the catalogue shows is not all where it has data operations."""
     if migration.outcome == "unrecorded" and migration.unjudged:
-        return "the tables and columns that it makes are there, and it is not recorded"
+        return "its tables and columns exist, but it is not recorded"
     return OUTCOMES[migration.outcome]
 
 

@@ -46,7 +46,7 @@ def _describe(routing: Routing, database: Database, migration: PendingMigration)
     missing = [part.name for part in made if not part.is_there]
     is_certain = any(part.is_certain for part in there)
     rest = f" (not there: {listed(missing, most=MOST)})" if missing else ""
-    fails = "migrate fails there" if is_certain else "migrate fails there, unless something before it takes that away"
+    fails = "migrate fails there" if is_certain else "migrate fails there, unless something before it removes that"
     return Finding(
         id="DBM307",
         level="error" if is_certain else "warning",
@@ -55,7 +55,7 @@ def _describe(routing: Routing, database: Database, migration: PendingMigration)
         stops_runs_only=True,
         stops_locked_only=True,
         message=(
-            f"{migration.id} is pending on {database.alias} and makes what is there already: "
+            f"{migration.id} is pending on {database.alias} and creates what exists already: "
             f"{listed([part.name for part in there], most=MOST)}{rest}; {fails}"
         ),
         hint=_hint(routing, database, migration),
@@ -72,11 +72,11 @@ def _hint(routing: Routing, database: Database, migration: PendingMigration) -> 
     compare = repair if migration.is_written else f"dbmigrate make {label}, then {repair}"
     if may_be_faked(routing, database.alias, migration):
         return (
-            "to record it without running it (only names were compared): dbmigrate all --fake-initial; what "
-            f"differs is printed by: {compare}; if it is somebody else's, let a router say no for {label} on "
+            "to record it without running it (only names were compared): dbmigrate all --fake-initial; to "
+            f"see what differs: {compare}; if it belongs to something else, let a router refuse {label} on "
             f"{database.alias}, or rename what is there"
         )
     return (
-        f"what of it is there, what is missing, and when to record it is printed by: {compare}; if it is somebody "
-        f"else's, let a router say no for {label} on {database.alias}, or rename what is there"
+        f"to see what of it exists, what is missing, and when to record it: {compare}; if it belongs to something "
+        f"else, let a router refuse {label} on {database.alias}, or rename what is there"
     )

@@ -53,7 +53,7 @@ def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None, *, is_made:
         return describe_unstarted(snapshot, unstarted)[1]
     make = f"dbmigrate make {app.label}"
     # Where its tables are there, its first migration would fail.
-    make_all = f"{make}, then dbmigrate all --fake-initial, for its tables are there" if is_made else make
+    make_all = f"{make}, then dbmigrate all --fake-initial, because its tables exist" if is_made else make
     syncdb = "dbmigrate all --run-syncdb for tables without migrations"
     if is_installed(snapshot, app.label):
         tables = "" if is_made else f"{syncdb}, or "
