@@ -30,7 +30,7 @@ from dbmigrate.nearest import nearest
 from dbmigrate.planning.checks.conflicts import find_conflicts
 from dbmigrate.planning.outcome import REFUSED, new_migrations, telling_line
 from dbmigrate.planning.planner import build_plan
-from dbmigrate.planning.preflight import stopped_by
+from dbmigrate.planning.preflight import refuse_foreign, stopped_by
 from dbmigrate.planning.project_commands import NO_INPUT, Option, named_make, spell, spell_makemigrations, wants_name
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.unstarted_apps import describe_unstarted, find_startable
@@ -330,14 +330,9 @@ def _check_change(snapshot: Snapshot, change: Change, *, can_ask: bool) -> None:
             hint=f"at a terminal: dbmigrate make {change.app}",
             changed=False,
         )
-    foreign = [label for label in change.carries if not _is_own(snapshot, label)]
-    if foreign:
-        raise ModelChangesError(
-            f"a migration for app {change.app} would also create one for {', '.join(foreign)}, "
-            "which is a third-party app",
-            hint=f"upgrade to a release of {foreign[0]} that has the migration",
-            changed=False,
-        )
+    foreign = refuse_foreign(snapshot, change)
+    if foreign is not None:
+        raise foreign
 
 
 def _check_writable(app: App) -> None:

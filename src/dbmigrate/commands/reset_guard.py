@@ -15,7 +15,7 @@ from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_silence
-from dbmigrate.planning.checks import IGNORABLE, run_checks
+from dbmigrate.planning.checks import GOES_WITH, IGNORABLE, run_checks
 from dbmigrate.planning.preflight import check_reachable, stopped_by
 from dbmigrate.planning.routing import route
 
@@ -127,11 +127,12 @@ def _check_comes_again(work: CommandContext, reviewed: Review, aliases: Sequence
 
 def _lasts(finding: Finding, aliases: Sequence[str], labels: Sequence[str]) -> bool:
     """Return whether a finding would stop the run after the reset of these databases and apps."""
-    if finding.id == "DBM102":  # leaf migrations go with their files
+    goes_with = GOES_WITH[finding.id]
+    if goes_with == "files":
         return not {*finding.apps} <= {*labels}
-    if finding.id == "DBM103":  # the history goes with its database
+    if goes_with == "history":
         return not {*finding.aliases} <= {*aliases}
-    if finding.id == "DBM201" and {*finding.aliases} & {*aliases}:  # made again from the model, or by files that stay
+    if goes_with == "tables" and {*finding.aliases} & {*aliases}:  # made again from the model, or by files that stay
         is_in_model = finding.subject is not None and finding.subject[0] == "field"
         return is_in_model or any(identifier.split(".", 1)[0] not in labels for identifier in finding.migrations)
     return finding.stops

@@ -50,7 +50,7 @@ def verify(
         repairs=tuple(fix for database in databases for fix in _repairs(work, reviewed.snapshot, database, judged))
         if repair
         else None,
-        findings=tuple(finding.as_remark() for finding in reviewed.findings if finding.id == "DBM101"),
+        findings=tuple(finding.as_remark() for finding in reviewed.findings if finding.category == "model-changes"),
     )
 
 

@@ -81,7 +81,7 @@ class Menu:
             self._outside.say(f"    {database.alias:{width}}  {describe(database)}")
         self._outside.say(f"  Apps: {', '.join(apps_of(report))}")
         for finding in report.findings:
-            if finding.id == "DBM101":  # an app without which Django migrates nothing at all
+            if finding.category == "model-changes":  # an app without which Django migrates nothing at all
                 self._outside.say(f"  ! {finding.message}: {finding.hint}")
         return report
 

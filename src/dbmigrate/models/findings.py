@@ -13,6 +13,10 @@ Level = Literal["error", "warning", "note"]
 FailOn = Literal["note", "warning", "error", "destructive"]
 """From which level on a finding fails the command; "destructive" is "error" and what destroys data."""
 
+Category = Literal["drift", "model-changes"]
+"""What a finding means for the exit code of a check that fails for nothing else: a database, its records and the code
+differ, or models changed and no migration covers it."""
+
 Subject = tuple[str, ...]
 """What a finding is about, as the host can find it in the project's files: ("model", "blog.post"),
 ("field", "blog.post", "author"), ("migration", "blog.0002_tags"), ("operation", "blog.0002_tags", "0", "author"),
@@ -25,6 +29,8 @@ class Finding(Value):
     id: str
     """For example "DBM102"; docs/checks.md has a section for each."""
     level: Level
+    category: Category | None = None
+    """That of its check."""
     stops: bool
     """Whether `all` and `run` refuse to touch anything while it stands."""
     stops_app_only: bool = False

@@ -287,10 +287,6 @@ class WaitReport(Report):
         return ExitCode.UNREACHABLE if self.silent else ExitCode.OK
 
 
-DRIFT = {"DBM301", "DBM302", "DBM306", "DBM307"}
-"""Checks that find a database and its records, or its records and the code, apart."""
-
-
 class NotRun(Value):
     """A check that was not run."""
 
@@ -357,10 +353,11 @@ class CheckReport(Report):
     @property
     def exit_code(self) -> ExitCode:
         """What the process says to a script: what a person has to fix, before what may fix itself."""
-        ids = {finding.id for finding in self.failing}
-        if ids:
-            drift = ExitCode.DRIFT if ids <= DRIFT else ExitCode.FINDINGS
-            return ExitCode.MODEL_CHANGES if ids == {"DBM101"} else drift
+        categories = {finding.category for finding in self.failing}
+        if categories == {"drift"}:
+            return ExitCode.DRIFT
+        if categories:
+            return ExitCode.MODEL_CHANGES if categories == {"model-changes"} else ExitCode.FINDINGS
         if self.not_checked:
             return ExitCode.UNREACHABLE
         return ExitCode.PENDING if self.pending and any(self.pending.values()) else ExitCode.OK

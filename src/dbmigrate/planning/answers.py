@@ -120,7 +120,7 @@ def describe_info(
         receivers=snapshot.receivers,
         replaced_commands=snapshot.replaced_commands,
         constance=snapshot.constance.label if snapshot.constance is not None else None,
-        findings=tuple(finding.as_remark() for finding in findings if finding.id == "DBM101"),
+        findings=tuple(finding.as_remark() for finding in findings if finding.category == "model-changes"),
     )
 
 

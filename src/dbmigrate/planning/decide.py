@@ -89,7 +89,7 @@ class Decision:
     def _is_provided(self, finding: Finding) -> bool:
         """Return whether a run of the plan makes what a finding misses, or records what is there already."""
         plan = self.plan
-        if finding.id == "DBM101":
+        if finding.category == "model-changes":
             return plan.make is not None and {*finding.apps} <= {*plan.make.apps}
         if finding.id == "DBM104" and plan.selection.run_syncdb:
             unsynced = [place for label in finding.apps for place in find_unsynced(self.snapshot, self.routing, label)]

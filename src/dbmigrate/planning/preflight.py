@@ -23,6 +23,7 @@ from dbmigrate.models.snapshot import (
     DEFAULT_ALIAS,
     INCURABLE,
     UNKNOWN_STATES,
+    Change,
     Database,
     Project,
     Snapshot,
@@ -314,7 +315,6 @@ def check_makemigrations(snapshot: Snapshot, make: MakeMigrations | None) -> Non
 
 def find_refusal(snapshot: Snapshot, make: MakeMigrations) -> ModelChangesError | None:
     """Return why makemigrations cannot write everything without a person, or None if it can."""
-    own_apps = [app.label for app in snapshot.apps if app.is_own]
     for change in make.changes:
         is_stuck = any(unstarted.app == change.app for unstarted in find_stuck(snapshot))
         without = "" if is_stuck else ", or pass --skip-makemigrations"
@@ -332,15 +332,26 @@ def find_refusal(snapshot: Snapshot, make: MakeMigrations) -> ModelChangesError 
                 f"it{without}",
                 changed=False,
             )
-        foreign = [label for label in change.carries if label not in own_apps]
-        if foreign:
-            return ModelChangesError(
-                f"a migration for app {change.app} would also create one for {', '.join(foreign)}, "
-                "which is a third-party app",
-                hint=f"upgrade to a release of {foreign[0]} that has the migration{without}",
-                changed=False,
-            )
+        foreign = refuse_foreign(snapshot, change, without)
+        if foreign is not None:
+            return foreign
     return None
+
+
+def refuse_foreign(snapshot: Snapshot, change: Change, without: str = "") -> ModelChangesError | None:
+    """Return the error for a migration that would create another one in a third-party app; None if it would not.
+
+    `without`: what is added to the hint.
+    """
+    own = {app.label for app in snapshot.apps if app.is_own}
+    foreign = [label for label in change.carries if label not in own]
+    if not foreign:
+        return None
+    return ModelChangesError(
+        f"a migration for app {change.app} would also create one for {', '.join(foreign)}, which is a third-party app",
+        hint=f"upgrade to a release of {foreign[0]} that has the migration{without}",
+        changed=False,
+    )
 
 
 def losses_refused(losses: Sequence[Finding], make_first: str) -> ModelChangesError:

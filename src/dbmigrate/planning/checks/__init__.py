@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from dbmigrate.errors import UsageError
-from dbmigrate.models.findings import Finding, is_of_linter
+from dbmigrate.models.findings import Category, Finding, is_of_linter
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.checks.already_there import find_already_there
@@ -32,6 +33,9 @@ from dbmigrate.planning.checks.unknown_migrations import find_unknown_migrations
 from dbmigrate.planning.checks.unmigrated_apps import find_unmigrated_apps
 from dbmigrate.planning.routing import Routing
 
+GoesWith = Literal["files", "history", "tables"]
+"""What has to be made anew (the migration files, the records, the tables) so that a finding is gone by itself."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -39,6 +43,8 @@ class Rule:
 
     id: str
     find: Callable[[Snapshot, Routing], Iterator[Finding]]
+    category: Category | None = None
+    goes_with: GoesWith | None = None
     needs_databases: bool = False
     """Whether it can only be answered by asking the databases."""
     is_about_plan: bool = False
@@ -49,12 +55,12 @@ class Rule:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("DBM101", find_model_changes),
-    Rule("DBM102", find_conflicts),
-    Rule("DBM103", find_inconsistent_history, needs_databases=True),
+    Rule("DBM101", find_model_changes, category="model-changes"),
+    Rule("DBM102", find_conflicts, goes_with="files"),
+    Rule("DBM103", find_inconsistent_history, goes_with="history", needs_databases=True),
     Rule("DBM104", find_unmigrated_apps),
     Rule("DBM105", find_endless_migrations),
-    Rule("DBM201", find_cross_database_relations),
+    Rule("DBM201", find_cross_database_relations, goes_with="tables"),
     Rule("DBM202", find_broken_rules),
     Rule("DBM203", find_rules_not_followed),
     Rule("DBM204", find_apps_without_database),
@@ -64,19 +70,21 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM208", find_data_migrations),
     Rule("DBM209", find_unasking_operations, is_about_plan=True, may_be_ignored=True),
     Rule("DBM210", find_mutual_needs, needs_databases=True, may_be_ignored=True),
-    Rule("DBM301", find_missing_tables, needs_databases=True),
-    Rule("DBM302", find_unknown_migrations, needs_databases=True),
+    Rule("DBM301", find_missing_tables, category="drift", needs_databases=True),
+    Rule("DBM302", find_unknown_migrations, category="drift", needs_databases=True),
     Rule("DBM303", find_half_done_migrations, needs_databases=True),
     Rule("DBM304", find_dangers, needs_databases=True),
     Rule("DBM305", find_lacking_rights, needs_databases=True, may_be_ignored=True),
-    Rule("DBM306", find_refusing_columns, needs_databases=True),
-    Rule("DBM307", find_already_there, needs_databases=True, is_about_plan=True, may_be_ignored=True),
+    Rule("DBM306", find_refusing_columns, category="drift", needs_databases=True),
+    Rule("DBM307", find_already_there, category="drift", needs_databases=True, is_about_plan=True, may_be_ignored=True),
 )
 """In the order of their ids."""
 
 IDS = tuple(rule.id for rule in RULES)
 
 IGNORABLE = frozenset(rule.id for rule in RULES if rule.may_be_ignored)
+
+GOES_WITH = {rule.id: rule.goes_with for rule in RULES}
 
 OF_PLANS = frozenset(rule.id for rule in RULES if rule.is_about_plan)
 
@@ -89,9 +97,14 @@ def run_checks(snapshot: Snapshot, routing: Routing, ignored: Collection[str] = 
     return tuple(
         _ignore(rule, finding) if rule.id in ignored else _with_way_out(rule, finding)
         for rule in RULES
-        for finding in rule.find(snapshot, routing)
+        for finding in _find(rule, snapshot, routing)
         if finding.stops or rule.id not in ignored
     )
+
+
+def _find(rule: Rule, snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
+    for finding in rule.find(snapshot, routing):
+        yield finding if rule.category is None else finding.model_copy(update={"category": rule.category})
 
 
 def _ignore(rule: Rule, finding: Finding) -> Finding:
