@@ -208,7 +208,7 @@ def test_an_error_that_does_not_stop_a_run_is_a_warning_there_and_says_so(tmp_pa
         one.stdout for one in looks({"check": 13, "status": 0, "plan": 0, "plan --format github": 0}, cwd=project.root)
     )
     assert f"error: {message}default (plain/models.py:4)\n" in check
-    assert f"error: {message}default (plain/models.py:4)\n" in status
+    assert f"warning: {message}default (plain/models.py:4)\n" in status
     assert f"{runs_on}\n" in plan
     assert "::warning " in github
     assert "::error" not in github
