@@ -303,7 +303,7 @@ KEYS: Mapping[str, Key] = {
     "format": Key(
         _one_of(FORMATS),
         '`"auto"`',
-        "`rich`, `plain`, `json` or `github`; `auto` is `rich` on a terminal, `github` under GitHub Actions",
+        "`rich`, `plain`, `json`, `jsonl` or `github`; `auto`: `rich` on a terminal, `github` in GitHub Actions",
     ),
 }
 """Every key."""

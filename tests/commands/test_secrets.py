@@ -212,18 +212,26 @@ def test_generated_secrets_that_migrations_print_in_every_way_are_hidden(
     secrets = [*random_secrets(count, seed=7), *([pem(7)] if count > 10 else [])]
     project = telling_project(tmp_path / "site", secrets)
     summary = tmp_path / "summary.md"
-    words = ("all", "--skip-makemigrations", "--keep-going", f"--launcher={launcher}", "--junit=junit.xml")
+    words = (
+        "all",
+        "--skip-makemigrations",
+        "--keep-going",
+        f"--launcher={launcher}",
+        "--junit=junit.xml",
+        "-oout.json",
+    )
 
     shown = []
-    for arguments in (("-v",), ("--format=json",), ("--format=github",)):
+    for arguments in (("-v",), ("--format=json",), ("--format=jsonl",), ("--format=github",)):
         outcome = dbmigrate(
             *words, *arguments, cwd=project.root, environment={"GITHUB_STEP_SUMMARY": str(summary)}
         ).expect(30)
-        shown += [outcome.stdout, outcome.stderr, (project.root / "junit.xml").read_text()]
+        files = [(project.root / name).read_text() for name in ("junit.xml", "out.json")]
+        shown += [outcome.stdout, outcome.stderr, *files]
     shown.append(summary.read_text())
 
     assert all("it was" in text for text in shown if len(text) > 1000)
-    assert len([text for text in shown if len(text) > 1000]) >= 6
+    assert len([text for text in shown if len(text) > 1000]) >= 11
     assert [trace for secret in secrets for trace in traces(secret) for text in shown if trace in text] == []
 
 
