@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import errno
 import signal
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Literal
 
-from pydantic import ValidationError
-
-from dbmigrate.frames import FRAME, Chain, is_foreign_frame
 from dbmigrate.models.events import (
     Event,
     LockLost,
@@ -27,10 +24,11 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
-from dbmigrate.models.result import StepResult, Transient
+from dbmigrate.models.result import StepResult
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.project.heartbeat import IDLE_SECONDS, QUIET_SECONDS, Heartbeat, without_locks
+from dbmigrate.running.job import STOP_LEVEL_SECONDS, STOP_SIGNALS, Job, Pause, read_transient
 from dbmigrate.running.process import (
     ChildEnded,
     ChildMessage,
@@ -38,19 +36,11 @@ from dbmigrate.running.process import (
     ChildRequest,
     ChildTold,
     Launcher,
-    RunningChild,
     StopRequested,
 )
 from dbmigrate.running.progress import MigrationWatch
 
-LAST_LINES = 25
-"""Lines of a child that are kept for the report of its failure."""
-
 MAKE = "makemigrations"
-
-# The first signal sends nothing: what runs may finish. SIGINT before SIGTERM: psycopg cancels the statement on the
-# server, where SIGTERM would leave the session working with its locks.
-STOP_SIGNALS = {2: signal.SIGINT, 3: signal.SIGTERM, 4: signal.SIGKILL}
 
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 """What the system says where it has no file, no process or no memory for one more child: until one has ended."""
@@ -60,9 +50,6 @@ FREEING_SECONDS = 0.3
 
 LATER_SECONDS = 0.5
 """Between two tries to start a child again for which there was no room."""
-
-STOP_LEVEL_SECONDS = 1.0
-"""Between two stop levels once the time that running migrations were given is over."""
 
 
 @dataclass(frozen=True)
@@ -181,81 +168,6 @@ def _verdict(step: Step, state: _RunState, *, keep_going: bool) -> Literal["star
     return "start" if not is_held_up and all(other in state.ended for other in step.after) else "wait"
 
 
-@dataclass
-class _Job:
-    """A child that runs."""
-
-    step: Step | MakeMigrations
-    command: tuple[str, ...]
-    started_at: float
-    child: RunningChild
-    watch: MigrationWatch | None
-    retries: int = 0
-    due_at: float | None = None
-    """When it is interrupted, or ended harder; None is never."""
-    overdue: int = 0
-    """How many signals it has got because it took too long."""
-    transient: Transient | None = None
-    """What it said last of why a migration failed."""
-    tail: _Tail = field(default_factory=lambda: _Tail(LAST_LINES))
-
-    @property
-    def alias(self) -> str | None:
-        return self.step.alias if isinstance(self.step, Step) else None
-
-
-@dataclass(frozen=True)
-class _Pause:
-    """A step that failed and is retried."""
-
-    step: Step
-    job: _Job
-    """The child that failed."""
-    result: StepResult
-    """How it ended the last time."""
-    until: float
-
-
-def _read_transient(line: str) -> Transient | None:
-    """Return what a step says of its failure; None where another process of the project's wrote to the same pipe."""
-    try:
-        return Transient.model_validate_json(line)
-    except ValidationError:
-        return None
-
-
-class _Tail:
-    """The last lines of a child, both streams in the order in which the lines began.
-
-    Django leaves "Applying x..." unfinished while a traceback comes on the other stream: what failed, then why.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._lines: deque[list[str]] = deque(maxlen=size)
-        self._unfinished: dict[str, list[str]] = {}
-        self.raised_at: str | None = None
-        """The last frame of a traceback that is in no installed package: the project's own."""
-        self.chain = Chain()
-
-    def take(self, output: ChildOutput) -> None:
-        line = self._unfinished.pop(output.stream, None)
-        if line is None:
-            line = [""]
-            self._lines.append(line)
-        line[0] = output.text
-        frame = FRAME.match(output.text)
-        if frame is not None and not is_foreign_frame(output.text):
-            self.raised_at = f"{frame['file']}:{frame['line']} in {frame['name']}"
-        if not output.is_complete:
-            self._unfinished[output.stream] = line
-        elif output.stream == "stderr":
-            self.chain.take(output.text)
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        return tuple(line for (line,) in self._lines)
-
-
 class _RunState:
     """The children that run and the results of those that ended: the state of one run."""
 
@@ -265,9 +177,9 @@ class _RunState:
         self._caps = caps
         self._closing: list[tuple[str | None, float]] = []
         """Aliases whose sessions a server with a cap may still count, and until when."""
-        self.running: dict[str, _Job] = {}
+        self.running: dict[str, Job] = {}
         self.ended: dict[str, StepResult] = {}
-        self.paused: dict[str, _Pause] = {}
+        self.paused: dict[str, Pause] = {}
         self.unsuccessful: list[StepResult] = []
         """Of `ended`, those that did not end well, in the order in which they ended."""
         self._seen: tuple[int, ...] = ()
@@ -279,8 +191,6 @@ class _RunState:
         self._signum = 0
         self._touched: defaultdict[str, set[MigrationId]] = defaultdict(set)
         """By alias: migrations that steps which ended, or whose words say nothing, may have recorded or taken back."""
-        self._pressed: dict[str, tuple[int, float]] = {}
-        """By alias whose lock is lost: the last stop level that its steps have heard, and when they hear the next."""
 
     @property
     def lost(self) -> frozenset[str]:
@@ -296,7 +206,7 @@ class _RunState:
         """Whether a step waits until it is known whether a lock is held: its own, or that of a database it needs."""
         return self._children.heartbeat.holds_up(self._needed[step.id])
 
-    def start(self, step: Step | MakeMigrations, before: _Job | None = None) -> StepResult | Literal["later"] | None:
+    def start(self, step: Step | MakeMigrations, before: Job | None = None) -> StepResult | Literal["later"] | None:
         """Start a child; return a result if that is not possible, "later" if it may be once one that runs has ended.
 
         `before`: the one of the same step that failed and is retried.
@@ -316,7 +226,7 @@ class _RunState:
         watch = MigrationWatch(step) if isinstance(step, Step) else None
         if isinstance(step, Step) and step.reason == "replaced-command":  # which may say whatever it likes
             self._touched[step.alias].update(migration.id for migration in step.migrations)
-        job = _Job(step, request.command, started_at, child, watch)
+        job = Job(step, request.command, started_at, child, watch)
         if isinstance(step, Step) and self._children.step_timeout is not None:
             job.due_at = self._children.clock() + self._children.step_timeout
         if before is not None:
@@ -375,7 +285,8 @@ class _RunState:
         # Before the queue, not when it is empty: a child that never stops printing is to be ended too.
         if self._deadline is not None and self._children.clock() >= self._deadline:
             yield self._escalate(self._signum, is_late=True)
-        self._end_overdue()
+        for job in self.running.values():
+            job.press_on(self._children.clock())
         try:
             message = self._children.outbox.get(timeout=self._seconds_left())
         except Empty:
@@ -385,16 +296,6 @@ class _RunState:
         due_at = self._children.heartbeat.due_at
         if due_at is not None and due_at <= self._children.clock():
             yield from self._beat(idle=idle)
-        self._press_on()
-
-    def _end_overdue(self) -> None:
-        """Interrupt what has run for too long, and end it harder each second from then on: its server may be silent."""
-        now = self._children.clock()
-        for job in self.running.values():
-            if job.due_at is not None and now >= job.due_at:
-                job.overdue += 1
-                job.child.send_signal(STOP_SIGNALS[min(job.overdue + 1, max(STOP_SIGNALS))])
-                job.due_at = now + STOP_LEVEL_SECONDS
 
     def _understand(self, message: ChildMessage) -> Iterator[Event]:
         if isinstance(message, StopRequested):
@@ -402,7 +303,7 @@ class _RunState:
         elif isinstance(message, ChildEnded):
             yield self._end(message)
         elif isinstance(message, ChildTold):
-            self.running[message.key].transient = _read_transient(message.text)
+            self.running[message.key].transient = read_transient(message.text)
         else:
             yield from self._output(message)
 
@@ -424,10 +325,13 @@ class _RunState:
         if before != (self.lost, self.unsure):
             self._seen = ()  # what has waited may start, or never will
         for lock in found:
-            running = [] if lock.is_retaken else [key for key, job in self.running.items() if job.alias == lock.alias]
-            if not lock.is_retaken:
-                self._pressed[lock.alias] = (1, self._children.clock())
+            running = {} if lock.is_retaken else self._running_on(lock.alias)
+            for job in running.values():
+                job.end(self._children.clock())
             yield LockLost(lock=lock, running=tuple(running))
+
+    def _running_on(self, alias: str) -> dict[str, Job]:
+        return {key: job for key, job in self.running.items() if job.alias == alias}
 
     def _changed(self) -> dict[str, set[MigrationId]]:
         """Return by alias which migrations this run may have recorded or taken back until now."""
@@ -436,15 +340,6 @@ class _RunState:
             if job.watch is not None and job.alias is not None:
                 changed[job.alias].update(job.watch.announced)
         return changed
-
-    def _press_on(self) -> None:
-        """End what runs where the lock is lost, as the second signal and those after it do."""
-        for alias, (level, next_at) in self._pressed.items():
-            if self._runs_on(alias) and next_at <= self._children.clock():
-                level = min(level + 1, max(STOP_SIGNALS))
-                for job in self._runs_on(alias):
-                    job.child.send_signal(STOP_SIGNALS[level])
-                self._pressed[alias] = (level, self._children.clock() + STOP_LEVEL_SECONDS)
 
     def resume(self) -> Iterator[StepFinished | LockLost]:
         """Start what was to be retried and is due; after a signal, or without a lock, end it as it stands."""
@@ -471,12 +366,8 @@ class _RunState:
         times = [pause.until for pause in self.paused.values()]
         times += [until for _, until in self._closing]
         times += [job.due_at for job in self.running.values() if job.due_at is not None]
-        times += [next_at for alias, (_, next_at) in self._pressed.items() if self._runs_on(alias)]
         times += [time for time in (self._deadline, self._room_at, self._children.heartbeat.due_at) if time is not None]
         return max(0.0, min(times) - self._children.clock()) if times else None
-
-    def _runs_on(self, alias: str) -> list[_Job]:
-        return [job for job in self.running.values() if job.alias == alias]
 
     def _escalate(self, signum: int, *, is_late: bool = False) -> Stopping:
         self.stop_level += 1
@@ -517,12 +408,12 @@ class _RunState:
         self._remember(job, job.step, result)
         return self._retry(job, job.step, result) or self._finish(result)
 
-    def _why_ended(self, job: _Job) -> str | None:
+    def _why_ended(self, job: Job) -> str | None:
         """Return why a child was ended that ran for too long; None for another."""
         limit = self._children.step_timeout
-        return f"it ran for longer than step_timeout ({limit:g} s) and was interrupted" if job.overdue else None
+        return f"it ran for longer than step_timeout ({limit:g} s) and was interrupted" if job.is_overdue else None
 
-    def _remember(self, job: _Job, step: Step, result: StepResult) -> None:
+    def _remember(self, job: Job, step: Step, result: StepResult) -> None:
         """Remember what a step may have recorded or taken back."""
         if result.status == "ok":
             self._touched[step.alias].update(migration.id for migration in step.migrations)
@@ -533,9 +424,9 @@ class _RunState:
         self._note(result)
         return StepFinished(result=result)
 
-    def _retry(self, job: _Job, step: Step, result: StepResult) -> StepRetried | None:
+    def _retry(self, job: Job, step: Step, result: StepResult) -> StepRetried | None:
         """Put a step aside that failed for a reason that passes; None if it is not retried."""
-        is_over = bool(self.stop_level or self.lost or job.overdue)
+        is_over = bool(self.stop_level or self.lost or job.is_ended)
         if result.status != "failed" or result.transient is None or is_over:
             return None
         failed = (step.id, result.transient.migration)
@@ -543,7 +434,7 @@ class _RunState:
         again = self._children.again(step, result, self._tries[failed])
         if again is None:
             return None
-        self.paused[step.id] = _Pause(step, job, result, self._children.clock() + again.pause)
+        self.paused[step.id] = Pause(step, job, result, self._children.clock() + again.pause)
         return StepRetried(
             step=step,
             tries=self._tries[failed],
@@ -564,7 +455,7 @@ class _RunState:
         if message.is_complete:
             yield StepOutput(step=message.key, alias=job.alias, stream=message.stream, text=message.text)
 
-    def _progress(self, job: _Job, key: str, migration: MigrationId) -> StepProgress:
+    def _progress(self, job: Job, key: str, migration: MigrationId) -> StepProgress:
         assert job.watch is not None
         assert job.alias is not None
         return StepProgress(
