@@ -181,7 +181,7 @@ def _check_file(session: Session, file: str, junit: str | None) -> None:
 
     if file == "-":
         raise UsageError(
-            "-o requires the name of a file, and - is not one (nothing was done)",
+            "-o requires a file name, and - is not one (nothing was done)",
             hint="to print the document: --format json",
         )
     path = session.cwd / file

@@ -193,7 +193,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
 def _named_values(error: object) -> Sequence[tuple[str, str]]:
     values = error.get("named_values", []) if isinstance(error, dict) else []
     if find_misfit(values, list[tuple[str, str]], "values") is not None:
-        raise ReplyError("the values that come with a failure are not pairs of texts")
+        raise ReplyError("the values that come with a failure are not pairs of strings")
     return [(name, value) for name, value in values]
 
 

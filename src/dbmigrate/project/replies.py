@@ -63,7 +63,7 @@ def read_booted(answer: object) -> Booted:
     from dbmigrate.inside.protocol import Booted
 
     if find_misfit(answer, Booted, "") is not None:  # what does not fit may be secret
-        raise ReplyError("the answer to the boot is not what it is to be")
+        raise ReplyError("the answer to the boot does not have the expected form")
     return cast("Booted", answer)
 
 
