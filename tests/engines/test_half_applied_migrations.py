@@ -383,3 +383,20 @@ def test_a_table_of_sqlite_is_not_made_anew_without_an_index_and_a_trigger_of_it
     assert "SQLite rebuilds the table, without its index own_index, trigger own_trigger" in printed
     assert "DROP TABLE" not in printed
     assert 'ON "core_item" ("name")' not in printed
+
+
+def test_a_run_that_would_work_on_data_twice_says_it_before(tmp_path: Path) -> None:
+    head = "def fill(apps, schema_editor):\n    raise RuntimeError\n"
+    alter = 'migrations.AlterField("item", "name", models.CharField(max_length=20, null=True))'
+    second = migration(alter, "migrations.RunPython(fill)", head=head, after=(("core", "0001_initial"),), atomic=False)
+    files = {**simple_app(), "migrations/0002_fill.py": second}
+    project = write_project(tmp_path, {"core": files})
+    dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(31)
+    project.write("core/migrations/0002_fill.py", second.replace("raise RuntimeError", "pass"))
+
+    planned = dbmigrate("plan", "--skip-makemigrations", cwd=tmp_path).expect(0).stdout
+    again = dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(0).stderr
+
+    for said in (planned, again):
+        assert "warning: DBM303: core.0002_fill is pending on default, and a part of it seems to have run: " in said
+        assert "; migrate begins it anew and runs RunPython fill again" in said

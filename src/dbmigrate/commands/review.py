@@ -10,6 +10,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal
 
+from dbmigrate.errors import ProjectError, UnreachableError
 from dbmigrate.models.events import (
     DatabaseReached,
     Event,
@@ -21,6 +22,7 @@ from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.target import Target, Twin
+from dbmigrate.planning.checks.half_done_migrations import describe_begun, may_repeat
 from dbmigrate.planning.decide import Decision, Goal, NamedUnclaimed, decide, refuse
 from dbmigrate.planning.jobs import count_jobs
 from dbmigrate.planning.preflight import find_refusal, find_silent, find_stopping
@@ -252,7 +254,38 @@ def review_or_refuse(
     """
     reviewed = yield from review_patiently(work, selection, options)
     refuse(reviewed.decision, reviewed.findings, is_run=is_run, is_locked_later=is_locked_later)
-    return reviewed
+    return replace(reviewed, findings=(*reviewed.findings, *locate_findings(work, _find_begun(work, reviewed))))
+
+
+def _find_begun(work: CommandContext, reviewed: Review) -> list[Finding]:
+    """Return a warning for each database whose next such migration seems to have run in part, and does not fail for it.
+
+    Only a look at the catalogue tells, so it is asked of the first that would work on data twice.
+    """
+    plan, found = reviewed.plan, []
+    if plan.selection.fake or "DBM303" in work.settings.ignore:
+        return []
+    failing = {
+        (alias, one)
+        for finding in reviewed.findings
+        if finding.stops
+        for alias in finding.aliases
+        for one in finding.migrations
+    }
+    for database in reviewed.snapshot.databases:
+        planned = {one.id for step in plan.steps if step.alias == database.alias for one in step.migrations if one.does}
+        pending = [one for one in database.pending if one.id in planned and may_repeat(database, one)]
+        if database.state != "ok" or not database.applied or not pending or (database.alias, pending[0].id) in failing:
+            continue
+        try:
+            traces = work.host.trace(database.alias, pending[0].id)
+        except (ProjectError, UnreachableError):
+            continue  # the run says it
+        there = [trace.text for trace in traces if trace.is_there is True]
+        unknown = [trace.text for trace in traces if trace.is_there is None]
+        if there and unknown:
+            found.append(describe_begun(database.alias, pending[0].id, there, unknown))
+    return found
 
 
 def find_stops(reviewed: Review) -> list[Finding]:

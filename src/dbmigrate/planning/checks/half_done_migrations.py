@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from dbmigrate.listing import listed
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot
 from dbmigrate.planning.checks.installed import hint_where
 from dbmigrate.planning.routing import Routing
 
@@ -19,6 +20,29 @@ def find_half_done_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[
             reason = _why(database, migration) if routing.does(database.alias, migration) else None
             if reason is not None:
                 yield _describe(snapshot, database.alias, migration, reason)
+
+
+def may_repeat(database: Database, migration: PendingMigration) -> bool:
+    """Return whether a part of a migration may have run, and running it again would work on data twice."""
+    return migration.works_on_data and migration.is_written and _why(database, migration) is not None
+
+
+def describe_begun(alias: str, migration: MigrationId, there: Sequence[str], unknown: Sequence[str]) -> Finding:
+    """Return the warning that a part of a migration seems to have run; `unknown`: what of it nobody can judge."""
+    return Finding(
+        id="DBM303",
+        level="warning",
+        stops=False,
+        message=(
+            f"{migration} is pending on {alias}, and a part of it seems to have run: {listed(there)}; migrate begins "
+            f"it anew and runs {listed(unknown)} again"
+        ),
+        hint=f"what is left of it, and how to record it, is printed by: dbmigrate verify --repair --database {alias}",
+        aliases=(alias,),
+        apps=(migration.split(".", 1)[0],),
+        migrations=(migration,),
+        subject=("migration", migration),
+    )
 
 
 def _why(database: Database, migration: PendingMigration) -> str | None:
