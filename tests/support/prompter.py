@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dbmigrate.menu.prompter import Choice
+from dbmigrate.menu.prompter import MenuItem
 
 
 class FakePrompter:
@@ -16,7 +16,7 @@ class FakePrompter:
         self.asked: list[str] = []
         self.offered: list[list[str]] = []
 
-    def choose(self, question: str, choices: Sequence[Choice]) -> str | None:
+    def choose(self, question: str, choices: Sequence[MenuItem]) -> str | None:
         """Return the value of the line that the next answer is part of."""
         self.asked.append(question)
         self.offered.append([choice.label for choice in choices])

@@ -25,7 +25,7 @@ from dbmigrate.models.snapshot import (
     Relation,
     Router,
     RouterError,
-    Rule,
+    RoutingRule,
     Snapshot,
 )
 from dbmigrate.planning.planner import build_plan
@@ -149,7 +149,9 @@ def snapshot(
         routers=routers,
         router_errors=router_errors,
         rules=tuple(
-            Rule(app=label, label=label if label in known else None, alias=alias, source="DATABASE_ROUTING_RULES")
+            RoutingRule(
+                app=label, label=label if label in known else None, alias=alias, source="DATABASE_ROUTING_RULES"
+            )
             for label, alias in (rules or {}).items()
         ),
         conflicts=dict(conflicts or {}),

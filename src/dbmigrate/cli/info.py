@@ -13,7 +13,7 @@ from dbmigrate.errors import ExitCode, UsageError
 from dbmigrate.models.target import Choice
 
 if TYPE_CHECKING:
-    from dbmigrate.models.reports import Answer
+    from dbmigrate.models.reports import AnyReport
 
 
 @click.command("info", short_help="Show project, settings, routers and which app goes where.")
@@ -29,7 +29,7 @@ def command(context: click.Context, *, routes: bool, explain: str | None) -> Exi
     with open_project(session, {}) as (work, output):
         from dbmigrate.commands import show
 
-        report: Answer
+        report: AnyReport
         if explain is not None:
             report = show.explain(work, explain)
         else:

@@ -24,7 +24,7 @@ from dbmigrate.system import shortened
 if TYPE_CHECKING:
     from dbmigrate.cli.session import Session
     from dbmigrate.models.events import Event
-    from dbmigrate.models.reports import Answer
+    from dbmigrate.models.reports import AnyReport
     from dbmigrate.renderers.base import Renderer
     from dbmigrate.renderers.fan_out import FanOut
     from dbmigrate.renderers.github import GithubRenderer
@@ -137,7 +137,7 @@ class Output:
                     return answer
                 self.show(event)
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         """Show the answer."""
         self._sinks.answer(report)
 

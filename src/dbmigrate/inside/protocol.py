@@ -569,11 +569,11 @@ class CheckLocksArguments(TypedDict):
     seconds: float  # within which it is answered
 
 
-LockState = Literal["held", "unsure", "retaken", "lost"]
+HeldState = Literal["held", "unsure", "retaken", "lost"]
 
 
 class LockCheckReply(TypedDict):
-    state: LockState
+    state: HeldState
     lost_at: Optional[float]  # since the epoch
     because: Optional[str]
     why_not_again: Optional[str]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dbmigrate.errors import ExitCode
-from dbmigrate.menu.prompter import Choice, Prompter
+from dbmigrate.menu.prompter import MenuItem, Prompter
 from dbmigrate.models.reports import DatabaseStatus, StatusReport
 from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_trouble
 
@@ -16,13 +16,13 @@ QUESTION = "What would you like to do?"
 ALL, DATABASE, APP, STATUS, INFO, CHECK, EXIT = "all", "database", "app", "status", "info", "check", "exit"
 
 ENTRIES = (
-    Choice(ALL, "Migrate all databases (recommended)"),
-    Choice(DATABASE, "Migrate specific database"),
-    Choice(APP, "Migrate specific app"),
-    Choice(STATUS, "Show database status"),
-    Choice(INFO, "View configuration info"),
-    Choice(CHECK, "Check for problems"),
-    Choice(EXIT, "Exit"),
+    MenuItem(ALL, "Migrate all databases (recommended)"),
+    MenuItem(DATABASE, "Migrate specific database"),
+    MenuItem(APP, "Migrate specific app"),
+    MenuItem(STATUS, "Show database status"),
+    MenuItem(INFO, "View configuration info"),
+    MenuItem(CHECK, "Check for problems"),
+    MenuItem(EXIT, "Exit"),
 )
 
 EVERYTHING = "*"
@@ -116,7 +116,7 @@ class Menu:
             alias = self._prompter.find(
                 "Which database?",
                 [
-                    Choice(database.alias, f"{database.alias}  {describe(database)}")
+                    MenuItem(database.alias, f"{database.alias}  {describe(database)}")
                     for database in report.databases
                     if database.kind in ("default", "routed", "open")
                 ],
@@ -128,7 +128,7 @@ class Menu:
         label = self._prompter.find(
             "Which app?",
             [
-                Choice(label, f"{label}  on {', '.join(aliases)}, {_app_state(report, label)}")
+                MenuItem(label, f"{label}  on {', '.join(aliases)}, {_app_state(report, label)}")
                 for label, aliases in apps_of(report).items()
             ],
         )
@@ -181,15 +181,15 @@ def _app_state(report: StatusReport, label: str) -> str:
     return f"{pending} pending" if pending else "nothing pending"
 
 
-def _migration_choices(report: StatusReport, label: str) -> list[Choice]:
+def _migration_choices(report: StatusReport, label: str) -> list[MenuItem]:
     rows = [row for row in report.migrations or () if row.app == label]
     aliases = [database.alias for database in report.databases if label in database.apps]
-    choices = [Choice(EVERYTHING, "all of them")]
+    choices = [MenuItem(EVERYTHING, "all of them")]
     for row in rows:
         done = [alias for alias in aliases if alias in row.applied_on]
         state = "applied" if len(done) == len(aliases) else f"applied on {', '.join(done)}" if done else "pending"
-        choices.append(Choice(row.name, f"{row.name}  {state}"))
-    return [*choices, Choice("zero", "zero  (undo all of them)")]
+        choices.append(MenuItem(row.name, f"{row.name}  {state}"))
+    return [*choices, MenuItem("zero", "zero  (undo all of them)")]
 
 
 def command_line(global_words: Sequence[str], words: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from InquirerPy.base.control import Choice as InquirerChoice
 from InquirerPy.prompts.fuzzy import FuzzyPrompt
 from InquirerPy.utils import get_style
 
-from dbmigrate.menu.prompter import Choice
+from dbmigrate.menu.prompter import MenuItem
 
 # Esc, ^C and ^D all answer None (with `mandatory` off), and are never an exception.
 BACK: dict[str, Any] = {
@@ -33,7 +33,7 @@ class InquirerPrompter:
         if not has_color:
             self._marks["style"] = get_style({"question": ""}, style_override=True)
 
-    def choose(self, question: str, choices: Sequence[Choice]) -> str | None:
+    def choose(self, question: str, choices: Sequence[MenuItem]) -> str | None:
         """Show a list."""
         prompt = inquirer.select(  # type: ignore[attr-defined]
             message=question,
@@ -47,7 +47,7 @@ class InquirerPrompter:
         answer: str | None = _ask(prompt, prompt.application)
         return answer
 
-    def find(self, question: str, choices: Sequence[Choice]) -> str | None:
+    def find(self, question: str, choices: Sequence[MenuItem]) -> str | None:
         """Show a list that is narrowed by typing."""
         prompt = _Fuzzy(
             message=question,
@@ -66,7 +66,7 @@ class InquirerPrompter:
         """Ask for y or n."""
         if self._is_dumb:
             # There prompt_toolkit reads a line instead, and neither Enter nor y would be understood.
-            choices = [Choice("yes", "Yes"), Choice("no", "No")]
+            choices = [MenuItem("yes", "Yes"), MenuItem("no", "No")]
             chosen = self.choose(question, choices if is_yes else choices[::-1])
             return None if chosen is None else chosen == "yes"
         prompt = inquirer.confirm(message=question, default=is_yes, **self._marks, **BACK)  # type: ignore[attr-defined]
@@ -95,5 +95,5 @@ def _ask(prompt: Any, application: Any) -> Any:
     return prompt.execute()
 
 
-def _lines(choices: Sequence[Choice]) -> list[InquirerChoice]:
+def _lines(choices: Sequence[MenuItem]) -> list[InquirerChoice]:
     return [InquirerChoice(value=choice.value, name=choice.label) for choice in choices]

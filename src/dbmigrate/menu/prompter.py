@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Choice:
+class MenuItem:
     """One line of a list."""
 
     value: str
@@ -18,10 +18,10 @@ class Choice:
 class Prompter(Protocol):
     """Asks a person; None is the answer of someone who goes back (Esc, ^C)."""
 
-    def choose(self, question: str, choices: Sequence[Choice]) -> str | None:
+    def choose(self, question: str, choices: Sequence[MenuItem]) -> str | None:
         """Return the value of the chosen line."""
 
-    def find(self, question: str, choices: Sequence[Choice]) -> str | None:
+    def find(self, question: str, choices: Sequence[MenuItem]) -> str | None:
         """Return the value of the chosen line; typing narrows the list."""
 
     def confirm(self, question: str, *, is_yes: bool) -> bool | None:

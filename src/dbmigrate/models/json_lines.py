@@ -11,7 +11,7 @@ from pydantic import Field, RootModel
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Value
 from dbmigrate.models.events import Event
-from dbmigrate.models.reports import Answer, ErrorReport, ExitReport
+from dbmigrate.models.reports import AnyReport, ErrorReport, ExitReport
 
 
 class AnswerLine(Value):
@@ -19,7 +19,7 @@ class AnswerLine(Value):
 
     type: Literal["answer"] = "answer"
     at: datetime
-    result: Answer
+    result: AnyReport
 
 
 class FinishedLine(Value):

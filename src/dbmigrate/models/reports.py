@@ -13,6 +13,7 @@ from dbmigrate.models.reset import ResetList
 from dbmigrate.models.result import RunReport
 from dbmigrate.models.snapshot import (
     UNKNOWN_STATES,
+    Answer,
     DatabaseState,
     MigrationId,
     OneAnswer,
@@ -20,10 +21,9 @@ from dbmigrate.models.snapshot import (
     Receiver,
     Recorded,
     Router,
-    Rule,
+    RoutingRule,
     Trouble,
 )
-from dbmigrate.models.snapshot import Answer as RouterAnswer
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.verification import VerifiedDatabase
 
@@ -160,9 +160,9 @@ class RoutedApp(Value):
     has_migrations: bool
     aliases: tuple[str, ...]
     """Aliases it belongs on."""
-    answers: dict[str, RouterAnswer]
+    answers: dict[str, Answer]
     """By alias: the answer for most of its models."""
-    split: dict[str, dict[str, RouterAnswer]]
+    split: dict[str, dict[str, Answer]]
     """By alias: models with another answer."""
 
 
@@ -178,7 +178,7 @@ class InfoReport(Report):
     configuration: tuple[SettingOrigin, ...]
     databases: tuple[DatabaseStatus, ...]
     routers: tuple[Router, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[RoutingRule, ...]
     routes: tuple[RoutedApp, ...]
     receivers: tuple[Receiver, ...]
     replaced_commands: dict[str, str]
@@ -214,7 +214,7 @@ class ExplainedDatabase(Value):
     alias: str
     answers: tuple[OneAnswer, ...]
     """Every router's own answer, in the order of DATABASE_ROUTERS."""
-    answer: RouterAnswer
+    answer: Answer
     """What follows: the first answer that is not None."""
     belongs: bool
     because: Because
@@ -408,7 +408,7 @@ class VerifyReport(Report):
         return ExitCode.PENDING if any(self.pending.values()) else ExitCode.OK
 
 
-Answer = Union[
+AnyReport = Union[
     PlanReport,
     RunReport,
     StatusReport,
@@ -459,7 +459,7 @@ class Envelope(Value):
     command: str | None
     """None if the command line could not be read so far."""
     exit: ExitReport
-    result: Answer | None
+    result: AnyReport | None
     error: ErrorReport | None
     lost_output: tuple[str, ...] = ()
     """What could not be written of the other output, for example a report that nobody reads."""
@@ -471,7 +471,7 @@ class Envelope(Value):
         cls,
         command: str | None,
         code: ExitCode,
-        result: Answer | None,
+        result: AnyReport | None,
         error: DbmigrateError | None,
         lost_output: Sequence[str] = (),
         reset: ResetList | None = None,

@@ -114,7 +114,7 @@ class Router(Value):
     """Whether it looked at a connection when it was asked: its answers may be others when that is changed."""
 
 
-class Rule(Value):
+class RoutingRule(Value):
     """An entry of DATABASE_ROUTING_RULES or DATABASE_APPS_MAPPING."""
 
     app: str
@@ -618,7 +618,7 @@ class Snapshot(Value):
     """In the order of INSTALLED_APPS."""
     routers: tuple[Router, ...]
     router_errors: tuple[RouterError, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[RoutingRule, ...]
     conflicts: dict[str, tuple[str, ...]]
     """Leaf migrations of each app that has more than one."""
     unstarted: tuple[Unstarted, ...] = ()

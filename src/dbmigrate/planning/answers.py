@@ -22,8 +22,15 @@ from dbmigrate.models.reports import (
 )
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import DEFAULT_ALIAS, UNKNOWN_STATES, Database, MigrationId, ModelAnswers, Snapshot
-from dbmigrate.models.snapshot import Answer as RouterAnswer
+from dbmigrate.models.snapshot import (
+    DEFAULT_ALIAS,
+    UNKNOWN_STATES,
+    Answer,
+    Database,
+    MigrationId,
+    ModelAnswers,
+    Snapshot,
+)
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.selection import is_wanted
@@ -142,7 +149,7 @@ def _explain(asked: ModelAnswers, snapshot: Snapshot, database: Database, routin
     label, model = asked.model.split(".", 1)
     name = f"{label}.{model.lower()}"
     answers = asked.answers[database.alias]
-    answer: RouterAnswer = "none"
+    answer: Answer = "none"
     for one in answers:
         if one.answer != "silent" and one.answer != "none":
             answer = one.answer
@@ -156,7 +163,7 @@ def _explain(asked: ModelAnswers, snapshot: Snapshot, database: Database, routin
 
 
 def _because(
-    snapshot: Snapshot, database: Database, routing: Routing, name: str, answer: RouterAnswer, *, belongs: bool
+    snapshot: Snapshot, database: Database, routing: Routing, name: str, answer: Answer, *, belongs: bool
 ) -> Because:
     """Return why a model (label.model) with a table of its own belongs on a database, or does not."""
     label, model = name.split(".", 1)

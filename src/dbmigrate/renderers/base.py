@@ -8,7 +8,7 @@ from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import Event
 
 if TYPE_CHECKING:
-    from dbmigrate.models.reports import Answer
+    from dbmigrate.models.reports import AnyReport
 
 
 class Renderer(Protocol):
@@ -21,7 +21,7 @@ class Renderer(Protocol):
     def show(self, event: Event) -> None:
         """Show one event of a run."""
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         """Show the command's answer."""
 
     def refuse(self, error: DbmigrateError) -> None:

@@ -11,14 +11,14 @@ from dbmigrate.renderers import words
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
-    from dbmigrate.models.reports import Answer, NotChecked
+    from dbmigrate.models.reports import AnyReport, NotChecked
     from dbmigrate.models.verification import VerifiedDatabase
 
 FAILING_BY_EXIT_CODE = ("status", "plan")
 """Answers that only show; `--exit-code` makes their command fail for what they show."""
 
 
-def failures(report: Answer) -> Iterator[str]:
+def failures(report: AnyReport) -> Iterator[str]:
     """Give a sentence for each thing that fails the command of an answer, in addition to its findings."""
     unreachable: Sequence[NotChecked | VerifiedDatabase] = ()
     pending: Mapping[str, Sequence[str]] = {}

@@ -14,7 +14,7 @@ from dbmigrate.renderers.scrubbing import scrubbed
 from dbmigrate.system import lost_answer
 
 if TYPE_CHECKING:
-    from dbmigrate.models.reports import Answer
+    from dbmigrate.models.reports import AnyReport
 
 DONE = ("run", "make", "squash")
 """Answers of commands that did something: it stays done when nobody can be told of it."""
@@ -77,7 +77,7 @@ class FanOut:
         shown = scrubbed(event, self._redactor)
         self._each(lambda renderer: renderer.show(shown))
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         """Show the answer."""
         self._is_work = report.type in DONE
         own = next((sink.error for sink in self._sinks if sink.name is None), None)

@@ -21,7 +21,7 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.findings import Finding, Level
-from dbmigrate.models.reports import Answer, CheckReport, MakeReport, PlanReport, StatusReport
+from dbmigrate.models.reports import AnyReport, CheckReport, MakeReport, PlanReport, StatusReport
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import words
 from dbmigrate.renderers.error_words import error_message, fact_message
@@ -94,7 +94,7 @@ class GithubRenderer:
             case _:
                 pass
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         """Write the answer, and its findings as annotations."""
         self._plain.answer(report)
         self._write_and_sum_up()
@@ -185,7 +185,7 @@ class GithubRenderer:
         self._command(self._annotations.write("error", shown, title=title, file=path, line=line))
 
 
-def _findings(report: Answer) -> Sequence[Finding]:
+def _findings(report: AnyReport) -> Sequence[Finding]:
     """Return the findings of an answer that are annotations: all that it shows, but for the notes of `status -v`."""
     match report:
         case PlanReport():

@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Value
 from dbmigrate.models.events import Event, ResetListed
-from dbmigrate.models.reports import Answer, Envelope
+from dbmigrate.models.reports import AnyReport, Envelope
 from dbmigrate.models.reset import ResetList
 from dbmigrate.renderers.encoding import encodable
 
@@ -29,7 +29,7 @@ class JsonRenderer:
         self._lost = lost
         self._write = write
         self._command = command
-        self._answer: Answer | None = None
+        self._answer: AnyReport | None = None
         self._reset: ResetList | None = None
         self._error: DbmigrateError | None = None
 
@@ -38,7 +38,7 @@ class JsonRenderer:
         if isinstance(event, ResetListed):
             self._reset = event.reset
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         """Keep the answer."""
         self._answer = report
 

@@ -13,7 +13,7 @@ from dbmigrate.models.json_lines import AnswerLine, FinishedLine
 from dbmigrate.renderers.json import as_json, write_text
 
 if TYPE_CHECKING:
-    from dbmigrate.models.reports import Answer
+    from dbmigrate.models.reports import AnyReport
 
 
 class JsonLinesRenderer:
@@ -33,7 +33,7 @@ class JsonLinesRenderer:
         """Write the event."""
         self._write(event)
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         """Write the answer, in one line."""
         self._write(AnswerLine(at=self._now(), result=report))
 

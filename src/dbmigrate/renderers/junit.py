@@ -15,7 +15,7 @@ from typing import Literal
 from dbmigrate.errors import DbmigrateError, ExitCode, UsageError
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding, is_of_linter
-from dbmigrate.models.reports import Answer, CheckReport, VerifyReport
+from dbmigrate.models.reports import AnyReport, CheckReport, VerifyReport
 from dbmigrate.models.result import DatabaseResult, RunReport
 from dbmigrate.models.snapshot import MigrationId, describe_silence
 from dbmigrate.models.verification import VerifiedDatabase
@@ -26,7 +26,7 @@ from dbmigrate.renderers.files import write_report
 from dbmigrate.renderers.repository_paths import RepositoryPaths
 from dbmigrate.system import shortened
 
-Outcome = Literal["passed", "failure", "error", "skipped"]
+CaseOutcome = Literal["passed", "failure", "error", "skipped"]
 
 # ElementTree writes what XML 1.0 has no way to write (section 2.2), and nobody could read it back.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -39,7 +39,7 @@ class Case:
     name: str
     group: str
     """What stands after "dbmigrate." in its class name."""
-    outcome: Outcome = "passed"
+    outcome: CaseOutcome = "passed"
     type: str = ""
     """Of a failure or error, for example the id of a check."""
     message: str = ""
@@ -85,7 +85,7 @@ class JunitRenderer:
     def show(self, event: Event) -> None:
         """Do nothing: the answer has it all."""
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         """Keep the cases of an answer."""
         self._cases += cases_of(report, self._command)
 
@@ -142,7 +142,7 @@ class JunitRenderer:
             ElementTree.SubElement(element, "system-out").text = _FORBIDDEN.sub("", case.printed)
 
 
-def cases_of(report: Answer, command: str) -> list[Case]:
+def cases_of(report: AnyReport, command: str) -> list[Case]:
     """Return the test cases of an answer; one that stands for the command where there is nothing to count."""
     match report:
         case CheckReport():
@@ -178,7 +178,7 @@ def _check_cases(report: CheckReport) -> Iterator[Case]:
         yield Case(f"database {database.alias}", "check", "error", "unreachable", message, message)
     for alias, migrations in (report.pending or {}).items():
         message = f"{words.plural(len(migrations), 'migration')} pending" if migrations else ""
-        outcome: Outcome = "failure" if migrations else "passed"
+        outcome: CaseOutcome = "failure" if migrations else "passed"
         yield Case(f"pending on {alias}", "check", outcome, "pending", message, "\n".join(migrations))
 
 
@@ -222,7 +222,7 @@ def _verified_case(database: VerifiedDatabase, pending: Sequence[MigrationId]) -
 
 
 def _database_case(database: DatabaseResult, command: str) -> Case:
-    outcomes: dict[str, Outcome] = {"failed": "failure", "interrupted": "error", "not-run": "error"}
+    outcomes: dict[str, CaseOutcome] = {"failed": "failure", "interrupted": "error", "not-run": "error"}
     outcome = outcomes.get(database.status, "skipped" if database.status == "skipped" else "passed")
     failure = database.failure
     sentence = words.database_sentence(database)

@@ -25,7 +25,7 @@ from dbmigrate.renderers.tables import Page
 from dbmigrate.renderers.wrapping import hang, has_command, margin
 
 if TYPE_CHECKING:
-    from dbmigrate.models.reports import Answer
+    from dbmigrate.models.reports import AnyReport
 
 FRAMES_PER_SECOND = 8
 BAR_WIDTH = 20
@@ -104,7 +104,7 @@ class RichRenderer:
             case _:
                 pass
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         """Write the answer of a command."""
         self._fails_by_exit_code = report.type in FAILING_BY_EXIT_CODE
         self._page.show(report)

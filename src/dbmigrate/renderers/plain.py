@@ -17,7 +17,7 @@ from dbmigrate.renderers.tables import Page
 from dbmigrate.renderers.wrapping import margin
 
 if TYPE_CHECKING:
-    from dbmigrate.models.reports import Answer
+    from dbmigrate.models.reports import AnyReport
 
 NORMAL, VERBOSE = 0, 1
 
@@ -67,7 +67,7 @@ class PlainRenderer:
             case _:
                 self._say(line.alias, line.text)
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         """Write the answer of a command; that of a run was written as it went."""
         self._fails_by_exit_code = report.type in FAILING_BY_EXIT_CODE
         self._page.show(report)

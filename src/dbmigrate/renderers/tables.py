@@ -24,7 +24,7 @@ from dbmigrate.renderers.wrapping import has_command
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
     from dbmigrate.models.reports import (
-        Answer,
+        AnyReport,
         CheckReport,
         DatabaseStatus,
         ExplainReport,
@@ -74,7 +74,7 @@ class Page:
         self._sheet = sheet
         self._verbosity = verbosity
 
-    def show(self, report: Answer) -> None:
+    def show(self, report: AnyReport) -> None:
         """Write an answer; that of a run was written when it ended."""
         match report.type:
             case "plan":
@@ -486,7 +486,7 @@ class Page:
                 said = ", ".join(f"{model} {answer}" for model, answer in models.items())
                 self._line(f"* {route.label} on {alias}: {said}", "dim")
 
-    def _errors(self, report: Answer) -> None:
+    def _errors(self, report: AnyReport) -> None:
         for sentence in failures(report):
             self._line(f"error: {words.printable(sentence)}", LEVEL_STYLES["error"])
 

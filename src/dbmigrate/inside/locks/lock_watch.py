@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..sentences import one_line
 
 if TYPE_CHECKING:
-    from ..protocol import LockCheckReply, LockState
+    from ..protocol import HeldState, LockCheckReply
 
 SILENT_SECONDS = 15.0
 """After so long without an answer its connection counts as gone, and the lock as lost."""
@@ -89,7 +89,7 @@ class LockWatch:
             self._thread.join(END_SECONDS)
         return self._thread is None or not self._thread.is_alive()
 
-    def _state(self) -> LockState:
+    def _state(self) -> HeldState:
         if self._why_not_again is not None:
             return "lost"
         if self._thread is not None or self._regained is not None or self._is_unasked:

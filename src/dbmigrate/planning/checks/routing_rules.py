@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding, Subject
-from dbmigrate.models.snapshot import DEFAULT_ALIAS, Rule, Snapshot
+from dbmigrate.models.snapshot import DEFAULT_ALIAS, RoutingRule, Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.routing import Routing, has_router_error
 
@@ -76,7 +76,7 @@ def find_rules_not_followed(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
             yield from _compare(snapshot, routing, rule, rule.label)
 
 
-def _compare(snapshot: Snapshot, routing: Routing, rule: Rule, label: str) -> Iterator[Finding]:
+def _compare(snapshot: Snapshot, routing: Routing, rule: RoutingRule, label: str) -> Iterator[Finding]:
     homes = routing.aliases_of(label)
     app = snapshot.app(label)
     if homes == (rule.alias,) or app is None or not app.has_migrations or has_router_error(snapshot, label):
@@ -96,5 +96,5 @@ def _compare(snapshot: Snapshot, routing: Routing, rule: Rule, label: str) -> It
     )
 
 
-def _subject(rule: Rule) -> Subject:
+def _subject(rule: RoutingRule) -> Subject:
     return ("setting", rule.source, rule.app)
