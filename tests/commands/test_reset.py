@@ -755,7 +755,7 @@ def test_of_what_the_project_writes_in_the_trial_only_changed_files_stay(launche
 
     failed = dbmigrate("reset", "--confirm", NAME, "--launcher", launcher, cwd=project.root).expect(4)
 
-    assert "after all that (no database was changed); files that changed during the trial, because of it or not: " in (
+    assert "after all that; no database was changed; files that changed during the trial, because of it or not: " in (
         failed.stderr
     )
     assert ": core/log.txt, core/schema.sql\n" in failed.stderr
@@ -796,7 +796,7 @@ def test_what_another_process_writes_during_the_trial_stays(project: Project) ->
 
     with closing(sqlite3.connect(project.root / "visits.sqlite3")) as connection:
         assert connection.execute("SELECT count(*) FROM visit").fetchone() == (2,)  # one for each database
-    said = "warning: files that changed during the trial, whether the trial changed them or not: visits.sqlite3"
+    said = "warning: files that changed during the trial, because of it or not: visits.sqlite3"
     assert said in reset.stderr.splitlines()
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from support.background import is_alive
+from support.background import is_alive, until
 from support.servers_folder import private_folder
 
 _names = itertools.count()
@@ -111,6 +111,15 @@ class PostgresqlServer:
                 time.sleep(0.1)
         self.wait_until_it_answers()
 
+    def end(self) -> None:
+        """End the server as it stands: started again by somebody, shutting down, or ended; not a shared one."""
+        record = self.folder / "postmaster.pid"
+        if record.exists():
+            pid = int(record.read_text().splitlines()[0])
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGQUIT)  # an immediate shutdown
+            until(lambda: not record.exists() or not is_alive(pid), "ended")
+
     def copy_files(self, folder: Path) -> None:
         """Stop the server for as long as its data folder is copied; not a shared one."""
         self.run_program("pg_ctl", "-w", "-m", "fast", "-D", str(self.folder), "stop")
@@ -185,7 +194,6 @@ def running_server(folder: Path) -> Iterator[PostgresqlServer]:
     try:
         yield PostgresqlServer(server.get_uri(), folder, server.bin_path, server.ensure_postgres_running)
     finally:
-        server.ensure_postgres_running()  # it may have been started again, and not by the one that stops it
         server.cleanup()
 
 
@@ -197,7 +205,10 @@ def private_postgresql() -> Iterator[PostgresqlServer]:
         TemporaryDirectory(prefix="postgresql-", dir=private_folder()) as folder,
         running_server(Path(folder) / "data") as server,
     ):
-        yield server
+        try:
+            yield server
+        finally:
+            server.end()
 
 
 @contextmanager

@@ -76,7 +76,15 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM304", find_dangers, needs_databases=True),
     Rule("DBM305", find_lacking_rights, needs_databases=True, may_be_ignored=True),
     Rule("DBM306", find_refusing_columns, category="drift", needs_databases=True),
-    Rule("DBM307", find_already_there, category="drift", needs_databases=True, is_about_plan=True, may_be_ignored=True),
+    Rule(
+        "DBM307",
+        find_already_there,
+        category="drift",
+        goes_with="history",
+        needs_databases=True,
+        is_about_plan=True,
+        may_be_ignored=True,
+    ),
 )
 """In the order of their ids."""
 
