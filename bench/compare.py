@@ -167,7 +167,7 @@ class Bench:
                 boot = median(boots[name]).wall
                 yield Row(
                     "migrations that wait a second on 8 PostgreSQL databases",
-                    "the longest of them, and one boot (`migrate --check`) beside",
+                    "the longest of them, and one boot (`migrate --check`) in parallel",
                     name,
                     Taken(1.0, 0.0),
                     Taken(median(each).wall - boot, median(each).cpu),

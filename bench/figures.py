@@ -71,7 +71,7 @@ def document(parts: Mapping[str, Part]) -> list[str]:
     """Return what the document shows of parts: with what and when they were measured, and the tables."""
     rows = [row for part in parts.values() for row in part.rows]
     lines = [*table(rows), ""] if rows else []
-    told = "Wall time, and in the table above the median of the rounds. Each part was measured by itself:"
+    told = "Wall time, and in the table above the median of the rounds. Each part was measured separately:"
     for versions, names in groupby(parts, key=lambda name: parts[name].versions):
         each = (f"*{name}* on {parts[name].day} with a load of {parts[name].load}" for name in names)
         told += f" {', '.join(each)} ({versions})."

@@ -53,7 +53,7 @@ class Cell:
 
 
 CELLS = (
-    Cell("nothing listens there", ("all", "--wait", "5"), 6),
+    Cell("nothing is listening there", ("all", "--wait", "5"), 6),
     Cell("the network drops what would connect", ("all",), 15),
     Cell("the network drops what would connect", ("wait", "--wait", "5"), 6),
     Cell("before the server greets", ("all", "--lock-wait", "5"), 15),
@@ -103,7 +103,7 @@ class Arena:
             return self._time(project, cell.options, lambda: None)
         if cell.phase.startswith("three"):
             return self._time(self._three(stack), cell.options, lambda: None)
-        if cell.phase == "nothing listens there":
+        if cell.phase == "nothing is listening there":
             return self._time(self._project({"HOST": "127.0.0.1", "PORT": "1"}, stack)[0], cell.options, lambda: None)
         if cell.phase.startswith("the network drops"):
             entry = {"HOST": "127.0.0.1", "PORT": stack.enter_context(blackhole())}
