@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.cli import Outcome, dbmigrate, manage
+from support.cli import Outcome, dbmigrate, looks, manage
 from support.environments import EVERY_DJANGO, environment
 from support.plain import after_plain_commands, read_databases
 from support.postgresql import PostgresqlServer
@@ -261,7 +261,7 @@ def test_rules_without_a_router_are_followed_with_a_warning(tmp_path: Path) -> N
         settings='DATABASE_ROUTING_RULES = {"blog": "blog_db"}',
     )
 
-    shown = [dbmigrate(command, cwd=project.root).stdout for command in ("plan", "check")]
+    shown = [outcome.stdout for outcome in looks(["plan", "check"], cwd=project.root)]
     outcome = dbmigrate("all", cwd=project.root).expect(0)
 
     assert "warning: DBM203: no router has an allow_migrate that follows DATABASE_ROUTING_RULES" in outcome.stderr

@@ -503,14 +503,14 @@ def test_a_record_is_not_taken_back_with_those_of_apps_whose_tables_are_there(tm
     with closing(sqlite3.connect(project.database("default"))) as connection:
         connection.execute("DROP TABLE core_item")
 
-    checked = dbmigrate("check", cwd=project.root).expect(12).stdout
-    repairs = dbmigrate("verify", "--repair", "--format", "json", cwd=project.root).expect(12).json["result"]["repairs"]
+    checked, repaired = looks({"check": 12, "verify --repair --format json": 12}, cwd=project.root)
+    repairs = repaired.json["result"]["repairs"]
     with closing(sqlite3.connect(project.database("default"))) as connection:
         for statement in repairs[0]["statements"]:
             connection.execute(statement)
 
-    assert "--fake" not in checked
-    assert "dbmigrate verify --repair prints how to create it" in checked
+    assert "--fake" not in checked.stdout
+    assert "dbmigrate verify --repair prints how to create it" in checked.stdout
     assert [repair["commands"] for repair in repairs] == [[]]
     dbmigrate("verify", cwd=project.root).expect(0)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import clean_environment, dbmigrate, manage
+from support.cli import clean_environment, dbmigrate, looks, manage
 from support.combinations import combinations
 from support.environments import EVERY_DJANGO, environment
 from support.mariadb import DRIVER
@@ -128,7 +128,8 @@ def test_what_reads_says_what_is_missing_and_what_to_type(tmp_path: Path) -> Non
     project = write_site(tmp_path / "site")
     before = project.content()
 
-    ended = {name: dbmigrate(name, cwd=project.root) for name in ("info", "status", "check", "verify", "plan", "wait")}
+    names = ("info", "status", "check", "verify", "plan", "wait")
+    ended = dict(zip(names, looks(names, cwd=project.root), strict=True))
 
     assert {name: outcome.code for name, outcome in ended.items()} == {
         "info": 0,

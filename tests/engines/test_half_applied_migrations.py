@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.cli import Outcome, dbmigrate
+from support.cli import Outcome, dbmigrate, looks
 from support.combinations import combinations
 from support.projects import Project, create, migration, model, simple_app, write_project
 from support.sites import ENGINES, Site
@@ -74,18 +74,18 @@ def test_what_cannot_be_judged_is_named_in_its_place_and_nothing_is_recorded(
     here = site(engine, half_applied(f"migrations.RunSQL({UPDATE!r})", "migrations.RunPython(fill)"))
     failed = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(31)
 
-    printed = repair(here.project).stdout
-    judged = repair(here.project, "--judged", "core.0002_more").stdout
+    lines = {"verify --repair": 12, "verify --repair --judged core.0002_more": 12}
+    printed, judged = (one.stdout for one in looks(lines, cwd=here.project.root))
 
     assert "cannot be told: RunSQL, RunPython fill" in failed.stderr
     assert "--fake" not in failed.stderr
     assert "dbmigrate verify --repair --database default" in failed.stderr
-    lines = [line.strip() for line in printed.splitlines()]
-    sql = next(n for n, line in enumerate(lines) if "operation 2 of 4, RunSQL: it is unknown" in line)
-    assert lines[sql + 1] == f"--   {UPDATE}"
-    assert "operation 3 of 4, RunPython fill: it is unknown" in lines[sql + 2]
-    assert lines[sql + 3].startswith("ALTER TABLE")
-    assert " b" in lines[sql + 3].replace('"', " ").replace("`", " ")
+    shown = [line.strip() for line in printed.splitlines()]
+    sql = next(n for n, line in enumerate(shown) if "operation 2 of 4, RunSQL: it is unknown" in line)
+    assert shown[sql + 1] == f"--   {UPDATE}"
+    assert "operation 3 of 4, RunPython fill: it is unknown" in shown[sql + 2]
+    assert shown[sql + 3].startswith("ALTER TABLE")
+    assert " b" in shown[sql + 3].replace('"', " ").replace("`", " ")
     assert "--fake" not in printed
     assert "dbmigrate verify --repair --database default --judged core.0002_more" in printed
     assert "$ dbmigrate run --database default --app core --to 0002_more --fake" in judged
