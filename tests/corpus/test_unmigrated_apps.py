@@ -249,9 +249,9 @@ def test_migrations_that_would_need_each_other_are_not_written(tmp_path: Path) -
 
     refused = dbmigrate("all", cwd=project.root).expect(11)
 
-    assert "accounts that Django cannot load, because these need each other" in refused.stderr
+    assert "accounts that Django cannot load, because they depend on each other" in refused.stderr
     assert "accounts.0001_initial" in refused.stderr
-    assert "hint: write them in two steps" in refused.stderr
+    assert "hint: create them in two steps" in refused.stderr
     assert project.content() == before
 
 
@@ -307,7 +307,7 @@ def test_a_dependency_on_a_migration_that_is_gone_is_named_with_its_file(tmp_pat
     refused = dbmigrate("all", cwd=project.root).expect(3)
 
     file = project.root / "core/migrations/0001_initial.py"
-    assert f"core.0001_initial depends on base.0001_initial, which is not there ({file})" in refused.stderr
+    assert f"core.0001_initial depends on base.0001_initial, which does not exist ({file})" in refused.stderr
     assert "dbmigrate make base" in refused.stderr
     file.write_text(file.read_text().replace("('base', '0001_initial')", "('base', '__first__')"))
     dbmigrate("all", cwd=project.root).expect(0)

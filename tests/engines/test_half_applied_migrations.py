@@ -77,7 +77,7 @@ def test_what_cannot_be_judged_is_named_in_its_place_and_nothing_is_recorded(
     lines = {"verify --repair": 12, "verify --repair --judged core.0002_more": 12}
     printed, judged = (one.stdout for one in looks(lines, cwd=here.project.root))
 
-    assert "cannot be told: RunSQL, RunPython fill" in failed.stderr
+    assert "unknown: RunSQL, RunPython fill" in failed.stderr
     assert "--fake" not in failed.stderr
     assert "dbmigrate verify --repair --database default" in failed.stderr
     shown = [line.strip() for line in printed.splitlines()]
