@@ -89,9 +89,10 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
     shelf = {"kind": "TABLE", "schema_name": "public", "name": "shelf", "on": None, "shown": "shelf", "in_sql": "shelf"}
     step = {"death": int(signal.SIGKILL), "scope": None, "is_watched": False, "words": ["migrate", "core"]}
     first = "core.0001_initial"
-    look = {"target": ["core", "0001"], "records": True, "contact": True}
+    look = {"records": True, "contact": True}
     return {
         "inspect": {"root": root, "changes": True, "foreseen": [], **look},
+        "describe_undoing": {"undone": {"default": [first]}},
         "find_changes": {"started": []},
         "find_unstable": {"labels": ["core"], "altered": [["core.item", "name"]]},
         "describe_fields": {"fields": [["core.item", "name"]]},

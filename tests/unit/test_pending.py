@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from support.snapshots import database, pending, routes, settings, snapshot
+import pytest
+from support.snapshots import app, database, pending, routes, settings, snapshot
 
+from dbmigrate.errors import UsageError
+from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import DatabaseSettings
-from dbmigrate.models.snapshot import Database, Effect, Migration, Snapshot
-from dbmigrate.planning.pending import find_concerned, with_pending
+from dbmigrate.models.snapshot import Database, Effect, Migration, Snapshot, Undoing, UndoingOf
+from dbmigrate.planning.pending import find_concerned, find_ways, with_pending, with_undoing
 from dbmigrate.planning.routing import route
 
 GRAPH = {
@@ -68,3 +71,87 @@ def test_a_database_is_concerned_by_what_its_apps_need_and_one_that_is_migrated_
         "core_db": [],
         "whole_db": ["core.0002", "blog.0002"],
     }
+
+
+def two() -> Snapshot:
+    """Return two databases: on the first everything is applied, on the second core.0001 alone."""
+    return completed(
+        database("default", ROUTES, recorded=0),
+        database("blog_db", ROUTES, recorded=1, effects={"blog.0001": Effect(answer="yes")}),
+        recorded=(tuple(GRAPH), ("core.0001",)),
+    )
+
+
+def test_the_way_to_a_migration_leads_back_where_more_is_applied_and_on_where_less_is() -> None:
+    taken, undone = find_ways(two(), "blog", "0001")
+
+    assert [one.targeted for one in taken.databases] == [
+        (pending("blog.0002", "no", "blog.0001", "core.0002", is_written=False, operations=0, backwards=True),),
+        (pending("blog.0001", "yes", "core.0001"),),
+    ]
+    assert undone == {"default": ("blog.0002",)}
+
+
+def test_what_undoing_does_is_told_of_what_is_undone() -> None:
+    taken, _ = find_ways(two(), "blog", "zero")
+    answer = UndoingOf(
+        undoing={
+            "blog.0001": Undoing(answer="yes", irreversible="Raw SQL operation"),
+            "blog.0002": Undoing(answer="yes", works_on_data=True),
+        },
+        role="ada",
+        rights_unknown=None,
+        lacking=(),
+    )
+
+    told = with_undoing(taken, {"default": answer})
+
+    assert [(one.id, one.irreversible) for one in told.databases[0].targeted or ()] == [
+        ("blog.0002", None),
+        ("blog.0001", "Raw SQL operation"),
+    ]
+    assert told.databases[0].role == "ada"
+    assert told.databases[1].targeted == ()
+    assert told.dependencies == {"blog.0002": ("core.0001", "core.0002", "blog.0001")}
+
+
+def test_a_database_that_does_not_answer_any_more_has_no_way() -> None:
+    taken, _ = find_ways(two(), "blog", "zero")
+
+    told = with_undoing(taken, {"default": Reached(state="unreachable", trouble="refused", error="gone")})
+
+    assert (told.databases[0].targeted, told.databases[0].state) == (None, "unreachable")
+
+
+SQUASHED = {
+    "blog.0001": Migration(),
+    "blog.0002": Migration(after=("blog.0001",)),
+    "blog.0001_squashed": Migration(replaces=("blog.0001", "blog.0002")),
+}
+
+
+def test_nobody_can_stop_inside_of_a_squashed_migration_but_where_it_is_partly_applied() -> None:
+    bases = [database(alias, routes(blog="yes"), recorded=number) for number, alias in enumerate(("default", "half"))]
+    taken = snapshot(*bases).model_copy(update={"migrations": SQUASHED, "recorded": ((), ("blog.0001",))})
+
+    inside = find_ways(with_pending(taken), "blog", "0002")[0].databases
+    squashed = find_ways(with_pending(taken), "blog", "0001_squashed")[0].databases
+
+    assert [one.target_replaced_by for one in inside] == ["0001_squashed", None]
+    assert [[way.id for way in one.targeted or ()] for one in inside] == [[], ["blog.0002"]]
+    assert [[way.id for way in one.targeted or ()] for one in squashed] == [["blog.0001_squashed"], ["blog.0002"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("0009", "app blog has no migration 0009"), ("00", "several migrations of blog start with 00")],
+)
+def test_a_target_is_one_migration(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_ways(two(), "blog", name)
+
+
+def test_an_app_without_migrations_has_no_way() -> None:
+    taken = snapshot(database("default", routes(blog="yes")), apps=(app("blog", has_migrations=False),))
+
+    assert find_ways(taken, "blog", "0001") == (taken, {})

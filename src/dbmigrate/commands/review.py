@@ -25,6 +25,7 @@ from dbmigrate.models.target import Target, Twin
 from dbmigrate.planning.checks.half_done_migrations import describe_begun, may_repeat
 from dbmigrate.planning.decide import Decision, Goal, NamedUnclaimed, decide, refuse
 from dbmigrate.planning.jobs import count_jobs
+from dbmigrate.planning.pending import find_ways, with_undoing
 from dbmigrate.planning.preflight import find_refusal, find_silent, find_stopping
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.selection import check_settings
@@ -143,11 +144,11 @@ def review(
 
     `seconds`: how long a server may say nothing, if not as long as the host lets it.
     """
-    target = (selection.apps[0], selection.to) if selection.to is not None and len(selection.apps) == 1 else None
     inspect = partial(
-        work.host.inspect,
+        _inspect,
+        work,
+        selection,
         changes=options.changes != "left-out" and work.may_copy,
-        target=target,
         records=options.records,
         contact=options.contact,
         seconds=seconds,
@@ -170,6 +171,24 @@ def review(
         decision = replace(decision, snapshot=decision.snapshot.model_copy(update={"unstable": unstable}))
     jobs = count_jobs(decision.plan, decision.snapshot, work.settings, work.cpus)
     return Review(decision, locate_findings(work, decision.findings), jobs)
+
+
+def _inspect(
+    work: CommandContext,
+    selection: Selection,
+    *,
+    changes: bool,
+    records: bool,
+    contact: bool,
+    seconds: float | None,
+    foreseen: Sequence[str] = (),
+) -> Snapshot:
+    """Look at the project (BootedProject.inspect), and at what it takes to get to the migration of a selection."""
+    snapshot = work.host.inspect(changes=changes, records=records, contact=contact, seconds=seconds, foreseen=foreseen)
+    if selection.to is None or len(selection.apps) != 1:
+        return snapshot
+    snapshot, undone = find_ways(snapshot, selection.apps[0], selection.to)
+    return with_undoing(snapshot, work.host.describe_undoing(undone) if undone else {})
 
 
 def _with_changes(work: CommandContext, decision: Decision, options: ReviewOptions) -> Decision:

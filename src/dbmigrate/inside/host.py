@@ -70,6 +70,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False), watch)
     questions: dict[Question, Any] = {
         "inspect": inspector.inspect,
+        "describe_undoing": inspector.describe_undoing,
         "find_changes": inspector.find_changes,
         "find_unstable": stability.find_unstable,
         "describe_fields": stability.describe_fields,

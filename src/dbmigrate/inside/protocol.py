@@ -9,10 +9,11 @@ A tuple is a list of that length in JSON. `null` is None. A migration is "app la
 "app label.model", in lower case where nothing else is said; a time is in seconds.
 """
 
-from typing import Any, Dict, List, Literal, Optional, Tuple, TypedDict
+from typing import Any, Dict, List, Literal, Optional, Tuple, TypedDict, Union
 
 Question = Literal[
     "inspect",
+    "describe_undoing",
     "find_changes",
     "find_unstable",
     "describe_fields",
@@ -58,8 +59,6 @@ FailureKind = Literal[
     # of a database that a question is about
     "database",
     # of one question
-    "unknown-migration",
-    "ambiguous-migration",
     "circular",
     "scratch",
     "emptying",
@@ -200,13 +199,6 @@ class DatabaseFailure(_BootFailure):
     trouble: Trouble
 
 
-class MigrationFailure(Failure):
-    """unknown-migration, ambiguous-migration: `message` is the name."""
-
-    app: str
-    names: List[str]  # those that begin with it; if none does, all of the app
-
-
 class CircularFailure(Failure):
     """circular: migrations that makemigrations would write need each other."""
 
@@ -241,7 +233,6 @@ class SilentLockFailure(Failure):
 class InspectArguments(TypedDict):
     root: str  # the project's: what lies outside of it is third-party
     changes: bool  # whether to begin, in a copy of the process, with what find_changes is asked for next
-    target: Optional[Tuple[str, str]]  # (app label, migration, a prefix of one, or "zero")
     records: bool  # whether to list what is applied
     contact: bool  # whether to ask the databases
     foreseen: List[str]  # labels of apps whose changes are described as if they were written
@@ -453,6 +444,20 @@ class ReachedReply(TypedDict):
 
 
 ReachReply = Dict[str, ReachedReply]  # by alias
+
+
+class DescribeUndoingArguments(TypedDict):
+    undone: Dict[str, List[str]]  # by alias: migrations of the last inspect, in the order they would be undone
+
+
+class UndoingReply(TypedDict):
+    undoing: Dict[str, Dict[str, Any]]  # by migration: models.snapshot.Undoing
+    role: Optional[str]
+    rights_unknown: Optional[str]
+    lacking: List[Dict[str, Any]]
+
+
+DescribeUndoingReply = Dict[str, Union[UndoingReply, ReachedReply]]  # by alias; why not, where it does not answer
 
 
 class FindRoomArguments(TypedDict):

@@ -373,6 +373,23 @@ class Effect(Value):
     """Labels of the apps whose models it works with there for certain; its source may not show others."""
 
 
+class Undoing(Effect):
+    """What it would do on an alias to undo a migration that is applied there."""
+
+    irreversible: str | None = None
+    """The operation for which Django refuses it; None if there is none."""
+
+
+class UndoingOf(Value):
+    """What it would do on an alias to undo some migrations: the host's answer to `describe_undoing`."""
+
+    undoing: dict[MigrationId, Undoing]
+    role: str | None
+    rights_unknown: str | None
+    lacking: tuple[LackingRight, ...]
+    """Of the rights that it needs; the others as of Database."""
+
+
 class PendingMigration(Effect):
     """A migration that is not recorded on an alias, or is to be undone there, and what it does there."""
 
@@ -459,7 +476,7 @@ class Database(Value):
     """Not applied, in the order Django would run them: it follows from `recorded` and `effects` (planning/pending.py),
     and so do `applied` and `unrecorded`."""
     targeted: tuple[PendingMigration, ...] | None = None
-    """What it takes to get to the migration that was asked for; None if none was."""
+    """What it takes to get to the migration that was asked for; None if none was. It follows from `recorded`, too."""
     target_replaced_by: str | None = None
     """Name of the squashed migration that stands here for the one that was asked for; None if none does."""
     routes: dict[str, AppRoute]

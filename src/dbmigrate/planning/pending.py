@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dbmigrate.models.snapshot import Database, Migration, MigrationId, PendingMigration, Snapshot
+from dbmigrate.errors import UsageError
+from dbmigrate.models.servers import Reached
+from dbmigrate.models.snapshot import Database, Migration, MigrationId, PendingMigration, Snapshot, UndoingOf
+from dbmigrate.nearest import nearest
 from dbmigrate.planning.graph import Graph, build_graph
 from dbmigrate.planning.routing import Routing
+
+Undone = Mapping[str, tuple[MigrationId, ...]]
+"""By alias: what is to be undone there, in this order."""
 
 
 def with_pending(snapshot: Snapshot) -> Snapshot:
@@ -23,6 +29,73 @@ def with_pending(snapshot: Snapshot) -> Snapshot:
     )
     return snapshot.model_copy(
         update={"databases": databases, "dependencies": _find_dependencies(databases, histories)}
+    )
+
+
+def find_ways(snapshot: Snapshot, label: str, name: str) -> tuple[Snapshot, Undone]:
+    """Return the snapshot with what it takes on each database to get to a migration, and what of that is undone.
+
+    `name`: of a migration of this app, the beginning of one, or "zero". Where an app has no migrations there is no way.
+
+    Raises:
+        UsageError: no migration is called so, or several are.
+    """
+    app = snapshot.app(label)
+    if app is None or not app.has_migrations:
+        return snapshot, {}
+    target = None if name == "zero" else _find_target(snapshot, label, name)
+    histories = [_History.read(snapshot.migrations, recorded) for recorded in snapshot.recorded]
+    databases: list[Database] = []
+    undone: dict[str, tuple[MigrationId, ...]] = {}
+    for database in snapshot.databases:
+        if database.recorded is not None:
+            history = histories[database.recorded]
+            way, replaced_by = history.way_to(label, target)
+            database = history.go(database, way).model_copy(update={"target_replaced_by": replaced_by})
+            backwards = tuple(one for one, is_undone in way or () if is_undone)
+            if backwards:
+                undone[database.alias] = backwards
+        databases.append(database)
+    return snapshot.model_copy(update={"databases": tuple(databases)}), undone
+
+
+def _find_target(snapshot: Snapshot, label: str, name: str) -> MigrationId:
+    names = sorted(one.split(".", 1)[1] for one in snapshot.migrations if one.split(".", 1)[0] == label)
+    matching = [name] if name in names else [candidate for candidate in names if candidate.startswith(name)]
+    if len(matching) > 1:
+        raise UsageError(f"several migrations of {label} start with {name}", hint=f"name one of: {', '.join(matching)}")
+    if not matching:
+        raise UsageError(
+            f"app {label} has no migration {name}", hint=nearest(name, names, what=f"migrations of {label}")
+        )
+    return f"{label}.{matching[0]}"
+
+
+def with_undoing(snapshot: Snapshot, answers: Mapping[str, UndoingOf | Reached]) -> Snapshot:
+    """Return a snapshot that knows ways (`find_ways`) with what it does on these databases to undo migrations."""
+    databases = tuple(
+        _add_undoing(database, answers[database.alias]) if database.alias in answers else database
+        for database in snapshot.databases
+    )
+    histories = [_History.read(snapshot.migrations, recorded) for recorded in snapshot.recorded]
+    return snapshot.model_copy(
+        update={"databases": databases, "dependencies": _find_dependencies(databases, histories)}
+    )
+
+
+def _add_undoing(database: Database, answer: UndoingOf | Reached) -> Database:
+    if isinstance(answer, Reached):
+        return database.model_copy(update={"targeted": None, **dict(answer)})
+    targeted = tuple(
+        one.model_copy(update=dict(answer.undoing[one.id])) if one.backwards else one for one in database.targeted or ()
+    )
+    return database.model_copy(
+        update={
+            "targeted": targeted,
+            "role": answer.role,
+            "rights_unknown": answer.rights_unknown,
+            "lacking": answer.lacking,
+        }
     )
 
 
@@ -53,7 +126,7 @@ class _History:
 
     def complete(self, database: Database) -> Database:
         """Return a database of these records with what follows from them."""
-        effects, targeted = database.effects, database.targeted
+        effects = database.effects
         return database.model_copy(
             update={
                 "applied": self.applied,
@@ -61,11 +134,41 @@ class _History:
                 "pending": tuple(
                     one.model_copy(update=dict(effects[one.id])) if one.id in effects else one for one in self.pending
                 ),
-                "targeted": None
-                if targeted is None
-                else tuple(one.model_copy(update=_facts(self.migrations, self.graph, one.id)) for one in targeted),
             }
         )
+
+    def way_to(
+        self, label: str, target: MigrationId | None
+    ) -> tuple[list[tuple[MigrationId, bool]] | None, str | None]:
+        """Return (the way to a migration of an app, None for undoing all of it; what is squashed and stands for it).
+
+        The first is None where the second is not: Django cannot stop inside of a squashed migration.
+        """
+        if target is None:
+            return self.graph.way_to_zero(label), None
+        # A squashed migration that is partly applied does not count; Django goes to the last one that it replaces
+        # (django/core/management/commands/migrate.py, since 4.0).
+        if target not in self.graph.parents and self.migrations[target].replaces:
+            target = self.migrations[target].replaces[-1]
+        if target not in self.graph.parents:
+            squashed = next(one for one, migration in self.migrations.items() if target in migration.replaces)
+            return None, squashed.split(".", 1)[1]
+        return self.graph.way_to(target), None
+
+    def go(self, database: Database, way: Sequence[tuple[MigrationId, bool]] | None) -> Database:
+        """Return a database of these records with what it takes to go this way."""
+        if way is None:
+            return database
+        pending = {migration.id: migration for migration in database.pending}
+        targeted = (
+            PendingMigration(id=one, answer="no", operations=0, backwards=True).model_copy(
+                update=_facts(self.migrations, self.graph, one)
+            )
+            if backwards
+            else pending[one]
+            for one, backwards in way
+        )
+        return database.model_copy(update={"targeted": tuple(targeted)})
 
 
 def find_concerned(database: Database, routing: Routing) -> tuple[PendingMigration, ...]:

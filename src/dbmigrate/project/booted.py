@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.rooms import Room
     from dbmigrate.models.servers import LockCheck, LockState, Reached
-    from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot, Unstable
+    from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot, UndoingOf, Unstable
     from dbmigrate.models.sql import MigrationSql
     from dbmigrate.models.verification import VerifiedDatabase
     from dbmigrate.project.channel import PendingReply
@@ -150,7 +150,6 @@ class BootedProject:
         self,
         *,
         changes: bool = False,
-        target: tuple[str, str] | None = None,
         records: bool = False,
         contact: bool = True,
         foreseen: Sequence[str] = (),
@@ -158,15 +157,13 @@ class BootedProject:
     ) -> Snapshot:
         """Look at the project and at every database.
 
-        `changes`: begin, in a copy of the process, with what `find_changes` is asked for next. `target`: app label and
-        migration name, prefix or "zero", for which every database says what it takes to get there. `records`: list what
+        `changes`: begin, in a copy of the process, with what `find_changes` is asked for next. `records`: list what
         is applied. `contact`: ask the databases; without, each is described as if it were empty. `foreseen`: apps
         whose changes are described as if makemigrations had written them; there must be nothing that it would have to
         ask. `seconds`: how long a server may say nothing, if not `silence_seconds`.
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
-            UsageError: `target` names no migration, or several.
         """
         from dbmigrate.models.snapshot import Snapshot
         from dbmigrate.planning.pending import with_pending
@@ -174,7 +171,6 @@ class BootedProject:
         arguments: protocol.InspectArguments = {
             "root": str(self._target.root),
             "changes": changes,
-            "target": target,
             "records": records,
             "contact": contact,
             "foreseen": list(foreseen),
@@ -189,6 +185,25 @@ class BootedProject:
         snapshot = with_pending(read_reply("inspect", answer, Snapshot))
         self.redactor.learn_names(name for app in snapshot.apps for name in app.migrations)
         return snapshot
+
+    def describe_undoing(self, undone: Mapping[str, Sequence[MigrationId]]) -> dict[str, UndoingOf | Reached]:
+        """Return by alias what it would do there to undo these migrations of the last `inspect`, in this order.
+
+        Of a database that does not answer any more, why.
+        """
+        from dbmigrate.models.servers import Reached
+        from dbmigrate.models.snapshot import UndoingOf
+
+        arguments: protocol.DescribeUndoingArguments = {
+            "undone": {alias: list(identifiers) for alias, identifiers in undone.items()}
+        }
+        answers = self._ask("describe_undoing", arguments, dict[str, dict[str, object]], seconds=self.silence_seconds)
+        return {
+            alias: read_reply("describe_undoing", answer, UndoingOf)
+            if "undoing" in answer
+            else read_reply("describe_undoing", answer, Reached)
+            for alias, answer in answers.items()
+        }
 
     def find_changes(self, started: Sequence[str] = ()) -> tuple[Change, ...] | None:
         """Return the apps whose models are not what the migrations of the last `inspect` describe.

@@ -16,7 +16,6 @@ from dbmigrate.errors import (
     ModelChangesError,
     ProjectError,
     UnreachableError,
-    UsageError,
 )
 from dbmigrate.inside import protocol
 from dbmigrate.inside.protocol import FailureKind
@@ -61,8 +60,6 @@ SHAPES: dict[FailureKind, object] = {
     "engine": protocol.EngineFailure,
     "migrations": protocol.MigrationsFailure,
     "database": protocol.DatabaseFailure,
-    "unknown-migration": protocol.MigrationFailure,
-    "ambiguous-migration": protocol.MigrationFailure,
     "circular": protocol.CircularFailure,
     "scratch": protocol.ScratchFailure,
     "emptying": protocol.CodeFailure,
@@ -86,8 +83,6 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
     _check(error)
     kind, said = error["kind"], str(error["message"])
     shown = _sentence(redactor.scrub(said))
-    if kind in ("unknown-migration", "ambiguous-migration"):
-        return _explain_migration(kind, error["app"], said, error["names"])
     if kind == "no-lock":
         return LockedError(
             f"the lock could not be acquired on {said}",
@@ -254,12 +249,6 @@ def _explain_scratch(error: Mapping[str, Any], said: str) -> DeclinedError:
 def _detail(error: Mapping[str, Any], printed: str) -> str | None:
     """Return what only `-v` shows: the traceback, and what the project printed."""
     return "\n".join(part for part in (str(error.get("traceback") or ""), printed) if part) or None
-
-
-def _explain_migration(kind: str, app: str, name: str, names: list[str]) -> UsageError:
-    if kind == "ambiguous-migration":
-        return UsageError(f"several migrations of {app} start with {name}", hint=f"name one of: {', '.join(names)}")
-    return UsageError(f"app {app} has no migration {name}", hint=nearest(name, names, what=f"migrations of {app}"))
 
 
 def _explain_setting(

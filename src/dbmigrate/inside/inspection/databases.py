@@ -8,8 +8,8 @@ from django.db.migrations import SeparateDatabaseAndState
 
 from ..migrations.asking import is_applied_as_django_does
 from ..migrations.data_migrations import describe_data_operations
-from ..migrations.effects import database_operations, strongest_answer
-from ..migrations.graph import plan_to, read_times
+from ..migrations.effects import strongest_answer
+from ..migrations.graph import read_times
 from ..migrations.history import find_inconsistency, find_left_tables, find_unknown, find_way_back
 from ..migrations.relations import find_planned_relations, find_present, follow_fields
 from ..migrations.routes import answer_in, app_configs, tables_of
@@ -30,7 +30,7 @@ from .strays import find_refusing_columns
 class DatabaseDescriber:
     """Describes databases in one look at the project."""
 
-    def __init__(self, disk, effects, makers, rules, target, records, recorded, before):
+    def __init__(self, disk, effects, makers, rules, records, recorded, before):
         """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
 
         `recorded`: what numbers the records (facts.Records). `before` is handed from one look at the same migrations on
@@ -40,7 +40,6 @@ class DatabaseDescriber:
         self._effects = effects
         self._makers = makers
         self._rules = rules
-        self._target = target
         self._records = records
         self._recorded = recorded
         self._before = before
@@ -77,8 +76,6 @@ class DatabaseDescriber:
             "left_tables": {},
             "inconsistent": None,
             "effects": {},
-            "targeted": None,
-            "target_replaced_by": None,
             "existing": [],
             "tables": None,
             "schema_name": None,
@@ -118,10 +115,10 @@ class DatabaseDescriber:
         loader = self._disk.for_connection(connection if state == "ok" else None)
         tables = fold(connection.introspection.table_names()) if state == "ok" else set()
         foreign = _foreign_tables(connection) if state == "ok" else set()
-        found = (state, loader.recorded, tables, foreign, routed, self._target, self._records)
+        found = (state, loader.recorded, tables, foreign, routed, self._records)
         known, contents = self._before.get(connection.alias, (None, None))
         # Of what is pending the size of tables is told, and who has which right, which change at any time.
-        if known != found or loader.plan_all() or contents["targeted"]:
+        if known != found or loader.plan_all():
             contents = self._work_out(connection, state, loader, routed, tables, foreign)
             self._before[connection.alias] = found, contents
         return {**contents, "recorded": self._recorded.number(loader.recorded)}
@@ -130,14 +127,12 @@ class DatabaseDescriber:
         times = read_times(connection, loader)
         recorded = [(at, key) for key, at in times.items() if key in loader.disk_migrations]
         unknown, leftover = find_unknown(loader)
-        describer = _MigrationDescriber(connection, loader, self._effects, tables, foreign)
+        describer = MigrationDescriber(connection, loader, self._effects, tables, foreign)
         # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
         only_what_stays = connection.vendor == "sqlite" or state == "unasked"
         planned = loader.plan_all()
         pending = describer.describe(planned, only_what_stays=only_what_stays)
         inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
-        way, replaced_by = (None, None) if self._target is None else plan_to(loader, *self._target)
-        targeted = describer.describe(way or [], only_what_stays=True)
         return {
             "last_applied": _describe_record(*max(recorded)) if recorded else None,
             "records": [_describe_record(*record) for record in sorted(recorded)] if self._records else None,
@@ -153,18 +148,6 @@ class DatabaseDescriber:
                 for migration, _, effect in pending
                 if effect["answer"] != "no"
             },
-            "targeted": None
-            if way is None
-            else [
-                {
-                    "id": _id((migration.app_label, migration.name)),
-                    "backwards": backwards,
-                    "irreversible": _find_irreversible(migration) if backwards else None,
-                    **effect,
-                }
-                for migration, backwards, effect in targeted
-            ],
-            "target_replaced_by": replaced_by,
             "existing": [
                 model._meta.label_lower
                 for model in _undecided_models(loader, routed)
@@ -191,7 +174,7 @@ class DatabaseDescriber:
                 connection,
                 loader,
                 self._effects,
-                [] if state != "ok" or inconsistent is not None else planned if way is None else way,
+                [] if state != "ok" or inconsistent is not None else planned,
                 tables,
             ),
         }
@@ -247,10 +230,11 @@ def _foreign_tables(connection):
         return fold(name for (name,) in cursor.fetchall())
 
 
-class _MigrationDescriber:
+class MigrationDescriber:
     """Describes what migrations would do on one database (models.snapshot.Effect)."""
 
     def __init__(self, connection, loader, effects, tables, foreign):
+        """Take a database; `tables`: the folded names of what is there, `foreign`: those of foreign tables."""
         self._connection = connection
         self._loader = loader
         self._effects = effects
@@ -298,12 +282,6 @@ class _MigrationDescriber:
             "dangers": [],
             "unasked": self._effects.find_unasked(self._connection, migration, backwards),
         }
-
-
-def _find_irreversible(migration):
-    """Return the operation for which Django cannot undo a migration (Migration.unapply), or None."""
-    operations = [*migration.operations, *database_operations(migration.operations)]
-    return next((operation.describe() for operation in operations if not operation.reversible), None)
 
 
 class _StateBefore:

@@ -28,9 +28,18 @@ from .changes import find_changes, foresee
 from .commands import describe_commands, find_replaced_commands
 from .databases import DatabaseDescriber
 from .sameness import settle_identities
+from .undoing import describe_undoing
 
 if TYPE_CHECKING:
-    from ..protocol import AskedMigration, FindChangesReply, GuardScope, InspectReply, ReachedReply, SqlReply
+    from ..protocol import (
+        AskedMigration,
+        DescribeUndoingReply,
+        FindChangesReply,
+        GuardScope,
+        InspectReply,
+        ReachedReply,
+        SqlReply,
+    )
 
 UNASKED: ReachedReply = {"state": "unasked", "trouble": None, "error": None}
 
@@ -52,15 +61,13 @@ class Inspector:
         self,
         root: str,
         changes: bool,
-        target: tuple[str, str] | None,
         records: bool,
         contact: bool,
         foreseen: list[str],
     ) -> InspectReply:
         """Look at the project and at every database; nothing is written anywhere.
 
-        `changes`: whether to begin, in a copy of this process, with what `find_changes` is asked for next. `target`:
-        [app label, migration name or "zero"] for which each database says what it takes to get there, or None.
+        `changes`: whether to begin, in a copy of this process, with what `find_changes` is asked for next.
         `records`: whether to list what is applied. `contact`: whether to ask the databases; without, each is described
         as if it were empty. `foreseen`: apps whose changes are described as if makemigrations had written them.
         """
@@ -70,7 +77,15 @@ class Inspector:
         is_to_begin = changes and self._comparison is None and () not in self._changes
         if is_to_begin and self._why_not_copy() is None:
             self._comparison = Aside(self._compare)
-        return self._look(self._disk_with(foreseen), root, target, records, contact)
+        return self._look(self._disk_with(foreseen), root, records, contact)
+
+    def describe_undoing(self, undone: dict[str, list[str]]) -> DescribeUndoingReply:
+        """Return by alias what it would do there to undo these migrations of the last look, in this order."""
+        effects = Effects(self._disk, RouteBook())
+        return {
+            alias: describe_undoing(connections[alias], self._disk, effects, identifiers)
+            for alias, identifiers in undone.items()
+        }
 
     def find_changes(self, started: list[str]) -> FindChangesReply:
         """Return how the models differ from the migrations of the last look, or of now (changes.find_changes).
@@ -130,14 +145,14 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, disk, root, target, records, contact) -> InspectReply:
+    def _look(self, disk, root, records, contact) -> InspectReply:
         before = self._before if disk is self._disk else {}
         routes = RouteBook()
         effects = Effects(disk, routes)
         rules = read_rules()
         homes = unfollowed_rules(rules)
         recorded = Records(disk)
-        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, target, records, recorded, before)
+        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, records, recorded, before)
         reached = (
             open_in_turn(list(connections), self._watch) if contact else ((alias, UNASKED) for alias in connections)
         )

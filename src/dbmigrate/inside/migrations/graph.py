@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.db import DatabaseError
@@ -14,11 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from ..host_error import HostError
 from .folders import forget_namespaces, list_files, migrations_folder
-
-if TYPE_CHECKING:
-    from ..protocol import FailureKind
 
 NO_SUCH_TABLE = 1146
 """Error number of MySQL."""
@@ -278,33 +273,6 @@ def needing_migrations(loader, migration):
     """Return the ids of the recorded migrations of other apps that depend on this one: to undo it undoes them too."""
     found = loader.graph.backwards_plan((migration.app_label, migration.name))
     return ["{}.{}".format(*key) for key in found if key[0] != migration.app_label and key in loader.applied_migrations]
-
-
-def plan_to(loader, app_label, name):
-    """Return (what `migrate APP NAME` would run there, the squashed migration that stands in its place there).
-
-    The first is None where the app has no migrations or the second is not None.
-
-    Raises:
-        HostError: no migration has this name or prefix ("unknown-migration"), or several do ("ambiguous-migration").
-    """
-    if app_label not in loader.migrated_apps:
-        return None, None
-    if name == "zero":
-        return _executor(loader).migration_plan([(app_label, None)]), None
-    names = sorted(key[1] for key in loader.disk_migrations if key[0] == app_label)
-    matching = [name] if name in names else [candidate for candidate in names if candidate.startswith(name)]
-    if len(matching) != 1:
-        kind: FailureKind = "ambiguous-migration" if matching else "unknown-migration"
-        raise HostError(kind, name, app=app_label, names=matching or names)
-    target = (app_label, matching[0])
-    # A squashed migration that is partly applied is not in the graph; Django goes to the last one it replaces
-    # (django/core/management/commands/migrate.py, since 4.0).
-    if target not in loader.graph.nodes and target in loader.replacements:
-        target = loader.replacements[target].replaces[-1]
-    if target not in loader.graph.nodes:
-        return None, next(key[1] for key, squashed in loader.replacements.items() if target in squashed.replaces)
-    return _executor(loader).migration_plan([target]), None
 
 
 def _executor(loader):

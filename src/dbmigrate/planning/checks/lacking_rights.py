@@ -18,7 +18,8 @@ def find_lacking_rights(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
             continue
         planned = find_concerned(database, routing) if database.targeted is None else database.targeted
         for lacking in database.lacking:
-            needing = [one.id for one in lacking.needed_by if _runs(routing, database, one)]
+            wanted = {one.id for one in planned}
+            needing = [one.id for one in lacking.needed_by if one.id in wanted and _runs(routing, database, one)]
             migrations = [one.id for one in planned if lacking.is_for_record or one.id in needing]
             if migrations:
                 yield _describe(snapshot, routing, database, lacking, list(dict.fromkeys(needing)), migrations)
