@@ -281,7 +281,7 @@ def test_operations_that_ask_nobody_stop_everything_where_they_do_not_belong(tmp
     assert project.tables() == {}
     # Where it belongs, and where nothing of it runs, nothing stands against it.
     dbmigrate("run", "--database", "blog_db", cwd=project.root).expect(0)
-    hint = checked[0]["hint"].split("with: ")[1].split("; with")[0]
+    hint = checked[0]["hint"].split("with: ")[1].split("; and add")[0]
     text = OPERATIONS.replace(
         "        schema_editor.execute(SQL)\n", f"        {hint}\n        schema_editor.execute(SQL)\n"
     )
