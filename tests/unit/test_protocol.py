@@ -19,7 +19,7 @@ from dbmigrate.models.plan import GuardScope
 from dbmigrate.models.result import OperationTrace
 from dbmigrate.models.rooms import Room
 from dbmigrate.models.servers import LockCheck, LockHolder, LockState, Reached
-from dbmigrate.models.snapshot import Change, ModelAnswers, OneAnswer, Trouble, Unstable, UnstableFields
+from dbmigrate.models.snapshot import Change, Database, ModelAnswers, OneAnswer, Trouble, Unstable, UnstableFields
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.models.verification import VerifiedDatabase
@@ -81,6 +81,14 @@ def test_every_question_has_types_for_arguments_and_reply() -> None:
 @pytest.mark.parametrize("shape", MODELS, ids=lambda shape: shape.__name__)
 def test_a_type_of_the_protocol_has_the_keys_of_its_model(shape: Any) -> None:
     assert get_type_hints(shape).keys() == MODELS[shape].model_fields.keys()
+
+
+def test_a_database_is_told_with_the_keys_of_its_model_but_for_what_planning_works_out() -> None:
+    assert get_type_hints(protocol.DatabaseReply).keys() == Database.model_fields.keys() - {
+        "applied",
+        "pending",
+        "unrecorded",
+    }
 
 
 def test_both_sides_know_the_same_troubles() -> None:

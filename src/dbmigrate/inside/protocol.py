@@ -256,9 +256,60 @@ class MigrationReply(TypedDict, total=False):
     is_initial: bool
 
 
+class RoomReply(TypedDict):
+    kind: str
+    name: str
+    key: str
+    most: int
+    others: int
+
+
+class DatabaseReply(TypedDict):
+    alias: str
+    engine: str
+    vendor: str
+    name: str
+    host: str
+    port: str
+    mirror_of: Optional[str]
+    state: str
+    trouble: Optional[Trouble]
+    error: Optional[str]
+    transactional_ddl: bool
+    routes: Dict[str, Dict[str, Any]]  # by app label
+    server: str
+    identity: Optional[str]
+    read_only: Optional[str]
+    in_memory: bool
+    pooler: Optional[str]
+    room: List[RoomReply]
+    recorded: Optional[int]  # index in `recorded` of the reply
+    last_applied: Optional[Dict[str, str]]
+    records: Optional[List[Dict[str, str]]]  # the oldest first; None: not asked for
+    unknown: List[str]
+    leftover: List[str]
+    undo_to: Dict[str, str]
+    left_tables: Dict[str, List[str]]
+    inconsistent: Optional[str]
+    effects: Dict[str, Dict[str, Any]]  # by migration
+    targeted: Optional[List[Any]]
+    target_replaced_by: Optional[str]
+    existing: List[str]
+    tables: Optional[int]
+    schema_name: Optional[str]
+    census: Optional[Dict[str, Dict[str, int]]]
+    missing: List[Dict[str, Any]]
+    refusing: List[Dict[str, Any]]
+    unsynced: List[str]
+    present: List[str]
+    role: Optional[str]
+    rights_unknown: Optional[str]
+    lacking: List[Dict[str, Any]]
+
+
 class InspectReply(TypedDict):
     project: InspectedProject
-    databases: List[Dict[str, Any]]  # models.snapshot.Database, in the order of DATABASES
+    databases: List[DatabaseReply]  # in the order of DATABASES
     migrations: Dict[str, MigrationReply]
     recorded: List[List[str]]  # sorted; what is recorded on several databases alike stands here once
     apps: List[Dict[str, Any]]  # models.snapshot.App, in the order of INSTALLED_APPS
@@ -463,14 +514,6 @@ DescribeUndoingReply = Dict[str, Union[UndoingReply, ReachedReply]]  # by alias;
 class FindRoomArguments(TypedDict):
     aliases: List[str]
     seconds: float  # for each
-
-
-class RoomReply(TypedDict):
-    kind: str
-    name: str
-    key: str
-    most: int
-    others: int
 
 
 FindRoomReply = Dict[str, List[RoomReply]]  # by alias of those that answer
