@@ -8,7 +8,7 @@ import pytest
 
 from dbmigrate.errors import DbmigrateError, ExitCode, LostAnswer, UsageError
 from dbmigrate.models.events import Event, Started
-from dbmigrate.models.reports import Answer, WaitReport
+from dbmigrate.models.reports import AnyReport, WaitReport
 from dbmigrate.redact import Redactor
 from dbmigrate.renderers.fan_out import FanOut
 
@@ -29,7 +29,7 @@ class Recorder:
     def show(self, event: Event) -> None:
         self._take(event.type)
 
-    def answer(self, report: Answer) -> None:
+    def answer(self, report: AnyReport) -> None:
         self._take(report.type)
 
     def refuse(self, error: DbmigrateError) -> None:
