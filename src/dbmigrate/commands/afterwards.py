@@ -12,7 +12,7 @@ from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepRes
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
 from dbmigrate.planning.lacking_tables import with_lacking_tables
-from dbmigrate.planning.outcome import build_result, unasked, with_places, with_spawned, with_traces
+from dbmigrate.planning.outcome import build_result, unasked, with_locations, with_spawned, with_traces
 from dbmigrate.project.booted import SILENCE_SECONDS
 from dbmigrate.running.process import SpawnLauncher
 from dbmigrate.running.stopping import Stops
@@ -66,7 +66,7 @@ def find_result(work: CommandContext, run: Run) -> RunResult:
     if isinstance(work.launcher, SpawnLauncher):
         result = with_spawned(result)
     result = with_traces(result, lambda alias, migration: _trace(work, alias, migration, backwards))
-    return with_places(result, lambda migration: _place(work, migration))
+    return with_locations(result, lambda migration: _locate(work, migration))
 
 
 def is_undone(work: CommandContext, database: Database | None, step: Step, migration: MigrationId) -> bool:
@@ -133,7 +133,7 @@ def _trace(
         return ()
 
 
-def _place(work: CommandContext, migration: MigrationId) -> tuple[str, int | None] | None:
+def _locate(work: CommandContext, migration: MigrationId) -> tuple[str, int | None] | None:
     """Return file and line of a migration; None where they cannot be found."""
     try:
         return work.host.locate([("migration", migration)])[0]

@@ -218,11 +218,13 @@ def locate_findings(work: CommandContext, findings: Sequence[Finding]) -> tuple[
     subjects = tuple(dict.fromkeys(finding.subject for finding in findings if finding.subject))
     if not subjects:
         return tuple(findings)
-    places = dict(zip(subjects, work.host.locate(subjects), strict=True))
+    locations = dict(zip(subjects, work.host.locate(subjects), strict=True))
     located = []
     for finding in findings:
-        place = places.get(finding.subject)
-        located.append(finding if place is None else finding.model_copy(update={"file": place[0], "line": place[1]}))
+        location = locations.get(finding.subject)
+        located.append(
+            finding if location is None else finding.model_copy(update={"file": location[0], "line": location[1]})
+        )
     return tuple(located)
 
 

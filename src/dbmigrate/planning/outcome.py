@@ -100,15 +100,15 @@ def with_spawned(result: RunResult) -> RunResult:
     return result.model_copy(update={"databases": tuple(databases)})
 
 
-def with_places(result: RunResult, locate: Callable[[MigrationId], tuple[str, int | None] | None]) -> RunResult:
+def with_locations(result: RunResult, locate: Callable[[MigrationId], tuple[str, int | None] | None]) -> RunResult:
     """Add to every failure of a migration where that one is; `locate` returns its file and line."""
     databases = []
     for database in result.databases:
         failure = database.failure
-        place = locate(failure.migration) if failure is not None and failure.migration is not None else None
-        if failure is not None and place is not None:
-            line = _line_raised(failure, place[0]) or place[1]
-            failure = failure.model_copy(update={"file": place[0], "line": line})
+        location = locate(failure.migration) if failure is not None and failure.migration is not None else None
+        if failure is not None and location is not None:
+            line = _line_raised(failure, location[0]) or location[1]
+            failure = failure.model_copy(update={"file": location[0], "line": line})
         databases.append(database.model_copy(update={"failure": failure}))
     return result.model_copy(update={"databases": tuple(databases)})
 

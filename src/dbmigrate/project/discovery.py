@@ -55,7 +55,7 @@ def find_project(cwd: Path, project: str | None) -> Path:
                 f"--project {shortened(project)} is not a folder", hint=f"pass the folder that holds {MANAGE}"
             )
         return folder
-    return next((place for place in (cwd, *cwd.parents) if (place / MANAGE).is_file()), cwd)
+    return next((above for above in (cwd, *cwd.parents) if (above / MANAGE).is_file()), cwd)
 
 
 @looking()

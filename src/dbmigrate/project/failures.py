@@ -148,7 +148,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         return _explain_migrations(error, shown, target, printed)
     python, manage = target.python, " ".join(target.manage)
     reason = target.choices["python"].reason
-    place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
+    location = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
     detail = _detail(error, printed)
     message, hint = {
         "python-too-old": (
@@ -165,7 +165,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
             + _consoles_hint(error.get("consoles") or ()),
         ),
         "exit": (
-            f"the project exited while it was loaded: {said}{place}",
+            f"the project exited while it was loaded: {said}{location}",
             f"see why with: {' '.join(target.command('check'))}",
         ),
         "no-command": (
@@ -178,7 +178,7 @@ def explain(error: Mapping[str, Any], target: Target, redactor: Redactor, printe
         ),
         "emptying": (shown, "-v shows the whole traceback"),
         "project": (
-            f"the project could not be loaded: {shown}{place}",
+            f"the project could not be loaded: {shown}{location}",
             _project_hint(said, target, is_path_safe=bool(error.get("safe_path"))),
         ),
     }[kind]
@@ -213,8 +213,8 @@ def _way_to_a_lock(error: Mapping[str, Any]) -> str:
 
 
 def _lock_url(error: Mapping[str, Any]) -> str:
-    place = {key: str(error[key]) for key in ("alias", "vendor", "host", "port", "name")}
-    return write_lock_url(**place)
+    server = {key: str(error[key]) for key in ("alias", "vendor", "host", "port", "name")}
+    return write_lock_url(**server)
 
 
 def _consoles_hint(consoles: Sequence[tuple[str, str | None]]) -> str:
@@ -256,13 +256,13 @@ def _explain_setting(
 ) -> ProjectError:
     """Return the error for an entry of DATABASE_ROUTERS or DATABASES that cannot be loaded."""
     said = str(error["message"])
-    place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
+    location = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
     detail = _detail(error, printed)
     if kind == "router":
         entry = str(error["entry"])
         hint = _router_hint(entry, error, target)
         return ProjectError(
-            f"the entry {entry} of DATABASE_ROUTERS cannot be loaded: {_sentence(redactor.scrub(said))}{place}",
+            f"the entry {entry} of DATABASE_ROUTERS cannot be loaded: {_sentence(redactor.scrub(said))}{location}",
             hint=hint,
             detail=detail,
         )
@@ -271,7 +271,7 @@ def _explain_setting(
         # Django's sentence speaks of a wrong name, and means the exception before it.
         said = str(error["because"])
     return ProjectError(
-        f"the ENGINE of database {alias}, {engine}, cannot be loaded: {_sentence(redactor.scrub(said))}{place}",
+        f"the ENGINE of database {alias}, {engine}, cannot be loaded: {_sentence(redactor.scrub(said))}{location}",
         hint=_engine_hint(alias, engine, one_line(said), target, is_wrong=error["is_wrong"]),
         detail=detail,
     )
@@ -281,9 +281,9 @@ def _explain_migrations(error: Mapping[str, Any], said: str, target: Target, pri
     """Return the error for migrations that Django cannot load."""
     detail = _detail(error, printed)
     if error["missing"] is None:
-        place = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
+        location = f" ({error['file']}, line {error['line']})" if error.get("file") else ""
         return ProjectError(
-            f"the migrations could not be loaded: {said}{place}",
+            f"the migrations could not be loaded: {said}{location}",
             hint=f"run it directly to see: {' '.join(target.command('showmigrations'))} (-v shows the whole traceback)",
             detail=detail,
         )

@@ -21,11 +21,11 @@ PASSED_BY = ("site-packages", "node_modules", "venv", "env", "tests")
 def find_settings_modules(folder: Path) -> tuple[str, ...]:
     """Return the names of the settings below a project's folder, as `--settings` takes them."""
     found = []
-    for place in _packages(folder, DEEPEST):
-        parts = place.relative_to(folder).parts
-        if (place / "__init__.py").is_file() or place.name == PACKAGE:
-            files = sorted(file.stem for file in place.glob("*.py"))
-            if place.name == PACKAGE:
+    for package in _packages(folder, DEEPEST):
+        parts = package.relative_to(folder).parts
+        if (package / "__init__.py").is_file() or package.name == PACKAGE:
+            files = sorted(file.stem for file in package.glob("*.py"))
+            if package.name == PACKAGE:
                 found += [".".join((*parts, name)) for name in files if name not in SHARED]
             elif PACKAGE in files:
                 found.append(".".join((*parts, PACKAGE)))
@@ -55,11 +55,11 @@ def _options(modules: tuple[str, ...]) -> str:
 def _packages(folder: Path, depth: int) -> Iterator[Path]:
     """Give the folders below that a name of a module can lead through, outer ones first."""
     try:
-        places = sorted(place for place in folder.iterdir() if place.is_dir())
+        inner = sorted(package for package in folder.iterdir() if package.is_dir())
     except OSError:
         return  # a folder of somebody else's
-    for place in places:
-        if place.name.isidentifier() and place.name not in PASSED_BY:
-            yield place
+    for package in inner:
+        if package.name.isidentifier() and package.name not in PASSED_BY:
+            yield package
             if depth:
-                yield from _packages(place, depth - 1)
+                yield from _packages(package, depth - 1)
