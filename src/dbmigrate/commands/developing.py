@@ -25,7 +25,7 @@ from dbmigrate.models.base import MESSAGE
 from dbmigrate.models.events import CommandOutput, CommandStarted, Event
 from dbmigrate.models.reports import MakeReport, SquashReport, WrittenMigration
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Change, Snapshot, describe_silence
+from dbmigrate.models.snapshot import UNKNOWN_STATES, App, Change, Snapshot, describe_silence, label_of
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.checks.conflicts import find_conflicts
 from dbmigrate.planning.outcome import REFUSED, new_migrations, telling_line
@@ -90,10 +90,10 @@ def make(
     written = new_migrations(snapshot, after.snapshot)
     if "--dry-run" not in words:
         check_written(work, snapshot, own, written)
-    written_apps = {identifier.split(".", 1)[0] for identifier in written}
+    written_apps = {label_of(identifier) for identifier in written}
     return MakeReport(
         migrations=tuple(
-            WrittenMigration(id=identifier, aliases=after.routing.aliases_of(identifier.split(".", 1)[0]))
+            WrittenMigration(id=identifier, aliases=after.routing.aliases_of(label_of(identifier)))
             for identifier in written
         ),
         findings=tuple(
@@ -101,9 +101,7 @@ def make(
         ),
         foreign=foreign,
         limits=after.plan.limits,
-        next_words=_next_words(
-            work, after, tuple(dict.fromkeys(identifier.split(".", 1)[0] for identifier in written))
-        ),
+        next_words=_next_words(work, after, tuple(dict.fromkeys(label_of(identifier) for identifier in written))),
     )
 
 

@@ -40,7 +40,7 @@ def lint(
     )
     linted, not_linted, findings = [], [], []
     for database in reviewed.snapshot.databases:
-        steps = [step for step in reviewed.plan.steps if step.alias == database.alias and step.migrations]
+        steps = [step for step in reviewed.plan.steps_on(database.alias) if step.migrations]
         pending = tuple(migration.id for step in steps for migration in step.migrations)
         if not steps or database.alias in silent:
             continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import DeclinedError
 from dbmigrate.models.holdings import Holder, Holdings, Thing
-from dbmigrate.models.snapshot import Project, Snapshot
+from dbmigrate.models.snapshot import Project, Snapshot, label_of
 
 RECORDS = "django_migrations"
 
@@ -102,7 +102,7 @@ def _check_made_here(snapshot: Snapshot, alias: str, tables: Sequence[Thing]) ->
     database = snapshot.database(alias)
     assert database is not None
     recorded = [*(record.id for record in database.records or ()), *database.unknown, *database.leftover]
-    labels = {identifier.split(".", 1)[0] for identifier in recorded}
+    labels = {label_of(identifier) for identifier in recorded}
     there = {thing.name.casefold() for thing in tables}
     for app in snapshot.apps:
         taken = [model.table for model in app.models if model.table.casefold() in there]

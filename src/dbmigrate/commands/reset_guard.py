@@ -14,7 +14,7 @@ from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_silence
+from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_silence, label_of
 from dbmigrate.planning.checks import GOES_WITH, IGNORABLE, run_checks
 from dbmigrate.planning.preflight import check_reachable, stopped_by
 from dbmigrate.planning.routing import route
@@ -134,7 +134,7 @@ def _lasts(finding: Finding, aliases: Sequence[str], labels: Sequence[str]) -> b
         return not {*finding.aliases} <= {*aliases}
     if goes_with == "tables" and {*finding.aliases} & {*aliases}:  # made again from the model, or by files that stay
         is_in_model = finding.subject is not None and finding.subject[0] == "field"
-        return is_in_model or any(identifier.split(".", 1)[0] not in labels for identifier in finding.migrations)
+        return is_in_model or any(label_of(identifier) not in labels for identifier in finding.migrations)
     return finding.stops
 
 

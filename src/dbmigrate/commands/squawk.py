@@ -14,7 +14,7 @@ from dbmigrate.errors import UsageError
 from dbmigrate.models.base import Value
 from dbmigrate.models.findings import Finding, Level, Subject
 from dbmigrate.models.settings import LINTER
-from dbmigrate.models.snapshot import MigrationId
+from dbmigrate.models.snapshot import MigrationId, label_of
 from dbmigrate.models.sql import MigrationSql
 
 DOCUMENTS = "https://squawkhq.com/docs"
@@ -186,7 +186,7 @@ def findings_of(violations: Iterable[Violation], script: Script, alias: str) -> 
             message=f"{migration} on {alias}: {violation.message.strip().rstrip('.')}: {statement}",
             hint=violation.help or f"{DOCUMENTS}/{violation.rule_name}",
             aliases=(alias,),
-            apps=(migration.split(".", 1)[0],),
+            apps=(label_of(migration),),
             migrations=(migration,),
             subject=subject,
         )

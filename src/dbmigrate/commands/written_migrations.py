@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import ModelChangesError, ProjectError
-from dbmigrate.models.snapshot import Change, MigrationId, Snapshot
+from dbmigrate.models.snapshot import Change, MigrationId, Snapshot, label_of
 from dbmigrate.planning.outcome import new_migrations
 
 
@@ -25,7 +25,7 @@ def check_written(
     Raises:
         ModelChangesError: models changed that no migration describes, still.
     """
-    apps = {identifier.split(".", 1)[0] for identifier in written}
+    apps = {label_of(identifier) for identifier in written}
     silent = [change for change in changes if change.app not in apps]
     if not silent:
         return

@@ -201,6 +201,10 @@ class MigrationPlan(Value):
     limits: tuple[str, ...] = ()
     """What was not looked at, a sentence each: of these nobody may say that nothing is pending."""
 
+    def steps_on(self, alias: str) -> tuple[Step, ...]:
+        """Return its steps on one alias, in their order."""
+        return tuple(step for step in self.steps if step.alias == alias)
+
     def pending_on(self, alias: str) -> tuple[MigrationId, ...]:
         """Return the migrations that it applies or undoes on one alias, or that are out of reach, in their order."""
         return tuple(migration.id for migration in self.planned_on(alias))
@@ -208,7 +212,7 @@ class MigrationPlan(Value):
     def planned_on(self, alias: str) -> tuple[PlannedMigration, ...]:
         """Return what `pending_on` names, and what is out of reach there."""
         out_of_reach = [one for database in self.databases if database.alias == alias for one in database.out_of_reach]
-        return tuple(one for step in self.steps if step.alias == alias for one in step.migrations) + tuple(out_of_reach)
+        return tuple(one for step in self.steps_on(alias) for one in step.migrations) + tuple(out_of_reach)
 
     @property
     def targeted(self) -> tuple[str, ...]:
@@ -242,7 +246,7 @@ class MigrationPlan(Value):
 
     def synced_on(self, alias: str) -> tuple[str, ...]:
         """Return the models of apps without migrations whose tables it makes on one alias."""
-        return tuple(model for step in self.steps if step.alias == alias for model in step.synced)
+        return tuple(model for step in self.steps_on(alias) for model in step.synced)
 
     @property
     def is_empty(self) -> bool:

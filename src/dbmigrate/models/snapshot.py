@@ -667,3 +667,8 @@ class Snapshot(Value):
     def app(self, label: str) -> App | None:
         """Return the app with this label, or None."""
         return next((app for app in self.apps if app.label == label), None)
+
+
+def label_of(name: str) -> str:
+    """Return the app label of a migration ("blog.0001_initial") or a model ("blog.post")."""
+    return name.split(".", 1)[0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dbmigrate.models.snapshot import MadePart, PendingMigration
+from dbmigrate.models.snapshot import MadePart, PendingMigration, label_of
 from dbmigrate.planning.routing import Routing
 
 
 def parts_made(routing: Routing, alias: str, migration: PendingMigration) -> list[MadePart]:
     """Return the tables and columns that a migration makes on an alias; none where nothing of it is there."""
-    label = migration.id.split(".", 1)[0]
+    label = label_of(migration.id)
     made = [part for part in migration.makes if routing.takes(alias, f"{label}.{part.model}", part.answer)]
     return made if any(part.is_there for part in made) else []
 

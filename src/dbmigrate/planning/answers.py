@@ -30,6 +30,7 @@ from dbmigrate.models.snapshot import (
     MigrationId,
     ModelAnswers,
     Snapshot,
+    label_of,
 )
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.planning.routing import Routing
@@ -200,7 +201,7 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan, apps: S
     """Return how a database stands; `apps`: only these count, if any are named."""
 
     def counts(identifier: MigrationId) -> bool:
-        return not apps or identifier.split(".", 1)[0] in apps
+        return not apps or label_of(identifier) in apps
 
     kind = routing.kinds[database.alias]
     planned = [migration for migration in plan.planned_on(database.alias) if counts(migration.id)]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 
 from dbmigrate.models.plan import Need
-from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot, label_of
 from dbmigrate.planning.routing import Routing
 
 
@@ -79,7 +79,7 @@ def _lacking(
     if migration.backwards:
         return list(identifiers)
     placements = routing.placements[database.alias]
-    return [one for one in identifiers if one in pending or one.split(".", 1)[0] not in placements]
+    return [one for one in identifiers if one in pending or label_of(one) not in placements]
 
 
 def _need(
@@ -89,14 +89,12 @@ def _need(
 
     What is written in the migration is the last of that app, which need not do anything itself.
     """
-    used = [identifier for identifier in needed if identifier.split(".", 1)[0] in migration.works_with]
+    used = [identifier for identifier in needed if label_of(identifier) in migration.works_with]
     last = (used or needed)[-1]
     database = None if migration.backwards else snapshot.database(other)
     pending = {one.id for one in database.pending} if database is not None else set()
     of_app = [
-        one
-        for one in snapshot.dependencies.get(migration.id, ())
-        if one in pending and one.split(".", 1)[0] == last.split(".", 1)[0]
+        one for one in snapshot.dependencies.get(migration.id, ()) if one in pending and label_of(one) == label_of(last)
     ]
     return Need(
         alias=alias,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from dbmigrate.models.snapshot import Migration, MigrationId
+from dbmigrate.models.snapshot import Migration, MigrationId, label_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Graph:
 
     def way_to_zero(self, label: str) -> list[tuple[MigrationId, bool]]:
         """Return the same for undoing all of an app."""
-        own = [one for one in self.parents if one.split(".", 1)[0] == label]
+        own = [one for one in self.parents if label_of(one) == label]
         return self._undo(sorted(one for one in own if not self._in_app(self.parents[one], one)))
 
     def _undo(self, starts: Collection[MigrationId]) -> list[tuple[MigrationId, bool]]:
@@ -53,8 +53,8 @@ class Graph:
         return [(one, True) for start in starts for one in _walk(self.children, start, seen) if one in self.applied]
 
     def _in_app(self, others: Collection[MigrationId], migration: MigrationId) -> list[MigrationId]:
-        label = migration.split(".", 1)[0]
-        return [one for one in others if one.split(".", 1)[0] == label]
+        label = label_of(migration)
+        return [one for one in others if label_of(one) == label]
 
 
 def build_graph(migrations: Mapping[MigrationId, Migration], recorded: Collection[MigrationId]) -> Graph:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.result import DatabaseResult, Failure, LackingTable, RunResult
-from dbmigrate.models.snapshot import App, MigrationId, Snapshot
+from dbmigrate.models.snapshot import App, MigrationId, Snapshot, label_of
 
 _LACKS_A_TABLE = re.compile(r"no such table|UndefinedTable|relation \S+ does not exist|\(1146, ")
 """SQLite's words, psycopg's class for 42P01 and PostgreSQL's words, MySQL's number."""
@@ -42,7 +42,7 @@ def _find(
         return None
     app, table = named
     homes = [entry.alias for entry in plan.databases if app.label in entry.apps]
-    if app.label == migration.split(".", 1)[0] or not homes:
+    if app.label == label_of(migration) or not homes:
         return None
     home = database.alias if database.alias in homes else homes[0]
     # A model comes from the history of the database that is migrated, a table from where it belongs.

@@ -54,7 +54,7 @@ def _wishes(
 
 def find_contradiction(plan: MigrationPlan, order: Sequence[str]) -> tuple[str, str, tuple[Need, ...]] | None:
     """Return two aliases of `order` that cannot follow one another, and what the first needs of the other."""
-    named = [alias for alias in order if any(step.alias == alias for step in plan.steps)]
+    named = [alias for alias in order if plan.steps_on(alias)]
     for earlier, later in combinations(named, 2):
         way = find_way(plan.needs, earlier, later)
         if way:

@@ -19,7 +19,7 @@ from dbmigrate.models.result import (
     SchemaChange,
     StepResult,
 )
-from dbmigrate.models.snapshot import Database, MigrationId, SchemaCount, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, SchemaCount, Snapshot, label_of
 from dbmigrate.planning.checks.missing_tables import is_drift
 from dbmigrate.sentences import one_line
 
@@ -46,7 +46,7 @@ def build_result(
     by_step = {result.id: result for result in results}
     databases = []
     for planned in plan.databases:
-        steps = [step for step in plan.steps if step.alias == planned.alias]
+        steps = plan.steps_on(planned.alias)
         database = after.database(planned.alias)
         if steps and database is not None:
             was = before.database(planned.alias)
@@ -152,9 +152,7 @@ def _without_table(plan: MigrationPlan, database: Database) -> tuple[str, ...]:
     """Return the selected models that have no table, where that is an error."""
     models = dict.fromkeys(missing.model for missing in database.missing)
     wanted = plan.selection.apps
-    return tuple(
-        model for model in models if is_drift(database, model) and (not wanted or model.split(".", 1)[0] in wanted)
-    )
+    return tuple(model for model in models if is_drift(database, model) and (not wanted or label_of(model) in wanted))
 
 
 def _constance(plan: MigrationPlan, result: RunResult) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dbmigrate.errors import UsageError
 from dbmigrate.models.servers import Reached
-from dbmigrate.models.snapshot import Database, Migration, MigrationId, PendingMigration, Snapshot, UndoingOf
+from dbmigrate.models.snapshot import Database, Migration, MigrationId, PendingMigration, Snapshot, UndoingOf, label_of
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.graph import Graph, build_graph
 from dbmigrate.planning.routing import Routing
@@ -60,7 +60,7 @@ def find_ways(snapshot: Snapshot, label: str, name: str) -> tuple[Snapshot, Undo
 
 
 def _find_target(snapshot: Snapshot, label: str, name: str) -> MigrationId:
-    names = sorted(one.split(".", 1)[1] for one in snapshot.migrations if one.split(".", 1)[0] == label)
+    names = sorted(one.split(".", 1)[1] for one in snapshot.migrations if label_of(one) == label)
     matching = [name] if name in names else [candidate for candidate in names if candidate.startswith(name)]
     if len(matching) > 1:
         raise UsageError(f"several migrations of {label} start with {name}", hint=f"name one of: {', '.join(matching)}")
@@ -180,7 +180,7 @@ def find_concerned(database: Database, routing: Routing) -> tuple[PendingMigrati
         return database.pending
     needed: set[MigrationId] = set()
     for migration in reversed(database.pending):
-        route = database.routes[migration.id.split(".", 1)[0]]
+        route = database.routes[label_of(migration.id)]
         if migration.answer != "no" or route.answer != "no" or route.models or migration.id in needed:
             needed.update((migration.id, *migration.after))
     return tuple(migration for migration in database.pending if migration.id in needed)

@@ -27,6 +27,7 @@ from dbmigrate.models.snapshot import (
     MigrationId,
     PendingMigration,
     Snapshot,
+    label_of,
 )
 from dbmigrate.planning.already_there import may_be_faked
 from dbmigrate.planning.data_needs import find_needs, pick_needs
@@ -260,7 +261,7 @@ class _DatabasePlanner:
         replaced = self.snapshot.replaced_commands.get("migrate")
         if planned or has_tables_to_make:
             return "pending", ()
-        squashed = tuple(name for name in self.database.unrecorded if app in (None, name.split(".", 1)[0]))
+        squashed = tuple(name for name in self.database.unrecorded if app in (None, label_of(name)))
         if squashed:
             return "squashed", squashed
         if self.database.read_only is not None:
@@ -297,7 +298,7 @@ class _DatabasePlanner:
         position = {migration.id: index for index, migration in reversed(list(enumerate(self.database.pending)))}
         first: dict[str, int] = {}
         for identifier, index in position.items():
-            label = identifier.split(".", 1)[0]
+            label = label_of(identifier)
             first[label] = min(index, first.get(label, index))
         constance = self.snapshot.constance.label if self.snapshot.constance else None
         labels = self._labels()
@@ -332,7 +333,7 @@ class _DatabasePlanner:
         return tuple(
             name
             for name in self.database.unsynced
-            if app in (None, name.split(".", 1)[0]) and self.routing.has(self.database, name)
+            if app in (None, label_of(name)) and self.routing.has(self.database, name)
         )
 
     def _scope(self) -> GuardScope | None:
@@ -365,7 +366,7 @@ def _closure(pending: Sequence[PendingMigration], app: str) -> list[PendingMigra
     """Return what `migrate APP` would run: the app's pending migrations and all they depend on, in order."""
     by_id = {migration.id: migration for migration in pending}
     wanted: set[MigrationId] = set()
-    queue = [identifier for identifier in by_id if identifier.split(".", 1)[0] == app]
+    queue = [identifier for identifier in by_id if label_of(identifier) == app]
     while queue:
         identifier = queue.pop()
         if identifier in by_id and identifier not in wanted:

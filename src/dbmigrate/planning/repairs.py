@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from dbmigrate.models.reports import Repair
-from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.models.snapshot import MigrationId, Snapshot, label_of
 from dbmigrate.models.verification import VerifiedDatabase, VerifiedMigration
 from dbmigrate.planning.checks.refusing_columns import hint_for_column
 from dbmigrate.planning.checks.unknown_migrations import words_to_undo
@@ -30,7 +30,7 @@ def find_repairs(
     shell = (*dbshell, *(("--", *ending) if ending else ()))
     taken_back: set[str] = set()
     for migration in database.drift:
-        label = migration.id.split(".", 1)[0]
+        label = label_of(migration.id)
         if migration.outcome == "faked" and _can_be_applied_again(database, label, migration):
             if label not in taken_back:  # what comes after it is taken back with it
                 taken_back.add(label)
@@ -132,7 +132,7 @@ def _recorded_with(
 
     Django ends each time with what its post_migrate handlers expect of a database that stands just there.
     """
-    label = migration.id.split(".", 1)[0]
+    label = label_of(migration.id)
     for later in reversed(database.drift):
         is_of_app = later.id.startswith(f"{label}.") and migration.id in later.needs
         if is_of_app and later.outcome == "unrecorded" and not _waiting_for(database, later, judged):
@@ -170,7 +170,7 @@ def _notes_on_unwritten(alias: str, migration: VerifiedMigration) -> Iterator[st
         return
     yield from migration.unwritten
     tables = ", ".join(dict.fromkeys(part.table for part in migration.missing))
-    label = migration.id.split(".", 1)[0]
+    label = label_of(migration.id)
     yield f"if {tables} belongs to something else, let a router refuse {label} on {alias}, or rename the table"
     yield (
         "if it belongs to this project, create by hand what is missing, then: dbmigrate verify --repair --database "

@@ -16,6 +16,7 @@ from dbmigrate.models.snapshot import (
     MigrationId,
     PendingMigration,
     Snapshot,
+    label_of,
 )
 
 WRITERS: tuple[Kind, ...] = ("default", "routed", "open", "empty")
@@ -68,7 +69,7 @@ class Routing:
     def ahead(self, database: Database) -> tuple[MigrationId, ...]:
         """Return what is recorded and newer than the code, of apps that belong there."""
         here = self.placements[database.alias]
-        return tuple(identifier for identifier in database.unknown if identifier.split(".", 1)[0] in here)
+        return tuple(identifier for identifier in database.unknown if label_of(identifier) in here)
 
     def does(self, alias: str, migration: PendingMigration) -> bool:
         """Return whether a migration does something on an alias, the guard router considered."""
@@ -105,7 +106,7 @@ class Routing:
         return self.is_migrated(alias) or (self.kinds[alias].kind == "read-only" and bool(self.placements[alias]))
 
     def _has_place_for(self, alias: str, migration: PendingMigration) -> bool:
-        placement = self.placements[alias].get(migration.id.split(".", 1)[0])
+        placement = self.placements[alias].get(label_of(migration.id))
         if placement is None:
             return False
         return placement.is_whole or any(
@@ -167,7 +168,7 @@ def migrated_apps(snapshot: Snapshot) -> tuple[App, ...]:
 
 def has_router_error(snapshot: Snapshot, label: str) -> bool:
     """Return whether a router raised for an app, so that nobody knows where it belongs (DBM205)."""
-    return any(error.model.split(".", 1)[0] == label for error in snapshot.router_errors)
+    return any(label_of(error.model) == label for error in snapshot.router_errors)
 
 
 def _find_places(

@@ -94,7 +94,7 @@ class Board:
         if result.status != "ok":
             self.rows[row.alias] = replace(row, state="failed", ended_at=now)
             return
-        steps = [step for step in self._plan.steps if step.alias == row.alias]
+        steps = self._plan.steps_on(row.alias)
         done = sum(len(step.migrations) for step in steps[: [step.id for step in steps].index(result.id) + 1])
         self._finished_steps[row.alias] = done
         is_last = steps[-1].id == result.id

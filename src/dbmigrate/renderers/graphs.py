@@ -52,7 +52,7 @@ def _waits(plan: MigrationPlan) -> dict[str, list[str]]:
 def _label(plan: MigrationPlan, alias: str, line_break: str) -> str:
     if not plan.steps:
         return _idle_label(plan, alias, line_break)
-    steps = [step for step in plan.steps if step.alias == alias]
+    steps = plan.steps_on(alias)
     migrations = [migration for step in steps for migration in step.migrations]
     unwritten = sum(not migration.is_written for migration in migrations)
     apps = ", ".join(step.app for step in steps if step.app is not None) or "all apps"

@@ -147,7 +147,7 @@ class Story:
             yield Line("failed", f"{result.id}: {ended} after {duration(result.seconds)}", result.alias)
             return
         yield Line("ended", f"{result.id} ended after {duration(result.seconds)}", result.alias)
-        if result.id == [step.id for step in self._plan.steps if step.alias == result.alias][-1]:
+        if result.alias is not None and result.id == self._plan.steps_on(result.alias)[-1].id:
             self._completed += 1
             count = len({step.alias for step in self._plan.steps})
             progress = f" ({self._completed} of {count} databases)" if count > MANY else ""

@@ -14,7 +14,7 @@ from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, Step
 from dbmigrate.models.result import DatabaseResult, RunResult
 from dbmigrate.models.result import DatabaseStatus as RunStatus
-from dbmigrate.models.snapshot import UNKNOWN_STATES, Project, Recorded, describe_silence
+from dbmigrate.models.snapshot import UNKNOWN_STATES, Project, Recorded, describe_silence, label_of
 from dbmigrate.renderers import words
 from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.graphs import GRAPHS
@@ -223,7 +223,7 @@ class Page:
             self._line("     with a guard router that blocks apps not routed here", "dim")
         is_short = len(step.migrations) > MOST_LISTED and self._verbosity < 1
         if is_short:
-            apps = Counter(migration.id.split(".", 1)[0] for migration in step.migrations)
+            apps = Counter(label_of(migration.id) for migration in step.migrations)
             self._line("     " + ", ".join(f"{label} {count}" for label, count in apps.items()) + "  (-v lists them)")
             unwritten = [migration.id for migration in step.migrations if not migration.is_written]
             if unwritten:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dbmigrate.listing import listed
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
-from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot, label_of
 from dbmigrate.planning.already_there import may_be_faked, parts_made
 from dbmigrate.planning.routing import Routing
 
@@ -60,14 +60,14 @@ def _describe(routing: Routing, database: Database, migration: PendingMigration)
         ),
         hint=_hint(routing, database, migration),
         aliases=(database.alias,),
-        apps=(migration.id.split(".", 1)[0],),
+        apps=(label_of(migration.id),),
         migrations=(migration.id,),
         subject=("operation", migration.id, there[0].operation),
     )
 
 
 def _hint(routing: Routing, database: Database, migration: PendingMigration) -> str:
-    label = migration.id.split(".", 1)[0]
+    label = label_of(migration.id)
     repair = f"dbmigrate verify --repair --database {database.alias}"
     compare = repair if migration.is_written else f"dbmigrate make {label}, then {repair}"
     if may_be_faked(routing, database.alias, migration):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import MigrationId, PlannedRelation, Relation, Snapshot
+from dbmigrate.models.snapshot import MigrationId, PlannedRelation, Relation, Snapshot, label_of
 from dbmigrate.planning.checks.installed import is_installed
 from dbmigrate.planning.routing import Routing
 
@@ -88,7 +88,7 @@ def _is_apart(snapshot: Snapshot, routing: Routing, alias: str, planned: Planned
 def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross: _Cross) -> Finding:
     kind = NOUNS.get(cross.relation.kind if cross.relation is not None else "ForeignKey", "a relation")
     here = " and ".join(cross.aliases)
-    target_label = cross.to.split(".", 1)[0]
+    target_label = label_of(cross.to)
     homes = [
         alias for alias in routing.placements if snapshot.app(target_label) and _has(snapshot, routing, alias, cross.to)
     ]
@@ -109,7 +109,7 @@ def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross
         message=message,
         hint=_hint(snapshot, model, name, cross),
         aliases=tuple(cross.aliases),
-        apps=tuple(dict.fromkeys((model.split(".", 1)[0], target_label))),
+        apps=tuple(dict.fromkeys((label_of(model), target_label))),
         migrations=(*cross.makers, *([cross.unwritten] if cross.unwritten is not None else [])),
         subject=("field", model, name)
         if cross.relation is not None or first is None
@@ -118,7 +118,7 @@ def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross
 
 
 def _hint(snapshot: Snapshot, model: str, name: str, cross: _Cross) -> str:
-    label = model.split(".", 1)[0]
+    label = label_of(model)
     if is_installed(snapshot, label):
         return f"{label} is a third-party app: let the routers put {model} and {cross.to} on one database"
     if cross.relation is not None and cross.relation.is_parent_link:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Danger, DangerKind, MigrationId, Snapshot
+from dbmigrate.models.snapshot import Danger, DangerKind, MigrationId, Snapshot, label_of
 from dbmigrate.planning.checks.installed import hint_where
 from dbmigrate.planning.routing import Routing
 
@@ -51,7 +51,7 @@ def describe_danger(danger: Danger) -> str:
 
 
 def _describe(snapshot: Snapshot, alias: str, identifier: MigrationId, danger: Danger) -> Finding:
-    label, hint = identifier.split(".", 1)[0], HINTS[danger.kind]
+    label, hint = label_of(identifier), HINTS[danger.kind]
     if danger.kind in MENDED:
         hint = hint_where(snapshot, label, hint, identifier="DBM304")
     return Finding(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import DEFAULT_ALIAS, Database, DataOperation, MigrationId, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import (
+    DEFAULT_ALIAS,
+    Database,
+    DataOperation,
+    MigrationId,
+    PendingMigration,
+    Snapshot,
+    label_of,
+)
 from dbmigrate.planning.checks.installed import hint_where
 from dbmigrate.planning.routing import Routing
 
@@ -25,14 +33,14 @@ def find_data_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Findi
         if finding is None:
             finding = _find_fixed_alias(identifier, operation, aliases)
         if finding is not None:
-            label = identifier.split(".", 1)[0]
+            label = label_of(identifier)
             hint = hint_where(snapshot, label, finding.hint, identifier="DBM208")
             yield finding.model_copy(update={"hint": hint})
 
 
 def _runs(routing: Routing, database: Database, migration: PendingMigration, operation: DataOperation) -> bool:
     """Return whether an operation is run on a database: hints decide of themselves, else the app as a whole does."""
-    label = migration.id.split(".", 1)[0]
+    label = label_of(migration.id)
     if routing.by_rules or operation.answer == "none":
         return (database.alias == DEFAULT_ALIAS and not routing.by_rules) or label in routing.placements[database.alias]
     return operation.answer == "yes"
@@ -42,7 +50,7 @@ def _find_missing_hints(
     routing: Routing, identifier: MigrationId, operation: DataOperation, aliases: list[str]
 ) -> Finding | None:
     """Find what runs on several databases, on one of which the tables of its app are not, or not all of them."""
-    label = identifier.split(".", 1)[0]
+    label = label_of(identifier)
     wrong = [alias for alias in aliases if not _is_whole(routing, alias, label)]
     if (
         operation.has_hints
@@ -94,7 +102,7 @@ def _finding(identifier: MigrationId, operation: DataOperation, aliases: list[st
         message=f"{name} of {identifier}: {problem}",
         hint=hint,
         aliases=tuple(aliases),
-        apps=(identifier.split(".", 1)[0],),
+        apps=(label_of(identifier),),
         migrations=(identifier,),
         subject=("operation", identifier, operation.operation),
     )

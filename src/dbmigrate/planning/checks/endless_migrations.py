@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Snapshot, Unstable
+from dbmigrate.models.snapshot import Snapshot, Unstable, label_of
 from dbmigrate.planning.routing import Routing
 
 
 def find_endless_migrations(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each field, or the options of a model, that differs in each process."""
     for unstable in snapshot.unstable:
-        label = unstable.model.split(".", 1)[0]
+        label = label_of(unstable.model)
         what = f"{unstable.model}.{unstable.field}" if unstable.field is not None else f"Meta of {unstable.model}"
         yield Finding(
             id="DBM105",
@@ -37,9 +37,8 @@ def _reason(unstable: Unstable) -> str:
 
 def _hint(unstable: Unstable) -> str:
     if unstable.kind == "set":
-        return (
-            "write a list in the order you want, or sorted(...) around the set; then once: dbmigrate make "
-            + (unstable.model.split(".", 1)[0])
+        return "write a list in the order you want, or sorted(...) around the set; then once: dbmigrate make " + (
+            label_of(unstable.model)
         )
     if unstable.kind == "call":
         function = unstable.why.removesuffix("()")

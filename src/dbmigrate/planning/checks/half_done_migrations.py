@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dbmigrate.listing import listed
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot, label_of
 from dbmigrate.planning.checks.installed import hint_where
 from dbmigrate.planning.routing import Routing
 
@@ -39,7 +39,7 @@ def describe_begun(alias: str, migration: MigrationId, there: Sequence[str], unk
         ),
         hint=f"what is left of it, and how to record it, is printed by: dbmigrate verify --repair --database {alias}",
         aliases=(alias,),
-        apps=(migration.split(".", 1)[0],),
+        apps=(label_of(migration),),
         migrations=(migration,),
         subject=("migration", migration),
     )
@@ -54,7 +54,7 @@ def _why(database: Database, migration: PendingMigration) -> str | None:
 
 
 def _describe(snapshot: Snapshot, alias: str, migration: PendingMigration, reason: str) -> Finding:
-    label = migration.id.split(".", 1)[0]
+    label = label_of(migration.id)
     return Finding(
         id="DBM303",
         level="note",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import MigrationId, Snapshot
+from dbmigrate.models.snapshot import MigrationId, Snapshot, label_of
 from dbmigrate.planning.routing import Routing
 
 # Django's words (django/db/migrations/loader.py, check_consistent_history, the same from 3.2 to 6.0).
@@ -20,7 +20,7 @@ def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[
             continue
         match = WORDS.match(database.inconsistent)
         later, earlier = match.group("later", "earlier") if match else ("APP.MIGRATION", "APP.MIGRATION")
-        app = earlier.split(".", 1)[0]
+        app = label_of(earlier)
         record, take_back = (
             _recorder(snapshot, act, database.alias, identifier)
             for act, identifier in (("record_applied", earlier), ("record_unapplied", later))
@@ -36,7 +36,7 @@ def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[
                 f"otherwise remove the record of {later}: {take_back}"
             ),
             aliases=(database.alias,),
-            apps=tuple(dict.fromkeys((later.split(".", 1)[0], app))) if match else (),
+            apps=tuple(dict.fromkeys((label_of(later), app))) if match else (),
             subject=("migration", later) if match else (),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dbmigrate.listing import listed
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, LackingRight, MigrationId, Needing, Snapshot
+from dbmigrate.models.snapshot import Database, LackingRight, MigrationId, Needing, Snapshot, label_of
 from dbmigrate.planning.pending import find_concerned
 from dbmigrate.planning.routing import Routing
 
@@ -26,7 +26,7 @@ def find_lacking_rights(snapshot: Snapshot, routing: Routing) -> Iterator[Findin
 
 
 def _runs(routing: Routing, database: Database, needing: Needing) -> bool:
-    label = needing.id.split(".", 1)[0]
+    label = label_of(needing.id)
     if needing.model:
         return routing.takes(database.alias, f"{label}.{needing.model}", needing.answer)
     return needing.answer == "yes" or (needing.answer == "none" and label in routing.placements[database.alias])
@@ -50,7 +50,7 @@ def _describe(
         message=f"{database.alias}: {_fact(database, lacking)}, needed for {listed(needers, most=4)}",
         hint=_hint(snapshot, routing, database, lacking),
         aliases=(database.alias,),
-        apps=tuple(dict.fromkeys(identifier.split(".", 1)[0] for identifier in migrations)),
+        apps=tuple(dict.fromkeys(label_of(identifier) for identifier in migrations)),
         migrations=tuple(migrations),
     )
 

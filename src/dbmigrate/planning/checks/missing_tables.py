@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, MissingTable, Snapshot
+from dbmigrate.models.snapshot import Database, MissingTable, Snapshot, label_of
 from dbmigrate.planning.routing import Routing
 
 
@@ -31,7 +31,7 @@ def is_drift(database: Database, model: str) -> bool:
     Not where a newer release may have dropped it: an older image must be able to start again on a database that a newer
     one has migrated.
     """
-    return model.split(".", 1)[0] not in {identifier.split(".", 1)[0] for identifier in database.unknown}
+    return label_of(model) not in {label_of(identifier) for identifier in database.unknown}
 
 
 def _describe(alias: str, missing: MissingTable) -> Finding:
@@ -56,7 +56,7 @@ def _describe_taken_over(alias: str, missing: MissingTable) -> Finding:
         ),
         hint=f"if the table belongs there, {make}; {_or_refuse(alias, missing)}",
         aliases=(alias,),
-        apps=(missing.model.split(".", 1)[0],),
+        apps=(label_of(missing.model),),
         subject=("migration", missing.migration) if missing.migration else ("model", missing.model),
     )
 
@@ -66,7 +66,7 @@ def _or_refuse(alias: str, missing: MissingTable) -> str:
 
 
 def _describe_lost(alias: str, missing: MissingTable) -> Finding:
-    label = missing.migration.split(".", 1)[0]
+    label = label_of(missing.migration)
     run = f"dbmigrate run --database {alias} --app {label}"
     again = (
         f"remove the record and apply it again: {run} --to {missing.before} --fake && {run}"
@@ -84,6 +84,6 @@ def _describe_lost(alias: str, missing: MissingTable) -> Finding:
         ),
         hint=f"if the table belongs there, {again}; {_or_refuse(alias, missing)}",
         aliases=(alias,),
-        apps=(missing.model.split(".", 1)[0],),
+        apps=(label_of(missing.model),),
         subject=("migration", missing.migration),
     )

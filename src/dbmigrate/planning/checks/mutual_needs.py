@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import Need
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import Snapshot, label_of
 from dbmigrate.planning.data_needs import beginnings, find_circles, find_needs
 from dbmigrate.planning.routing import Routing
 
@@ -40,7 +40,7 @@ def _describe_circle(snapshot: Snapshot, needs: tuple[Need, ...], circle: tuple[
         hint=f"start with what is needed first: dbmigrate run --app {label} --to {name} --database {first.other}, "
         "then rerun the command; or remove a dependency that the data does not need",
         aliases=aliases,
-        apps=tuple(dict.fromkeys(need.migration.split(".", 1)[0] for need in circle)),
+        apps=tuple(dict.fromkeys(label_of(need.migration) for need in circle)),
         migrations=tuple(dict.fromkeys(need.migration for need in circle)),
         subject=("migration", circle[0].migration),
     )
@@ -56,7 +56,7 @@ def _describe_left_alone(routing: Routing, need: Need) -> Finding:
         f"{need.other}, "
         'ignore = ["DBM210"] under [tool.dbmigrate]',
         aliases=(need.alias,),
-        apps=(need.migration.split(".", 1)[0],),
+        apps=(label_of(need.migration),),
         migrations=(need.migration,),
         subject=("migration", need.migration),
     )

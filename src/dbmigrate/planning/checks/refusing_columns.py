@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, MigrationId, RefusingColumn, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, RefusingColumn, Snapshot, label_of
 from dbmigrate.planning.checks.unknown_migrations import words_to_undo
 from dbmigrate.planning.routing import Routing
 
@@ -35,7 +35,7 @@ def _describe(snapshot: Snapshot, routing: Routing, database: Database, found: R
         ),
         hint=hint_for_column(snapshot, database, found, routing.ahead(database)),
         aliases=(database.alias,),
-        apps=(found.model.split(".", 1)[0],),
+        apps=(label_of(found.model),),
         subject=("model", found.model),
     )
 
@@ -44,7 +44,7 @@ def hint_for_column(
     snapshot: Snapshot, database: Database, found: RefusingColumn, unknown: Sequence[MigrationId]
 ) -> str:
     """Return what to do about a column; `unknown`: what is recorded on its database and newer than this code."""
-    label = found.model.split(".", 1)[0]
+    label = label_of(found.model)
     made_by = [identifier for identifier in unknown if identifier.startswith(f"{label}.")]
     by_hand = _statement(database.vendor, found)
     if made_by:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.models.snapshot import Snapshot, label_of
 from dbmigrate.planning.routing import Routing
 
 
@@ -23,6 +23,6 @@ def find_router_errors(snapshot: Snapshot, _routing: Routing) -> Iterator[Findin
             message=f"router {error.router} raised for {error.model} on {error.alias}: {error.message}",
             hint="allow_migrate(self, db, app_label, model_name=None, **hints) must return True, False or None",
             aliases=(error.alias,),
-            apps=(error.model.split(".", 1)[0],),
+            apps=(label_of(error.model),),
             subject=("router", error.router),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot, UnaskedOperation
+from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot, UnaskedOperation, label_of
 from dbmigrate.planning.checks.installed import is_installed
 from dbmigrate.planning.pending import find_concerned
 from dbmigrate.planning.routing import Routing
@@ -23,7 +23,7 @@ def find_unasking_operations(snapshot: Snapshot, routing: Routing) -> Iterator[F
 
 
 def _belongs(routing: Routing, database: Database, migration: PendingMigration, operation: UnaskedOperation) -> bool:
-    label = migration.id.split(".", 1)[0]
+    label = label_of(migration.id)
     if operation.model:
         return routing.takes(database.alias, f"{label}.{operation.model}", operation.answer)
     return label in routing.placements[database.alias]
@@ -32,7 +32,7 @@ def _belongs(routing: Routing, database: Database, migration: PendingMigration, 
 def _describe(
     snapshot: Snapshot, routing: Routing, database: Database, migration: PendingMigration, operation: UnaskedOperation
 ) -> Finding:
-    label = migration.id.split(".", 1)[0]
+    label = label_of(migration.id)
     what = f"{label}.{operation.model}" if operation.model else label
     homes = " and ".join(routing.aliases_of(label)) or "no database"
     method = "database_backwards" if migration.backwards else "database_forwards"

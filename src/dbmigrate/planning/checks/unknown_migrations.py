@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+from dbmigrate.models.snapshot import Database, MigrationId, Snapshot, label_of
 from dbmigrate.planning.routing import Routing
 
 MOST_NAMED = 5
@@ -41,9 +41,9 @@ def find_unknown_migrations(snapshot: Snapshot, routing: Routing) -> Iterator[Fi
 
 def _hint_for_gone(snapshot: Snapshot, database: Database, gone: Sequence[MigrationId]) -> str:
     """Return what may be done about records of what is gone; none is forgotten that has left a table behind."""
-    labels = dict.fromkeys(identifier.split(".", 1)[0] for identifier in gone)
+    labels = dict.fromkeys(label_of(identifier) for identifier in gone)
     left = [table for label in labels for table in database.left_tables.get(label, ())]
-    left += [f"{one.table}.{one.column}" for one in database.refusing if one.model.split(".", 1)[0] in labels]
+    left += [f"{one.table}.{one.column}" for one in database.refusing if label_of(one.model) in labels]
     if left:
         more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
         return (
@@ -61,7 +61,7 @@ def words_to_undo(snapshot: Snapshot, alias: str, unknown: Sequence[MigrationId]
     """Return how to take a database back to this code, which cannot do it: here the commands would undo others."""
     database = snapshot.database(alias)
     commands = []
-    for label in dict.fromkeys(identifier.split(".", 1)[0] for identifier in unknown):
+    for label in dict.fromkeys(label_of(identifier) for identifier in unknown):
         last = database.undo_to.get(label, "zero") if database is not None else "zero"
         commands.append(f"dbmigrate run --database {alias} --app {label} --to {last}")
     return f"with the code that has {_names(tuple(unknown))}, type: {' && '.join(commands)}"
@@ -75,7 +75,7 @@ def _finding(alias: str, identifiers: tuple[MigrationId, ...], *, level: str, pr
         message=f"recorded on {alias}: {problem}",
         hint=hint,
         aliases=(alias,),
-        apps=tuple(dict.fromkeys(identifier.split(".", 1)[0] for identifier in identifiers)),
+        apps=tuple(dict.fromkeys(label_of(identifier) for identifier in identifiers)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import App, Snapshot, Unstarted
+from dbmigrate.models.snapshot import App, Snapshot, Unstarted, label_of
 from dbmigrate.planning.checks.installed import is_installed
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.unstarted_apps import depending, describe_unstarted
@@ -44,7 +44,7 @@ def find_unsynced(snapshot: Snapshot, routing: Routing, label: str) -> list[tupl
         for database in snapshot.databases
         if not database.in_memory
         for name in database.unsynced
-        if name.split(".", 1)[0] == label and routing.has(database, name)
+        if label_of(name) == label and routing.has(database, name)
     ]
 
 
