@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -85,6 +86,7 @@ class Preloaded:
         self._free = threading.Lock()
         self._connection: socket.socket | None = None
         self._answers: IO[bytes] | None = None
+        self._running: int | None = None
 
     def run(
         self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], seconds: float, stdin: str = ""
@@ -100,6 +102,11 @@ class Preloaded:
             return None
         try:
             return self._run(argv, cwd, environment, seconds, stdin)
+        except subprocess.TimeoutExpired:
+            raise
+        except BaseException:
+            self._abandon()  # pytest's time-out may come between a question and its answer
+            raise
         finally:
             self._free.release()
 
@@ -118,7 +125,7 @@ class Preloaded:
             socket.send_fds(self._connection, [line], [given.fileno(), out_end, err_end])
         os.close(out_end)
         os.close(err_end)
-        pid = int(self._answers.readline())
+        self._running = pid = int(self._answers.readline())
         is_late = threading.Event()
 
         def end() -> None:
@@ -135,6 +142,7 @@ class Preloaded:
             texts[0] = _read(out)
             reader.join()
             code = int(self._answers.readline())
+            self._running = None
         finally:
             timer.cancel()
             timer.join()
@@ -142,6 +150,16 @@ class Preloaded:
         if is_late.is_set():
             raise subprocess.TimeoutExpired(list(argv), seconds, said, told)
         return subprocess.CompletedProcess(list(argv), code, said, told)
+
+    def _abandon(self) -> None:
+        """Kill what runs, and let the next command begin with another process."""
+        if self._running is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._running, 9)
+        if self._connection is not None and self._answers is not None:
+            self._answers.close()
+            self._connection.close()
+        self._connection = self._answers = self._running = None
 
     def _start(self) -> None:
         ours, its = socket.socketpair()

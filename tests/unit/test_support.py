@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 from support.background import is_alive
-from support.cli import Outcome, dbmigrate, execute
+from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate, execute
 from support.postgresql import PostgresqlServer
+from support.preloaded import Preloaded
 from support.projects import Project, applied
 from support.proxy import proxy
 from support.servers_folder import remove_leftovers
@@ -35,6 +37,32 @@ def test_a_copy_of_a_loaded_process_says_what_the_executable_says(migrated_sampl
     copied = dbmigrate(*words.split(), cwd=migrated_sample.root)
 
     assert copied == execute(*words.split(), cwd=migrated_sample.root)
+
+
+def test_a_command_that_takes_too_long_is_ended_and_the_next_one_is_not_confused(tmp_path: Path) -> None:
+    preloaded, waiting = Preloaded(), tmp_path / "waiting.py"
+    waiting.write_text("import time\ntime.sleep(60)\n")
+    executable, environment = (str(EXECUTABLE), "--version"), clean_environment()
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        preloaded.run((str(waiting),), tmp_path, environment, 0.5)
+    after_time_out = preloaded.run(executable, tmp_path, environment, 60)
+    before = signal.signal(signal.SIGUSR1, _give_up)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    with pytest.raises(InterruptedError):
+        preloaded.run((str(waiting),), tmp_path, environment, 60)
+    timer.join()
+    signal.signal(signal.SIGUSR1, before)
+    after_interruption = preloaded.run(executable, tmp_path, environment, 60)
+
+    for ended in (after_time_out, after_interruption):
+        assert ended is not None
+        assert ended.stdout.startswith("dbmigrate ")
+
+
+def _give_up(signum: int, frame: object) -> None:
+    raise InterruptedError
 
 
 def test_a_project_without_database_files_has_nothing_applied(sample: Project) -> None:
