@@ -399,4 +399,4 @@ def test_a_run_that_would_work_on_data_twice_says_it_before(tmp_path: Path) -> N
 
     for said in (planned, again):
         assert "warning: DBM303: core.0002_fill is pending on default, and a part of it seems to have run: " in said
-        assert "; migrate begins it anew and runs RunPython fill again" in said
+        assert "; migrate starts it from the beginning and runs RunPython fill again" in said

@@ -34,8 +34,8 @@ def describe_begun(alias: str, migration: MigrationId, there: Sequence[str], unk
         level="warning",
         stops=False,
         message=(
-            f"{migration} is pending on {alias}, and a part of it seems to have run: {listed(there)}; migrate begins "
-            f"it anew and runs {listed(unknown)} again"
+            f"{migration} is pending on {alias}, and a part of it seems to have run: {listed(there)}; migrate starts "
+            f"it from the beginning and runs {listed(unknown)} again"
         ),
         hint=f"what is left of it, and how to record it, is printed by: dbmigrate verify --repair --database {alias}",
         aliases=(alias,),
