@@ -113,13 +113,8 @@ def database(alias: str, answers: Mapping[str, AppRoute], *waiting: PendingMigra
             "identity": alias,
             "read_only": None,
             "transactional_ddl": True,
-            "applied": 0,
-            "last_applied": None,
-            "unknown": (),
-            "inconsistent": None,
             "pending": waiting,
             "routes": dict(answers),
-            "existing": (),
             **more,
         }
     )

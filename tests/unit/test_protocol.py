@@ -19,7 +19,17 @@ from dbmigrate.models.plan import GuardScope
 from dbmigrate.models.result import OperationTrace
 from dbmigrate.models.rooms import Room
 from dbmigrate.models.servers import LockCheck, LockHolder, LockState, Reached
-from dbmigrate.models.snapshot import Change, Database, ModelAnswers, OneAnswer, Trouble, Unstable, UnstableFields
+from dbmigrate.models.snapshot import (
+    Change,
+    Database,
+    Migration,
+    ModelAnswers,
+    OneAnswer,
+    Trouble,
+    UndoingOf,
+    Unstable,
+    UnstableFields,
+)
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.models.verification import VerifiedDatabase
@@ -46,6 +56,8 @@ MODELS: dict[Any, type[Value]] = {
     protocol.LockReply: LockState,
     protocol.LockHolderReply: LockHolder,
     protocol.LockCheckReply: LockCheck,
+    protocol.MigrationReply: Migration,
+    protocol.UndoingReply: UndoingOf,
     protocol.GuardScope: GuardScope,
 }
 """What has a type in the protocol and a model on our side."""
@@ -87,6 +99,8 @@ def test_a_database_is_told_with_the_keys_of_its_model_but_for_what_planning_wor
     assert get_type_hints(protocol.DatabaseReply).keys() == Database.model_fields.keys() - {
         "applied",
         "pending",
+        "target_replaced_by",
+        "targeted",
         "unrecorded",
     }
 

@@ -264,7 +264,7 @@ class RoomReply(TypedDict):
     others: int
 
 
-class DatabaseReply(TypedDict):
+class _AnyDatabase(TypedDict):
     alias: str
     engine: str
     vendor: str
@@ -277,10 +277,15 @@ class DatabaseReply(TypedDict):
     error: Optional[str]
     transactional_ddl: bool
     routes: Dict[str, Dict[str, Any]]  # by app label
-    server: str
     identity: Optional[str]
     read_only: Optional[str]
     in_memory: bool
+
+
+class DatabaseReply(_AnyDatabase, total=False):
+    """What is left out is as models.snapshot.Database has it: of one that does not answer nearly all."""
+
+    server: str
     pooler: Optional[str]
     room: List[RoomReply]
     recorded: Optional[int]  # index in `recorded` of the reply
@@ -292,8 +297,6 @@ class DatabaseReply(TypedDict):
     left_tables: Dict[str, List[str]]
     inconsistent: Optional[str]
     effects: Dict[str, Dict[str, Any]]  # by migration
-    targeted: Optional[List[Any]]
-    target_replaced_by: Optional[str]
     existing: List[str]
     tables: Optional[int]
     schema_name: Optional[str]

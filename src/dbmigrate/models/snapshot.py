@@ -437,9 +437,9 @@ class Database(Value):
     """What keeps it from answering, as far as the driver's words tell; None if it answers."""
     error: str | None
     """Why it is unreachable, in the driver's or the file system's words."""
-    server: str
+    server: str = ""
     """Product and version, for example "PostgreSQL 15.4"; empty unless state is "ok"."""
-    identity: str | None
+    identity: str | None = None
     """Equal for two aliases of one physical database and schema; None where it could not be asked."""
     pooler: str | None = None
     """The address of the pooler that connections lead to, as far as it can be told."""
@@ -455,12 +455,12 @@ class Database(Value):
     """The number of what is recorded here (Snapshot.recorded); None where nobody knows."""
     applied: int = 0
     """How many of the migrations on disk are applied (source: MigrationLoader.applied_migrations)."""
-    last_applied: Recorded | None
+    last_applied: Recorded | None = None
     records: tuple[Recorded, ...] | None = None
     """Every row that this code knows, the oldest first; None if it was not asked."""
     unrecorded: tuple[MigrationId, ...] = ()
     """Squashed migrations of which everything they replace is recorded, and they themselves are not yet."""
-    unknown: tuple[MigrationId, ...]
+    unknown: tuple[MigrationId, ...] = ()
     """Recorded here after something of their app that this code knows: by a newer release, or by another branch."""
     leftover: tuple[MigrationId, ...] = ()
     """Recorded here and gone from the code: of apps that are not installed, or squashed away since."""
@@ -468,7 +468,7 @@ class Database(Value):
     """By label of an app in `unknown`: the last migration that this code knows too and that came before, or "zero"."""
     left_tables: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """By label of an app in `unknown` or `leftover`: tables of its that are there, and that no model of it has."""
-    inconsistent: str | None
+    inconsistent: str | None = None
     """Django's words if a migration is recorded before one it depends on."""
     effects: dict[MigrationId, Effect] = Field(default_factory=dict)
     """By migration that is not applied here: what it would do. Nothing of those left out reaches this database."""
@@ -481,7 +481,7 @@ class Database(Value):
     """Name of the squashed migration that stands here for the one that was asked for; None if none does."""
     routes: dict[str, AppRoute]
     """By app label: every installed app."""
-    existing: tuple[str, ...]
+    existing: tuple[str, ...] = ()
     """Models (label.model) that nobody has an opinion about here, whose table is already there, and with it the record
     of a migration that makes it."""
     tables: int | None = None

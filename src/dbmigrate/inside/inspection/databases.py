@@ -47,7 +47,8 @@ class DatabaseDescriber:
     def describe(self, connection, reached):
         """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
 
-        `reached` is its answer to `reach`; one that was not asked is described as if it were empty.
+        `reached` is its answer to `reach`; one that was not asked is described as if it were empty. What is left out is
+        as models.snapshot.Database has it.
         """
         configured = connection.settings_dict
         routed = {config.label: self._effects.routes.route(connection.alias, config) for config in app_configs()}
@@ -61,32 +62,9 @@ class DatabaseDescriber:
             "mirror_of": (configured.get("TEST") or {}).get("MIRROR"),
             "transactional_ddl": _can_roll_back(connection),
             "routes": routed,
-            "server": "",
             "identity": None,
             "read_only": why_no_writes(connection),
             "in_memory": is_in_memory(connection),
-            "pooler": None,
-            "room": [],
-            "recorded": None,
-            "last_applied": None,
-            "records": None,
-            "unknown": [],
-            "leftover": [],
-            "undo_to": {},
-            "left_tables": {},
-            "inconsistent": None,
-            "effects": {},
-            "existing": [],
-            "tables": None,
-            "schema_name": None,
-            "census": None,
-            "missing": [],
-            "refusing": [],
-            "unsynced": [],
-            "present": [],
-            "role": None,
-            "rights_unknown": None,
-            "lacking": [],
         }
         description.update(reached)
         state = reached["state"]
