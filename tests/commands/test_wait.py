@@ -101,7 +101,7 @@ def test_a_server_that_takes_connections_and_says_nothing(tmp_path: Path) -> Non
 
         outcome = dbmigrate("wait", "--wait", "0", cwd=project.root, environment={"PGCONNECT_TIMEOUT": "2"}).expect(21)
 
-    assert "error: database default: it is unreachable: connection timeout expired" in outcome.stdout
+    assert "error: database default: it does not respond: connection timeout expired" in outcome.stdout
 
 
 def test_status_waits_and_tells_all_the_same(tmp_path: Path) -> None:

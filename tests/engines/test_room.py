@@ -210,7 +210,7 @@ def test_a_pool_of_one_has_no_connection_for_the_migrations(
         done = dbmigrate("all", "--no-lock", cwd=project.root).expect(0)
 
     assert (
-        "error: database default: its lock has its own connection, and while it has it the pooler in front of "
+        "error: database default: its lock needs its own connection, and the pooler in front of "
         "the database has no second one for the migrations (nothing was changed)" in refused.stderr
     )
     assert f'lock_url.default = "postgresql://USER@SERVER:PORT/{entry["NAME"]}"' in refused.stderr

@@ -286,9 +286,9 @@ def test_several_silent_servers_take_no_longer_than_one(tmp_path: Path, postgres
         outcome = within(HANG_SECONDS, "wait", "--wait", "3", project=project).expect(21)
 
     assert outcome.stdout.splitlines()[1:] == [
-        "error: database dropped: it is unreachable: no connection within 3 s",
-        "error: database greeting: it is unreachable: no connection within 3 s",
-        "error: database connected: it is unreachable: connected, and silent for 3 s",
+        "error: database dropped: it does not respond: no connection within 3 s",
+        "error: database greeting: it does not respond: no connection within 3 s",
+        "error: database connected: it does not respond: connected, and silent for 3 s",
         "1 of 5 databases reachable: default",
     ]
 
