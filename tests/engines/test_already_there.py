@@ -30,7 +30,7 @@ def test_a_table_that_is_there_stops_a_run_before_anything_moves_and_fake_initia
     said = "DBM307: core.0001_initial is pending on default and creates what exists already: table core_item;"
     for text in (checked.stdout, planned.stdout, refused.stderr):
         assert said in text
-        assert "dbmigrate all --fake-initial; what differs" in text
+        assert "dbmigrate all --fake-initial; to " in text
     assert "a run of this plan ends with 13" in planned.stdout
     recorded = dbmigrate("all", "--fake-initial", cwd=here.project.root).expect(0)
     assert "2 migrations; core.0001_initial recorded without being run (--fake-initial)" in recorded.stdout

@@ -3,6 +3,16 @@
 ROW_NUMBERS = ("rowid", "oid", "_rowid_")
 """Columns that every table of SQLite has and its catalogue does not list; models of full text tables name them."""
 
+COLUMN_NAMES = {
+    "postgresql": """\
+SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE c.relname = %s AND pg_table_is_visible(c.oid) AND a.attnum > 0 AND NOT a.attisdropped""",
+    "mysql": """\
+SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s""",
+}
+"""By vendor. Django's introspection reads the table itself there, which a role may not be allowed to do, and which waits
+for whoever alters the table (django/db/backends/postgresql/introspection.py, get_table_description)."""
+
 
 class Catalogue:
     """One database as it is; each table is looked at once, and only when it is asked about."""
@@ -15,6 +25,7 @@ class Catalogue:
             for table in connection.introspection.get_table_list(cursor):
                 self._kinds[table.name.casefold()] = (table.name, table.type)
         self._columns = {}
+        self._column_names = {}
         self._constraints = {}
 
     def has_table(self, table):
@@ -29,11 +40,18 @@ class Catalogue:
         """Whether the table is there and has this column."""
         if self._connection.vendor == "sqlite" and column.casefold() in ROW_NUMBERS:
             return self.has_table(table)
-        return self.has_table(table) and column.casefold() in self._columns_of(table)
+        return self.has_table(table) and column.casefold() in self.columns(table)
 
     def columns(self, table):
         """Return the folded names of the columns of a table that is there."""
-        return set(self._columns_of(table))
+        name = self._kind_of(table)[0]
+        if self._connection.vendor not in COLUMN_NAMES:
+            return set(self._columns_of(table))
+        if name not in self._column_names:
+            with self._connection.cursor() as cursor:
+                cursor.execute(COLUMN_NAMES[self._connection.vendor], [name])
+                self._column_names[name] = {column.casefold() for (column,) in cursor.fetchall()}
+        return self._column_names[name]
 
     def row(self, table, column):
         """Return what Django's introspection says of a column (FieldInfo); None if it is not there."""
