@@ -232,7 +232,7 @@ def test_other_engines_are_not_linted_and_that_is_said(tmp_path: Path) -> None:
     outcome = dbmigrate("check", "--lint", cwd=project.root).expect(0)
 
     assert (
-        "not linted: core.0001_initial on default: squawk reads the SQL of PostgreSQL alone, not of sqlite\n"
+        "not linted: core.0001_initial on default: squawk reads only the SQL of PostgreSQL, not of sqlite\n"
         "nothing to lint: no PostgreSQL database has pending migrations\n"
     ) in outcome.stdout
 

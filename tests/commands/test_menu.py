@@ -353,8 +353,8 @@ Cost: 1 process, forked from the one that has booted the project (in TIME)
   Migrations completed for blog_db
  database result what time
  ─
- blog_db migrated 1 migration undone TIME
-All migrations completed successfully
+ blog_db undone 1 migration undone TIME
+All selected migrations were undone
 $ dbmigrate run --app blog --to zero
 📋 Current Configuration:
   Databases:

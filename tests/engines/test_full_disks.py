@@ -60,7 +60,7 @@ def test_a_full_disk_is_told_with_the_database_and_what_to_do(
     outcome = dbmigrate("all", "--skip-makemigrations", "--launcher", launcher, cwd=here.project.root)
 
     assert outcome.code in (30, 31)
-    error = next(line for line in outcome.stderr.splitlines() if line.startswith("error: "))
+    error = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")][-1]
     assert "(core.0001_initial: the disk of the database is full: django.db.utils." in error
     assert SAID[engine] in error
     assert "TransactionManagementError" not in error

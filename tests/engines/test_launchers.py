@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -401,7 +402,7 @@ def test_too_few_open_files_for_all_at_once_are_enough_one_after_the_other(tmp_p
         ends[most] = outcome.code
         done = [project.database(alias).exists() for alias in ("default", "db1", "db2")]
         assert "Exception" not in outcome.stderr, outcome
-        assert outcome.stderr.count("error: ") == (1 if outcome.code else 0), outcome
+        assert len(verdicts(outcome.stderr)) == (1 if outcome.code else 0), outcome
         assert done == [not outcome.code] * 3, outcome
 
     assert (ends[6], ends[24]) == (3, 0)
@@ -437,7 +438,7 @@ def test_too_few_processes_are_the_right_result_or_one_error(
         assert "Traceback" not in outcome.stderr, outcome
         assert "bug in dbmigrate" not in outcome.stderr, outcome
         if outcome.code:
-            assert outcome.stderr.count("error: ") == 1, outcome
+            assert len(verdicts(outcome.stderr)) == 1, outcome
         else:
             assert all("core.0001_initial" in applied(project.database(alias)) for alias in ("default", "db1", "db2"))
 
@@ -476,11 +477,16 @@ def test_a_host_that_is_killed_while_three_children_run(tmp_path: Path, launcher
     output, _ = process.communicate(timeout=60)
 
     assert process.returncode == 31, output
-    assert output.count("error: ") == 1, output
-    assert "the databases could not be checked after the run" in output
+    said = "error: the databases could not be checked after the run (the process that had booted the project has ended"
+    assert [line for line in verdicts(output) if line.startswith(said)] == verdicts(output) != [], output
     if launcher == "fork":
         assert applied(project.database("db1")) == []
         assert not project.database("db4").exists()  # nothing starts without the locks
+
+
+def verdicts(text: str) -> list[str]:
+    """Return the errors but those of single steps."""
+    return re.findall(r"^error: (?!default: |db\d+: ).*", text, re.M)
 
 
 def indented(body: str) -> str:

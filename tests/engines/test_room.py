@@ -193,7 +193,7 @@ def test_a_database_of_one_connection_has_none_for_the_lock(
 
     refused = dbmigrate("all", cwd=project.root).expect(20)
 
-    assert f'and database "{entry["NAME"]}" takes 1 connection (CONNECTION LIMIT) (nothing' in refused.stderr
+    assert f'and database "{entry["NAME"]}" allows 1 connection (CONNECTION LIMIT) (nothing' in refused.stderr
     assert f'hint: ALTER DATABASE "{entry["NAME"]}" CONNECTION LIMIT 2; {NO_LOCK}' in refused.stderr
 
 

@@ -99,6 +99,7 @@ class Channel:
         self._has_answered = False
         self._is_given_up = False
         self._has_had_its_time = False
+        self._has_died = False
         self._unsent = b""
         self._rest = b""
         self._last = 0
@@ -179,8 +180,9 @@ class Channel:
             ProjectError: the process was given up.
         """
         if self._is_given_up:
+            fate = "has ended before" if self._has_died else "was stopped: it did not answer in time"
             raise ProjectError(
-                "the process that had booted the project was stopped: it did not answer in time",
+                f"the process that had booted the project {fate}",
                 hint=f"to test the project directly: {' '.join(self._target.command('check'))}",
             )
         self._last += 1
@@ -224,6 +226,7 @@ class Channel:
             reply = self._wait(number, seconds)
         except ProjectError:
             if self._has_ended or not self.is_kept():
+                self._has_died = self._has_ended
                 self.give_up()
             else:
                 self._abandoned.add(number)

@@ -10,8 +10,8 @@ WHERE c.relname = %s AND pg_table_is_visible(c.oid) AND a.attnum > 0 AND NOT a.a
     "mysql": """\
 SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s""",
 }
-"""By vendor. Django's introspection reads the table itself there, which a role may not be allowed to do, and which waits
-for whoever alters the table (django/db/backends/postgresql/introspection.py, get_table_description)."""
+"""By vendor. Django's introspection reads the table itself there, which a role may not be allowed to do, and which
+waits for whoever alters the table (django/db/backends/postgresql/introspection.py, get_table_description)."""
 
 
 class Catalogue:
