@@ -38,6 +38,24 @@ def test_a_table_that_is_there_stops_a_run_before_anything_moves_and_fake_initia
     dbmigrate("check", cwd=here.project.root).expect(0)
 
 
+def test_where_rows_would_be_skipped_fake_initial_is_not_offered(tmp_path: Path) -> None:
+    first = migration(create(), "migrations.RunPython(fail)", head=FAIL, atomic=False)
+    here = write_site(tmp_path, None, {"models.py": model(), "migrations/0001_initial.py": first})
+    failed = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(30)
+
+    refused = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(13)
+
+    assert "dbmigrate all --fake-initial" not in failed.stderr + refused.stderr
+    assert "if a run failed half-way, finish it or undo it by hand" in refused.stderr
+    assert "dbmigrate verify --repair --database default; --fake-initial would skip" in refused.stderr
+
+
+FAIL = """
+def fail(apps, schema_editor):
+    raise RuntimeError("no")
+"""
+
+
 def test_where_a_part_is_there_fake_initial_is_not_offered(tmp_path: Path) -> None:
     first = migration(create(), create("Other"))
     here = write_site(tmp_path, None, {"models.py": "", "migrations/0001_initial.py": first})

@@ -51,6 +51,8 @@ class PlannedMigration(Value):
     """If it is to be undone and cannot be: the operation that stands in the way."""
     may_be_faked: bool = False
     """Whether all that it makes is there already and `--fake-initial` records it without running it."""
+    works_on_data: bool = False
+    """Whether it works on rows there, or may; `--fake-initial` would skip that too."""
 
 
 class Refusal(Value):

@@ -14,7 +14,7 @@ def parts_made(routing: Routing, alias: str, migration: PendingMigration) -> lis
 
 
 def may_be_faked(routing: Routing, alias: str, migration: PendingMigration) -> bool:
-    """Return whether `--fake-initial` records a migration on an alias, and rightly so: all that it makes is there.
+    """Return whether `--fake-initial` records a migration on an alias: all tables and columns that it makes are there.
 
     Django compares no columns of new tables, and does not look into SeparateDatabaseAndState
     (django/db/migrations/executor.py, detect_soft_applied).

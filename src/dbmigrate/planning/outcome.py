@@ -304,7 +304,7 @@ class _Judge:
             migration=migration,
             backwards=planned is not None and planned.backwards,
             rolled_back=None if rolled_back and may_still_run else rolled_back,
-            may_be_faked=planned is not None and planned.may_be_faked,
+            may_be_faked=planned is not None and planned.may_be_faked and not planned.works_on_data,
             may_still_run=may_still_run,
             raised_at=result.raised_at,
             last_lines=result.last_lines,

@@ -323,6 +323,7 @@ class _DatabasePlanner:
                 backwards=migration.backwards,
                 irreversible=migration.irreversible,
                 may_be_faked=may_be_faked(self.routing, self.alias, migration),
+                works_on_data=migration.works_on_data,
             )
             for migration in wanted
             if migration.id not in done

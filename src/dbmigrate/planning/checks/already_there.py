@@ -71,6 +71,12 @@ def _hint(routing: Routing, database: Database, migration: PendingMigration) -> 
     repair = f"dbmigrate verify --repair --database {database.alias}"
     compare = repair if migration.is_written else f"dbmigrate make {label}, then {repair}"
     if may_be_faked(routing, database.alias, migration):
+        if migration.works_on_data:
+            return (
+                "if a run failed half-way, finish it or undo it by hand; to see what of it exists, what may not have "
+                f"run, and when to record it: {compare}; --fake-initial would skip what it does with rows too; if it "
+                f"belongs to something else, let a router refuse {label} on {database.alias}, or rename what is there"
+            )
         return (
             "to record it without running it (only names were compared): dbmigrate all --fake-initial; to "
             f"see what differs: {compare}; if it belongs to something else, let a router refuse {label} on "
