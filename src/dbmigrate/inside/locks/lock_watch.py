@@ -36,7 +36,6 @@ class LockWatch:
         self._is_abandoned = False
         self._regained = None
         """The records before a lock was lost, and those when it was held again, until they are compared."""
-        self._is_unasked = False
 
     def ask(self, changed, replacements, idle):
         """Begin to ask, unless that continues; it is asked again within `idle` seconds.
@@ -58,10 +57,9 @@ class LockWatch:
         thread = threading.Thread(target=self._work_in_thread, args=(idle,), daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # this process may have no more threads: nothing is known of the lock
-            self._is_unasked = True
+        except RuntimeError:  # this process may have no more threads: for once what is silent holds up the others
+            self._work(idle)
         else:
-            self._is_unasked = False
             self._thread = thread
 
     def answer(self, deadline: float) -> LockCheckReply:
@@ -92,7 +90,7 @@ class LockWatch:
     def _state(self) -> HeldState:
         if self._why_not_again is not None:
             return "lost"
-        if self._thread is not None or self._regained is not None or self._is_unasked:
+        if self._thread is not None or self._regained is not None:
             return "unsure"
         return "held" if self._why_lost is None else "retaken"
 
@@ -116,14 +114,18 @@ class LockWatch:
     def _work_in_thread(self, idle):
         try:
             self._work(idle)
-        except OSError as error:  # the folder of its files is gone, or the disk is full
-            self._lost_at = self._lost_at or time.time()
-            self._why_lost = self._why_lost or one_line(str(error))
-            self._why_not_again = one_line(str(error))
         finally:
             self._lock.leave_thread()
 
     def _work(self, idle):
+        try:
+            self._ask(idle)
+        except OSError as error:  # the folder of its files is gone, or the disk is full
+            self._lost_at = self._lost_at or time.time()
+            self._why_lost = self._why_lost or one_line(str(error))
+            self._why_not_again = one_line(str(error))
+
+    def _ask(self, idle):
         reason = self._lock.ask(idle)
         if reason is None:
             return
