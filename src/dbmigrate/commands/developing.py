@@ -97,7 +97,9 @@ def make(
             for identifier in written
         ),
         findings=tuple(
-            finding for finding in after.findings if finding.id == "DBM201" and {*finding.apps} & written_apps
+            finding.as_remark()
+            for finding in after.findings
+            if finding.id == "DBM201" and {*finding.apps} & written_apps
         ),
         foreign=foreign,
         limits=after.plan.limits,
