@@ -198,7 +198,8 @@ def test_a_reader_that_is_slow_gets_everything(site: Callable[..., Site], tmp_pa
 
     assert code == 0
     assert b"missing" not in read
-    assert read.count(b"x" * 500) == 3000
+    # Both streams lead to one pipe, so one may write in the middle of the other's line; other words have few of these.
+    assert 0 <= read.count(b"x") - 3000 * 500 < 100
 
 
 @pytest.mark.soak

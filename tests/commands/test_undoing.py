@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,12 @@ def test_status_says_in_which_zone_a_time_is_and_quietly_only_what_is_wrong(proj
     )
 
     assert "default" in dbmigrate("status", "-q", cwd=project.root).expect(0).stdout
+
+
+def test_a_target_before_what_is_recorded_already_is_refused_for_the_history(project: Project) -> None:
+    with closing(sqlite3.connect(project.database("default"))) as connection, connection:
+        connection.execute("DELETE FROM django_migrations WHERE name = '0002_go'")
+
+    refused = dbmigrate("run", "--app", "core", "--to", "0002_go", "--no-input", cwd=project.root).expect(13)
+
+    assert "DBM103" in refused.stderr

@@ -13,7 +13,7 @@ from support.projects import applied, create, migration, model, simple_app, tabl
 from support.sites import ENGINES, Site, write_site
 
 FIRST = ("core", "0001_initial")
-SIZE = 'migrations.AddField("item", "size", models.IntegerField(default=0))'
+SIZE = 'migrations.AddField("item", "size", models.IntegerField(null=True))'
 ITEM = "CREATE TABLE core_item (id BIGINT NOT NULL, name VARCHAR(20) NOT NULL)"
 
 
@@ -83,7 +83,7 @@ def test_a_table_of_another_shape_is_not_recorded_by_fake_initial(tmp_path: Path
 def test_a_column_that_is_there_stops_a_run(engine: str, site: Callable[..., Site]) -> None:
     here = site(engine)
     dbmigrate("all", cwd=here.project.root).expect(0)
-    here.query("ALTER TABLE core_item ADD COLUMN size INTEGER DEFAULT 0 NOT NULL")
+    here.query("ALTER TABLE core_item ADD COLUMN size INTEGER")
     here.project.write("core/migrations/0002_size.py", migration(SIZE, after=(FIRST,)))
 
     refused = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(13)
@@ -105,6 +105,59 @@ def test_what_an_earlier_migration_takes_away_is_not_in_the_way(tmp_path: Path) 
 
     assert "DBM307" not in dbmigrate("check", cwd=tmp_path).stdout
     dbmigrate("run", "--app", "core", cwd=tmp_path).expect(0)
+
+
+TAGGED = 'migrations.CreateModel("Item", [{}, ("tags", models.ManyToManyField(to="core.tag"))])'.format(
+    '("id", models.BigAutoField(primary_key=True))'
+)
+TAG = 'migrations.CreateModel("Tag", [("id", models.BigAutoField(primary_key=True))])'
+STATE = 'models.IntegerField(default=0, db_column="st")'
+
+
+@pytest.mark.parametrize(
+    "pending",
+    [
+        ('migrations.DeleteModel("Item")', TAGGED),
+        ('migrations.RenameModel("Item", "Old")', TAGGED),
+        (
+            f'migrations.AddField("item", "state", {STATE})',
+            'migrations.RemoveField("item", "state")',
+            f'migrations.AddField("item", "state", {STATE})',
+        ),
+    ],
+    ids=["deleted", "renamed", "another-column"],
+)
+def test_what_goes_by_another_name_stops_no_run(pending: tuple[str, ...], tmp_path: Path) -> None:
+    app = {"models.py": model(), "migrations/0001_initial.py": migration(TAG, TAGGED)}
+    here = write_site(tmp_path, None, app)
+    dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(0)
+    here.project.write("core/migrations/0002_more.py", migration(*pending, after=(FIRST,)))
+
+    dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(0)
+
+    assert here.recorded()["core.0002_more"] == 1
+
+
+@pytest.mark.postgresql
+def test_a_table_whose_name_differs_in_case_is_another_one_on_postgresql(site: Callable[..., Site]) -> None:
+    here = site("postgresql")
+    here.query(ITEM.replace("core_item", '"Core_Item"'))
+
+    dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
+
+    assert here.recorded()["core.0001_initial"] == 1
+
+
+def test_sqlite_makes_a_table_again_for_a_column_that_is_not_null(tmp_path: Path) -> None:
+    here = write_site(tmp_path, None)
+    dbmigrate("all", cwd=tmp_path).expect(0)
+    here.query("ALTER TABLE core_item ADD COLUMN size INTEGER DEFAULT 0 NOT NULL")
+    add = 'migrations.AddField("item", "size", models.IntegerField(default=0))'
+    here.project.write("core/migrations/0002_size.py", migration(add, after=(FIRST,)))
+
+    dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(0)
+
+    assert here.recorded()["core.0002_size"] == 1
 
 
 def test_what_sql_may_take_away_before_is_a_warning_and_the_run_goes_on(tmp_path: Path) -> None:

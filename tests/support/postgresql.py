@@ -118,7 +118,7 @@ class PostgresqlServer:
             pid = int(record.read_text().splitlines()[0])
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGQUIT)  # an immediate shutdown
-            until(lambda: not record.exists() or not is_alive(pid), "ended")
+            until(lambda: not is_alive(pid), "ended")
 
     def copy_files(self, folder: Path) -> None:
         """Stop the server for as long as its data folder is copied; not a shared one."""

@@ -47,14 +47,27 @@ class Consent:
         from dbmigrate.listing import listed
         from dbmigrate.renderers.words import plural
 
+        lines = []
         for alias in dict.fromkeys(alias for alias, _ in undone):
             own = [migration for migration in plan.pending_on(alias) if (alias, migration) in undone]
-            session.err.write(f"{alias}: {plural(len(own), 'migration')} to undo: {listed(own)}\n")
-        session.err.write("undoing drops the tables and columns they created, with all data in them\n")
-        session.err.flush()
+            lines.append(f"{alias}: {plural(len(own), 'migration')} to undo: {listed(own)}\n")
+        lines.append("undoing drops the tables and columns they created, with all data in them\n")
+        self._show("".join(lines))
         if not session.prompter().confirm("Undo them?", is_yes=False):
             raise DeclinedError("declined", hint="answer y, or pass --no-input", changed=False)
         self._undone = frozenset(undone)
+
+    def _show(self, text: str) -> None:
+        """Print what is asked about; a question that nobody can read is declined."""
+        try:
+            self._session.err.write(text)
+            self._session.err.flush()
+        except BrokenPipeError as error:
+            raise DeclinedError(
+                "what reads stderr has ended, so nobody can be asked",
+                hint="leave stderr on the terminal, or pass --no-input",
+                changed=False,
+            ) from error
 
     def _ask_to_lose(self, plan: ShownPlan) -> None:
         """Ask, also from the menu: what it shows before is a plan like any other."""
@@ -68,8 +81,7 @@ class Consent:
             raise losses_refused(losses, plan.make_first)
         session = self._session
         described = session.redactor.scrub(describe_losses(losses, " (nothing was changed yet)"), is_own=True)
-        session.err.write(f"{printable_lines(described)}\n")
-        session.err.flush()
+        self._show(f"{printable_lines(described)}\n")
         if not session.prompter().confirm("Write and apply it?", is_yes=False):
             raise losses_declined(plan.make_first)
         self._lost |= {(*loss.aliases, *loss.subject) for loss in losses}

@@ -291,7 +291,7 @@ class _Judge:
         migration = (
             self._failed_migration(result, missing) if kind in ("command", "interrupted", "not-recorded") else None
         )
-        is_silent = self.is_busy or (kind == "interrupted" and not self._is_asked)
+        is_silent = self.is_busy or not self._is_asked
         may_still_run = migration is not None and is_silent and self.database.vendor != "sqlite"  # which is no server
         planned = next((planned for planned in step.migrations if planned.id == migration), None)
         rolled_back = self._is_rolled_back(step, migration) if kind in ("command", "interrupted") else None

@@ -165,10 +165,16 @@ class _History:
                 update=_facts(self.migrations, self.graph, one)
             )
             if backwards
-            else pending[one]
+            else pending.get(one, self._held_back(one))
             for one, backwards in way
         )
         return database.model_copy(update={"targeted": tuple(targeted)})
+
+    def _held_back(self, identifier: MigrationId) -> PendingMigration:
+        """Return a migration that Django does not call pending, because a later one of its app is recorded."""
+        return PendingMigration(id=identifier, answer="yes").model_copy(
+            update=_facts(self.migrations, self.graph, identifier)
+        )
 
 
 def find_concerned(database: Database, routing: Routing) -> tuple[PendingMigration, ...]:

@@ -7,7 +7,7 @@ import json
 import os
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
@@ -131,13 +131,21 @@ def _read_pid(status: IO[bytes], host: BootedProject) -> int | None:
         OSError: the host has ended, or had to be ended: it may have been stopped, and would begin the step later.
     """
     deadline = time.monotonic() + BEGIN_SECONDS
-    while not select.select([status], [], [], SLICE_SECONDS)[0]:
+    while not _readable([status.fileno()], SLICE_SECONDS):
         if time.monotonic() >= min(deadline, host.ask_until):
             host.close()
     line = status.readline()
     if not line:
         raise _host_has_ended()
     return int(line) or None
+
+
+def _readable(descriptors: Sequence[int], seconds: float | None) -> list[int]:
+    """Wait until one of these can be read, or has ended; return which. select() takes no descriptor above 1023."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000)]
 
 
 def _host_has_ended() -> OSError:
@@ -179,12 +187,12 @@ def _read_report(status: IO[bytes], pid: int) -> bytes:
     except OSError:  # it has ended already; or an older kernel, where there is only the report
         return status.readline()
     try:
-        ready = select.select([status.fileno(), process], [], [])[0]
+        ready = _readable([status.fileno(), process], None)
         if status.fileno() not in ready:
-            ready = select.select([status.fileno()], [], [], CODE_SECONDS)[0]
+            ready = _readable([status.fileno()], CODE_SECONDS)
         line = status.readline() if ready else b""
         if not line:
-            select.select([process], [], [])  # of a killed reporter the child gets a signal, and may take its time
+            _readable([process], None)  # of a killed reporter the child gets a signal, and may take its time
         return line
     finally:
         os.close(process)

@@ -49,6 +49,8 @@ class Retrying:
         failed = result.transient
         if failed is None or not failed.is_clean:
             return None
+        if failed.migration is None and result.in_flight is not None:  # it was caught, and a migration failed later
+            return None
         is_late = failed.code == LOCK_TIMEOUT
         most_tries = max(FEWEST_TRIES, self.jobs + 1)
         if is_late:

@@ -3,10 +3,19 @@
 from django.db import migrations, models
 from django.db.migrations.state import ModelState
 
-from ..migrations.judging import is_shown, sql_lines
 from ..migrations.schema import ModelParts, automatic_table, column_type, has_table_of_its_own
 from ..servers.catalogue import Catalogue
-from .missing_tables import fold
+
+ONLY_ADDING = (
+    migrations.CreateModel,
+    migrations.AddField,
+    migrations.AddIndex,
+    migrations.AddConstraint,
+    migrations.AlterModelOptions,
+    migrations.AlterModelManagers,
+    migrations.AlterUniqueTogether,
+)
+"""What takes no table and no column away. After anything else it is not certain that one is still in the way."""
 
 
 class AlreadyThere:
@@ -23,14 +32,15 @@ class AlreadyThere:
         self._here = None
         self._catalogue = None
         self._freed = set()
-        self._sql = []
-        self._opaque_apps = set()
+        self._is_certain = True
+        """Whether nothing that is pending before takes anything away, or may: a table, a column, by whatever name."""
 
     def find(self, migration, reaching):
         """Return models.snapshot.MadePart for what the next migration makes; [] where nothing of it is there."""
         made = []
         for number, operation, answer, model in reaching if self._tables else ():
-            for table, column in self._parts(migration.app_label, operation, model):
+            parts = () if self._is_remade_for(operation) else self._parts(migration.app_label, operation, model)
+            for table, column in parts:
                 made.append(
                     {
                         "operation": number,
@@ -39,10 +49,11 @@ class AlreadyThere:
                         "column": column,
                         "answer": answer,
                         "is_there": self._is_there(table, column),
-                        "is_certain": not self._may_be_freed(migration.app_label, table),
+                        "is_certain": self._is_certain,
                     }
                 )
             self._remember(migration.app_label, operation, model)
+            self._is_certain &= type(operation) in ONLY_ADDING
         return made if any(part["is_there"] for part in made) else []
 
     def _parts(self, label, operation, model):
@@ -67,41 +78,55 @@ class AlreadyThere:
             elif not field.is_relation and column_type(field, self._connection) is not None:
                 yield table, field.db_column or operation.name
 
+    def _is_remade_for(self, operation):
+        """Whether SQLite makes the whole table again, and does not fail for a column that is there.
+
+        Source: django/db/backends/sqlite3/schema.py, add_field; a default of the database came with Django 5.0.
+        """
+        if self._connection.vendor != "sqlite" or type(operation) is not migrations.AddField:
+            return False
+        field = operation.field
+        has_default = (
+            field.has_default() or getattr(field, "db_default", models.NOT_PROVIDED) is not models.NOT_PROVIDED
+        )
+        return field.primary_key or field.unique or not field.null or has_default
+
     def _is_there(self, table, column):
         if table.casefold() not in self._tables or {(table.casefold(), ""), (table.casefold(), column.casefold())} & (
             self._freed
         ):
             return False
         if not column:
-            return table.casefold() in self._tables_here()
+            return self._as_compared(table) in self._tables_here()
         if self._catalogue is None:
             self._catalogue = Catalogue(self._connection)
         return self._catalogue.has_column(table, column)
 
+    def _as_compared(self, table):
+        """Return a table's name as the server compares it: "User" and "user" may be two (detect_soft_applied)."""
+        if self._connection.features.ignores_table_name_case:
+            return table.casefold()
+        return table[: self._connection.ops.max_name_length()]
+
     def _tables_here(self):
-        """Return the folded names of the tables where new ones are made; PostgreSQL lists other schemas' too."""
-        if self._connection.vendor != "postgresql":
+        """Return the names, as they are compared, of the tables where new ones are made."""
+        if self._connection.features.ignores_table_name_case:
             return self._tables
         if self._here is None:
             with self._connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-                    " WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'f')"
-                )
-                self._here = fold(name for (name,) in cursor.fetchall())
+                if self._connection.vendor == "postgresql":  # Django lists those of other schemas too
+                    cursor.execute(
+                        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                        " WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'f')"
+                    )
+                    self._here = {name for (name,) in cursor.fetchall()}
+                else:
+                    self._here = {table.name for table in self._connection.introspection.get_table_list(cursor)}
         return self._here
 
-    def _may_be_freed(self, label, table):
-        """Whether something that nobody can judge may have dropped or renamed a table before, on purpose."""
-        return label in self._opaque_apps or any(table.casefold() in line for line in self._sql)
-
     def _remember(self, label, operation, model):
-        """Remember what an operation takes away, or may take away."""
-        if isinstance(operation, migrations.RunSQL):
-            self._sql += [line.casefold() for line in sql_lines(operation)]
-        elif not is_shown(operation) or isinstance(operation, migrations.AlterModelTable):
-            self._opaque_apps.add(label)
-        elif isinstance(operation, migrations.DeleteModel):
+        """Remember what an operation takes away, as far as its names say it."""
+        if isinstance(operation, migrations.DeleteModel):
             self._free(self._effects.table_of(label, model))
         elif isinstance(operation, migrations.RenameModel):
             self._free(self._effects.table_of(label, operation.old_name_lower))

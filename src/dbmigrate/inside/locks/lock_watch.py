@@ -82,7 +82,7 @@ class LockWatch:
 
     def stop(self):
         """Ask no more; return whether the lock's connection is free: not every driver can be woken."""
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():
             self._lock.give_up()
             self._thread.join(END_SECONDS)
         return self._thread is None or not self._thread.is_alive()

@@ -48,6 +48,7 @@ class Locks:
         self._locks: dict[tuple[str, str], Any] = {}
         self._held: dict[tuple[str, str], LockWatch] = {}
         self._has_room = False
+        self._missing: dict[str, str] = {}
         self._mark = "{}:{}:".format(NAME, secrets.token_hex(8))
 
     def lock(self, aliases: list[str], urls: dict[str, str], may_wait: bool) -> LockReply:
@@ -58,10 +59,10 @@ class Locks:
         Taken in an order that is the same for every run, whatever its databases are called: two runs cannot wait for
         each other. Stops at the first that somebody else has; what was taken stays taken.
         """
-        missing: dict[str, str] = {}
         if not self._locks:
             _make_room(len(aliases))
-            self._locks = _prepare(aliases, urls, self._mark, missing)
+            self._missing.clear()
+            self._locks = _prepare(aliases, urls, self._mark, self._missing)
         if self._locks and len(self._held) == len(self._locks):
             for lock in self._locks.values():
                 lock.remember()  # this run has emptied databases since
@@ -85,7 +86,13 @@ class Locks:
             for variables in environment.values():
                 variables[VARIABLE] = run
         held = [self._locks[key].alias for key in self._held]
-        return {"waiting": waiting, "crowded": crowded, "missing": missing, "held": held, "environment": environment}
+        return {
+            "waiting": waiting,
+            "crowded": crowded,
+            "missing": dict(self._missing),
+            "held": held,
+            "environment": environment,
+        }
 
     def check(self, find_replacements, changed: dict[str, list[str]], idle: float, seconds: float) -> CheckLocksReply:
         """Return, by alias, whether the lock is still held (LockWatch.answer), within these seconds.
