@@ -13,6 +13,7 @@ from support.projects import applied, create, migration, model, simple_app, tabl
 from support.sites import ENGINES, Site, write_site
 
 FIRST = ("core", "0001_initial")
+SIZE_FIELD = "size = models.IntegerField(null=True)"
 SIZE = 'migrations.AddField("item", "size", models.IntegerField(null=True))'
 ITEM = "CREATE TABLE core_item (id BIGINT NOT NULL, name VARCHAR(20) NOT NULL)"
 
@@ -132,6 +133,22 @@ def test_what_goes_by_another_name_stops_no_run(pending: tuple[str, ...], tmp_pa
     here = write_site(tmp_path, None, app)
     dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(0)
     here.project.write("core/migrations/0002_more.py", migration(*pending, after=(FIRST,)))
+
+    dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(0)
+
+    assert here.recorded()["core.0002_more"] == 1
+
+
+def test_a_column_of_a_model_that_is_managed_only_later_stops_no_run(tmp_path: Path) -> None:
+    name = '("id", models.BigAutoField(primary_key=True))'
+    first = f'migrations.CreateModel("Item", [{name}], options={{"managed": False}})'
+    app = {"models.py": model("Item", SIZE_FIELD), "migrations/0001_initial.py": migration(first)}
+    here = write_site(tmp_path, None, app)
+    here.query("CREATE TABLE core_item (id integer PRIMARY KEY, size integer)")
+    here.project.write(
+        "core/migrations/0002_more.py",
+        migration(SIZE, 'migrations.AlterModelOptions("item", {})', after=(FIRST,)),
+    )
 
     dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(0)
 

@@ -35,23 +35,31 @@ class AlreadyThere:
         self._is_certain = True
         """Whether nothing that is pending before takes anything away, or may: a table, a column, by whatever name."""
 
-    def find(self, migration, reaching):
-        """Return models.snapshot.MadePart for what the next migration makes; [] where nothing of it is there."""
+    def find(self, migration, reaching, state_before):
+        """Return models.snapshot.MadePart for what the next migration makes; [] where nothing of it is there.
+
+        state_before(number): the project's state before an operation; it is asked only where something is there.
+        """
         made = []
         for number, operation, answer, model in reaching if self._tables else ():
-            parts = () if self._is_remade_for(operation) else self._parts(migration.app_label, operation, model)
-            for table, column in parts:
-                made.append(
-                    {
-                        "operation": number,
-                        "model": model,
-                        "table": table,
-                        "column": column,
-                        "answer": answer,
-                        "is_there": self._is_there(table, column),
-                        "is_certain": self._is_certain,
-                    }
-                )
+            parts = [] if self._is_remade_for(operation) else list(self._parts(migration.app_label, operation, model))
+            found = [
+                {
+                    "operation": number,
+                    "model": model,
+                    "table": table,
+                    "column": column,
+                    "answer": answer,
+                    "is_there": self._is_there(table, column),
+                    "is_certain": self._is_certain,
+                }
+                for table, column in parts
+            ]
+            if any(part["is_there"] for part in found) and type(operation) is migrations.AddField:
+                # The model may be managed only since a later migration: then Django adds nothing here.
+                then = state_before(number).models[migration.app_label, model]
+                found = found if then.options.get("managed", True) else []
+            made += found
             self._remember(migration.app_label, operation, model)
             self._is_certain &= type(operation) in ONLY_ADDING
         return made if any(part["is_there"] for part in made) else []

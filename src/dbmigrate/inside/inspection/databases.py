@@ -231,7 +231,7 @@ class MigrationDescriber:
             if not backwards and reaching:
                 before = _StateBefore(self._loader, migration)
                 entry["data"] = describe_data_operations(migration.app_label, reaching)
-                entry["makes"] = there.find(migration, reaching)
+                entry["makes"] = there.find(migration, reaching, before)
                 entry["dangers"] = dangers.find(migration, reaching, before)
                 entry["relations"] = find_planned_relations(
                     self._connection, self._effects, migration, reaching, before, self._tables - self._foreign
