@@ -14,6 +14,7 @@ from support.children import FakeLauncher, Script
 
 from dbmigrate.models.events import (
     Event,
+    LockLost,
     MakeFinished,
     StepFinished,
     StepProgress,
@@ -97,6 +98,21 @@ def test_a_step_starts_once_the_lock_is_known_to_be_held_after_a_doubt(doubts: i
 
     assert statuses(events) == {"default": "ok", "blog": "ok", "shop": "ok"}
     assert list(states) == []
+
+
+def test_a_lock_in_doubt_when_a_stopped_run_has_ended_counts_as_lost() -> None:
+    launcher = FakeLauncher({"default": Script(then_stop=(signal.SIGTERM,))})
+
+    def ask(changed: Mapping[str, Sequence[MigrationId]], idle: float) -> Answered:
+        return Answered("unsure" if launcher.started else "held")
+
+    shop = children(launcher)
+    heartbeat = Heartbeat(["default", "blog"], ask, clock=shop.clock, now=lambda: datetime.now(timezone.utc))
+    events = list(run_steps(plan(step("default")), replace(shop, heartbeat=heartbeat), keep_going=False, jobs=1))
+
+    assert statuses(events) == {"default": "ok"}
+    assert isinstance(events[-1], LockLost)
+    assert [(lost.alias, lost.is_retaken) for lost in heartbeat.all_lost] == [("blog", False), ("default", False)]
 
 
 @pytest.mark.parametrize(("busy_seconds", "gone_at"), [(0, 15), (20, 35), (600, 59)])

@@ -128,6 +128,22 @@ class Heartbeat:
             return self._lose_all(error.message)
         return self._learn(checks)
 
+    def give_up(self, aliases: Collection[str]) -> list[LostLock]:
+        """Count doubtful locks as lost, because nobody waits for an answer any more; return them."""
+        self.unsure -= frozenset(aliases)
+        lost = [
+            LostLock(
+                alias=alias,
+                at=self._now(),
+                because="its server did not answer before the run was stopped, so nobody knows",
+                is_retaken=False,
+                why_not_again=None,
+            )
+            for alias in sorted(aliases)
+        ]
+        self.all_lost += lost
+        return lost
+
     def _learn(self, checks: Mapping[str, LockCheck]) -> list[LostLock]:
         self._known_at = self._asked_at = self._clock()
         self._is_unanswered = False

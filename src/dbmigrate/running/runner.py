@@ -48,6 +48,9 @@ SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 FREEING_SECONDS = 0.3
 """A server may count the session of a child that has ended for so long."""
 
+STOPPED_SECONDS = 2.0
+"""For which a doubtful lock is still asked for after a signal, once nothing runs any more."""
+
 LATER_SECONDS = 0.5
 """Between two tries to start a child again for which there was no room."""
 
@@ -313,10 +316,17 @@ class _RunState:
             yield from self._beat()
 
     def confirm_end(self) -> Iterator[Event]:
-        """Ask once more when everything has ended, and wait until it is known; not for what has failed anyway."""
+        """Ask once more when everything has ended, and wait until it is known; not for what has failed anyway.
+
+        After a signal not for long: then a lock of which nobody knows counts as lost.
+        """
+        failed = {result.alias for result in self.unsuccessful}
         yield from self._beat(idle=QUIET_SECONDS)
-        while self.unsure - {result.alias for result in self.unsuccessful} and not self.stop_level:
+        until = self._children.clock() + STOPPED_SECONDS
+        while self.unsure - failed and (not self.stop_level or self._children.clock() < until):
             yield from self.listen()
+        for lock in self._children.heartbeat.give_up(self.unsure - failed):
+            yield LockLost(lock=lock, running=())
 
     def _beat(self, *, idle: float = IDLE_SECONDS) -> Iterator[LockLost]:
         changed = {alias: sorted(migrations) for alias, migrations in self._changed().items()}
