@@ -234,7 +234,11 @@ class _Index:
         """Return whether a hit may be a secret; what is short, or an ordinary word, is one next to a name alone."""
         # Of b'value' the reading has no quotes.
         is_word = _is_word(form, first, last) or (form[first - 1] in "bru" and _is_word(form, first - 1, last))
-        if needle.is_short or all(secret.casefold() in self._called or secret in words for secret in needle.secrets):
+        # In base64 nobody reads the word, so it need not stay.
+        is_ordinary = needle.text in needle.secrets and all(
+            secret.casefold() in self._called or secret in words for secret in needle.secrets
+        )
+        if needle.is_short or is_ordinary:
             return is_word and _is_beside_name(form, first, last)
         return is_word or not needle.is_word
 

@@ -80,7 +80,7 @@ def test_make_warns_where_what_it_wrote_crosses_databases(sample: Project) -> No
 
     outcome = dbmigrate("make", "blog", cwd=sample.root).expect(0)
 
-    assert "error: DBM201: blog.post.author" in outcome.stdout
+    assert "warning: DBM201: blog.post.author" in outcome.stdout
     assert "pending migration blog.0005_alter_post_author would create it" in outcome.stdout
 
 

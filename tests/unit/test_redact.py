@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import pytest
@@ -98,6 +99,15 @@ def test_a_name_that_has_a_secret_in_it_stays_whole() -> None:
 
     assert redactor.scrub("blog_s3cr3t.0001: no s3cr3t") == f"blog_s3cr3t.0001: no {HIDDEN}"
     assert redactor.scrub("/srv/s3cr3t-shop/manage.py") == "/srv/s3cr3t-shop/manage.py"
+
+
+def test_a_password_that_is_a_name_is_hidden_in_base64() -> None:
+    redactor = Redactor(["storefront"])
+    redactor.learn_names(["storefront"])
+    encoded = base64.b64encode(b"operator:storefront").decode()
+
+    assert redactor.scrub("migrated storefront") == "migrated storefront"
+    assert HIDDEN in redactor.scrub(f"Authorization: Basic {encoded}")
 
 
 def test_what_dbmigrate_says_itself_stays_although_it_is_a_password() -> None:

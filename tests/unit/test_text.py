@@ -8,20 +8,23 @@ import re
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.snapshots import as_shown, database, pending, plan_of, routes, snapshot
 
 from dbmigrate.models.events import PlanReady, StepFinished, StepProgress, StepSkipped, StepStarted
 from dbmigrate.models.result import StepResult
 from dbmigrate.nearest import nearest
-from dbmigrate.redact import HIDDEN, Redactor
+from dbmigrate.redact import HIDDEN, PROGRESS, Redactor
 from dbmigrate.renderers.board import Board
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.graphs import dot, mermaid
 from dbmigrate.renderers.words import exit_words, plural, printable
 
-SECRETS = st.text(min_size=3, max_size=30).filter(lambda text: text.strip() == text and "*" not in text)
+SECRETS = st.text(min_size=3, max_size=30).filter(
+    lambda text: text.strip() == text and "*" not in text and text not in PROGRESS
+)
+"""But for the words that migrate's lines begin with: they stay readable (test_redact.py)."""
 
 
 @settings(deadline=None)
@@ -35,6 +38,7 @@ def test_a_secret_is_hidden_in_every_form(secret: str, place: str) -> None:
 
 @settings(deadline=None)
 @given(secret=st.text(st.characters(codec="utf-8"), min_size=8, max_size=30), before=st.binary(max_size=7))
+@example(secret="Operations", before=b"")
 def test_a_secret_is_hidden_inside_a_longer_text_in_base64(secret: str, before: bytes) -> None:
     encoded = base64.b64encode(before + secret.encode() + b":more").decode()
 
