@@ -6,14 +6,15 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from support.cli import clean_environment
+from support.mariadb import DRIVER, private_mariadb, stop_server
 from support.postgresql import PostgresqlServer
-from support.projects import simple_app, write_project
+from support.projects import Project, simple_app, write_project
 
 from dbmigrate.confidential import ABOUT, NAME, TEXT
 from dbmigrate.inside import protocol
@@ -36,6 +37,12 @@ def channel(tmp_path: Path, postgresql: PostgresqlServer) -> Iterator[Channel]:
     project = write_project(
         tmp_path / "site", {"core": simple_app()}, aliases={"default": entry, "archive": {}}, rules={"core": "default"}
     )
+    with _booted(project) as channel:
+        yield channel
+
+
+@contextmanager
+def _booted(project: Project) -> Iterator[Channel]:
     target = Target(
         root=project.root,
         manage=("manage.py",),
@@ -72,6 +79,21 @@ def test_every_reply_has_the_type_that_the_protocol_says(channel: Channel, tmp_p
         )
 
     assert misfits == dict.fromkeys(get_args(Question), (None, None))
+
+
+@pytest.mark.mariadb
+def test_what_steps_left_is_unknown_where_the_server_cannot_be_asked(tmp_path: Path) -> None:
+    with private_mariadb() as (server, folder):
+        entry = server.create_database()
+        project = write_project(tmp_path / "site", {"core": simple_app()}, aliases={"default": entry}, settings=DRIVER)
+        with _booted(project) as channel:
+            lock = {"aliases": ["default"], "urls": {}, "may_wait": False}
+            channel.ask("lock", lock, SILENCE_SECONDS).answer()
+            before = channel.ask("end_orphans", {"seconds": 1.0}, SILENCE_SECONDS).answer()
+            stop_server(folder)
+            afterwards = channel.ask("end_orphans", {"seconds": 1.0}, SILENCE_SECONDS).answer()
+
+    assert (before, afterwards) == ([], ["default"])
 
 
 @pytest.mark.postgresql

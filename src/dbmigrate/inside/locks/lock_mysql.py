@@ -121,19 +121,29 @@ class MysqlLock(ConnectionLock):
             self._end(cursor, session)
             time.sleep(PAUSE_SECONDS / 10)
 
-    def end_orphans(self, mark):
+    def end_orphans(self, mark, *, may_connect):
         """End the sessions of steps: no step is left, but MySQL continues with a statement whose client is gone.
 
-        Return how many there were.
+        Return how many there were; None if nobody can ask. may_connect: whether another connection may be opened for
+        it where that of the lock is gone.
         """
         try:
-            with self.connection.cursor() as cursor:
-                numbers = find_marked(cursor, mark)
-                for number in numbers:
-                    self._end(cursor, number)
-                return len(numbers)
+            return self._end_marked(mark)
         except DatabaseError:
-            return 0  # the server is gone
+            if not may_connect:
+                return None
+        self._close()
+        try:
+            return self._end_marked(mark)
+        except DatabaseError:
+            return None
+
+    def _end_marked(self, mark):
+        with self.connection.cursor() as cursor:
+            numbers = find_marked(cursor, mark)
+            for number in numbers:
+                self._end(cursor, number)
+            return len(numbers)
 
     def _end(self, cursor, number):
         try:

@@ -121,24 +121,24 @@ class Locks:
         return None
 
     def end_orphans(self, seconds: float, *, are_gone: bool = True) -> EndOrphansReply:
-        """End what servers still do for children; return the aliases whose server still does after these seconds.
+        """End what servers still do for children; return the aliases whose server still does by then, or may.
 
         are_gone: whether the children have ended, so that a server where nothing is left is not asked again; else
         their last breath may take all of these seconds.
         """
         deadline = time.monotonic() + seconds
-        held = self._free_mysql_locks()
+        watched = [(self._locks[key], watch) for key, watch in self._held.items()]
+        asked = {lock: watch.stop() for lock, watch in watched if isinstance(lock, MysqlLock)}
+        unknown = {lock.alias for lock, is_free in asked.items() if not is_free}
+        held = [lock for lock, is_free in asked.items() if is_free]
         while True:
-            left = [lock for lock in held if lock.end_orphans(self._mark)]
+            counts = {lock: lock.end_orphans(self._mark, may_connect=are_gone and seconds > 0) for lock in held}
+            unknown.update(lock.alias for lock, count in counts.items() if count is None)
+            left = [lock for lock, count in counts.items() if count]
             held = left if are_gone else held
             if not held or time.monotonic() >= deadline:
-                return [lock.alias for lock in left]
+                return sorted({*unknown, *(lock.alias for lock in left)})
             time.sleep(0.05)
-
-    def _free_mysql_locks(self):
-        """Return those of MySQL whose connection nobody waits for an answer on."""
-        watched = [(self._locks[key], watch) for key, watch in self._held.items()]
-        return [lock for lock, watch in watched if isinstance(lock, MysqlLock) and watch.stop()]
 
     def unlock(self) -> None:
         """Release everything."""
