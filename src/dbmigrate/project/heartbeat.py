@@ -135,7 +135,7 @@ class Heartbeat:
             LostLock(
                 alias=alias,
                 at=self._now(),
-                because="its server did not answer before the run was stopped, so nobody knows",
+                because="its server did not answer before the run was stopped, so nothing is known about it",
                 is_retaken=False,
                 why_not_again=None,
             )
