@@ -1,7 +1,7 @@
 """Processes of dbmigrate that need not import it: each is forked from one that has, and all else is its own.
 
-Imports are two fifths of the CPU time of a short command. `python preloaded.py DESCRIPTOR` answers on a socket: for a
-line of JSON (words, folder, variables) with three descriptors it writes a line with a process id, and, when that
+Imports are two fifths of the CPU time of a short command. `python -m support.preloaded DESCRIPTOR` answers on a socket:
+for a line of JSON (words, folder, variables) with three descriptors it writes a line with a process id, and, when that
 process has ended, one with its exit code.
 """
 
@@ -29,7 +29,10 @@ ONLY_ON_A_TERMINAL = ("dbmigrate.cli.menu", "dbmigrate.renderers.live", "dbmigra
 
 
 def main() -> None:
-    """Import dbmigrate, and become it whenever that is asked for."""
+    """Import Django and dbmigrate, and become the program whenever that is asked for."""
+    from support.copied_host import Interpreter, copy_hosts  # before anything is imported that a project does not have
+
+    interpreter = Interpreter()
     import dbmigrate
     from dbmigrate.__main__ import main as run
 
@@ -39,6 +42,8 @@ def main() -> None:
             if module.name not in ONLY_ON_A_TERMINAL:
                 importlib.import_module(module.name)
     assert dbmigrate.__version__
+    if sys.platform == "linux":
+        copy_hosts(interpreter)
     gc.freeze()  # a collection in a copy would write to every page
     serve(socket.socket(fileno=int(sys.argv[1])))
     if sys.argv[0].endswith(".py"):
@@ -166,7 +171,8 @@ class Preloaded:
         unread, pipe = os.pipe()  # what Python makes of stdout at its start depends on what that is
         with its:
             process = subprocess.Popen(
-                [sys.executable, __file__, str(its.fileno())],
+                [sys.executable, "-m", "support.preloaded", str(its.fileno())],
+                cwd=Path(__file__).parents[1],
                 pass_fds=[its.fileno()],
                 env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
                 stdin=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support.background import is_alive
+from support.background import is_alive, until
 from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate, execute
 from support.postgresql import PostgresqlServer
 from support.preloaded import Preloaded
@@ -37,6 +38,52 @@ def test_a_copy_of_a_loaded_process_says_what_the_executable_says(migrated_sampl
     copied = dbmigrate(*words.split(), cwd=migrated_sample.root)
 
     assert copied == execute(*words.split(), cwd=migrated_sample.root)
+
+
+LOOKING_AROUND = """
+import atexit, gc, glob, json, os, signal, sys, threading
+def describe(stream):
+    layers = [type(stream).__name__, type(stream.buffer).__name__]
+    ways = [stream.encoding, stream.errors, stream.mode, stream.name, stream.write_through, stream.line_buffering]
+    return layers + ways + [stream.newlines, stream.fileno()]
+streams = [sys.stdin, sys.stderr, sys.__stdin__, sys.__stderr__]
+seen = {
+    "words": sys.argv,
+    "path": sys.path,
+    "flags": str(sys.flags),
+    "main": sorted(set(vars(sys.modules["__main__"])) - {"os", "sys"}),
+    "streams": [describe(stream) for stream in streams],
+    "folder": os.getcwd(),
+    "variables": dict(os.environ),
+    "signals": {str(one): str(signal.getsignal(one)).split(" at ")[0] for one in sorted(signal.valid_signals())},
+    "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+    "is leader": os.getpid() == os.getpgrp() == os.getsid(0),
+    "threads": [thread.name for thread in threading.enumerate()],
+    "collects": gc.isenabled(),
+    "finders": [getattr(finder, "__name__", type(finder).__name__) for finder in sys.meta_path],
+    "files": sorted(os.readlink(name).split(":")[0] for name in glob.glob("/proc/self/fd/*") if os.path.islink(name)),
+    "tracing": [sys.gettrace() is None, sys.getprofile() is None, sys.excepthook is sys.__excepthook__],
+    "waits": sys.getswitchinterval(),
+}
+with open("seen.json", "w") as file:
+    json.dump([seen, sorted(sys.modules)], file)
+atexit.register(lambda: open("ended.txt", "w").write("exit handlers ran"))
+"""
+
+
+def test_a_copied_process_is_to_a_project_what_a_started_one_is(migrated_sample: Project) -> None:
+    migrated_sample.append("myproj/settings.py", LOOKING_AROUND)
+    looks = []
+
+    for run in (execute, dbmigrate):
+        run("status", cwd=migrated_sample.root).expect(0)
+        looks.append(json.loads((migrated_sample.root / "seen.json").read_text()))
+        (migrated_sample.root / "ended.txt").unlink()
+
+    (started, loaded), (copied, loaded_before) = looks
+    assert copied == started
+    assert set(loaded) <= set(loaded_before)
+    assert not [name for name in loaded_before if name.split(".")[0] in ("dbmigrate", "pydantic", "click", "rich")]
 
 
 def test_a_command_that_takes_too_long_is_ended_and_the_next_one_is_not_confused(tmp_path: Path) -> None:
@@ -162,6 +209,7 @@ def test_the_servers_of_a_session_that_was_killed_are_ended_by_the_next_one(tmp_
     (dead / "postmaster.pid").write_text(f"{foreign.pid}\n")  # its number is another process's now
 
     with own, foreign, (alive / "owner").open("r+") as owner:
+        until(lambda: str(dead) in Path(f"/proc/{own.pid}/cmdline").read_text(), "it shows its words")
         fcntl.flock(owner, fcntl.LOCK_EX)
         remove_leftovers([tmp_path])
 
