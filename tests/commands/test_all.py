@@ -208,6 +208,7 @@ def test_undoing_what_another_database_depends_on_is_told_as_done(tmp_path: Path
     assert applied(project.database("shop_db")) == []
 
 
+@pytest.mark.soak
 def test_with_scope_database_migrate_finds_nothing_more_to_record(tmp_path: Path) -> None:
     project = shop_and_reviews(tmp_path)
     project.write("pyproject.toml", '[tool.dbmigrate]\ndatabases.shop_db.scope = "database"\n')
@@ -634,6 +635,7 @@ def test_a_project_without_a_default_database(tmp_path: Path) -> None:
     assert project.tables() == {"main": {"django_migrations", "core_item"}}
 
 
+@pytest.mark.soak
 def test_an_app_of_squashed_migrations_is_migrated_and_nothing_is_pending_then(tmp_path: Path) -> None:
     squashed = migration(create()).replace(
         "    dependencies", '    replaces = [("core", "0001_initial"), ("core", "0002_more")]\n    dependencies'

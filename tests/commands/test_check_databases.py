@@ -46,6 +46,7 @@ def ids(project: Project) -> list[tuple[str, str]]:
     return [(identifier, level) for identifier, level, _ in found(project)]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def test_a_table_whose_name_needs_quoting(engine: str, site: Callable[..., Site]) -> None:
     here = site(engine, ODD_APP)
@@ -63,6 +64,7 @@ def test_a_table_whose_name_needs_quoting(engine: str, site: Callable[..., Site]
     assert ODD in dropping[0][2]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", combinations(ENGINES, quick=[("sqlite",), ("mariadb",)]))
 def test_rows_of_apps_that_are_gone_and_rows_that_are_there_twice(
     engine: str, migrated_site: Callable[[str], Site]
@@ -129,6 +131,7 @@ def test_a_record_that_is_missing_as_a_table(engine: str, migrated_site: Callabl
     assert "default: 2 migrations pending" in outcome.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_view_where_a_table_is_expected_and_a_table_that_is_gone(
     engine: str, migrated_site: Callable[[str], Site]
@@ -167,6 +170,7 @@ def test_a_record_that_is_gone_with_its_table_while_a_later_one_is_there(migrate
     assert "core.0002_size" in dbmigrate("all", cwd=here.project.root).expect(13).stderr
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_long_name_that_was_made_up_on_another_kind_of_database(tmp_path: Path, postgresql: PostgresqlServer) -> None:
     name = "A" + "bcdefghij" * 7
@@ -212,6 +216,7 @@ def test_what_mariadb_would_leave_half_done_is_a_note(site: Callable[..., Site])
     assert "core.0001_initial on default would leave it half done: MariaDB" in notes[0][2]
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 @pytest.mark.parametrize(("kind", "expected"), [("TABLE", []), ("FOREIGN TABLE", ["DBM201"]), ("VIEW", ["DBM201"])])
 def test_a_copy_of_the_other_table_carries_a_constraint_and_a_foreign_table_does_not(
@@ -247,6 +252,7 @@ def test_a_copy_of_the_other_table_carries_a_constraint_and_a_foreign_table_does
     assert (ended.returncode == 0) == (expected == []), ended.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("many", [1000, pytest.param(10_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def test_thousands_of_tables(engine: str, many: int, migrated_site: Callable[[str], Site]) -> None:

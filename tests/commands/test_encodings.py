@@ -73,6 +73,7 @@ def test_a_run_writes_escapes_for_what_its_streams_cannot_hold(
     assert f"{alias} " in out
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", pytest.param("latin-1", marks=pytest.mark.soak)])
 def test_every_answer_of_such_a_project_can_be_read(project: Project, tmp_path: Path, encoding: str) -> None:
     summary, report = tmp_path / "summary.md", tmp_path / "report.xml"

@@ -151,6 +151,7 @@ def test_a_run_has_a_group_for_each_database_and_no_line_in_that_of_another(samp
     assert log.text[-1] == "All migrations completed successfully"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "command",
     [
@@ -303,6 +304,7 @@ def test_the_summary_stays_below_what_github_takes(tmp_path: Path, already: int)
     assert (summary.stat().st_size > already) is (already < 1024 * 1024)
 
 
+@pytest.mark.soak
 def test_a_summary_that_cannot_be_written_is_a_warning_and_the_run_goes_on(sample: Project) -> None:
     outcome = in_actions(sample, "all", GITHUB_STEP_SUMMARY=str(sample.root / "no" / "such.md")).expect(0)
 
@@ -344,6 +346,7 @@ def test_what_goes_to_a_file_has_no_commands(sample: Project) -> None:
     assert "::error" not in report.read_text()
 
 
+@pytest.mark.soak
 def test_lines_that_wait_for_their_group_are_written_when_the_job_is_cancelled(tmp_path: Path) -> None:
     ready, go = tmp_path / "ready", tmp_path / "go"
     os.mkfifo(go)

@@ -295,6 +295,7 @@ def test_without_squawk_the_error_says_how_to_get_it(tmp_path: Path) -> None:
     assert ended.stdout == ""
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("script", "said"),

@@ -90,6 +90,7 @@ def test_make_without_a_change_says_what_django_says(project: Project) -> None:
     assert (outcome.stdout, "No changes detected" in outcome.stderr) == ("", True)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("more", [(), ("--format", "json")])
 def test_make_ends_with_the_command_and_not_with_what_that_started(project: Project, more: tuple[str, ...]) -> None:
     project.write("blog/models.py", model("Item", *FIELDS))
@@ -124,6 +125,7 @@ def test_make_lets_django_ask_at_a_terminal(project: Project) -> None:
     assert terminal.wait_for_end() == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("key", "code"), [(CONTROL_C, 130), ("2\r", 30)])
 def test_leaving_at_djangos_question_writes_nothing(project: Project, key: str, code: int) -> None:
     text = (project.root / "core/models.py").read_text()
@@ -246,6 +248,7 @@ def test_squash_joins_migrations_and_says_what_to_do_then(migrated: Project) -> 
     assert "Migrating database" not in dbmigrate("all", cwd=migrated.root).expect(0).stderr
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("key", "code"), [("n\r", 4), (CONTROL_C, 130)])
 def test_a_no_to_the_question_of_squashmigrations_changes_nothing(migrated: Project, key: str, code: int) -> None:
     before = migrated.content()
@@ -332,6 +335,7 @@ def test_the_command_that_runs_is_shown_on_demand(project: Project, command: str
     assert re.search(rf"Z \$ /\S+ /\S+/manage.py {django}", lines[0])
 
 
+@pytest.mark.soak
 def test_the_command_that_runs_is_shown_at_a_terminal_too(project: Project) -> None:
     brief = Terminal(project, "make", "--dry-run", columns=300)
     shown = Terminal(project, "make", "--dry-run", "-v", columns=300)

@@ -38,6 +38,7 @@ def test_seventy_databases_under_a_limit_of_64_open_files(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.soak
 def test_many_databases_on_a_terminal_are_groups_not_lines(tmp_path: Path) -> None:
     project = everywhere(tmp_path / "site", numbered(25))
     head = (
@@ -58,6 +59,7 @@ def test_many_databases_on_a_terminal_are_groups_not_lines(tmp_path: Path) -> No
     assert any(line.startswith("default … db24 (25 databases)") for line in (row.strip() for row in terminal.screen()))
 
 
+@pytest.mark.soak
 def test_many_databases_in_a_log_are_counted_and_shortened_in_sentences(tmp_path: Path) -> None:
     project = everywhere(tmp_path / "site", numbered(25))
 
@@ -77,6 +79,7 @@ def test_many_databases_in_a_log_are_counted_and_shortened_in_sentences(tmp_path
     assert re.search(r"^error: 25 of 25 databases failed: .* and 22 more; no database moved$", failed.stderr, re.M)
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_connections_do_not_grow_with_the_databases_of_a_server(tmp_path: Path, postgresql: PostgresqlServer) -> None:
     entries = {alias: postgresql.create_database() for alias in numbered(24)}

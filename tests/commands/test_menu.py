@@ -80,6 +80,7 @@ def test_a_database_is_chosen_planned_confirmed_and_migrated(project: Project) -
     assert terminal.wait_for_end() == 0
 
 
+@pytest.mark.soak
 def test_what_is_typed_counts_also_when_enter_comes_with_it(project: Project) -> None:
     terminal = Terminal(project)
     terminal.wait_for("Exit")
@@ -97,6 +98,7 @@ def test_what_is_typed_counts_also_when_enter_comes_with_it(project: Project) ->
     assert terminal.wait_for_end() == 0
 
 
+@pytest.mark.soak
 def test_an_app_is_taken_back_to_nothing(project: Project) -> None:
     dbmigrate("all", cwd=project.root).expect(0)
     terminal = Terminal(project)
@@ -174,6 +176,7 @@ def test_a_second_action_boots_again_only_if_a_file_changed(project: Project, tm
 COLOR = re.compile(r"\x1b\[([0-9]+;)*[349][0-9](;[0-9]+)*m")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("arguments", "environment"),
     [
@@ -204,6 +207,7 @@ def test_a_poor_terminal_is_enough(project: Project, arguments: tuple[str, ...],
         assert not COLOR.search(terminal.sent)
 
 
+@pytest.mark.soak
 def test_a_terminal_that_becomes_narrow_is_enough_for_every_entry(project: Project) -> None:
     terminal = Terminal(project)
     terminal.wait_for("Exit")

@@ -198,6 +198,7 @@ def test_the_live_view_fits_frame_by_frame_and_leaves_a_whole_scrollback(sample:
     assert not any(line.startswith(("▶", "✔")) for line in left)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("narrow", [(40, 60), pytest.param((72, 80), marks=pytest.mark.soak)])
 @pytest.mark.parametrize("command", ["plan", "info"])
 def test_no_word_is_broken_on_a_narrow_terminal(sample: Project, command: str, narrow: tuple[int, ...]) -> None:
@@ -212,6 +213,7 @@ def test_no_word_is_broken_on_a_narrow_terminal(sample: Project, command: str, n
         assert {word for word in words - found if not other.fullmatch(word)} == set(), columns
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1", "LC_ALL": "C", "PYTHONUTF8": "0"}])
 def test_status_has_a_line_for_each_database_at_every_width(tmp_path: Path, environment: dict[str, str]) -> None:
     aliases = ("default", "a_warehouse_with_a_long_name", "billing", "legacy")
@@ -266,6 +268,7 @@ def test_status_of_some_databases_and_apps(migrated_sample: Project) -> None:
     assert "did you mean blog_db" in missing.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("environment", "bar"),
     [
@@ -348,6 +351,7 @@ def test_undoing_is_asked_for_on_a_terminal(migrated_sample: Project, key: str, 
     assert ("blog.0004_fill_slugs" in applied(migrated_sample.database("blog_db"))) is left
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("words", ["--to 0003 --no-input", "--to 0003 --fake"])
 def test_undoing_is_not_asked_for_where_nobody_is_or_no_table_goes(migrated_sample: Project, words: str) -> None:
     terminal = Terminal(migrated_sample, "run", "--app", "blog", *words.split())
@@ -357,6 +361,7 @@ def test_undoing_is_not_asked_for_where_nobody_is_or_no_table_goes(migrated_samp
     dbmigrate("run", "--app", "blog", "--to", "0002", cwd=migrated_sample.root).expect(0)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "true"}])
 def test_no_colour_where_it_is_not_wanted(small: Project, environment: dict[str, str]) -> None:
     _, lines = on_a_terminal(small, "all", environment=environment)
@@ -364,6 +369,7 @@ def test_no_colour_where_it_is_not_wanted(small: Project, environment: dict[str,
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", "\n".join(lines))
 
 
+@pytest.mark.soak
 def test_statements_are_coloured_and_can_be_copied_from_a_narrow_terminal(sample: Project) -> None:
     arguments = ("plan", "--sql", "--database", "blog_db")
     in_a_log = dbmigrate(*arguments, cwd=sample.root).expect(0).stdout.splitlines()
@@ -375,6 +381,7 @@ def test_statements_are_coloured_and_can_be_copied_from_a_narrow_terminal(sample
     assert [line for line in without_control(lines) if line] == [line for line in in_a_log if line]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("value", "is_plain"), [("true", True), ("1", True), ("false", False), ("", False)])
 def test_a_terminal_in_ci_gets_lines_for_a_log(small: Project, value: str, is_plain: bool) -> None:
     _, lines = on_a_terminal(small, "all", environment={"CI": value})
@@ -382,6 +389,7 @@ def test_a_terminal_in_ci_gets_lines_for_a_log(small: Project, value: str, is_pl
     assert ("[default] Migrating all apps..." in lines) is is_plain
 
 
+@pytest.mark.soak
 def test_no_emoji_where_the_terminal_cannot_show_them(small: Project) -> None:
     environment = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
 
@@ -402,6 +410,7 @@ def test_verbose_lines_have_a_time_and_what_children_print(small: Project) -> No
     assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[default\]   Running migrations:$", outcome.stderr, re.M)
 
 
+@pytest.mark.soak
 def test_verbose_on_a_terminal_has_commands_and_how_long_they_took(sample: Project) -> None:
     text = (sample.root / "shop/models.py").read_text()
     sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))
@@ -429,6 +438,7 @@ def test_quiet_still_says_what_is_wrong(tmp_path: Path) -> None:
     assert said[-1] == "hint"
 
 
+@pytest.mark.soak
 def test_what_a_migration_prints_survives_every_format(tmp_path: Path) -> None:
     nasty = "[bold]x[/] :tada: \\x1b[31mred\\x1b[0m ::error::y \\x00 \\u2028 " + "long" * 3000
     shout = f"print({nasty!r}.encode().decode('unicode_escape'))"
@@ -695,6 +705,7 @@ def test_what_to_type_next_comes_last_and_the_failed_steps_lines_above_it(tmp_pa
     assert " ".join(" ".join(shown[end + 1 :]).split()) == " ".join((error, code, hint))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_database_that_is_down_leaves_the_table_of_status_readable(tmp_path: Path, columns: int) -> None:
     entry = {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": "1"}
@@ -733,6 +744,7 @@ def test_a_graph_of_nothing_pending_says_so_and_is_still_a_graph(migrated_sample
     assert '    db1["blog_db<br>blog<br>1 pending, 1 not written yet"]' in drawn.stdout.splitlines()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_that_are_closed_stop_nothing(sample: Project, closed: str) -> None:
     command = ["sh", "-c", f'exec "$0" all {closed}', str(EXECUTABLE)]

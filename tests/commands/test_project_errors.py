@@ -149,6 +149,7 @@ def test_an_engine_that_does_not_exist(sample: Project) -> None:
     has(outcome, 'hint: fix ENGINE of DATABASES["blog_db"]')
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", EVERY_DJANGO)
 def test_what_is_wrong_in_the_settings_is_named_with_every_django(sample: Project, name: str) -> None:
     python = environment(name)
@@ -190,6 +191,7 @@ def test_what_is_wrong_in_the_settings_is_named_with_every_django(sample: Projec
     )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", EVERY_DJANGO)
 def test_an_entry_that_is_right_and_cannot_be_loaded_is_not_to_be_corrected(sample: Project, name: str) -> None:
     python = environment(name)
@@ -591,6 +593,7 @@ def test_a_migration_that_raises_before_any_database_moved(tmp_path: Path) -> No
     assert project.tables() == {"default": {"django_migrations"}}
 
 
+@pytest.mark.soak
 def test_a_child_that_prints_a_megabyte_to_stderr(tmp_path: Path) -> None:
     noise = "import sys\ndef shout(apps, schema_editor):\n    sys.stderr.write(('x' * 99 + chr(10)) * 10_000)\n"
     loud = {

@@ -100,6 +100,7 @@ def test_what_goes_is_counted_and_what_is_not_made_again_is_named(project: Proje
     ) in said
 
 
+@pytest.mark.soak
 def test_what_goes_is_told_in_every_format(project: Project) -> None:
     as_json = dbmigrate("reset", "--format", "json", cwd=project.root).expect(4)
     as_lines = dbmigrate("reset", "--format", "jsonl", cwd=project.root).expect(4)
@@ -137,6 +138,7 @@ def test_the_name_is_typed_at_a_terminal(project: Project) -> None:
     assert applied(project.database("blog_db")) == ["blog.0001_initial"]
 
 
+@pytest.mark.soak
 def test_another_name_at_a_terminal(project: Project) -> None:
     terminal = Terminal(project, "reset")
 
@@ -148,6 +150,7 @@ def test_another_name_at_a_terminal(project: Project) -> None:
     assert len(applied(project.database("blog_db"))) == 2
 
 
+@pytest.mark.soak
 def test_an_interrupt_at_the_question(project: Project) -> None:
     before = project.content()
     terminal = Terminal(project, "reset")
@@ -327,6 +330,7 @@ class Config(AppConfig):
 Not in the trial of `reset`, which is over before it waits for anybody."""
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", combinations(ENGINES, quick=[("sqlite",)]))
 def test_one_of_a_reset_and_another_run_waits_for_the_other(
     engine: str, site: Callable[..., Site], tmp_path: Path
@@ -359,6 +363,7 @@ def test_one_of_a_reset_and_another_run_waits_for_the_other(
         assert reset.wait(timeout=60) == 0, reset.communicate()[0]
 
 
+@pytest.mark.soak
 def test_a_reset_that_asks_for_no_lock_waits_for_nobody(project: Project) -> None:
     lock = project.root / "blog.sqlite3.dbmigrate-lock"
     with lock.open("w") as file:
@@ -370,6 +375,7 @@ def test_a_reset_that_asks_for_no_lock_waits_for_nobody(project: Project) -> Non
     assert applied(project.database("blog_db")) == ["blog.0001_initial"]
 
 
+@pytest.mark.soak
 def test_what_another_run_did_while_the_list_was_read_is_not_taken_away(project: Project) -> None:
     terminal = Terminal(project, "reset")
     terminal.wait_for(f"Type {NAME} to continue")
@@ -383,6 +389,7 @@ def test_what_another_run_did_while_the_list_was_read_is_not_taken_away(project:
     assert project.content() == before
 
 
+@pytest.mark.soak
 def test_a_database_that_came_while_the_list_was_read_is_not_emptied(tmp_path: Path) -> None:
     project = write_project(
         tmp_path,
@@ -414,6 +421,7 @@ def test_a_database_that_came_while_the_list_was_read_is_not_emptied(tmp_path: P
     assert project.content() == before
 
 
+@pytest.mark.soak
 def test_rows_that_came_while_the_list_was_read_go_with_the_others(project: Project) -> None:
     terminal = Terminal(project, "reset")
     terminal.wait_for(f"Type {NAME} to continue")
@@ -427,6 +435,7 @@ def test_rows_that_came_while_the_list_was_read_go_with_the_others(project: Proj
         assert connection.execute("SELECT count(*) FROM blog_item").fetchone() == (0,)
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_run_in_the_middle_of_a_migration_is_waited_for_as_long_as_asked(
     migrated_site: Callable[..., Site], tmp_path: Path
@@ -452,6 +461,7 @@ def test_a_run_in_the_middle_of_a_migration_is_waited_for_as_long_as_asked(
     assert "longer than --lock-wait 0.5 (nothing was changed)" in said
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_rows_that_another_session_locks_are_not_counted(
     migrated_site: Callable[..., Site], mariadb: MariadbServer
@@ -466,6 +476,7 @@ def test_rows_that_another_session_locks_are_not_counted(
     assert "emptied: default (2 tables, rows not counted)" in said
 
 
+@pytest.mark.soak
 def test_rows_that_cannot_be_read_are_not_counted(project: Project) -> None:
     with closing(sqlite3.connect(project.database("blog_db"))) as connection, connection:
         connection.execute("PRAGMA writable_schema = ON")
@@ -480,6 +491,7 @@ def test_rows_that_cannot_be_read_are_not_counted(project: Project) -> None:
     assert "  blog_db: place (rows not counted)" in said
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_database_that_cannot_be_emptied(tmp_path: Path, postgresql: PostgresqlServer) -> None:
     entry = postgresql.create_database()
@@ -583,6 +595,7 @@ def test_tables_that_no_migration_makes_are_named_and_kept(engine: str, site: Ca
     assert "Nothing pending" in dbmigrate("all", cwd=here.project.root).expect(0).stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "launcher"),
     combinations(ENGINES, ["fork", "spawn"], quick=[("sqlite", "spawn"), ("postgresql", "fork")]),
@@ -608,6 +621,7 @@ def test_a_project_with_a_user_of_its_own(engine: str, launcher: str, site: Call
     assert [*here.query("SELECT count(*) FROM of_another_tool")] == [(0,)]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", ENGINE_OF_TEST)
 def test_a_table_that_stays_and_points_to_one_that_would_go(engine: str, migrated_site: Callable[..., Site]) -> None:
     here = migrated_site(engine)
@@ -624,6 +638,7 @@ def test_a_table_that_stays_and_points_to_one_that_would_go(engine: str, migrate
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", combinations(ENGINES[:2], quick=[("sqlite",), ("postgresql",)]))
 def test_a_view_that_stays_and_reads_a_table_that_would_go(engine: str, migrated_site: Callable[..., Site]) -> None:
     here = migrated_site(engine)
@@ -636,6 +651,7 @@ def test_a_view_that_stays_and_reads_a_table_that_would_go(engine: str, migrated
     assert "hint: drop view names by hand" in said
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_a_view_of_mariadb_stays(migrated_site: Callable[..., Site]) -> None:
     here = migrated_site("mariadb")
@@ -647,6 +663,7 @@ def test_a_view_of_mariadb_stays(migrated_site: Callable[..., Site]) -> None:
     assert [*here.query("SELECT * FROM names")] == []
 
 
+@pytest.mark.soak
 def test_a_trigger_that_would_break(project: Project) -> None:
     with closing(sqlite3.connect(project.database("blog_db"))) as connection, connection:
         connection.execute("CREATE TABLE log (text)")
@@ -683,6 +700,7 @@ def fill(apps, schema_editor):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "launcher"),
     combinations(ENGINES, ["fork", "spawn"], quick=[("sqlite", "fork"), ("postgresql", "spawn")]),
@@ -746,6 +764,7 @@ class Config(AppConfig):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("launcher", combinations(["fork", "spawn"], quick=[("spawn",)]))
 def test_of_what_the_project_writes_in_the_trial_only_changed_files_stay(launcher: str, project: Project) -> None:
     project.write("core/apps.py", WRITES)
@@ -787,6 +806,7 @@ class Config(AppConfig):
 """
 
 
+@pytest.mark.soak
 def test_what_another_process_writes_during_the_trial_stays(project: Project) -> None:
     project.write("core/apps.py", COUNTS)
     with closing(sqlite3.connect(project.root / "visits.sqlite3")) as connection:
@@ -834,6 +854,7 @@ def test_a_run_afterwards_that_fails_says_what_is_there_and_what_to_type(project
     assert applied(project.database("blog_db")) == ["blog.0001_initial"]
 
 
+@pytest.mark.soak
 def test_a_run_afterwards_that_fails_is_the_same_in_json(project: Project) -> None:
     project.write("core/apps.py", FAILS)
     project.write("no-mail", "")
@@ -1002,6 +1023,7 @@ def test_a_role_that_may_make_no_scratch_database(migrated_site: Callable[..., S
     assert f'ALTER ROLE "{role}" CREATEDB' in said
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_what_a_postgresql_database_holds_beside_the_tables_stays(tmp_path: Path, postgresql: PostgresqlServer) -> None:
     entry = postgresql.create_database()
@@ -1027,6 +1049,7 @@ def test_what_a_postgresql_database_holds_beside_the_tables_stays(tmp_path: Path
     assert postgresql.query(entry, "SELECT grow('good')") == [(1,)]
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_what_a_mariadb_database_holds_beside_the_tables_stays(site: Callable[..., Site]) -> None:
     here = site("mariadb")

@@ -110,6 +110,7 @@ def user_with(server: MariadbServer, entry: dict[str, Any], password: str) -> st
     return user
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "arguments"),
     combinations(
@@ -205,6 +206,7 @@ def telling_project(folder: Path, secrets: list[str], server: MariadbServer | No
     return project
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("launcher", "count"), [("fork", 4), pytest.param("spawn", 12, marks=pytest.mark.soak)])
 def test_generated_secrets_that_migrations_print_in_every_way_are_hidden(
     launcher: str, count: int, tmp_path: Path
@@ -247,6 +249,7 @@ NAMES = {"default": "core", "db1": "0001_initial", "db2": "Applying", "db3": "db
 """By alias: a password that is the name of something."""
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "launcher"),
     combinations(ENGINES, ("fork", "spawn"), quick=[("sqlite", "fork"), ("mariadb", "fork")]),
@@ -390,6 +393,7 @@ def tell(apps, schema_editor):
     assert [part for part in ("tr0mb0", key[:20], key[-20:]) if part in shown] == [], outcome
 
 
+@pytest.mark.soak
 def test_what_makemigrations_prints_is_hidden_too(tmp_path: Path) -> None:
     project = write_project(tmp_path / "site", {"core": {"models.py": "", "migrations/0001_initial.py": migration()}})
     project.append(

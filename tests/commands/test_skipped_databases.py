@@ -57,6 +57,7 @@ def replicated_project(folder: Path, router: str, replica: dict[str, Any] | None
     return project
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("state", ["follows", "down"])
 @pytest.mark.parametrize("router", [EVERYWHERE, pytest.param(SILENT, marks=pytest.mark.soak)])
 def test_nothing_belongs_on_a_replica_whether_it_answers_or_not(tmp_path: Path, router: str, state: str) -> None:
@@ -96,6 +97,7 @@ def test_a_foreign_key_across_databases_names_where_its_target_is_written(tmp_pa
     assert "which is on default: no database can enforce" in found.stdout
 
 
+@pytest.mark.soak
 def test_the_command_after_make_leaves_nothing_pending(tmp_path: Path) -> None:
     project = write_project(
         tmp_path,

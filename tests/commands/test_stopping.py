@@ -188,6 +188,7 @@ def behind(site: Callable[..., Site], tmp_path: Path) -> Behind:
 BEFORE = (greeting, look, lock)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "moment"), combinations(SERVERS, BEFORE, quick=[("postgresql", look), ("mariadb", lock)])
 )
@@ -203,6 +204,7 @@ def test_a_signal_before_the_steps_while_a_server_is_silent(
     assert run.site.query(TABLES[engine]) == []
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "launcher"),
     combinations(SERVERS, ["fork", "spawn"], quick=[("postgresql", "fork"), ("mariadb", "spawn")]),
@@ -219,6 +221,7 @@ def test_a_signal_in_a_step_whose_server_is_silent(engine: str, launcher: str, b
     assert "make sure that no session of the server still runs the migration" in said or engine == "mariadb"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", combinations(SERVERS, quick=[("postgresql",)]))
 def test_a_signal_while_the_result_is_verified_and_the_server_is_silent(engine: str, behind: Behind) -> None:
     with behind(engine) as run:
@@ -251,6 +254,7 @@ def killed_watcher(run: Run) -> None:
     os.kill(children_of(run.host)[0], signal.SIGKILL)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "what"),
     combinations(

@@ -101,6 +101,7 @@ def unread(project: Project, *words: str, both: bool = True, terminal: bool = Fa
         os.close(reading)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("words", "terminal"),
     [
@@ -125,6 +126,7 @@ def test_a_signal_ends_a_run_whose_output_nobody_reads(
     assert list(here.project.root.glob("*lock*")) == []
 
 
+@pytest.mark.soak
 def test_a_run_whose_output_nobody_reads_does_its_work_and_drops_what_is_left(
     site: Callable[..., Site], tmp_path: Path
 ) -> None:
@@ -139,6 +141,7 @@ def test_a_run_whose_output_nobody_reads_does_its_work_and_drops_what_is_left(
     assert code == 0
 
 
+@pytest.mark.soak
 def test_what_was_dropped_is_said_where_somebody_reads(sample: Project) -> None:
     with unread(sample, "all", "--format", "json", "--skip-makemigrations", both=False) as run:
         _, said = run.process.communicate(timeout=60)

@@ -121,6 +121,7 @@ def test_what_a_failure_would_leave_half_done_is_said_of_what_is_not_written(sit
     assert "DBM303: a failure of core.0002_item_more_item_note on default would leave it half done" in shown
 
 
+@pytest.mark.soak
 def test_the_table_behind_a_many_to_many_field_is_named(tmp_path: Path) -> None:
     project = write_shop(tmp_path / "site")
     project.append("blog/models.py", 'class List(models.Model):\n    items = models.ManyToManyField("blog.Item")\n')
@@ -283,6 +284,7 @@ def test_a_makemigrations_that_writes_more_than_was_foreseen_is_not_applied(
     assert "core_item" in tables(project.database("default"))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("others", [(), ("migrations.RunSQL('DELETE FROM core_item')",)], ids=["agreed", "more"])
 def test_a_person_who_agrees_to_one_loss_agrees_to_no_other(
     others: tuple[str, ...], migrated_site: Callable[[str], Site]

@@ -363,6 +363,7 @@ def test_an_answer_that_standard_output_does_not_take_is_no_success(sample: Proj
     assert ended.stderr.count("cannot be written") == 1
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("form", ["json", "plain"])
 def test_work_is_done_also_where_nobody_can_be_told(sample: Project, form: str) -> None:
     with Path("/dev/full").open("w") as full:

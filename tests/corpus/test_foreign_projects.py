@@ -67,6 +67,7 @@ def applications_project(folder: Path, kind: str) -> Project:
     return project
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("age", AGES)
 def test_with_a_router_that_answers_always_each_database_is_as_plain_django_leaves_it(tmp_path: Path, age: str) -> None:
     python = environment(f"axes-and-silk-{age}")

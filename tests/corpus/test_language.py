@@ -77,6 +77,7 @@ def test_models_are_compared_with_their_migrations_where_nothing_is_translated(t
     look_at(german(tmp_path / "site", "USE_I18N = False\n"))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("django", EVERY_DJANGO)
 def test_every_django_compares_them_alike(django: str, tmp_path: Path) -> None:
     look_at(german(tmp_path / "site"), "--python", environment(django))
@@ -94,6 +95,7 @@ def look_at(project: Project, *options: str) -> None:
     assert "No changes detected" in dbmigrate("all", *options, cwd=project.root).expect(0).stderr
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("chosen", [False, True], ids=["by_settings", "activated_by_an_app"])
 def test_a_step_finds_the_language_that_a_fresh_process_has(tmp_path: Path, *, chosen: bool) -> None:
     files = {

@@ -73,6 +73,7 @@ def register(name):
 """
 
 
+@pytest.mark.soak
 def test_a_main_that_may_run_once_in_a_process_works_on_every_run(tmp_path: Path) -> None:
     ends = {}
     for launcher in ("fork", "spawn"):
@@ -277,6 +278,7 @@ GUARDS = {
 }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", GUARDS)
 def test_a_main_that_guards_itself_by_a_file_has_taken_it_away_after_every_command(tmp_path: Path, name: str) -> None:
     project = project_of(tmp_path, GUARDED + GUARDS[name])

@@ -124,6 +124,7 @@ class {name}(models.Model):
 MADE_BY_HAND = "CREATE TABLE core_legacy (id integer PRIMARY KEY, author_id integer NOT NULL)"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("operation", "name", "field", "table"),
     [

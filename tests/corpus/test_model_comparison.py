@@ -181,6 +181,7 @@ def test_what_one_app_carries_with_it_is_what_makemigrations_would_write(tmp_pat
         assert set(re.findall(r"Migrations for '(\w+)'", written)) == {change["app"], *change["carries"]}
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(sys.platform != "linux", reason="steps are forked on Linux")
 def test_a_thread_that_has_just_ended_is_no_thread() -> None:
     code = (

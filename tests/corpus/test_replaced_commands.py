@@ -231,6 +231,7 @@ def site_with_makemigrations(folder: Path, definition: str) -> Project:
     return project
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize(
     ("definition", "said"),

@@ -38,6 +38,7 @@ def commands_in(value: Any) -> list[str]:
     return [value] if is_script else []
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("page", READ_FIRST, ids=lambda page: page.stem)
 def test_console_blocks_run_and_print_what_stands_there(page: Path, sample: Project) -> None:
     run_console(page.read_text(), sample)
@@ -48,6 +49,7 @@ def test_every_block_is_of_a_language_that_is_tested(page: Path) -> None:
     assert set(re.findall(r"^```(\w*)$", page.read_text(), re.M)) <= LANGUAGES
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "document",
     [

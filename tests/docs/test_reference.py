@@ -48,6 +48,7 @@ def test_every_console_command_of_the_readme_runs_and_prints_what_stands_there(t
     run_console(README, copy_sample(tmp_path))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("script", "flags"), SCRIPTS_AND_FLAGS)
 def test_every_script_of_the_documents_ends_with_the_code_that_says_why(
     sample: Project, tmp_path: Path, script: str, flags: tuple[str, ...]

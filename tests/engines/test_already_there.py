@@ -115,6 +115,7 @@ TAG = 'migrations.CreateModel("Tag", [("id", models.BigAutoField(primary_key=Tru
 STATE = 'models.IntegerField(default=0, db_column="st")'
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "pending",
     [

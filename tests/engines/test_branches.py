@@ -111,6 +111,7 @@ MORE = {
 }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_columns_that_refuse_inserts_are_found_and_no_others(engine: str, site: Callable[..., Site]) -> None:
     here = site(engine, {"models.py": MODELS, "migrations/0001_initial.py": FIRST})

@@ -83,6 +83,7 @@ def test_a_backend_that_cannot_list_its_tables_is_said_by_every_command_that_loo
     assert [one["outcome"] for one in verified["default"]["migrations"]] == ["not-here", "there"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "error", ["NotImplementedError('no such thing')", "KeyError('oid')", "AttributeError('NoneType')"]
 )

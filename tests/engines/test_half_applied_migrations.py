@@ -67,6 +67,7 @@ def repair(project: Project, *options: str, code: int = 12) -> Outcome:
     return dbmigrate("verify", "--repair", *options, cwd=project.root).expect(code)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_cannot_be_judged_is_named_in_its_place_and_nothing_is_recorded(
     engine: str, site: Callable[..., Site]
@@ -122,6 +123,7 @@ UNJUDGED = {
 }
 
 
+@pytest.mark.soak
 def test_only_what_the_catalogue_cannot_show_is_left_to_a_person(tmp_path: Path) -> None:
     apps = {case: half_applied(operation) for case, (operation, _) in UNJUDGED.items()}
     apps = {case: {path: text.replace("core", case) for path, text in app.items()} for case, app in apps.items()}
@@ -288,6 +290,7 @@ def test_a_name_that_is_no_migration_and_a_judgement_without_repair_are_refused(
     assert "--judged requires --repair" in alone
 
 
+@pytest.mark.soak
 def test_records_that_are_lost_are_written_again_without_making_what_was_dropped_since(tmp_path: Path) -> None:
     contrib = ("django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions")
     project = write_project(tmp_path / "site", {"core": simple_app()}, contrib=contrib)

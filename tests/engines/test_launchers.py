@@ -139,6 +139,7 @@ def test_however_a_child_ends_it_is_told(tmp_path: Path, launcher: str) -> None:
         assert f"[{alias}] failed: core.0001_initial ({said} after" in outcome.stderr
 
 
+@pytest.mark.soak
 def test_ten_thousand_lines_and_a_grandchild_that_holds_the_pipe(tmp_path: Path, launcher: str) -> None:
     body = (
         "import subprocess, sys\n"
@@ -392,6 +393,7 @@ def test_few_open_files_are_enough_for_a_few_databases(tmp_path: Path, launcher:
     assert all("core.0001_initial" in applied(project.database(alias)) for alias in ("default", "db1", "db2"))
 
 
+@pytest.mark.soak
 def test_too_few_open_files_for_all_at_once_are_enough_one_after_the_other(tmp_path: Path, launcher: str) -> None:
     project = everywhere(tmp_path / "site", numbered(3))
     ends = {}
@@ -418,6 +420,7 @@ def test_too_few_open_files_for_the_locks_is_one_error_and_nothing_is_touched(tm
     assert not list(project.root.glob("*.sqlite3"))
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(
     os.getuid() != 0 or shutil.which("setpriv") is None, reason="only root may become a user whom the limit binds"
 )
@@ -505,6 +508,7 @@ def host_of(pid: int) -> int:
     raise AssertionError("no host")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("megabytes", [8, pytest.param(20, marks=pytest.mark.soak)])
 def test_memory_does_not_grow_with_what_a_child_prints(tmp_path: Path, launcher: str, megabytes: int) -> None:
     body = "import sys\nline = 'x' * 199 + chr(10)\nfor _ in range({}):\n    sys.stdout.write(line * 50)"

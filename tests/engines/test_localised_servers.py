@@ -48,6 +48,7 @@ def german_mariadb() -> Iterator[MariadbServer]:
         yield server
 
 
+@pytest.mark.soak
 @pytest.mark.localised
 @pytest.mark.parametrize("driver", ["psycopg", pytest.param("psycopg2", marks=pytest.mark.soak)])
 def test_what_a_german_postgresql_refuses_is_known_by_its_code(
@@ -106,6 +107,7 @@ def test_a_wrong_password_of_a_german_postgresql_is_not_waited_for(tmp_path: Pat
     assert "mistaken-password" not in outcome.stdout + outcome.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_what_a_german_mariadb_refuses_is_known_by_its_code(tmp_path: Path, german_mariadb: MariadbServer) -> None:
     entry = german_mariadb.create_database()

@@ -128,6 +128,7 @@ def test_a_lock_lost_in_a_migration_is_acquired_again_and_a_second_run_waits(
     assert list(here.project.root.glob("*lock*")) == []
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "launcher"),
     combinations(ENGINES, LAUNCHERS, quick=[("sqlite", "fork"), ("postgresql", "spawn"), ("mariadb", "fork")]),
@@ -178,6 +179,7 @@ def test_a_server_that_is_restarted_between_two_steps_takes_the_lock_only_for_a_
     assert first.returncode == 0, said
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "engine",
     [pytest.param("postgresql", marks=pytest.mark.postgresql), pytest.param("mariadb", marks=pytest.mark.mariadb)],

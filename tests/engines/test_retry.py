@@ -137,6 +137,7 @@ def test_a_real_deadlock_on_postgresql(launcher: str, migrated_site: Callable[[s
     assert here.query("SELECT name FROM core_item ORDER BY id") == [("now",), ("now",), ("then",)]
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("others", "own", "reason"),
@@ -221,6 +222,7 @@ def go(apps, schema_editor):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_what_always_fails_ends_after_some_tries_and_what_is_not_rolled_back_is_never_tried_again(
     tmp_path: Path, postgresql: PostgresqlServer
@@ -315,6 +317,7 @@ def test_a_signal_while_it_is_asked_whether_to_try_again_lets_the_other_database
     assert recorded == [("core", "0001_initial")]
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_server_that_is_asked_whether_to_try_again_gets_seconds_however_long_the_wait(
     tmp_path: Path, postgresql: PostgresqlServer
@@ -380,6 +383,7 @@ def test_a_real_deadlock_on_mariadb_of_a_migration_of_rows_alone(
     assert here.query("SELECT name FROM core_item ORDER BY id") == [("now",), ("now",), ("then",)]
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 @pytest.mark.parametrize(
     "before", [create("Extra"), "migrations.RunPython(first)"], ids=["of-a-table-made", "of-a-row-committed"]

@@ -253,6 +253,7 @@ def test_what_a_mariadb_user_may_not_do_is_found_and_nothing_else(users: Users, 
     dbmigrate("all", cwd=project.root).expect(0)
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_what_a_mariadb_user_has_by_another_host_of_its_name_stops_nothing(users: Users, tmp_path: Path) -> None:
     """The server counts it, and SHOW GRANTS does not show it."""
@@ -286,6 +287,7 @@ OLD_RECORD = (
 MAY_CREATE = "GRANT CREATE ON SCHEMA public TO {role}"
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_rights_are_known_of_other_schemas_sequences_extensions_and_for_undoing(roles: Roles, tmp_path: Path) -> None:
     server = roles.add("default", empty=True)

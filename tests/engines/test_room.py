@@ -112,6 +112,7 @@ def test_the_lock_of_a_user_of_one_connection_can_be_anothers(
     assert "All migrations completed successfully" in done.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", SERVERS)
 def test_databases_of_one_user_are_migrated_as_there_is_room(engine: str, tmp_path: Path, limited: Any) -> None:
     entries = limited(engine, 3, most=3)
@@ -150,6 +151,7 @@ def test_no_more_databases_are_migrated_at_a_time_than_a_user_has_connections(
     assert "All migrations completed successfully" in done.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", SERVERS)
 def test_a_look_connects_no_more_often_than_there_is_room(engine: str, tmp_path: Path, limited: Any) -> None:
     project = project_on(tmp_path, limited(engine, 3, most=1))
@@ -218,6 +220,7 @@ def test_a_pool_of_one_has_no_connection_for_the_migrations(
     assert "All migrations completed successfully" in done.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.pgbouncer
 def test_a_pool_that_the_application_has_taken_is_waited_for(tmp_path: Path, postgresql: PostgresqlServer) -> None:
     entry = postgresql.create_database()
@@ -247,7 +250,8 @@ def test_what_a_receiver_raises_beside_the_lock_is_not_told_as_a_full_pool(
         "from django.db.backends.signals import connection_created\n"
         "def guard(connection, **kwargs):\n"
         "    with connection.cursor() as cursor:\n"
-        "        cursor.execute(\"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'\")\n"
+        "        cursor.execute(\"SELECT count(*) FROM pg_locks JOIN pg_database d ON database = d.oid\"\n"
+        "                       \" WHERE locktype = 'advisory' AND datname = current_database()\")\n"
         "        if cursor.fetchone()[0]:\n"
         "            raise RuntimeError('only one of us')\n"
         "connection_created.connect(guard, weak=False)\n"

@@ -343,6 +343,7 @@ def test_a_role_that_may_not_read_the_records_reaches_the_same_database_still(
     assert kinds(project) == {"default": "default", "second": "same", "reporting": "same"}
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 @pytest.mark.parametrize(
     "words", [b"pg_try_advisory_xact_lock", pytest.param(b"ROLLBACK", marks=pytest.mark.soak), b"min(objid"]

@@ -213,6 +213,7 @@ def kill(apps, schema_editor):
     }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "launcher"),
     combinations(ENGINES[1:], ["fork", "spawn"], quick=[("postgresql", "fork"), ("mariadb", "spawn")]),

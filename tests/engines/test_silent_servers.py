@@ -138,6 +138,7 @@ class Config(AppConfig):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_server_that_is_silent_while_the_project_is_loaded_is_named(site: Callable[..., Site]) -> None:
     here = site("postgresql", {**simple_app(), "apps.py": ASKING_CONFIG})
@@ -154,6 +155,7 @@ def reach_by(project: Project, between: Proxy) -> None:
     project.append("site_settings.py", f'DATABASES["default"].update({between.entry!r})')
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_without_a_time_a_server_may_be_silent_for_15_seconds(site: Callable[..., Site]) -> None:
     here = site("postgresql")
@@ -165,6 +167,7 @@ def test_without_a_time_a_server_may_be_silent_for_15_seconds(site: Callable[...
     assert "error: database default is unreachable: connected, and silent for 15 s" in outcome.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", combinations(SERVERS, quick=[("postgresql",)]))
 def test_a_server_that_falls_silent_behind_the_steps_is_named_and_has_more_time_than_the_wait_for_it(
     engine: str, site: Callable[..., Site]
@@ -185,6 +188,7 @@ def test_a_server_that_falls_silent_behind_the_steps_is_named_and_has_more_time_
     assert here.recorded() == {"core.0001_initial": 1, "core.0002_wait": 1, "more.0001_initial": 1}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "launcher"),
     combinations(ENGINES, ("fork", "spawn"), quick=[("sqlite", "spawn"), ("postgresql", "fork"), ("mariadb", "fork")]),
@@ -202,6 +206,7 @@ def test_a_step_that_takes_too_long_is_interrupted(engine: str, launcher: str, s
     assert here.recorded() == {"core.0001_initial": 1}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", SERVERS)
 def test_a_step_whose_server_falls_silent_ends_with_its_time(engine: str, site: Callable[..., Site]) -> None:
     here = site(engine)
@@ -216,6 +221,7 @@ def test_a_step_whose_server_falls_silent_ends_with_its_time(engine: str, site: 
     assert "it ran for longer than step_timeout (3 s) and was interrupted" in outcome.stderr
 
 
+@pytest.mark.soak
 def test_a_locked_sqlite_file_is_named_and_waited_for(tmp_path: Path) -> None:
     file = tmp_path / "far.sqlite3"
     entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file), "OPTIONS": {"timeout": 600}}
@@ -236,6 +242,7 @@ def test_a_locked_sqlite_file_is_named_and_waited_for(tmp_path: Path) -> None:
     assert "All migrations completed successfully" in rest
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_locked_records_are_waited_for(site: Callable[..., Site], postgresql: PostgresqlServer) -> None:
     here = site("postgresql")

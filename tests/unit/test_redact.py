@@ -47,6 +47,7 @@ def test_each_character_of_a_reading_has_its_place_in_the_text(text: str) -> Non
     assert {reading.read(text) for reading in READINGS} >= {*read_all(text)}
 
 
+@pytest.mark.soak
 def test_many_secrets_are_hidden_side_by_side() -> None:
     secrets = [*random_secrets(20, seed=2), pem(1)]
     redactor = Redactor(secrets)
