@@ -23,7 +23,7 @@ from dbmigrate.models.settings import DatabaseSettings
 from dbmigrate.models.snapshot import AppRoute, Change, Danger, Receiver
 from dbmigrate.planning.jobs import count_jobs
 from dbmigrate.planning.routing import route
-from dbmigrate.renderers.words import left_out
+from dbmigrate.renderers.plan_words import left_out
 
 CORE, BLOG, SHOP = "core.0001_initial", "blog.0001_initial", "shop.0001_initial"
 

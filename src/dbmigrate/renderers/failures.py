@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dbmigrate.listing import MANY, listed
 from dbmigrate.models.snapshot import INCURABLE, describe_silence
-from dbmigrate.renderers import words
+from dbmigrate.renderers import verify_words, words
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
@@ -30,7 +30,7 @@ def failures(report: AnyReport) -> Iterator[str]:
             unreachable = [database for database in report.databases if database.error]
             pending = report.pending
             for database in report.databases:
-                for sentence in words.drift_sentences(database):
+                for sentence in verify_words.drift_sentences(database):
                     yield f"{database.alias}: {sentence}"
         case "wait":
             for silent in report.silent:

@@ -23,7 +23,7 @@ from dbmigrate.models.events import (
 from dbmigrate.models.findings import Finding, Level
 from dbmigrate.models.reports import AnyReport, CheckReport, MakeReport, PlanReport, StatusReport
 from dbmigrate.models.result import RunResult
-from dbmigrate.renderers import words
+from dbmigrate.renderers import failure_words, run_words, words
 from dbmigrate.renderers.error_words import error_message, fact_message
 from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.groups import Groups
@@ -169,15 +169,15 @@ class GithubRenderer:
     def _annotate_result(self, result: RunResult) -> None:
         for database in result.unfinished:
             failure = database.failure
-            text = words.database_sentence(database)
+            text = run_words.database_sentence(database)
             if failure is not None:
-                first, *more = words.failure_lines(database, failure)
+                first, *more = failure_words.failure_lines(database, failure)
                 text = "\n".join([first, failure.message, *more])
             file, line = (failure.file, failure.line) if failure is not None else (None, None)
             self._error(text, title=f"database {database.alias}", file=file, line=line)
         for database in result.databases:
             if database.without_table:
-                self._error(words.without_table(database), title=f"database {database.alias}")
+                self._error(run_words.without_table(database), title=f"database {database.alias}")
 
     def _error(self, text: str, *, title: str, file: str | None = None, line: int | None = None) -> None:
         path = self._paths.find(file)

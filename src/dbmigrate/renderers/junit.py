@@ -19,7 +19,7 @@ from dbmigrate.models.reports import AnyReport, CheckReport, VerifyReport
 from dbmigrate.models.result import DatabaseResult, RunReport
 from dbmigrate.models.snapshot import MigrationId, describe_silence
 from dbmigrate.models.verification import VerifiedDatabase
-from dbmigrate.renderers import words
+from dbmigrate.renderers import failure_words, run_words, verify_words, words
 from dbmigrate.renderers.encoding import encodable
 from dbmigrate.renderers.error_words import error_message, fact_message
 from dbmigrate.renderers.files import write_report
@@ -212,9 +212,9 @@ def _verified_case(database: VerifiedDatabase, pending: Sequence[MigrationId]) -
     if database.error is not None:
         message = describe_silence(database.alias, database.trouble, database.error)
         return Case(database.alias, "verify", "error", "unreachable", message, message)
-    drift = words.drift_sentences(database)
+    drift = verify_words.drift_sentences(database)
     if drift:
-        return Case(database.alias, "verify", "failure", "drift", words.drift(database), "\n".join(drift))
+        return Case(database.alias, "verify", "failure", "drift", verify_words.drift(database), "\n".join(drift))
     if pending:
         message = f"{words.plural(len(pending), 'migration')} pending"
         return Case(database.alias, "verify", "failure", "pending", message, "\n".join(pending))
@@ -225,16 +225,16 @@ def _database_case(database: DatabaseResult, command: str) -> Case:
     outcomes: dict[str, CaseOutcome] = {"failed": "failure", "interrupted": "error", "not-run": "error"}
     outcome = outcomes.get(database.status, "skipped" if database.status == "skipped" else "passed")
     failure = database.failure
-    sentence = words.database_sentence(database)
+    sentence = run_words.database_sentence(database)
     if outcome == "passed" and database.without_table:
-        outcome, sentence = "failure", words.without_table(database)
+        outcome, sentence = "failure", run_words.without_table(database)
     return Case(
         database.alias,
         command,
         outcome,
         failure.kind if failure is not None else database.status,
         f"{sentence}: {failure.message}" if failure is not None else sentence,
-        "\n".join(words.failure_lines(database, failure)) if failure is not None else sentence,
+        "\n".join(failure_words.failure_lines(database, failure)) if failure is not None else sentence,
         sentence if outcome == "passed" else "",
         database.seconds,
         failure.file if failure is not None else None,

@@ -39,7 +39,7 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.plan import ShownPlan
-from dbmigrate.renderers import lock_words, words
+from dbmigrate.renderers import lock_words, plan_words, run_words, words
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.reset_words import reset_lines
 from dbmigrate.sentences import changed_in_trial
@@ -96,7 +96,7 @@ class Story:
             case PlanReady():
                 yield from self._begin(event.plan)
             case MakeStarted():
-                yield Line("make", words.making(event.make))
+                yield Line("make", run_words.making(event.make))
                 yield Line("command", shlex.join(event.command))
             case ResetListed():
                 yield Line("list", "\n".join(reset_lines(event.reset)))
@@ -119,11 +119,11 @@ class Story:
         self._plan = plan
         if is_second:
             return
-        yield Line("start", words.heading(plan))
+        yield Line("start", run_words.heading(plan))
         for finding in plan.warnings():
             yield Line("warning", finding.sentence, hint=finding.hint)
         for need in plan.needed_elsewhere[:MANY]:
-            sentence, hint = words.left_out(need)
+            sentence, hint = plan_words.left_out(need)
             yield Line("warning", sentence, hint=hint)
         if plan.selection.writes_migrations and plan.make is None:
             yield Line("note", "No changes detected")
@@ -133,8 +133,8 @@ class Story:
         if step.alias not in self._started:
             self._started.add(step.alias)
             yield Line("database", f"Migrating database: {step.alias}", step.alias)
-        yield Line("app", words.subject(step), step.alias)
-        reason = words.reason(step)
+        yield Line("app", run_words.subject(step), step.alias)
+        reason = plan_words.reason(step)
         if reason is not None:
             yield Line("reason", reason, step.alias)
         yield Line("command", shlex.join(event.command), step.alias)
@@ -163,9 +163,9 @@ def line_of(event: Event) -> Line | None:
     """Return the line of an event that says the same whatever came before it; None if it says nothing."""
     match event:
         case DatabaseAwaited():
-            return Line("waiting", words.awaited(event))
+            return Line("waiting", run_words.awaited(event))
         case DatabaseReached():
-            return Line("note", words.reached(event))
+            return Line("note", run_words.reached(event))
         case LockAwaited():
             return Line("waiting", lock_words.locked(event))
         case LocksTaken():
@@ -175,13 +175,13 @@ def line_of(event: Event) -> Line | None:
         case LockLost():
             return Line("warning", lock_words.announce_loss(event))
         case DdlLockTimeoutIgnored():
-            return Line("warning", words.lock_timeout_without_effect(event))
+            return Line("warning", run_words.lock_timeout_without_effect(event))
         case StepsCapped():
-            return Line("warning", words.capped(event))
+            return Line("warning", run_words.capped(event))
         case StepRetried():
-            return Line("warning", words.retried(event), event.step.alias)
+            return Line("warning", run_words.retried(event), event.step.alias)
         case Stopping():
-            return Line("stopping", words.stopping(event))
+            return Line("stopping", run_words.stopping(event))
         case CommandStarted():
             return Line("command", shlex.join(event.command))
         case CommandOutput():

@@ -15,7 +15,7 @@ from dbmigrate.listing import MANY
 from dbmigrate.models.events import Event, PlanReady, RunFinished
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.result import RunResult
-from dbmigrate.renderers import words
+from dbmigrate.renderers import failure_words, run_words, words
 from dbmigrate.renderers.board import Board, Row, State
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.error_words import error_message
@@ -220,13 +220,13 @@ class RichRenderer:
             self._page.show_result(result)
         for database in result.databases:
             if database.failure is not None:
-                for line in words.failure_lines(database, database.failure, is_brief=self._verbosity < 1):
+                for line in failure_words.failure_lines(database, database.failure, is_brief=self._verbosity < 1):
                     self._print(f"{database.alias}  {line}")
         if result.exit_code:
             # Last, so that it is what stands above the shell's prompt.
-            self._labelled("error", words.verdict(result), "bold red")
+            self._labelled("error", run_words.verdict(result), "bold red")
             self._print(words.exit_sentence(result.exit_code), "dim")
-            self._labelled("hint", words.advice(result), "cyan")
+            self._labelled("hint", failure_words.advice(result), "cyan")
 
     def _stop(self) -> None:
         if self._live is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.result import RunResult
-from dbmigrate.renderers import words
+from dbmigrate.renderers import run_words, words
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.files import write_report
 
@@ -79,7 +79,7 @@ def _results(result: RunResult) -> list[tuple[str, ...]]:
         (
             database.alias,
             database.status,
-            words.database_sentence(database),
+            run_words.database_sentence(database),
             duration(database.seconds) if database.seconds else "",
         )
         for database in result.databases

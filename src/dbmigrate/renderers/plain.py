@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import Event, RunFinished
 from dbmigrate.models.result import RunResult
-from dbmigrate.renderers import words
+from dbmigrate.renderers import failure_words, run_words, words
 from dbmigrate.renderers.error_words import error_message
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.lines import Line, Story
@@ -94,12 +94,12 @@ class PlainRenderer:
             if database.failure is not None:
                 self._write(
                     f"[{database.alias}] {words.printable(line)}"
-                    for line in words.failure_lines(database, database.failure)
+                    for line in failure_words.failure_lines(database, database.failure)
                 )
         if result.exit_code:
             # Last, so that it is what a log ends with.
-            self._write([f"error: {words.printable(words.verdict(result))}", words.exit_sentence(result.exit_code)])
-            self._write([f"hint: {words.advice(result)}"])
+            self._write([f"error: {words.printable(run_words.verdict(result))}", words.exit_sentence(result.exit_code)])
+            self._write([f"hint: {failure_words.advice(result)}"])
 
     def _warn(self, text: str, hint: str | None = None) -> None:
         self._write([f"warning: {words.printable(line)}" for line in text.splitlines()])

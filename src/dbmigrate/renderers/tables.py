@@ -15,7 +15,7 @@ from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, Step
 from dbmigrate.models.result import DatabaseResult, RunResult
 from dbmigrate.models.result import DatabaseStatus as RunStatus
 from dbmigrate.models.snapshot import UNKNOWN_STATES, Project, Recorded, describe_silence, label_of
-from dbmigrate.renderers import words
+from dbmigrate.renderers import answer_words, plan_words, run_words, verify_words, words
 from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.graphs import GRAPHS
 from dbmigrate.renderers.sheet import Cell, Sheet, Table
@@ -109,22 +109,22 @@ class Page:
         """Write what a run did: a line per database, and the last sentence."""
         table = Table("database", "result", "what", "time")
         shown = [database for database in result.databases if database.skip != "not-selected"]
-        for group in self._alike(shown, lambda database: database.status + words.database_sentence(database)):
+        for group in self._alike(shown, lambda database: database.status + run_words.database_sentence(database)):
             seconds = max(database.seconds for database in group)
             table.add_row(
                 Cell(words.names([database.alias for database in group])),
-                Cell(words.status(group[0]), style=STATUS_STYLES[group[0].status]),
-                Cell(words.printable(words.database_sentence(group[0]))),
+                Cell(run_words.status(group[0]), style=STATUS_STYLES[group[0].status]),
+                Cell(words.printable(run_words.database_sentence(group[0]))),
                 Cell(words.longest(seconds, len(group))),
             )
         self._sheet.table(table)
         if not result.exit_code:
             if result.constance is not None:
-                self._line(words.constance(result.constance, result), "green")
+                self._line(run_words.constance(result.constance, result), "green")
             receivers = next((database.ran_for for database in result.databases if database.ran_for), ())
             if receivers:
-                self._line(words.saving(receivers), "dim")
-            self._line(words.verdict(result), "green")
+                self._line(plan_words.saving(receivers), "dim")
+            self._line(run_words.verdict(result), "green")
 
     def _alike(self, databases: Sequence[Row], sentence: Callable[[Row], str]) -> list[list[Row]]:
         """Return the databases in groups: neighbours of one sentence where there are many, else each on its own."""
@@ -150,7 +150,7 @@ class Page:
             self._line(f"   hint: {report.refusal.hint}", is_copied=has_command(report.refusal.hint))
         self._findings(plan.warnings(report.refusal.message if report.refusal is not None else ""))
         for need in plan.needed_elsewhere[:MANY]:
-            sentence, hint = words.left_out(need)
+            sentence, hint = plan_words.left_out(need)
             self._line(f"warning: {sentence}", LEVEL_STYLES["warning"])
             self._line(f"   hint: {hint}", is_copied=has_command(hint))
         if plan.make is not None:
@@ -169,23 +169,23 @@ class Page:
             self._show_step(
                 number, step, report.project, [finding for finding in plan.findings if finding.level == "note"]
             )
-        for sentence in words.needs(plan):
+        for sentence in plan_words.needs(plan):
             self._line(f"  {sentence}")
         if plan.losses:
             self._line()
-            self._line(words.guard(plan), "yellow")
+            self._line(plan_words.guard(plan), "yellow")
         if not plan.is_empty:
             self._line()
             self._limits(plan.limits)
-            self._line(words.cost(plan, report.boot_seconds, report.launcher), "dim")
+            self._line(plan_words.cost(plan, report.boot_seconds, report.launcher), "dim")
         receivers = next((step.because for step in plan.steps if step.reason == "receivers"), ())
         if receivers:
-            self._line(words.saving(receivers), "dim")
+            self._line(plan_words.saving(receivers), "dim")
         skipped = [database for database in plan.databases if database.skip not in (None, "not-selected")]
         if skipped:
             self._title("No step for")
-        for group in self._alike(skipped, words.planned_skip):
-            self._line(f"  {words.names([database.alias for database in group])}: {words.planned_skip(group[0])}")
+        for group in self._alike(skipped, plan_words.planned_skip):
+            self._line(f"  {words.names([database.alias for database in group])}: {plan_words.planned_skip(group[0])}")
         unopposed = [entry for entry in plan.databases if entry.unopposed and entry.is_targeted]
         if unopposed:
             self._title("Not created: no router claims these models here")
@@ -195,7 +195,7 @@ class Page:
         if plan.is_empty:
             self._line()
             is_everything = plan.selection.is_everything
-            self._line(words.nothing_pending(plan.databases, plan.limits, is_everything=is_everything), "green")
+            self._line(plan_words.nothing_pending(plan.databases, plan.limits, is_everything=is_everything), "green")
 
     def _show_made(self, report: MakeReport) -> None:
         self._findings(report.findings)
@@ -217,7 +217,7 @@ class Page:
 
     def _show_step(self, number: int, step: Step, project: Project, notes: Sequence[Finding]) -> None:
         after = f" (after {self._names(step.after)})" if step.after else ""
-        self._line(f"  {number}. {step.id}: {words.work(step)}{after}", "bold")
+        self._line(f"  {number}. {step.id}: {plan_words.work(step)}{after}", "bold")
         self._line(f"     {project.command_line(*step.arguments)}", "dim", is_copied=True)
         if step.scope is not None:
             self._line("     with a guard router that blocks apps not routed here", "dim")
@@ -230,7 +230,7 @@ class Page:
                 self._line(f"     not written yet: {', '.join(unwritten)}")
         for migration in step.migrations:
             if not is_short:
-                self._line(f"     {migration.id}{words.note(migration)}", "" if migration.does else "dim")
+                self._line(f"     {migration.id}{plan_words.note(migration)}", "" if migration.does else "dim")
             for finding in notes:
                 if step.alias in finding.aliases and migration.id in finding.migrations:
                     self._line(f"       ! {finding.sentence}", LEVEL_STYLES["warning" if finding.destroys else "note"])
@@ -302,11 +302,13 @@ class Page:
         for database in report.databases:
             is_up = database.state in ("ok", "absent")
             alarm = "dim" if database.is_skipped else "red"
-            silence = Cell(words.silence(database), alarm, short=database.state)
+            silence = Cell(answer_words.silence(database), alarm, short=database.state)
             cells = {
                 "database": Cell(database.alias, "" if is_up else alarm),
                 "kind": Cell(_kind(database), short=database.kind_in_short),
-                "server": Cell(words.server(database), short=words.short_server(database)) if is_up else silence,
+                "server": Cell(answer_words.server(database), short=answer_words.short_server(database))
+                if is_up
+                else silence,
                 "applied": Cell(str(database.applied) if is_up else "?"),
                 "pending": Cell(
                     _pending(database),
@@ -324,7 +326,7 @@ class Page:
             return Cell("")
         if not self._sheet.has_width:
             return Cell(f"{last.id} {words.moment(last.at)}")
-        ago = words.ago(last.at, self._now())
+        ago = answer_words.ago(last.at, self._now())
         return Cell(f"{last.id}, {ago}", short=ago)
 
     def _show_migrations(self, report: StatusReport, migrations: Sequence[MigrationStatus]) -> None:
@@ -349,7 +351,7 @@ class Page:
             ids = ", ".join(entry.id for entry in report.not_run if entry.because == reason)
             self._line(f"not run: {ids}: {reason}", "dim")
         if self._verbosity >= 0 or report.exit_code:
-            self._line(words.check_verdict(report), "red" if report.exit_code else "green")
+            self._line(answer_words.check_verdict(report), "red" if report.exit_code else "green")
 
     def _show_lint(self, lint: LintReport) -> None:
         for entry in lint.not_linted:
@@ -366,7 +368,7 @@ class Page:
             table = Table("database", "recorded and there", "not routed here", "pending", "drift")
             for database in report.databases:
                 is_known = database.error is None and database.inconsistent is None
-                drift = words.drift(database)
+                drift = verify_words.drift(database)
                 table.add_row(
                     Cell(database.alias),
                     Cell(str(database.count("there")) if is_known else "?"),
@@ -383,13 +385,13 @@ class Page:
         if report.repairs is not None:
             self._show_repairs(report.repairs)
         if self._verbosity >= 0 or report.exit_code:
-            self._line(words.verify_verdict(report), "red" if report.exit_code else "green")
+            self._line(verify_words.verify_verdict(report), "red" if report.exit_code else "green")
 
     def _show_verified_database(self, database: VerifiedDatabase) -> None:
         for migration in database.migrations:
             if migration.outcome == "pending-not-here":
                 continue  # every other app of the project
-            self._line(f"{database.alias}: {migration.id}: {words.outcome(migration)}", "dim")
+            self._line(f"{database.alias}: {migration.id}: {verify_words.outcome(migration)}", "dim")
         for record in database.leftover:
             self._line(f"{database.alias}: {record.id}: recorded, but no longer in the code (harmless)", "dim")
 
@@ -453,10 +455,10 @@ class Page:
     def _show_explained(self, report: ExplainReport) -> None:
         self._line(f"{report.model} (table {report.table}): where does it belong?", "bold")
         for database in report.databases:
-            self._title(f"{database.alias}: {words.belonging(database)}")
+            self._title(f"{database.alias}: {answer_words.belonging(database)}")
             for answer in database.answers:
                 error = f": {answer.error}" if answer.error is not None else ""
-                self._line(f"  {answer.router}: {words.ROUTER_WORDS[answer.answer]}{error}")
+                self._line(f"  {answer.router}: {answer_words.ROUTER_WORDS[answer.answer]}{error}")
             if not database.answers:
                 self._line("  there is no router")
 
