@@ -250,7 +250,7 @@ def test_what_a_receiver_raises_beside_the_lock_is_not_told_as_a_full_pool(
         "from django.db.backends.signals import connection_created\n"
         "def guard(connection, **kwargs):\n"
         "    with connection.cursor() as cursor:\n"
-        "        cursor.execute(\"SELECT count(*) FROM pg_locks JOIN pg_database d ON database = d.oid\"\n"
+        '        cursor.execute("SELECT count(*) FROM pg_locks JOIN pg_database d ON database = d.oid"\n'
         "                       \" WHERE locktype = 'advisory' AND datname = current_database()\")\n"
         "        if cursor.fetchone()[0]:\n"
         "            raise RuntimeError('only one of us')\n"
