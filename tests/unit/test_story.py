@@ -19,10 +19,10 @@ from dbmigrate.renderers.base import Renderer
 from dbmigrate.renderers.github import GithubRenderer
 from dbmigrate.renderers.lines import Line, Story
 from dbmigrate.renderers.live import RichRenderer
+from dbmigrate.renderers.page import Page
 from dbmigrate.renderers.plain import PlainRenderer
 from dbmigrate.renderers.repository_paths import RepositoryPaths
 from dbmigrate.renderers.sheet import PlainSheet
-from dbmigrate.renderers.tables import Page
 from dbmigrate.renderers.terminal import TerminalSheet
 from dbmigrate.renderers.words import printable
 

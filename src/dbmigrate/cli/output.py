@@ -236,7 +236,7 @@ def _build_renderer(session: Session, chosen: str, lost: list[str]) -> Renderer:
         return JsonLinesRenderer(session.out, session.command, lost, now=_now)
     if chosen == "github":
         return _build_github(session)
-    from dbmigrate.renderers.tables import Page
+    from dbmigrate.renderers.page import Page
 
     if chosen == "plain":
         from dbmigrate.renderers.plain import PlainRenderer
@@ -263,9 +263,9 @@ def _build_github(session: Session) -> GithubRenderer:
     import secrets
 
     from dbmigrate.renderers.github import GithubRenderer
+    from dbmigrate.renderers.page import Page
     from dbmigrate.renderers.plain import PlainRenderer
     from dbmigrate.renderers.sheet import PlainSheet
-    from dbmigrate.renderers.tables import Page
 
     text = StringIO()
     page = Page(PlainSheet(text), verbosity=session.verbosity, now=_now)

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dbmigrate.models.findings import Level
+from dbmigrate.renderers.words import TROUBLES, exit_sentence, extent, plural
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
     from dbmigrate.models.reports import CheckReport, DatabaseStatus, ExplainedDatabase
-from dbmigrate.renderers.words import TROUBLES, exit_sentence, extent, plural
 
 ROUTER_WORDS = {
     "yes": "True",

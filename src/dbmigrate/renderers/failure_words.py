@@ -5,17 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dbmigrate.frames import is_foreign_frame, is_frame
 from dbmigrate.listing import listed
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 from dbmigrate.renderers import lock_words
 from dbmigrate.renderers.durations import duration
-
-if TYPE_CHECKING:
-    # A run has nothing to do with the answers of the other commands, and need not load them.
-    pass
 from dbmigrate.renderers.words import exit_words, names
 
 MOST_FRAMES, MOST_BRIEF_LINES = 3, 6

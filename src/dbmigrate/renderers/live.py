@@ -21,7 +21,8 @@ from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.error_words import error_message
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.lines import Level, Line, Story
-from dbmigrate.renderers.tables import Page
+from dbmigrate.renderers.page import Page
+from dbmigrate.renderers.tables import show_report, show_result
 from dbmigrate.renderers.wrapping import hang, has_command, margin
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class RichRenderer:
     def answer(self, report: AnyReport) -> None:
         """Write the answer of a command."""
         self._fails_by_exit_code = report.type in FAILING_BY_EXIT_CODE
-        self._page.show(report)
+        show_report(self._page, report)
 
     def refuse(self, error: DbmigrateError) -> None:
         """Write the error, its hint, and with `-v` the whole story."""
@@ -217,7 +218,7 @@ class RichRenderer:
     def _finish(self, result: RunResult) -> None:
         self._stop()
         if self._verbosity >= 0:
-            self._page.show_result(result)
+            show_result(self._page, result)
         for database in result.databases:
             if database.failure is not None:
                 for line in failure_words.failure_lines(database, database.failure, is_brief=self._verbosity < 1):

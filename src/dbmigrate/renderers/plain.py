@@ -13,7 +13,8 @@ from dbmigrate.renderers import failure_words, run_words, words
 from dbmigrate.renderers.error_words import error_message
 from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.lines import Line, Story
-from dbmigrate.renderers.tables import Page
+from dbmigrate.renderers.page import Page
+from dbmigrate.renderers.tables import show_report, show_result
 from dbmigrate.renderers.wrapping import margin
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class PlainRenderer:
     def answer(self, report: AnyReport) -> None:
         """Write the answer of a command; that of a run was written as it went."""
         self._fails_by_exit_code = report.type in FAILING_BY_EXIT_CODE
-        self._page.show(report)
+        show_report(self._page, report)
 
     def refuse(self, error: DbmigrateError) -> None:
         """Write the error, its hint, and with `-v` the whole story."""
@@ -89,7 +90,7 @@ class PlainRenderer:
     def show_result(self, result: RunResult) -> None:
         """Write what became of each database, and what follows from that."""
         if self._verbosity >= NORMAL:
-            self._page.show_result(result)
+            show_result(self._page, result)
         for database in result.databases:
             if database.failure is not None:
                 self._write(

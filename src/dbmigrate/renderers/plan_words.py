@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dbmigrate.listing import MANY, listed
 from dbmigrate.models.plan import (
@@ -17,10 +16,6 @@ from dbmigrate.models.plan import (
 )
 from dbmigrate.models.result import DatabaseResult
 from dbmigrate.renderers.durations import duration
-
-if TYPE_CHECKING:
-    # A run has nothing to do with the answers of the other commands, and need not load them.
-    pass
 from dbmigrate.renderers.words import extent, names, plural
 
 SKIPS: dict[SkipReason, str] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dbmigrate.listing import MANY, listed
 from dbmigrate.models.events import (
@@ -15,18 +14,10 @@ from dbmigrate.models.events import (
     StepsCapped,
     Stopping,
 )
-from dbmigrate.models.plan import (
-    MakeMigrations,
-    MigrationPlan,
-    Step,
-)
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.result import DatabaseResult, RunResult, SchemaChange
 from dbmigrate.renderers import lock_words
 from dbmigrate.renderers.durations import duration
-
-if TYPE_CHECKING:
-    # A run has nothing to do with the answers of the other commands, and need not load them.
-    pass
 from dbmigrate.renderers.failure_words import failure_subject
 from dbmigrate.renderers.plan_words import SKIPS, counts, lacking_writes, nothing_pending, skip_sentence, synced
 from dbmigrate.renderers.words import TROUBLES, extent, plural

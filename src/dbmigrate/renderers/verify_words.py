@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dbmigrate.errors import ExitCode
+from dbmigrate.renderers.words import exit_sentence, extent, moment, plural
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
     from dbmigrate.models.reports import VerifyReport
     from dbmigrate.models.verification import Outcome, Part, VerifiedDatabase, VerifiedMigration
-from dbmigrate.renderers.words import exit_sentence, extent, moment, plural
 
 OUTCOMES: dict[Outcome, str] = {
     "there": "recorded and there",

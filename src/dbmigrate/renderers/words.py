@@ -5,16 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.snapshot import Trouble
 from dbmigrate.renderers.durations import duration
-
-if TYPE_CHECKING:
-    # A run has nothing to do with the answers of the other commands, and need not load them.
-    pass
-
 
 EXIT_MEANINGS = {
     ExitCode.OK: "done",
