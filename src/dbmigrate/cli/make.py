@@ -43,9 +43,9 @@ def command(
     if session.verbosity < 0:
         words.append("--verbosity=0")
     with open_project(session, {}) as (work, output):
-        from dbmigrate.commands import developing
+        from dbmigrate.commands.make import make as write_migrations
 
-        report = output.follow(developing.make(work, apps, words, can_ask=session.can_ask))
+        report = output.follow(write_migrations(work, apps, words, can_ask=session.can_ask))
         output.answer(report)
         output.close(report.exit_code)
         return report.exit_code

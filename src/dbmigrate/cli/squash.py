@@ -37,9 +37,9 @@ def command(
         words.append("--verbosity=0")
     first, last = (names[0], names[1]) if len(names) == 2 else (None, names[0])
     with open_project(session, {}) as (work, output):
-        from dbmigrate.commands import developing
+        from dbmigrate.commands.squash import squash as squash_migrations
 
-        report = output.follow(developing.squash(work, app, first, last, words))
+        report = output.follow(squash_migrations(work, app, first, last, words))
         output.answer(report)
         output.close(report.exit_code)
         return report.exit_code
