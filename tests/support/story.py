@@ -34,7 +34,7 @@ from dbmigrate.models.events import (
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations
 from dbmigrate.models.reset import EmptiedDatabase, KeptThing, LostTrigger, MovedFile, ResetList
-from dbmigrate.models.result import DatabaseResult, Failure, LostLock, RunReport, RunResult, StepResult
+from dbmigrate.models.result import DatabaseResult, Failure, LostLock, RunReport, RunResult, StepFailed, StepResult
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.servers import LockHolder
 from support.snapshots import as_shown, database, pending, plan_of, routes, snapshot
@@ -65,7 +65,7 @@ MAKE = MakeMigrations(apps=("blog",), changes=(), arguments=("makemigrations", "
 FAILED = StepResult(
     id=SECOND.id, alias="blog_db", status="failed", exit_code=1, seconds=2.5, command=COMMAND, last_lines=("boom",)
 )
-SKIPPED = StepResult(id=THIRD.id, alias="shop", status="not-run", because=SECOND.id)
+SKIPPED = StepResult(id=THIRD.id, alias="shop", status="not-run", why=StepFailed(step=SECOND.id))
 FAILURE = Failure(
     kind="command",
     step=SECOND.id,

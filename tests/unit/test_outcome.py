@@ -6,7 +6,7 @@ import pytest
 from support.snapshots import database, pending, plan_of, routes, snapshot
 
 from dbmigrate.errors import ExitCode
-from dbmigrate.models.result import RunResult, StepResult
+from dbmigrate.models.result import NotLaunched, RunInterrupted, RunResult, StepFailed, StepResult, WhyNotRun
 from dbmigrate.models.snapshot import Database, PendingMigration
 from dbmigrate.planning.outcome import build_result, telling_line
 
@@ -32,8 +32,8 @@ def failed(step: str, **more: object) -> StepResult:
     return ok(step).model_copy(update={"status": "failed", "exit_code": 1, "last_lines": ("", "x: y", ""), **more})
 
 
-def not_run(step: str, because: str) -> StepResult:
-    return StepResult(id=step, alias=step.split(":")[0], status="not-run", because=because)
+def not_run(step: str, why: WhyNotRun) -> StepResult:
+    return StepResult(id=step, alias=step.split(":")[0], status="not-run", why=why)
 
 
 def result(*results: StepResult, after: tuple[Database, ...], signal: int | None = None) -> RunResult:
@@ -83,7 +83,11 @@ def test_whether_the_failed_migration_was_rolled_back(transactional: bool, atomi
 
 
 def test_a_failure_after_everything_was_recorded_is_not_a_failed_migration() -> None:
-    run = result(failed("default"), not_run("blog_db:blog", "default"), after=(default(), blog_db(pending(BLOG))))
+    run = result(
+        failed("default"),
+        not_run("blog_db:blog", StepFailed(step="default")),
+        after=(default(), blog_db(pending(BLOG))),
+    )
 
     failure = run.databases[0].failure
     assert failure is not None
@@ -107,7 +111,7 @@ def test_a_database_that_went_away_says_so() -> None:
 
 def test_an_interrupted_run_exits_with_its_signal_unless_everything_was_done() -> None:
     stopped = result(
-        ok("default"), not_run("blog_db:blog", "interrupted"), after=(default(), blog_db(pending(BLOG))), signal=15
+        ok("default"), not_run("blog_db:blog", RunInterrupted()), after=(default(), blog_db(pending(BLOG))), signal=15
     )
     done = result(ok("default"), ok("blog_db:blog"), after=(default(), blog_db()), signal=2)
 
@@ -115,10 +119,31 @@ def test_an_interrupted_run_exits_with_its_signal_unless_everything_was_done() -
     assert done.exit_code is ExitCode.OK
 
 
-def test_a_process_that_never_started_is_told_apart() -> None:
-    lost = StepResult(id="default", alias="default", status="failed", because="python could not be started: gone")
+def test_a_database_of_the_name_interrupted_has_not_failed_because_the_run_was() -> None:
+    before = snapshot(
+        default(), database("interrupted", routes(core="yes", blog="yes"), pending(CORE)), blog_db(pending(BLOG))
+    )
+    after = snapshot(default(), database("interrupted", routes(core="yes", blog="yes")), blog_db(pending(BLOG)))
+    plan = plan_of(before)
+    steps = (ok("interrupted"), not_run("blog_db:blog", RunInterrupted()))
 
-    run = result(lost, not_run("blog_db:blog", "default"), after=(default(pending(CORE)), blog_db(pending(BLOG))))
+    run = build_result(plan, steps, before, after, written=(), signal=15, seconds=2.0)
+
+    assert [step.id for step in plan.steps] == ["interrupted", "blog_db:blog"]
+    assert [(entry.status, entry.waited_for) for entry in run.databases[1:]] == [("migrated", None), ("not-run", None)]
+    assert [step.because for step in steps] == [None, "interrupted"]
+
+
+def test_a_process_that_never_started_is_told_apart() -> None:
+    lost = StepResult(
+        id="default", alias="default", status="failed", why=NotLaunched(text="python could not be started: gone")
+    )
+
+    run = result(
+        lost,
+        not_run("blog_db:blog", StepFailed(step="default")),
+        after=(default(pending(CORE)), blog_db(pending(BLOG))),
+    )
 
     failure = run.databases[0].failure
     assert failure is not None

@@ -283,7 +283,7 @@ def _make_failed(
     work: CommandContext, before: Snapshot, make_migrations: MakeMigrations, result: StepResult
 ) -> StepError | ModelChangesError:
     """Return the error for a makemigrations that failed, or that refused in its own words: a person has to answer."""
-    last = result.because or telling_line(result.last_lines)
+    last = result.why.text if result.why is not None else telling_line(result.last_lines)
     ended = f"exit {result.exit_code} after {result.seconds:.1f} s" if result.exit_code is not None else "not started"
     shown = MESSAGE.shorten(work.host.redactor.scrub(last))
     message, detail = f"makemigrations failed ({ended}): {shown}", "\n".join(result.last_lines)

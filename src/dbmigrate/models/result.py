@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, computed_field, model_validator
 
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.base import LINE, MESSAGE, Report, Value
@@ -31,6 +33,68 @@ class Transient(Value):
     """Whether nothing of the migration was committed, as far as the process could see."""
 
 
+class StepFailed(Value):
+    """Why a step was not started: another one failed."""
+
+    kind: Literal["step-failed"] = "step-failed"
+    step: str
+    """The one that failed, not one that was not started because of it."""
+
+    @property
+    def text(self) -> str:
+        """What `StepResult.because` says."""
+        return self.step
+
+
+class RunInterrupted(Value):
+    """Why a step was not started: a signal asked the run to end."""
+
+    kind: Literal["interrupted"] = "interrupted"
+
+    @property
+    def text(self) -> str:
+        """What `StepResult.because` says."""
+        return self.kind
+
+
+class RunUnlocked(Value):
+    """Why a step was not started: a lock was lost, its own or, unless `--keep-going` is given, any."""
+
+    kind: Literal["lock-lost"] = "lock-lost"
+
+    @property
+    def text(self) -> str:
+        """What `StepResult.because` says."""
+        return self.kind
+
+
+class NotLaunched(Value):
+    """Why a step failed: its process could not be started."""
+
+    kind: Literal["not-launched"] = "not-launched"
+    text: str
+    """A sentence."""
+
+
+class Overdue(Value):
+    """Why a step failed: it ran for too long."""
+
+    kind: Literal["overdue"] = "overdue"
+    limit: float
+    """In seconds."""
+
+    @property
+    def text(self) -> str:
+        """What `StepResult.because` says."""
+        return f"it ran for longer than step_timeout ({self.limit:g} s) and was interrupted"
+
+
+WhyNotRun = StepFailed | RunInterrupted | RunUnlocked
+
+WhyFailed = NotLaunched | Overdue
+"""Why a step failed where its process cannot say it."""
+
+
 class StepResult(Value):
     """How one process ended."""
 
@@ -56,9 +120,19 @@ class StepResult(Value):
     """What it failed for, if that passes on its own; None if it did not fail for it, or did not say."""
     retries: int = 0
     """How often it was retried."""
-    because: str | None = None
-    """For "not-run": the step that failed, or "interrupted"; for a process that could not start, or that ran for too
-    long: the reason."""
+    why: Annotated[WhyNotRun | WhyFailed, Field(discriminator="kind")] | None = None
+    """Of every "not-run"; of what failed only where its process cannot say it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_because(cls, values: Any) -> Any:
+        return {key: values[key] for key in values if key != "because"} if isinstance(values, dict) else values
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def because(self) -> str | None:
+        """What `why` says, in one word or sentence: the step that failed, "interrupted", "lock-lost", or the reason."""
+        return self.why.text if self.why is not None else None
 
 
 class OperationTrace(Value):

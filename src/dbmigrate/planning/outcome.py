@@ -17,6 +17,7 @@ from dbmigrate.models.result import (
     OperationTrace,
     RunResult,
     SchemaChange,
+    StepFailed,
     StepResult,
 )
 from dbmigrate.models.snapshot import Database, MigrationId, SchemaCount, Snapshot, label_of
@@ -257,9 +258,9 @@ class _Judge:
     def _waited_for(self, own: Sequence[StepResult]) -> str | None:
         """Return the database whose failure kept a step of this one from starting."""
         skipped = next((result for result in own if result.status == "not-run"), None)
-        if skipped is None or skipped.because is None:
+        if skipped is None or not isinstance(skipped.why, StepFailed):
             return None
-        blocker = next((step.alias for step in self.plan.steps if step.id == skipped.because), None)
+        blocker = next((step.alias for step in self.plan.steps if step.id == skipped.why.step), None)
         return blocker if blocker != self.planned.alias else None
 
     def _failure(self) -> Failure | None:
@@ -333,8 +334,8 @@ class _Judge:
             return f"the database could not be checked afterwards: {self.database.error}"
         if kind == "not-recorded":
             return "the process succeeded, but the database has no record of the migration"
-        if result.because is not None:
-            return result.because
+        if result.why is not None:
+            return result.why.text
         said = telling_line(result.last_lines)
         if SYMPTOM in said:
             said = next((cause for cause in reversed(result.causes) if SYMPTOM not in cause), said)

@@ -24,7 +24,7 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
-from dbmigrate.models.result import StepResult
+from dbmigrate.models.result import NotLaunched, Overdue, RunInterrupted, RunUnlocked, StepFailed, StepResult, WhyNotRun
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.project.heartbeat import IDLE_SECONDS, QUIET_SECONDS, Heartbeat, without_locks
@@ -123,9 +123,9 @@ def run_steps(
             verdict = _verdict(step, state, keep_going=keep_going)
             if verdict == "wait" or (verdict == "start" and not state.has_room(step, jobs)):
                 continue
-            if isinstance(verdict, _Skip):
+            if not isinstance(verdict, str):
                 waiting.remove(step)
-                yield StepSkipped(result=state.skip(step, because=verdict.because))
+                yield StepSkipped(result=state.skip(step, why=verdict))
                 continue
             failed = state.start(step)
             if failed == "later":
@@ -148,25 +148,19 @@ def _find_needed(steps: Sequence[Step]) -> dict[str, set[str]]:
     return needed
 
 
-@dataclass(frozen=True)
-class _Skip:
-    because: str
-    """Id of the step that failed, or "interrupted", or "lock-lost"."""
-
-
-def _verdict(step: Step, state: _RunState, *, keep_going: bool) -> Literal["start", "wait"] | _Skip:
+def _verdict(step: Step, state: _RunState, *, keep_going: bool) -> Literal["start", "wait"] | WhyNotRun:
     """Return "start", "wait", or why the step is not started any more."""
     if state.stop_level:
-        return _Skip("interrupted")
+        return RunInterrupted()
     if state.lost and (step.alias in state.lost or not keep_going):
-        return _Skip("lock-lost")
+        return RunUnlocked()
     needed = set(step.after if not keep_going else step.needs)
     for result in state.unsuccessful:
         if result.status == "failed" and not keep_going:
-            return _Skip(result.id)
+            return StepFailed(step=result.id)
         if result.id in needed:
             # The step that failed, not the one that was not started because of it.
-            return _Skip(result.because if result.status == "not-run" and result.because else result.id)
+            return result.why if isinstance(result.why, WhyNotRun) else StepFailed(step=result.id)
     is_held_up = state.is_held_up(step)
     return "start" if not is_held_up and all(other in state.ended for other in step.after) else "wait"
 
@@ -222,8 +216,8 @@ class _RunState:
         except OSError as error:
             if error.errno in SCARCE and self.running:
                 return "later"
-            because = f"{request.argv[0]} could not be started: {error.strerror or error}"
-            result = StepResult(id=request.key, alias=alias, status="failed", command=request.command, because=because)
+            why = NotLaunched(text=f"{request.argv[0]} could not be started: {error.strerror or error}")
+            result = StepResult(id=request.key, alias=alias, status="failed", command=request.command, why=why)
             self._note(result)
             return result
         watch = MigrationWatch(step) if isinstance(step, Step) else None
@@ -237,8 +231,8 @@ class _RunState:
         self.running[request.key] = job
         return None
 
-    def skip(self, step: Step, *, because: str) -> StepResult:
-        result = StepResult(id=step.id, alias=step.alias, status="not-run", because=because)
+    def skip(self, step: Step, *, why: WhyNotRun) -> StepResult:
+        result = StepResult(id=step.id, alias=step.alias, status="not-run", why=why)
         self._note(result)
         return result
 
@@ -411,17 +405,17 @@ class _RunState:
             done=tuple(job.watch.done) if job.watch is not None else (),
             transient=job.transient if message.returncode != 0 else None,
             retries=job.retries,
-            because=self._why_ended(job) if message.returncode != 0 else None,
+            why=self._why_ended(job) if message.returncode != 0 else None,
         )
         if isinstance(job.step, MakeMigrations):
             return MakeFinished(result=result)
         self._remember(job, job.step, result)
         return self._retry(job, job.step, result) or self._finish(result)
 
-    def _why_ended(self, job: Job) -> str | None:
+    def _why_ended(self, job: Job) -> Overdue | None:
         """Return why a child was ended that ran for too long; None for another."""
         limit = self._children.step_timeout
-        return f"it ran for longer than step_timeout ({limit:g} s) and was interrupted" if job.is_overdue else None
+        return Overdue(limit=limit) if job.is_overdue and limit is not None else None
 
     def _remember(self, job: Job, step: Step, result: StepResult) -> None:
         """Remember what a step may have recorded or taken back."""
