@@ -11,6 +11,7 @@ from difflib import get_close_matches
 import click
 
 from dbmigrate.cli.completion_cache import known_names
+from dbmigrate.models.check_ids import MODEL_CHANGES
 
 ALONE = ("reset", "completion", "menu")
 """Commands that no other can stand for."""
@@ -51,7 +52,7 @@ def command_of_django(name: str, rest: Sequence[str], before: Sequence[str] = ()
         case "help":
             return shlex.join(["dbmigrate", *before, *names[:1], "--help"])
         case "makemigrations" if "--check" in options:
-            command, words, stands_for = "check", ["--select", "DBM101", *names], {"--check", "--dry-run"}
+            command, words, stands_for = "check", ["--select", MODEL_CHANGES, *names], {"--check", "--dry-run"}
         case "makemigrations":
             command, words = "make", names
         case "migrate" if options & {"--plan", "--check"} and (names or "--plan" in options):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dbmigrate.commands.review import CommandContext, Review
 from dbmigrate.errors import DbmigrateError, PartialError, ProjectError, UnreachableError
+from dbmigrate.models.check_ids import MISSING_TABLES
 from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepResult
 from dbmigrate.models.selection import Selection
@@ -48,7 +49,7 @@ def find_result(work: CommandContext, run: Run) -> RunResult:
     plan, before = run.reviewed.plan, run.reviewed.snapshot
     after = _ask(work, run) if run.results else before
     settings, routing = work.settings, run.reviewed.routing
-    counts = not run.selection.fake and "DBM301" not in settings.ignore
+    counts = not run.selection.fake and MISSING_TABLES not in settings.ignore
     result = build_result(
         plan,
         run.results,

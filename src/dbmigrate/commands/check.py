@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 
 from dbmigrate.commands.lint import check_lint, lint
 from dbmigrate.commands.review import CommandContext, ReviewOptions, review_patiently
+from dbmigrate.models.check_ids import CONFLICTS, MODEL_CHANGES
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
@@ -41,7 +42,7 @@ def check(work: CommandContext, wanted: CheckSelection) -> Generator[Event, None
     ids = _chosen_ids(wanted)
     not_run = {rule.id: "it needs the databases" for rule in RULES if rule.needs_databases and wanted.offline}
     if reviewed.snapshot.changes is None:
-        not_run["DBM101"] = "the leaf migrations conflict (DBM102)"
+        not_run[MODEL_CHANGES] = f"the leaf migrations conflict ({CONFLICTS})"
     targeted = reviewed.plan.checked
     own = (finding for finding in reviewed.findings if finding.id in ids and finding.id not in not_run)
     found = (*(finding for finding in own if _is_about(finding, wanted)), *linted)

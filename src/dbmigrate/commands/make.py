@@ -10,6 +10,7 @@ from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, rev
 from dbmigrate.commands.written_migrations import check_written
 from dbmigrate.errors import ModelChangesError, UsageError
 from dbmigrate.listing import listed
+from dbmigrate.models.check_ids import CROSS_DATABASE_RELATIONS
 from dbmigrate.models.events import Event
 from dbmigrate.models.reports import MakeReport, WrittenMigration
 from dbmigrate.models.selection import Selection
@@ -79,7 +80,7 @@ def make(
         findings=tuple(
             finding.as_remark()
             for finding in after.findings
-            if finding.id == "DBM201" and {*finding.apps} & written_apps
+            if finding.id == CROSS_DATABASE_RELATIONS and {*finding.apps} & written_apps
         ),
         foreign=foreign,
         limits=after.plan.limits,

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Literal
 
 from dbmigrate.errors import ProjectError, UnreachableError
+from dbmigrate.models.check_ids import HALF_DONE_MIGRATIONS
 from dbmigrate.models.events import (
     DatabaseReached,
     Event,
@@ -284,7 +285,7 @@ def _find_begun(work: CommandContext, reviewed: Review) -> list[Finding]:
     Only a look at the catalogue tells, so it is asked of the first that would work on data twice.
     """
     plan, found = reviewed.plan, []
-    if plan.selection.fake or "DBM303" in work.settings.ignore:
+    if plan.selection.fake or HALF_DONE_MIGRATIONS in work.settings.ignore:
         return []
     failing = {
         (alias, one)

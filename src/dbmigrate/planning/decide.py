@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+from dbmigrate.models.check_ids import ALREADY_THERE, UNMIGRATED_APPS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.selection import Selection
@@ -91,10 +92,10 @@ class Decision:
         plan = self.plan
         if finding.category == "model-changes":
             return plan.make is not None and {*finding.apps} <= {*plan.make.apps}
-        if finding.id == "DBM104" and plan.selection.run_syncdb:
+        if finding.id == UNMIGRATED_APPS and plan.selection.run_syncdb:
             unsynced = [place for label in finding.apps for place in find_unsynced(self.snapshot, self.routing, label)]
             return all(model in plan.synced_on(alias) for alias, model in unsynced)
-        if finding.id == "DBM307":
+        if finding.id == ALREADY_THERE:
             return plan.selection.fake or (plan.selection.fake_initial and will_be_faked(finding, plan))
         return False
 

@@ -15,6 +15,7 @@ from dbmigrate.errors import (
     UsageError,
 )
 from dbmigrate.listing import MANY, listed
+from dbmigrate.models.check_ids import MUTUAL_NEEDS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Refusal
 from dbmigrate.models.selection import Selection
@@ -260,12 +261,12 @@ def check_needs(settings: Settings, plan: MigrationPlan) -> None:
     Raises:
         UsageError: one does.
     """
-    if plan.unmet and "DBM210" not in settings.ignore:
+    if plan.unmet and MUTUAL_NEEDS not in settings.ignore:
         others = dict.fromkeys(need.other for need in plan.unmet)
         raise UsageError(
             "; ".join(need.sentence for need in plan.unmet[:FEW]) + "; it is pending there, but not part of this run",
             hint=f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command; "
-            'or dbmigrate all; if this is wrong, ignore = ["DBM210"] under [tool.dbmigrate]',
+            f'or dbmigrate all; if this is wrong, ignore = ["{MUTUAL_NEEDS}"] under [tool.dbmigrate]',
             changed=False,
         )
 

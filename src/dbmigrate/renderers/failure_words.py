@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from dbmigrate.frames import is_foreign_frame, is_frame
 from dbmigrate.listing import listed
+from dbmigrate.models.check_ids import MISSING_TABLES
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 from dbmigrate.renderers import lock_words
 from dbmigrate.renderers.durations import duration
@@ -144,7 +145,7 @@ def advice(result: RunResult) -> str:
 
 def _advice(result: RunResult) -> str:
     if not result.unfinished and not result.unlocked:
-        return "see why, and how to fix it: dbmigrate check --select DBM301"
+        return f"see why, and how to fix it: dbmigrate check --select {MISSING_TABLES}"
     failures = [database.failure for database in result.databases if database.failure is not None]
     if result.unlocked:
         has_left = any(failure.rolled_back is False or failure.traces for failure in failures)

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dbmigrate.errors import UsageError
+from dbmigrate.models.check_ids import (
+    ALREADY_THERE,
+    CONFLICTS,
+    CROSS_DATABASE_RELATIONS,
+    HALF_DONE_MIGRATIONS,
+    MISSING_TABLES,
+    MODEL_CHANGES,
+    MUTUAL_NEEDS,
+    UNMIGRATED_APPS,
+)
 from dbmigrate.models.findings import Category, Finding, is_of_linter
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.nearest import nearest
@@ -55,12 +65,12 @@ class Rule:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("DBM101", find_model_changes, category="model-changes"),
-    Rule("DBM102", find_conflicts, goes_with="files"),
+    Rule(MODEL_CHANGES, find_model_changes, category="model-changes"),
+    Rule(CONFLICTS, find_conflicts, goes_with="files"),
     Rule("DBM103", find_inconsistent_history, goes_with="history", needs_databases=True),
-    Rule("DBM104", find_unmigrated_apps),
+    Rule(UNMIGRATED_APPS, find_unmigrated_apps),
     Rule("DBM105", find_endless_migrations),
-    Rule("DBM201", find_cross_database_relations, goes_with="tables"),
+    Rule(CROSS_DATABASE_RELATIONS, find_cross_database_relations, goes_with="tables"),
     Rule("DBM202", find_broken_rules),
     Rule("DBM203", find_rules_not_followed),
     Rule("DBM204", find_apps_without_database),
@@ -69,15 +79,15 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM207", find_shared_databases, needs_databases=True),
     Rule("DBM208", find_data_migrations),
     Rule("DBM209", find_unasking_operations, is_about_plan=True, may_be_ignored=True),
-    Rule("DBM210", find_mutual_needs, needs_databases=True, may_be_ignored=True),
-    Rule("DBM301", find_missing_tables, category="drift", needs_databases=True),
+    Rule(MUTUAL_NEEDS, find_mutual_needs, needs_databases=True, may_be_ignored=True),
+    Rule(MISSING_TABLES, find_missing_tables, category="drift", needs_databases=True),
     Rule("DBM302", find_unknown_migrations, category="drift", needs_databases=True),
-    Rule("DBM303", find_half_done_migrations, needs_databases=True),
+    Rule(HALF_DONE_MIGRATIONS, find_half_done_migrations, needs_databases=True),
     Rule("DBM304", find_dangers, needs_databases=True),
     Rule("DBM305", find_lacking_rights, needs_databases=True, may_be_ignored=True),
     Rule("DBM306", find_refusing_columns, category="drift", needs_databases=True),
     Rule(
-        "DBM307",
+        ALREADY_THERE,
         find_already_there,
         category="drift",
         goes_with="history",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.listing import listed
+from dbmigrate.models.check_ids import ALREADY_THERE
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot, label_of
@@ -48,7 +49,7 @@ def _describe(routing: Routing, database: Database, migration: PendingMigration)
     rest = f" (not there: {listed(missing, most=MOST)})" if missing else ""
     fails = "migrate fails there" if is_certain else "migrate fails there, unless something before it removes that"
     return Finding(
-        id="DBM307",
+        id=ALREADY_THERE,
         level="error" if is_certain else "warning",
         stops=is_certain,
         stops_work_only=True,

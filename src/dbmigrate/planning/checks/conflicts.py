@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.check_ids import CONFLICTS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks.installed import is_installed
@@ -14,7 +15,7 @@ def find_conflicts(snapshot: Snapshot, _routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each app: Django migrates nothing at all while there is one."""
     for label, leaves in snapshot.conflicts.items():
         yield Finding(
-            id="DBM102",
+            id=CONFLICTS,
             level="error",
             stops=True,
             message=f"app {label} has {len(leaves)} leaf migrations: {' and '.join(leaves)}",

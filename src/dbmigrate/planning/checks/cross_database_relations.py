@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from dbmigrate.models.check_ids import CROSS_DATABASE_RELATIONS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import MigrationId, PlannedRelation, Relation, Snapshot, label_of
 from dbmigrate.planning.checks.installed import is_installed
@@ -103,7 +104,7 @@ def _describe(snapshot: Snapshot, routing: Routing, model: str, name: str, cross
     if cross.unwritten is not None:
         message += f"; makemigrations would write it into {cross.unwritten}"
     return Finding(
-        id="DBM201",
+        id=CROSS_DATABASE_RELATIONS,
         level="error",
         stops=first is not None or cross.unwritten is not None,
         message=message,

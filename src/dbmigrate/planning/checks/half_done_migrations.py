@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dbmigrate.listing import listed
+from dbmigrate.models.check_ids import HALF_DONE_MIGRATIONS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot, label_of
 from dbmigrate.planning.checks.installed import hint_where
@@ -30,7 +31,7 @@ def may_repeat(database: Database, migration: PendingMigration) -> bool:
 def describe_begun(alias: str, migration: MigrationId, there: Sequence[str], unknown: Sequence[str]) -> Finding:
     """Return the warning that a part of a migration seems to have run; `unknown`: what of it nobody can judge."""
     return Finding(
-        id="DBM303",
+        id=HALF_DONE_MIGRATIONS,
         level="warning",
         stops=False,
         message=(
@@ -56,7 +57,7 @@ def _why(database: Database, migration: PendingMigration) -> str | None:
 def _describe(snapshot: Snapshot, alias: str, migration: PendingMigration, reason: str) -> Finding:
     label = label_of(migration.id)
     return Finding(
-        id="DBM303",
+        id=HALF_DONE_MIGRATIONS,
         level="note",
         stops=False,
         message=f"a failure of {migration.id} on {alias} would leave it half done: {reason}",
@@ -64,7 +65,7 @@ def _describe(snapshot: Snapshot, alias: str, migration: PendingMigration, reaso
             snapshot,
             label,
             "put one operation in each migration; then nothing can be left half done",
-            identifier="DBM303",
+            identifier=HALF_DONE_MIGRATIONS,
         ),
         aliases=(alias,),
         apps=(label,),

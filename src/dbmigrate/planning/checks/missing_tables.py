@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.check_ids import MISSING_TABLES
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Database, MissingTable, Snapshot, label_of
 from dbmigrate.planning.routing import Routing
@@ -47,7 +48,7 @@ def _describe_taken_over(alias: str, missing: MissingTable) -> Finding:
         "migrations.CreateModel among its database_operations"
     )
     return Finding(
-        id="DBM301",
+        id=MISSING_TABLES,
         level="error",
         stops=False,
         message=(
@@ -75,7 +76,7 @@ def _describe_lost(alias: str, missing: MissingTable) -> Finding:
         "there, or other apps need it"
     )
     return Finding(
-        id="DBM301",
+        id=MISSING_TABLES,
         level="error",
         stops=False,
         message=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.check_ids import MODEL_CHANGES
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import Snapshot, Unstarted
 from dbmigrate.planning.project_commands import make_hint
@@ -29,7 +30,7 @@ def find_model_changes(snapshot: Snapshot, _routing: Routing) -> Iterator[Findin
             continue
         reason = f" ({describe_unstarted(snapshot, stuck[change.app])[0]})" if change.app in stuck else ""
         yield Finding(
-            id="DBM101",
+            id=MODEL_CHANGES,
             level="error" if is_own else "warning",
             stops=False,
             message=f"the models of {change.app} changed, but no migration covers this: {'; '.join(change.operations)}"
@@ -49,7 +50,7 @@ def _describe_stuck(snapshot: Snapshot, unstarted: Unstarted) -> Finding:
     app = snapshot.app(unstarted.app)
     message, hint = describe_unstarted(snapshot, unstarted)
     return Finding(
-        id="DBM101",
+        id=MODEL_CHANGES,
         level="error",
         stops=False,
         message=message,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.check_ids import MUTUAL_NEEDS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import Need
 from dbmigrate.models.snapshot import Snapshot, label_of
@@ -32,7 +33,7 @@ def _describe_circle(snapshot: Snapshot, needs: tuple[Need, ...], circle: tuple[
     first = next(beginnings(snapshot, [*circle, *needs]), circle[0])
     label, name = first.needed.split(".", 1)
     return Finding(
-        id="DBM210",
+        id=MUTUAL_NEEDS,
         level="error",
         stops=True,
         message=f"pending data migrations of {' and '.join(aliases)} need each other: "
@@ -48,13 +49,13 @@ def _describe_circle(snapshot: Snapshot, needs: tuple[Need, ...], circle: tuple[
 
 def _describe_left_alone(routing: Routing, need: Need) -> Finding:
     return Finding(
-        id="DBM210",
+        id=MUTUAL_NEEDS,
         level="warning",
         stops=False,
         message=f"{need.sentence}, and that database is skipped ({routing.kinds[need.other].kind})",
         hint=f"migrate {need.other} first, in whatever way it is migrated; if {need.migration} does not use "
         f"{need.other}, "
-        'ignore = ["DBM210"] under [tool.dbmigrate]',
+        f'ignore = ["{MUTUAL_NEEDS}"] under [tool.dbmigrate]',
         aliases=(need.alias,),
         apps=(label_of(need.migration),),
         migrations=(need.migration,),

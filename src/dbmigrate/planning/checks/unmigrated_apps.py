@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.check_ids import UNMIGRATED_APPS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import App, Snapshot, Unstarted, label_of
 from dbmigrate.planning.checks.installed import is_installed
@@ -26,7 +27,7 @@ def find_unmigrated_apps(snapshot: Snapshot, routing: Routing) -> Iterator[Findi
         needed = f"; {depending(unstarted)}" if unstarted is not None and unstarted.needed_by else ""
         lacking = f"; missing: {', '.join(missing)}" if missing else ""
         yield Finding(
-            id="DBM104",
+            id=UNMIGRATED_APPS,
             level="error" if missing else "warning",
             stops=False,
             message=f"app {app.label} has models but no migrations, so migrate creates no tables for "
