@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from support.cli import EXECUTABLE, clean_environment
+from support.cli import launch
 from support.projects import Project
 
 
 def start(project: Project, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start dbmigrate in the background."""
-    return subprocess.Popen(
-        [str(EXECUTABLE), *arguments],
-        cwd=project.root,
-        env=clean_environment(**environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    reading, writing = os.pipe()
+    with Path(os.devnull).open() as nothing:
+        process = launch(
+            *arguments, cwd=project.root, environment=environment, descriptors=(nothing.fileno(), writing, writing)
+        )
+    os.close(writing)
+    process.stdout = os.fdopen(reading)
+    return process
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +76,30 @@ def dbmigrate(*arguments: str, cwd: Path, environment: Mapping[str, str] | None 
 def execute(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Outcome:
     """Run the executable to its end."""
     return _run((str(EXECUTABLE), *arguments), cwd, environment, is_copy=False)
+
+
+def launch(
+    *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, descriptors: tuple[int, int, int]
+) -> subprocess.Popen[str]:
+    """Start the program with these files as stdin, stdout and stderr; a terminal that stdout is controls it."""
+    argv, variables = (str(EXECUTABLE), *arguments), clean_environment(**(environment or {}))
+    is_copy = sys.platform == "linux" and not os.environ.get(WITHOUT_COPIES)
+    copy = _PRELOADED.start(argv, cwd, variables, descriptors) if is_copy else None
+    if copy is not None:
+        return copy
+    stdin, stdout, stderr = descriptors
+    is_terminal = os.isatty(stdout)
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=variables,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        start_new_session=is_terminal,
+        preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if is_terminal else None,
+    )
 
 
 def looks(

@@ -23,6 +23,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
 
+from support.own_words import show_words
+
 WITHOUT_SETTINGS = (
     "django.core.management.commands.migrate",
     "django.core.management.commands.makemigrations",
@@ -95,6 +97,7 @@ class Interpreter:
         os.chdir(options["cwd"])
         os.environ.clear()
         os.environ.update(options["env"])
+        show_words(argv)
         gc.freeze()  # what dbmigrate holds is never released: a descriptor's number may be another's by now
         gc.enable()
         atexit._clear()

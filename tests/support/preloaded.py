@@ -1,13 +1,16 @@
 """Processes of dbmigrate that need not import it: each is forked from one that has, and all else is its own.
 
 Imports are two fifths of the CPU time of a short command. `python -m support.preloaded DESCRIPTOR` answers on a socket:
-for a line of JSON (words, folder, variables) with three descriptors it writes a line with a process id, and, when that
-process has ended, one with its exit code.
+for a line of JSON (words, folder, variables, whether it is waited for) with three descriptors it writes a line with a
+process id, and, when that process has ended, one with its exit code. One that is not waited for becomes a child of the
+process that asked, as if that had started it.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
+import fcntl
 import gc
 import importlib
 import json
@@ -18,11 +21,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+
+from support.own_words import ROOM, show_words
 
 PACKAGES = ("cli", "commands", "models", "planning", "project", "renderers", "running")
 ONLY_ON_A_TERMINAL = ("dbmigrate.cli.menu", "dbmigrate.renderers.live", "dbmigrate.renderers.terminal")
@@ -55,28 +61,54 @@ def main() -> None:
 def serve(connection: socket.socket) -> None:
     """Fork for every request; return in the copies alone."""
     while request := _receive(connection):
-        (words, folder, variables), descriptors = request
-        pid = os.fork()
+        (words, folder, variables, is_waited_for), descriptors = request
+        pid = os.fork() if is_waited_for else _fork_orphan()
         if pid == 0:
             connection.close()
             for number, descriptor in enumerate(descriptors):
                 os.dup2(descriptor, number)
                 os.close(descriptor)
+            if os.isatty(1):
+                os.setsid()
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+                vars(sys)["stdout"].reconfigure(line_buffering=True)
             os.chdir(folder)
             os.environ.clear()
             os.environ.update(variables)
+            if sys.platform == "linux":
+                show_words([sys.executable, *words])
             sys.argv[:] = words
             sys.path[0] = str(Path(words[0]).parent)
             return
         for descriptor in descriptors:
             os.close(descriptor)
         connection.sendall(b"%d\n" % pid)
-        _, status = os.waitpid(pid, 0)
-        connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+        if is_waited_for:
+            _, status = os.waitpid(pid, 0)
+            connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
     os._exit(0)
 
 
-def _receive(connection: socket.socket) -> tuple[tuple[list[str], str, dict[str, str]], list[int]] | None:
+def _fork_orphan() -> int:
+    """Fork a process whose parent ends at once; the nearest process above that takes orphans becomes its parent."""
+    reading, writing = os.pipe()
+    between = os.fork()
+    if between == 0:
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            os.close(writing)
+            return 0
+        os.write(writing, b"%d" % pid)
+        os._exit(0)
+    os.waitpid(between, 0)
+    pid = int(os.read(reading, 100))
+    os.close(reading)
+    os.close(writing)
+    return pid
+
+
+def _receive(connection: socket.socket) -> tuple[tuple[list[str], str, dict[str, str], bool], list[int]] | None:
     text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 3)
     while text and not text.endswith(b"\n"):
         text += connection.recv(1 << 16)
@@ -101,9 +133,7 @@ class Preloaded:
         That is while another thread runs a command, and where a variable counts when Python starts. `argv` begins with
         the executable, or with a file of Python.
         """
-        counting = [name for name in environment if name.startswith(("PYTHON", "LC_")) or name in ("LANG", "TZ")]
-        usual = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-        if {name: environment[name] for name in counting} != usual or not self._free.acquire(blocking=False):
+        if not _is_usual(environment) or not self._free.acquire(blocking=False):
             return None
         try:
             return self._run(argv, cwd, environment, seconds, stdin)
@@ -115,22 +145,53 @@ class Preloaded:
         finally:
             self._free.release()
 
-    def _run(
-        self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], seconds: float, stdin: str
-    ) -> subprocess.CompletedProcess[str]:
+    def start(
+        self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], descriptors: Sequence[int]
+    ) -> subprocess.Popen[str] | None:
+        """Do what `subprocess.Popen` does with three open files; None where that has to be called, as for `run`.
+
+        A terminal that stdout is becomes the one that controls the process.
+        """
+        if not _is_usual(environment) or not self._free.acquire(blocking=False):
+            return None
+        try:
+            answers = self._ask(argv, cwd, environment, descriptors, is_waited_for=False)
+            started = subprocess.Popen(["true"], text=True)
+            started.wait()
+            started.pid, started.args = int(answers.readline()), list(argv)
+            vars(started)["returncode"] = None
+            return started
+        finally:
+            self._free.release()
+
+    def _ask(
+        self,
+        argv: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        descriptors: Sequence[int],
+        *,
+        is_waited_for: bool,
+    ) -> IO[bytes]:
         if self._connection is None:
             self._start()
         assert self._connection is not None and self._answers is not None
+        line = json.dumps([list(argv), str(cwd), dict(environment), is_waited_for]).encode() + b"\n"
+        socket.send_fds(self._connection, [line], list(descriptors))
+        return self._answers
+
+    def _run(
+        self, argv: Sequence[str], cwd: Path, environment: Mapping[str, str], seconds: float, stdin: str
+    ) -> subprocess.CompletedProcess[str]:
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-        line = json.dumps([list(argv), str(cwd), dict(environment)]).encode() + b"\n"
         with tempfile.TemporaryFile() if stdin else Path(os.devnull).open("rb") as given:
             if stdin:
                 given.write(stdin.encode())
                 given.seek(0)
-            socket.send_fds(self._connection, [line], [given.fileno(), out_end, err_end])
+            answers = self._ask(argv, cwd, environment, [given.fileno(), out_end, err_end], is_waited_for=True)
         os.close(out_end)
         os.close(err_end)
-        self._running = pid = int(self._answers.readline())
+        self._running = pid = int(answers.readline())
         is_late = threading.Event()
 
         def end() -> None:
@@ -146,7 +207,7 @@ class Preloaded:
             reader.start()
             texts[0] = _read(out)
             reader.join()
-            code = int(self._answers.readline())
+            code = int(answers.readline())
             self._running = None
         finally:
             timer.cancel()
@@ -167,11 +228,12 @@ class Preloaded:
         self._connection = self._answers = self._running = None
 
     def _start(self) -> None:
+        _take_orphans()
         ours, its = socket.socketpair()
         unread, pipe = os.pipe()  # what Python makes of stdout at its start depends on what that is
         with its:
             process = subprocess.Popen(
-                [sys.executable, "-m", "support.preloaded", str(its.fileno())],
+                [sys.executable, "-m", "support.preloaded", str(its.fileno()), ROOM],
                 cwd=Path(__file__).parents[1],
                 pass_fds=[its.fileno()],
                 env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
@@ -190,6 +252,22 @@ class Preloaded:
             process.wait()
 
         atexit.register(stop)
+
+
+def _is_usual(environment: Mapping[str, str]) -> bool:
+    """Whether of the variables that count when Python starts all are as they were for the process to fork from."""
+    counting = {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(("PYTHON", "LC_")) or name in ("LANG", "TZ")
+    }
+    return counting == {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _take_orphans() -> None:
+    """Become the parent of each process below this one whose own parent ends (PR_SET_CHILD_SUBREAPER, prctl(2))."""
+    if ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
 
 
 def _read(descriptor: int) -> bytes:

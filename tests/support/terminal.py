@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
+import struct
+import termios
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pexpect
+import pexpect.fdpexpect
 import pyte
 
-from support.cli import EXECUTABLE, clean_environment
+from support.cli import launch
 from support.projects import Project
 
 PATIENCE_SECONDS = 60
+
+KEY_SECONDS = 0.05
+"""Before each key, as before pexpect's own: what comes while one question gives way to the next is lost."""
 
 UP, DOWN, ENTER, ESCAPE, CONTROL_C, CONTROL_D = "\x1b[A", "\x1b[B", "\r", "\x1b", "\x03", "\x04"
 
@@ -37,14 +44,24 @@ class Terminal:
         self._keeps_frames = keeps_frames
         self.sent = ""
         """Everything that came, escape sequences and all."""
-        self._child: Any = pexpect.spawn(
-            str(EXECUTABLE),
-            list(arguments),
-            cwd=str(project.root),
-            env=clean_environment(**{"TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", **(environment or {})}),
-            dimensions=(rows, columns),
-            encoding="utf-8",
+        own, its = os.openpty()
+        _set_size(its, columns, rows)
+        self._process = launch(
+            *arguments,
+            cwd=project.root,
+            environment={"TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", **(environment or {})},
+            descriptors=(its, its, its),
         )
+        os.close(its)
+        self._child: Any = pexpect.fdpexpect.fdspawn(own, encoding="utf-8")
+
+    def __del__(self) -> None:
+        """End a command that nobody waited for."""
+        if hasattr(self, "_child"):
+            self._child.close()
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
 
     def screen(self) -> list[str]:
         """Return the lines that are on the screen, without those at the end that are empty."""
@@ -64,11 +81,12 @@ class Terminal:
     def press(self, *keys: str) -> None:
         """Send keys."""
         for key in keys:
+            time.sleep(KEY_SECONDS)
             self._child.send(key)
 
     def resize(self, columns: int, rows: int) -> None:
         """Change the size of the terminal."""
-        self._child.setwinsize(rows, columns)
+        _set_size(self._child.fileno(), columns, rows)
         self._screen.resize(rows, columns)
 
     def wait_for(self, text: str) -> list[str]:
@@ -98,12 +116,11 @@ class Terminal:
     def wait_for_end(self) -> int:
         """Return the exit code once the command has ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._child.isalive() or self._read():
+        while self._process.poll() is None or self._read():
             assert time.monotonic() < deadline, "\n".join(self.screen())
             self._read()
         self._child.close()
-        code: int = self._child.exitstatus
-        return code
+        return self._process.wait()
 
     def _read(self) -> bool:
         """Take what came within a moment; return whether something did."""
@@ -116,3 +133,7 @@ class Terminal:
                 self.frames.append(self.screen())
             return True
         return False
+
+
+def _set_size(terminal: int, columns: int, rows: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

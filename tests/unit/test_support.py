@@ -48,7 +48,7 @@ def describe(stream):
     return layers + ways + [stream.newlines, stream.fileno()]
 streams = [sys.stdin, sys.stderr, sys.__stdin__, sys.__stderr__]
 seen = {
-    "words": sys.argv,
+    "words": [sys.argv, open("/proc/self/cmdline").read().rstrip("\\0").split("\\0")],
     "path": sys.path,
     "flags": str(sys.flags),
     "main": sorted(set(vars(sys.modules["__main__"])) - {"os", "sys"}),
