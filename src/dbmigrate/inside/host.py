@@ -68,6 +68,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     scratches = scratch.Scratches()
     forker = fork.Forker(channel, held, opened, handover)
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False), watch)
+    forker.share(inspector)
     questions: dict[Question, Any] = {
         "inspect": inspector.inspect,
         "describe_undoing": inspector.describe_undoing,

@@ -56,6 +56,7 @@ class Inspector:
         self._comparison: Any = None
         self._changes: dict[tuple[str, ...], FindChangesReply] = {}
         self._foreseen = {}
+        self._recorded: Any = None
 
     def inspect(
         self,
@@ -122,6 +123,22 @@ class Inspector:
             for squashed, migration in replacements.items()
         }
 
+    def find_disk(self):
+        """Return the migrations of the last look; None if there was none."""
+        return self._disk
+
+    def find_alike(self, alias):
+        """Return what was recorded on a database at the last look, and the aliases of all that have the same.
+
+        None, and nobody, where it was not asked.
+        """
+        if self._recorded is None:
+            self._recorded = {each: frozenset(found[1]) for each, (found, _) in self._before.items()}
+        recorded = self._recorded.get(alias)
+        return recorded, [] if recorded is None else [
+            each for each, others in self._recorded.items() if others == recorded
+        ]
+
     def _read_disk(self):
         if self._comparison is not None:
             self._comparison.give_up()
@@ -147,6 +164,7 @@ class Inspector:
 
     def _look(self, disk, root, records, contact) -> InspectReply:
         before = self._before if disk is self._disk else {}
+        self._recorded = None
         routes = RouteBook()
         effects = Effects(disk, routes)
         rules = read_rules()

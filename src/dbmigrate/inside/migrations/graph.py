@@ -58,8 +58,9 @@ class _SharedLoader(MigrationLoader):
     migrations in as soon as all they replace are applied.
     """
 
-    def __init__(self, connection, disk):
+    def __init__(self, connection, disk, recorded=None):
         self._disk = disk
+        self._found = recorded
         self._parents = {}
         self.known = disk.known
         # As makemigrations does; that `migrate` would give up here is said by `Disk.unstarted`.
@@ -73,21 +74,16 @@ class _SharedLoader(MigrationLoader):
     def build_graph(self):
         """Take over the graph of another database: only what is applied of squashed migrations makes it differ."""
         self.load_disk()
-        self.recorded = {} if self.connection is None else read_records(self.connection)
-        squashed = self._disk.squashing.intersection(self.recorded)
-        if squashed not in self._disk.graphs:
-            super().build_graph()
-            self._disk.graphs[squashed] = self
+        if self._found is not None:
+            self.recorded = self._found
+        else:
+            self.recorded = {} if self.connection is None else read_records(self.connection)
+        built = take_graph(self, self._disk, self.recorded)
+        if built is not None:
+            self._parents = built._parents
             return
-        built = self._disk.graphs[squashed]
-        self.graph, self.replacements = built.graph, built.replacements
-        self._parents = built._parents
-        self.applied_migrations = dict(self.recorded)
-        for key in built.replacements:
-            if key in built.applied_migrations:
-                self.applied_migrations[key] = built.applied_migrations[key]
-            else:
-                self.applied_migrations.pop(key, None)
+        super().build_graph()
+        self._disk.graphs[self._disk.squashing.intersection(self.recorded)] = self
 
     def parents_of(self, key):
         """Return what a migration directly depends on, sorted."""
@@ -108,6 +104,28 @@ class _SharedLoader(MigrationLoader):
         return any(
             parent not in self.recorded for key in self.recorded if key in known for parent in self.parents_of(key)
         )
+
+
+def take_graph(loader, disk, recorded):
+    """Have a loader go by a graph that was built already, with what is recorded: {(app label, name): anything}.
+
+    Returns the loader that built it; None, having done nothing, where none has: what is applied of squashed migrations
+    makes graphs differ.
+    """
+    built = disk.graphs.get(disk.squashing.intersection(recorded))
+    if built is None:
+        return None
+    loader.disk_migrations = disk.loader.disk_migrations
+    loader.migrated_apps = disk.loader.migrated_apps
+    loader.unmigrated_apps = disk.loader.unmigrated_apps
+    loader.graph, loader.replacements = built.graph, built.replacements
+    loader.applied_migrations = dict(recorded)
+    for key in built.replacements:
+        if key in built.applied_migrations:
+            loader.applied_migrations[key] = built.applied_migrations[key]
+        else:
+            loader.applied_migrations.pop(key, None)
+    return built
 
 
 class _ForeseeingLoader(MigrationLoader):
@@ -256,6 +274,12 @@ class Disk:
     def for_connection(self, connection):
         """Return a loader that knows what is applied on this connection; None stands for an empty database."""
         return _SharedLoader(connection, self)
+
+    def for_records(self, recorded):
+        """Return a loader for a database that was asked already, by its records; None if that database was another."""
+        if self.squashing.intersection(recorded) not in self.graphs:
+            return None
+        return _SharedLoader(None, self, dict.fromkeys(recorded))
 
 
 def recorded_migrations(loader):

@@ -26,6 +26,7 @@ from django.db import connections
 from ..connections.opened import find_descriptors
 from ..servers.connecting import find_silent
 from ..servers.identity import sqlite_file
+from .sharing import Sharing
 from .step import arrange_in_copy, end, end_with, runs
 
 if TYPE_CHECKING:
@@ -58,12 +59,15 @@ class Forker:
 
     def __init__(self, channel, locks, opened, handover):
         """Receive descriptors on `handover`, the number of a socket that dbmigrate shares; None if there is none."""
+        self._sharing: Sharing | None = None
         self._channel = channel
         self._locks = locks
         self._opened = opened
         self._copies = []
         self._handover = None if handover is None else socket.socket(fileno=handover)
         self._is_warm = False
+        self._has_failed = False
+        """Whether a step cannot import what it needs."""
         self._links = set(find_descriptors().values())
         self._helpers = _find_children()  # a manage.py may end them behind its command: the first copy for all others
 
@@ -105,13 +109,27 @@ class Forker:
         try:
             if len(received) < 4:
                 return "it has too many files open"
-            reason = self.why_not_fork(warm_up=True)
-            return reason if reason is not None else self._fork(step, variables, *received)
+            reason = None if self._is_warm else self.why_not_fork(warm_up=True)
+            if reason is not None:
+                return reason
+            arrange = self._share(step)
+            reason = self._reason()
+            return reason if reason is not None else self._fork(step, variables, arrange, *received)
         finally:
             for descriptor in received:
                 os.close(descriptor)
 
-    def _fork(self, step, variables, out, err, told, status):
+    def share(self, inspector):
+        """Have steps take from this process what is the same for all of them, as far as this inspector knows it."""
+        self._sharing = Sharing(inspector)
+
+    def _share(self, step):
+        """Return what has the copy for a step take what is known already."""
+        if self._sharing is None or self._has_failed:
+            return lambda: None
+        return self._sharing.prepare(step["words"], step["scope"])
+
+    def _fork(self, step, variables, arrange, out, err, told, status):
         sys.stdout.flush()
         sys.stderr.flush()
         gc.freeze()  # a copy that counted references for its garbage collection would copy every object
@@ -125,7 +143,7 @@ class Forker:
             return None
         try:
             watcher = self._watch(own, (out, err, told), status)
-            return _become(step, variables, out, err, told, watcher)
+            return _become(step, variables, arrange, out, err, told, watcher)
         except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
             os._exit(1)
 
@@ -161,9 +179,10 @@ class Forker:
         self._is_warm = True
         try:
             importlib.import_module("django.core.management.commands.migrate")
-            importlib.import_module(settings.ROOT_URLCONF)
+            if getattr(settings, "ROOT_URLCONF", None):
+                importlib.import_module(settings.ROOT_URLCONF)
         except (Exception, SystemExit):
-            pass  # the step that needs it says so, in its own words
+            self._has_failed = True  # the step that needs it says so, in its own words
 
     def _watch(self, parent, others, status):
         """Be the first copy: fork the second, and report its process id (0: there is none) and its end.
@@ -248,7 +267,7 @@ def _find_peer(descriptor):
     return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else os.fsdecode(peer)
 
 
-def _become(step, variables, out, err, told, parent):
+def _become(step, variables, arrange, out, err, told, parent):
     """Be the second copy: a process of its own, in the surroundings of its step."""
     os.setsid()
     end_with(parent, step["death"])
@@ -260,6 +279,7 @@ def _become(step, variables, out, err, told, parent):
     os.environ.update(variables)
     _forget_types()
     arrange_in_copy(step["scope"], os.dup(told) if step["is_watched"] else None)
+    arrange()
     return Copy(step["words"])
 
 

@@ -1,0 +1,273 @@
+"""What forked steps take from the process they are copied from is what Django makes in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Outcome, dbmigrate
+from support.environments import EVERY_DJANGO, environment
+from support.projects import Project, migration, write_project
+
+CONTRIB = tuple(f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions"))
+ALIASES = ("default", "first", "second")
+
+WITNESS = """\
+import json
+import re
+import sys
+import os
+
+from django.apps import AppConfig
+from django.db.migrations.state import StateApps
+from django.db.models.signals import post_migrate, pre_migrate
+
+rendered = []
+
+
+def spell(value):
+    if isinstance(value, dict):
+        return [[spell(key), spell(each)] for key, each in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [spell(each) for each in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    if hasattr(value, "deconstruct") and not isinstance(value, type):
+        return spell(value.deconstruct())
+    return getattr(value, "__qualname__", None) or str(value)
+
+
+def describe(apps):
+    return [[config.label for config in apps.get_app_configs()]] + [
+        {
+            "label": model._meta.label,
+            "table": model._meta.db_table,
+            "bases": [spell(base) for base in model.__mro__],
+            "fields": [[each.name, each.column, spell(each.deconstruct())] for each in model._meta.local_fields],
+            "many": [[each.name, spell(each.deconstruct())] for each in model._meta.local_many_to_many],
+            "related": [
+                [each.name, spell(each.related_model), each.related_model._meta.apps is apps]
+                for each in model._meta.related_objects
+            ],
+            "managers": [[each.name, spell(type(each))] for each in model._meta.managers],
+            "options": [
+                [name, value is apps if name == "apps" else spell(value)]
+                for name, value in model._meta.original_attrs.items()
+            ],
+        }
+        for model in apps.get_models(include_auto_created=True, include_swapped=True)
+    ]
+
+
+class Config(AppConfig):
+    name = "witness"
+
+    def ready(self):
+        render = StateApps.__init__
+
+        def count(apps, real_apps, models, *arguments, **named):
+            if models:
+                rendered.append(os.getpid())
+            render(apps, real_apps, models, *arguments, **named)
+
+        StateApps.__init__ = count
+        pre_migrate.connect(self.note_before, sender=self)
+        post_migrate.connect(self.note_after, sender=self)
+
+    def note_before(self, **named):
+        self.note("before", **named)
+
+    def note_after(self, **named):
+        self.note("after", **named)
+
+    def note(self, moment, using, apps, plan, **_):
+        with open(os.path.join(os.environ["NOTES"], using + "." + moment), "w") as file:
+            found = {"apps": describe(apps), "plan": [[str(one), backwards] for one, backwards in plan]}
+            json.dump({"saw": found, "rendered": rendered.count(os.getpid())}, file)
+"""
+
+HEAD = """
+
+def count(apps, schema_editor):
+    apps.get_model("shop", "Item").objects.using(schema_editor.connection.alias).count()
+
+"""
+
+ID = '("id", models.AutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"))'
+
+SHOP_MODELS = """\
+from django.conf import settings
+from django.db import models
+
+
+class Items(models.Manager):
+    use_in_migrations = True
+
+
+class Shelf(models.Model):
+    name = models.CharField(max_length=20)
+
+
+class Item(models.Model):
+    label = models.CharField(max_length=30, default="")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="items")
+    shelves = models.ManyToManyField(Shelf, null=True, related_name="items")
+    size = models.IntegerField(default=0)
+    objects = Items()
+
+    class Meta:
+        ordering = ["label"]
+        indexes = [models.Index(fields=["size"], name="item_size")]
+
+
+class Parcel(Item):
+    weight = models.IntegerField(default=0)
+
+
+class Big(Item):
+    class Meta:
+        proxy = True
+"""
+
+SHOP = {
+    "models.py": SHOP_MODELS,
+    "migrations/0001_initial.py": migration(
+        f'migrations.CreateModel("Shelf", [{ID}, ("name", models.CharField(max_length=20))])',
+        f'migrations.CreateModel("Item", [{ID}, ("name", models.CharField(max_length=20)),'
+        ' ("owner", models.ForeignKey("auth.User", null=True, on_delete=models.SET_NULL, related_name="items")),'
+        ' ("shelves", models.ManyToManyField("shop.Shelf", null=True, related_name="items"))],'
+        ' options={"ordering": ["name"]}, managers=[("objects", Items())])',
+        'migrations.CreateModel("Parcel", [("item_ptr", models.OneToOneField("shop.Item", auto_created=True,'
+        " on_delete=models.CASCADE, parent_link=True, primary_key=True, serialize=False)),"
+        ' ("weight", models.IntegerField(default=0))], bases=("shop.item",))',
+        after=(("auth", "0012_alter_user_first_name_max_length"),),
+        head="from shop.models import Items\n",
+    ),
+    "migrations/0002_rename.py": migration(
+        'migrations.RenameField("item", "name", "label")',
+        'migrations.AlterModelOptions("item", {"ordering": ["label"]})',
+        "migrations.RunPython(count, elidable=True)",
+        after=(("shop", "0001_initial"),),
+        head=HEAD,
+    ),
+}
+NEW = {
+    "shop/migrations/0003_more.py": migration(
+        'migrations.AlterField("item", "label", models.CharField(max_length=30, default=""))',
+        'migrations.AddField("item", "size", models.IntegerField(default=0))',
+        'migrations.AddIndex("item", models.Index(fields=["size"], name="item_size"))',
+        'migrations.CreateModel("Big", [], options={"proxy": True}, bases=("shop.item",))',
+        after=(("shop", "0002_rename"),),
+    )
+}
+
+
+def shop_project(folder: Path) -> Project:
+    """Write a site whose databases are all alike, and whose last app sees what `migrate` sends to receivers."""
+    project = write_project(
+        folder,
+        {"shop": SHOP, "witness": {"apps.py": WITNESS}},
+        aliases=ALIASES,
+        contrib=CONTRIB,
+        settings='DEFAULT_AUTO_FIELD = "django.db.models.AutoField"\nDATABASE_ROUTERS = ["everything.Router"]\n',
+    )
+    project.write("witness/models.py", "")
+    project.write(
+        "everything.py", "class Router:\n    def allow_migrate(self, db, app_label, **_):\n        return True\n"
+    )
+    settings = (project.root / "site_settings.py").read_text().replace("'witness'", "'witness.apps.Config'")
+    project.write("site_settings.py", settings)
+    return project
+
+
+def run(project: Project, launcher: str, python: str, notes: Path) -> tuple[Outcome, dict[str, Any]]:
+    """Migrate everything; return what receivers have seen, by alias and moment."""
+    notes.mkdir()
+    outcome = dbmigrate(
+        *("all", "--skip-makemigrations", "--launcher", launcher, "--python", python),
+        cwd=project.root,
+        environment={"NOTES": str(notes)},
+    ).expect(0)
+    return outcome, {file.name: json.loads(file.read_text()) for file in sorted(notes.iterdir())}
+
+
+@pytest.mark.parametrize("name", EVERY_DJANGO)
+def test_receivers_and_migrations_see_the_state_that_django_would_have_built(tmp_path: Path, name: str) -> None:
+    python = environment(name)
+    seen = {}
+    for launcher in ("fork", "spawn"):
+        project = shop_project(tmp_path / launcher)
+        _, fresh = run(project, launcher, python, tmp_path / f"{launcher}-fresh")
+        for path, text in NEW.items():
+            project.write(path, text)
+        _, deployed = run(project, launcher, python, tmp_path / f"{launcher}-new")
+        seen[launcher] = fresh, deployed
+
+    for forked, spawned in zip(seen["fork"], seen["spawn"], strict=True):
+        assert {key: each["saw"] for key, each in forked.items()} == {key: each["saw"] for key, each in spawned.items()}
+        assert set(forked) == {f"{alias}.{moment}" for alias in ALIASES for moment in ("before", "after")}
+    deployed = seen["fork"][1]
+    assert {key: each["rendered"] for key, each in deployed.items()} == dict.fromkeys(deployed, 0)
+    assert all(each["rendered"] for each in seen["spawn"][1].values())
+
+
+MEDDLE = """
+
+def meddle(apps, schema_editor):
+    from django.db import connections
+    from django.db.migrations.recorder import MigrationRecorder
+
+    if schema_editor.connection.alias == "default":
+        MigrationRecorder(connections["first"]).record_applied("gone", "0001_initial")
+
+"""
+
+
+def test_a_state_is_taken_only_by_databases_that_have_what_it_was_made_for(tmp_path: Path) -> None:
+    project = shop_project(tmp_path / "site")
+    run(project, "fork", sys.executable, tmp_path / "fresh")
+    size = 'migrations.AddField("item", "size", models.IntegerField(default=0))'
+    text = migration("migrations.RunPython(meddle)", size, after=(("shop", "0002_rename"),), head=MEDDLE)
+    project.write("shop/migrations/0003_meddle.py", text)
+
+    _, seen = run(project, "fork", sys.executable, tmp_path / "new")
+
+    assert {key: each["rendered"] for key, each in seen.items() if key.endswith("before")} == {
+        "default.before": 0,
+        "first.before": 1,
+        "second.before": 0,
+    }
+
+
+CHECKS = """\
+from django.core.checks import Warning, register
+
+
+@register
+def own(app_configs, databases, **_):
+    return [Warning("asked for " + ",".join(databases), id="shop.W001")]
+"""
+
+
+@pytest.mark.parametrize("more", ["", "    shelf = models.ForeignKey(Shelf, models.CASCADE, related_name='items')"])
+def test_system_checks_are_told_by_every_step_and_a_failing_one_stops_it(tmp_path: Path, more: str) -> None:
+    said = {}
+    for launcher in ("fork", "spawn"):
+        project = shop_project(tmp_path / launcher / "site")
+        project.write("shop/models.py", SHOP_MODELS.replace("    objects", f"{more}\n    objects"))
+        project.write("witness/models.py", CHECKS)
+        outcome = dbmigrate(
+            *("all", "-v", "--skip-makemigrations", "--keep-going", "--launcher", launcher),
+            cwd=project.root,
+            environment={"NOTES": str(tmp_path)},
+        )
+        lines = re.findall(r"(?m)^\S+ (\[\w+\].*\(\w+\.[EW]\d+\).*)$", outcome.stdout + outcome.stderr)
+        tables = {alias: project.database(alias).exists() for alias in ALIASES}
+        said[launcher] = outcome.code, sorted(lines), tables
+
+    assert said["fork"] == said["spawn"]
+    assert all(any(f"asked for {alias}" in line for line in said["fork"][1]) for alias in ALIASES)
