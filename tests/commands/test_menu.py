@@ -351,10 +351,10 @@ site_settings, Django VERSION, Python VERSION
        ! undoing drops the tables and columns they created, with all data in them
 Cost: 1 process, forked from the one that has booted the project (in TIME)
 ? Run this plan, which undoes migrations? Yes
-🚀 Migrating blog...
-🔄 Migrating database: blog_db
-  📦 Migrating app: blog
-  Migrations completed for blog_db
+🚀 Undoing migrations of blog...
+🔄 Undoing migrations of database: blog_db
+  📦 Undoing migrations of app: blog
+  Migrations undone for blog_db
  database result what time
  ─
  blog_db undone 1 migration undone TIME

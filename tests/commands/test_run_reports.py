@@ -22,10 +22,24 @@ def test_fake_says_that_nothing_was_run(tmp_path: Path) -> None:
     there = dbmigrate("run", "--app", "core", "--fake", cwd=site.root).expect(0)
     back = dbmigrate("run", "--app", "core", "--to", "0001", "--fake", cwd=site.root).expect(0)
 
-    assert "Recording core.0002_more (1 of 1)" in there.stderr
-    assert "1 migration recorded, nothing was run (--fake)" in there.stdout
-    assert "Forgetting core.0002_more (1 of 1)" in back.stderr
-    assert "1 migration forgotten, nothing was run (--fake)" in back.stdout
+    assert there.stderr.splitlines() == [
+        "Recording migrations of core...",
+        "[default] Recording migrations of database: default",
+        "[default] Recording migrations of app: core",
+        "[default] Recording core.0002_more (1 of 1)",
+        "[default] Migrations recorded for default",
+    ]
+    assert "default   recorded  1 migration recorded, nothing was run (--fake)" in there.stdout
+    assert there.stdout.endswith("All selected migrations are recorded as applied; nothing was run (--fake)\n")
+    assert back.stderr.splitlines() == [
+        "Forgetting migrations of core...",
+        "[default] Forgetting migrations of database: default",
+        "[default] Forgetting migrations of app: core",
+        "[default] Forgetting core.0002_more (1 of 1)",
+        "[default] Migrations forgotten for default",
+    ]
+    assert "default   forgotten  1 migration forgotten, nothing was run (--fake)" in back.stdout
+    assert back.stdout.endswith("All selected migrations are recorded as not applied; nothing was run (--fake)\n")
 
 
 def test_a_failure_names_the_line_of_the_projects_own_code(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ def test_what_cannot_be_undone_offers_only_a_target_that_undoes_something(projec
     assert "or undo only what comes after it: --to 0002_go\n" in refused.stderr
 
     undone = dbmigrate("run", "--app", "core", "--to", "0002_go", "--no-input", cwd=project.root).expect(0)
+    assert undone.stderr.startswith("Undoing migrations of core...\n")
+    assert "[default] Undoing migrations of database: default\n" in undone.stderr
+    assert "[default] Migrations undone for default\n" in undone.stderr
     assert "default   undone  1 migration undone" in undone.stdout
     assert undone.stdout.endswith("All selected migrations were undone\n")
 

@@ -75,6 +75,7 @@ def test_the_groups_of_databases_that_are_migrated_at_a_time_follow_one_another(
     said: list[str] = []
     groups = Groups(said.extend, said.append)
     groups._steps = {"a": {"a"}, "b": {"b"}, "c": {"c:x", "c:y"}}  # a plan is much more than this
+    groups._titles = {"a": "Migrating database: a", "b": "Undoing b", "c": "Recording c"}
 
     groups.add("a", ["a1"])
     groups.add("b", ["b1"])
@@ -88,8 +89,8 @@ def test_the_groups_of_databases_that_are_migrated_at_a_time_follow_one_another(
 
     assert said == [
         *("::group::Migrating database: a", "a1", "a2", "::endgroup::"),
-        *("::group::Migrating database: b", "b1", "::endgroup::"),
-        *("::group::Migrating database: c", "c1", "c2", "::endgroup::"),
+        *("::group::Undoing b", "b1", "::endgroup::"),
+        *("::group::Recording c", "c1", "c2", "::endgroup::"),
     ]
 
 

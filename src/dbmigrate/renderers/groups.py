@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.renderers.run_words import database_heading, deed_of
 from dbmigrate.renderers.workflow import workflow_command
 
 
@@ -20,11 +21,14 @@ class Groups:
         """By alias, in the order in which they began."""
         self._steps: dict[str, set[str]] = {}
         """By alias: steps that have not ended."""
+        self._titles: dict[str, str] = {}
 
     def begin(self, plan: MigrationPlan) -> None:
         """Take the plan whose steps follow."""
         self._steps = {}
         for step in plan.steps:
+            deed = deed_of(step.migrations, fake=plan.selection.fake)
+            self._titles.setdefault(step.alias, database_heading(step.alias, deed))
             self._steps.setdefault(step.alias, set()).add(step.id)
 
     def add(self, alias: str, lines: Sequence[str]) -> None:
@@ -60,7 +64,7 @@ class Groups:
 
     def _enter(self, alias: str) -> None:
         self._open = alias
-        self._command(workflow_command("group", f"Migrating database: {alias}"))
+        self._command(workflow_command("group", self._titles[alias]))
 
     def _leave(self) -> None:
         self._open = None

@@ -38,7 +38,7 @@ from dbmigrate.models.events import (
     StepStarted,
     Stopping,
 )
-from dbmigrate.models.plan import ShownPlan
+from dbmigrate.models.plan import ShownPlan, Step
 from dbmigrate.renderers import lock_words, plan_words, run_words, words
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.reset_words import reset_lines
@@ -130,10 +130,11 @@ class Story:
 
     def _start(self, event: StepStarted) -> Iterator[Line]:
         step = event.step
+        deed = self._deed_of(step)
         if step.alias not in self._started:
             self._started.add(step.alias)
-            yield Line("database", f"Migrating database: {step.alias}", step.alias)
-        yield Line("app", run_words.subject(step), step.alias)
+            yield Line("database", run_words.database_heading(step.alias, deed), step.alias)
+        yield Line("app", run_words.subject(step, deed), step.alias)
         reason = plan_words.reason(step)
         if reason is not None:
             yield Line("reason", reason, step.alias)
@@ -151,7 +152,12 @@ class Story:
             self._completed += 1
             count = len({step.alias for step in self._plan.steps})
             progress = f" ({self._completed} of {count} databases)" if count > MANY else ""
-            yield Line("done", f"Migrations completed for {result.alias}{progress}", result.alias)
+            done = run_words.completed(result.alias, self._deed_of(self._plan.steps_on(result.alias)[-1]))
+            yield Line("done", f"{done}{progress}", result.alias)
+
+    def _deed_of(self, step: Step) -> run_words.Deed:
+        assert self._plan is not None
+        return run_words.deed_of(step.migrations, fake=self._plan.selection.fake)
 
     def _act(self, *, backwards: bool) -> str:
         if self._plan is not None and self._plan.selection.fake:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from dbmigrate.listing import MANY, listed
 from dbmigrate.models.events import (
@@ -14,7 +15,7 @@ from dbmigrate.models.events import (
     StepsCapped,
     Stopping,
 )
-from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
+from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedMigration, Step
 from dbmigrate.models.result import DatabaseResult, RunResult, SchemaChange
 from dbmigrate.renderers import lock_words
 from dbmigrate.renderers.durations import duration
@@ -26,13 +27,55 @@ FEW = 5
 """Sentences that one line holds; of more only the first are shown."""
 
 
+Deed = Literal["migrate", "undo", "record", "forget"]
+"""What a step does: "record" and "forget" only write or remove records (`--fake`)."""
+
+_DOING: dict[Deed, str] = {
+    "migrate": "Migrating",
+    "undo": "Undoing migrations of",
+    "record": "Recording migrations of",
+    "forget": "Forgetting migrations of",
+}
+
+_DONE: dict[Deed, str] = {"migrate": "completed", "undo": "undone", "record": "recorded", "forget": "forgotten"}
+
+_ALL_DONE: dict[Deed, str] = {
+    "migrate": "All migrations completed successfully",
+    "undo": "All selected migrations were undone",
+    "record": "All selected migrations are recorded as applied; nothing was run (--fake)",
+    "forget": "All selected migrations are recorded as not applied; nothing was run (--fake)",
+}
+
+
+def deed_of(migrations: Iterable[PlannedMigration], *, fake: bool) -> Deed:
+    """Return what a step with these migrations does."""
+    return _deed(is_undoing=any(migration.backwards for migration in migrations), fake=fake)
+
+
+def _deed(*, is_undoing: bool, fake: bool) -> Deed:
+    if is_undoing:
+        return "forget" if fake else "undo"
+    return "record" if fake else "migrate"
+
+
 def heading(plan: MigrationPlan) -> str:
     """Return the first line of a run."""
-    if plan.selection.is_everything:
-        return "Migrating all databases..."
     selection = plan.selection
+    if selection.is_everything:
+        return "Migrating all databases..."
+    doing = _DOING[deed_of((one for step in plan.steps for one in step.migrations), fake=selection.fake)]
     apps = listed(selection.apps) if selection.apps else "all apps"
-    return f"Migrating {apps} on {listed(selection.databases)}..." if selection.databases else f"Migrating {apps}..."
+    return f"{doing} {apps} on {listed(selection.databases)}..." if selection.databases else f"{doing} {apps}..."
+
+
+def database_heading(alias: str, deed: Deed) -> str:
+    """Return the line above the steps of one database."""
+    return f"{_DOING[deed]} database: {alias}"
+
+
+def completed(alias: str, deed: Deed) -> str:
+    """Return the line below the steps of one database."""
+    return f"Migrations {_DONE[deed]} for {alias}"
 
 
 def awaited(event: DatabaseAwaited) -> str:
@@ -57,15 +100,17 @@ def making(make: MakeMigrations) -> str:
     return f"Making migrations for {listed(make.apps)}..."
 
 
-def subject(step: Step) -> str:
+def subject(step: Step, deed: Deed) -> str:
     """Return the line above one step."""
-    return f"Migrating app: {step.app}" if step.app is not None else "Migrating all apps..."
+    return f"{_DOING[deed]} app: {step.app}" if step.app is not None else f"{_DOING[deed]} all apps..."
 
 
 def status(database: DatabaseResult) -> str:
     """Return in a word what became of one database: "migrated" also stands for what was undone, or only recorded."""
     if database.status != "migrated":
         return database.status
+    if database.fake:
+        return "forgotten" if database.undone else "recorded"
     is_recorded = database.applied and set(database.applied) == {*database.faked}
     return "undone" if database.undone else "recorded" if is_recorded and not database.synced else "migrated"
 
@@ -175,9 +220,11 @@ def verdict(result: RunResult) -> str:
                 return f"Completed successfully; what it changed is not counted{extent(result.limits)}"
             return nothing_pending(result.databases, result.limits, is_everything=result.is_everything)
         lacking = lacking_writes(result.databases)
-        is_undoing = any(database.undone for database in result.databases)
-        done_words = "All selected migrations were undone" if is_undoing else "All migrations completed successfully"
-        return done_words + (f"; {lacking}" if lacking else "")
+        deed = _deed(
+            is_undoing=any(database.undone for database in result.databases),
+            fake=any(database.fake for database in result.databases),
+        )
+        return _ALL_DONE[deed] + (f"; {lacking}" if lacking else "")
     by_status = {
         "failed": [database for database in result.unfinished if database.status == "failed"],
         "interrupted": [database for database in result.unfinished if database.status == "interrupted"],
