@@ -19,6 +19,7 @@ from dbmigrate.models.snapshot import (
     Command,
     Constance,
     Database,
+    Migration,
     PendingMigration,
     Project,
     Receiver,
@@ -137,9 +138,17 @@ def snapshot(
     labels = dict.fromkeys(label for entry in databases for label in entry.routes)
     apps = apps or tuple(app(label) for label in labels)
     known = {entry.label for entry in apps}
+    graph = {
+        one.id: Migration(after=one.after) for entry in databases for one in (*entry.pending, *(entry.targeted or ()))
+    }
     return Snapshot(
         project=PROJECT,
-        databases=databases,
+        databases=tuple(
+            entry.model_copy(update={"recorded": entry.recorded or 0}) if entry.state in ("ok", "absent") else entry
+            for entry in databases
+        ),
+        migrations=graph,
+        recorded=((),),
         apps=apps,
         routers=routers,
         router_errors=router_errors,

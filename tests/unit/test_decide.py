@@ -17,14 +17,16 @@ from dbmigrate.errors import (
 )
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Change, Database, Snapshot
+from dbmigrate.models.snapshot import Change, Database, Snapshot, Way
 from dbmigrate.planning.decide import Decision, Goal, decide, refuse
 
 CORE, BLOG = "core.0001_initial", "blog.0001_initial"
 
 
 def decision(taken: Snapshot, configured: Settings | None = None, **selected: Any) -> Decision:
-    return decide(taken, configured or settings(), Goal(Selection(**selected)))
+    selection = Selection(**selected)
+    targets = selection.targets_on(entry.alias for entry in taken.databases)
+    return decide(taken, configured or settings(), Goal(selection, targets))
 
 
 def refused(decided: Decision) -> DbmigrateError:
@@ -97,12 +99,27 @@ def test_migrations_that_cannot_be_written_unasked_refuse_the_run(change: dict[s
 
 def test_what_cannot_be_undone_refuses_the_run() -> None:
     undone = pending("core.0002_fill", backwards=True, irreversible="RunPython")
-    decided = decision(snapshot(one(targeted=(undone,))), apps=("core",), to="0001")
+    decided = decision(snapshot(one(ways={"core": Way(migrations=(undone,))})), apps=("core",), to="0001")
 
     error = refused(decided)
 
     assert (type(error), error.changed) == (UsageError, False)
     assert error.message.startswith("core.0002_fill cannot be undone on default: RunPython")
+
+
+def test_a_goal_is_refused_for_what_cannot_be_undone_on_one_of_its_databases() -> None:
+    undone = pending("core.0002_fill", backwards=True)
+    fixed = undone.model_copy(update={"irreversible": "RunPython"})
+    two = snapshot(
+        one(ways={"core": Way(migrations=(undone,))}),
+        database("other", routes(core="yes"), ways={"core": Way(migrations=(fixed,))}),
+    )
+    back, stays = {"core": "0001"}, Selection(make_migrations=False)
+
+    refuse(decide(two, settings(), Goal(stays, {"default": back, "other": {}})), (), is_run=True)
+    error = refused(decide(two, settings(), Goal(stays, {"default": back, "other": back})))
+
+    assert error.message.startswith("core.0002_fill cannot be undone on other: RunPython")
 
 
 def test_a_name_that_is_not_there_is_refused_before_anything_is_decided() -> None:

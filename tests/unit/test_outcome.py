@@ -7,7 +7,7 @@ from support.snapshots import database, pending, plan_of, routes, snapshot
 
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.result import NotLaunched, RunInterrupted, RunResult, StepFailed, StepResult, WhyNotRun
-from dbmigrate.models.snapshot import Database, PendingMigration
+from dbmigrate.models.snapshot import Database, PendingMigration, Way
 from dbmigrate.planning.outcome import build_result, telling_line
 
 CORE, BLOG = "core.0001_initial", "blog.0001_initial"
@@ -50,6 +50,27 @@ def test_what_is_recorded_afterwards_counts_as_applied() -> None:
     assert statuses(run) == {"default": "migrated", "blog_db": "migrated"}
     assert [entry.applied for entry in run.databases] == [(CORE,), (BLOG,)]
     assert (run.exit_code, run.moved) == (ExitCode.OK, ("default", "blog_db"))
+
+
+def test_a_goal_that_leads_back_on_one_database_and_on_on_another_is_held_to_both() -> None:
+    back, on = pending(CORE, backwards=True), pending(BLOG)
+    before = snapshot(
+        default(ways={"core": Way(migrations=(back,))}), blog_db(on, ways={"blog": Way(migrations=(on,))})
+    )
+    plan = plan_of(before, targets={"default": {"core": "zero"}, "blog_db": {"blog": "0001"}})
+    steps = (ok("default:core"), ok("blog_db:blog"))
+
+    done = build_result(
+        plan, steps, before, snapshot(default(pending(CORE)), blog_db()), written=(), signal=None, seconds=2.0
+    )
+    kept = build_result(plan, steps, before, before, written=(), signal=None, seconds=2.0)
+
+    assert [(step.id, step.to) for step in plan.steps] == [("default:core", "zero"), ("blog_db:blog", "0001")]
+    assert [(entry.status, entry.undone, entry.applied) for entry in done.databases] == [
+        ("migrated", (CORE,), ()),
+        ("migrated", (), (BLOG,)),
+    ]
+    assert [(entry.status, entry.remaining) for entry in kept.databases] == [("failed", (CORE,)), ("failed", (BLOG,))]
 
 
 def test_a_process_that_ended_well_and_recorded_nothing_has_failed() -> None:

@@ -6,6 +6,7 @@ import pytest
 from support.snapshots import app, database, pending, routes, settings, snapshot
 
 from dbmigrate.errors import UsageError
+from dbmigrate.models.selection import Targets
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import DatabaseSettings
 from dbmigrate.models.snapshot import Database, Effect, Migration, Snapshot, Undoing, UndoingOf
@@ -82,8 +83,13 @@ def two() -> Snapshot:
     )
 
 
+def everywhere(label: str, name: str, other: str = "blog_db") -> Targets:
+    """Return the goal that an app is at a migration on both databases."""
+    return {"default": {label: name}, other: {label: name}}
+
+
 def test_the_way_to_a_migration_leads_back_where_more_is_applied_and_on_where_less_is() -> None:
-    taken, undone = find_ways(two(), "blog", "0001")
+    taken, undone = find_ways(two(), everywhere("blog", "0001"))
 
     assert [one.targeted for one in taken.databases] == [
         (pending("blog.0002", "no", "blog.0001", "core.0002", is_written=False, operations=0, backwards=True),),
@@ -92,8 +98,36 @@ def test_the_way_to_a_migration_leads_back_where_more_is_applied_and_on_where_le
     assert undone == {"default": ("blog.0002",)}
 
 
+@pytest.mark.parametrize(
+    ("targets", "ways", "undone"),
+    [
+        ({"blog": "0001", "core": "0001"}, {"blog": ["blog.0002"], "core": ["core.0002"]}, ("blog.0002", "core.0002")),
+        (
+            {"core": "0001", "blog": "0001"},
+            {"core": ["blog.0002", "core.0002"], "blog": []},
+            ("blog.0002", "core.0002"),
+        ),
+        (
+            {"core": "zero", "blog": "0001"},
+            {"core": ["blog.0002", "core.0002", "blog.0001", "core.0001"], "blog": ["core.0001", "blog.0001"]},
+            ("blog.0002", "core.0002", "blog.0001", "core.0001"),
+        ),
+        ({}, {}, None),
+    ],
+)
+def test_the_way_of_an_app_begins_where_that_of_the_one_before_ends(
+    targets: dict[str, str], ways: dict[str, list[str]], undone: tuple[str, ...] | None
+) -> None:
+    taken, backwards = find_ways(two(), {"default": targets})
+
+    default, other = taken.databases
+    assert {label: [one.id for one in way.migrations] for label, way in default.ways.items()} == ways
+    assert (list(default.ways), other.ways) == (list(targets), {})
+    assert backwards == ({"default": undone} if undone is not None else {})
+
+
 def test_what_undoing_does_is_told_of_what_is_undone() -> None:
-    taken, _ = find_ways(two(), "blog", "zero")
+    taken, _ = find_ways(two(), everywhere("blog", "zero"))
     answer = UndoingOf(
         undoing={
             "blog.0001": Undoing(answer="yes", irreversible="Raw SQL operation"),
@@ -116,7 +150,7 @@ def test_what_undoing_does_is_told_of_what_is_undone() -> None:
 
 
 def test_a_database_that_does_not_answer_any_more_has_no_way() -> None:
-    taken, _ = find_ways(two(), "blog", "zero")
+    taken, _ = find_ways(two(), everywhere("blog", "zero"))
 
     told = with_undoing(taken, {"default": Reached(state="unreachable", trouble="refused", error="gone")})
 
@@ -134,10 +168,10 @@ def test_nobody_can_stop_inside_of_a_squashed_migration_but_where_it_is_partly_a
     bases = [database(alias, routes(blog="yes"), recorded=number) for number, alias in enumerate(("default", "half"))]
     taken = snapshot(*bases).model_copy(update={"migrations": SQUASHED, "recorded": ((), ("blog.0001",))})
 
-    inside = find_ways(with_pending(taken), "blog", "0002")[0].databases
-    squashed = find_ways(with_pending(taken), "blog", "0001_squashed")[0].databases
+    inside = find_ways(with_pending(taken), everywhere("blog", "0002", "half"))[0].databases
+    squashed = find_ways(with_pending(taken), everywhere("blog", "0001_squashed", "half"))[0].databases
 
-    assert [one.target_replaced_by for one in inside] == ["0001_squashed", None]
+    assert [one.ways["blog"].replaced_by for one in inside] == ["0001_squashed", None]
     assert [[way.id for way in one.targeted or ()] for one in inside] == [[], ["blog.0002"]]
     assert [[way.id for way in one.targeted or ()] for one in squashed] == [["blog.0001_squashed"], ["blog.0002"]]
 
@@ -148,10 +182,10 @@ def test_nobody_can_stop_inside_of_a_squashed_migration_but_where_it_is_partly_a
 )
 def test_a_target_is_one_migration(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        find_ways(two(), "blog", name)
+        find_ways(two(), everywhere("blog", name))
 
 
 def test_an_app_without_migrations_has_no_way() -> None:
     taken = snapshot(database("default", routes(blog="yes")), apps=(app("blog", has_migrations=False),))
 
-    assert find_ways(taken, "blog", "0001") == (taken, {})
+    assert find_ways(taken, everywhere("blog", "0001")) == (taken, {})

@@ -20,7 +20,7 @@ from support.snapshots import (
 
 from dbmigrate.models.plan import GuardScope, MigrationPlan
 from dbmigrate.models.settings import DatabaseSettings
-from dbmigrate.models.snapshot import AppRoute, Change, Danger, Receiver
+from dbmigrate.models.snapshot import AppRoute, Change, Danger, Migration, Receiver, Way
 from dbmigrate.planning.jobs import count_jobs
 from dbmigrate.planning.routing import route
 from dbmigrate.renderers.plan_words import left_out
@@ -413,13 +413,13 @@ def split(*, target: tuple[str, ...], backwards: bool, works_on_data: bool, **se
             "default",
             routes(blog={"post": "yes"}),
             *(() if backwards else here.values()),
-            targeted=tuple(here[one] for one in target),
+            ways={"blog": Way(migrations=tuple(here[one] for one in target))},
         ),
         database(
             "other",
             routes(blog={"tag": "yes"}),
             *(() if backwards else there.values()),
-            targeted=tuple(there[one] for one in target),
+            ways={"blog": Way(migrations=tuple(there[one] for one in target))},
         ),
         apps=(app("blog", "post", "tag", migrations=("0001_initial", "0002_data")),),
     )
@@ -455,8 +455,8 @@ def test_every_step_goes_to_the_migration_of_its_own_database() -> None:
     undone = pending("blog.0002_data", backwards=True)
     plan = plan_of(
         snapshot(
-            database("default", routes(blog="yes"), targeted=(undone,)),
-            database("other", routes(blog="yes"), pending("blog.0003_more"), targeted=()),
+            database("default", routes(blog="yes"), ways={"blog": Way(migrations=(undone,))}),
+            database("other", routes(blog="yes"), pending("blog.0003_more")),
         ),
         apps=("blog",),
         targets={"default": {"blog": "0001"}},
@@ -467,6 +467,46 @@ def test_every_step_goes_to_the_migration_of_its_own_database() -> None:
         ("other", None, ("migrate", "blog", "--database=other", "--no-input")),
     ]
     assert steps(plan) == {"default:blog": ["blog.0002_data"], "other:blog": ["blog.0003_more"]}
+
+
+def test_the_apps_of_a_database_move_in_the_order_of_its_targets_and_no_other_does() -> None:
+    back, on = pending("shop.0002_more", backwards=True), pending("blog.0002_data")
+    plan = plan_of(
+        snapshot(
+            database(
+                "default",
+                routes(core="yes", blog="yes", shop="yes"),
+                pending("core.0002_more"),
+                on,
+                ways={"shop": Way(migrations=(back,)), "blog": Way(migrations=(on,))},
+            ),
+            database("other", routes(core="yes", blog="yes", shop="yes"), pending("core.0002_more")),
+        ),
+        targets={"default": {"shop": "0001", "blog": "0002"}, "other": {}},
+    )
+
+    assert [(step.id, step.to) for step in plan.steps] == [("default:shop", "0001"), ("default:blog", "0002")]
+    assert steps(plan) == {"default:shop": ["shop.0002_more"], "default:blog": ["blog.0002_data"]}
+    assert [entry.skip for entry in plan.databases] == [None, "nothing-pending"]
+
+
+def test_what_depends_on_a_migration_through_one_that_stays_is_undone_before_it() -> None:
+    first, last = pending("blog.0002_data", backwards=True), pending("shop.0001_initial", backwards=True)
+    looked_at = snapshot(
+        database("blog_db", routes(blog="yes", core="no", shop="no"), ways={"blog": Way(migrations=(first,))}),
+        database("other", routes(blog="no", core="yes", shop="yes"), ways={"shop": Way(migrations=(last,))}),
+    )
+    graph = {
+        first.id: Migration(),
+        "core.0005_stays": Migration(after=(first.id,)),
+        last.id: Migration(after=("core.0005_stays",)),
+    }
+    plan = plan_of(
+        looked_at.model_copy(update={"migrations": graph}),
+        targets={"blog_db": {"blog": "0001"}, "other": {"shop": "zero"}},
+    )
+
+    assert [(step.id, step.needs) for step in plan.steps] == [("other:shop", ()), ("blog_db:blog", ("other:shop",))]
 
 
 def test_what_another_database_needs_is_applied_before_it_and_before_default() -> None:
@@ -587,8 +627,9 @@ def test_an_app_named_on_default_is_migrated_by_itself() -> None:
 
 
 def test_going_to_a_migration_uses_what_the_database_says_it_takes() -> None:
+    undone = pending("core.0002_more", "yes", backwards=True)
     plan = plan_of(
-        snapshot(database("default", routes(core="yes"), targeted=(pending("core.0002_more", "yes", backwards=True),))),
+        snapshot(database("default", routes(core="yes"), ways={"core": Way(migrations=(undone,))})),
         apps=("core",),
         to="0001",
         fake=True,

@@ -99,9 +99,8 @@ def test_a_database_is_told_with_the_keys_of_its_model_but_for_what_planning_wor
     assert get_type_hints(protocol.DatabaseReply).keys() == Database.model_fields.keys() - {
         "applied",
         "pending",
-        "target_replaced_by",
-        "targeted",
         "unrecorded",
+        "ways",
     }
 
 

@@ -18,7 +18,7 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan, ShownPlan
-from dbmigrate.models.selection import Selection
+from dbmigrate.models.selection import Selection, Targets
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Snapshot
@@ -146,9 +146,7 @@ def review(
     `seconds`: how long a server may say nothing, if not as long as the host lets it.
     """
     inspect = partial(
-        _inspect,
-        work,
-        selection,
+        work.host.inspect,
         changes=options.changes != "left-out" and work.may_copy,
         records=options.records,
         contact=options.contact,
@@ -156,15 +154,16 @@ def review(
     )
     snapshot = inspect()
     work.remember(snapshot)
+    targets = selection.targets_on(database.alias for database in snapshot.databases)
     folder = Path(work.target.choices["project"].value)
     check_settings(snapshot, work.settings, lambda named: settings_hint(folder, named))
-    goal = Goal(selection, options.named_unclaimed, options.may_read_only)
-    decision = _with_changes(work, decide(snapshot, work.settings, goal), options)
+    goal = Goal(selection, targets, options.named_unclaimed, options.may_read_only)
+    decision = _with_changes(work, decide(_with_ways(work, snapshot, targets), work.settings, goal), options)
     make = decision.plan.make
     if make is not None and find_refusal(decision.snapshot, make) is None:
         # What will be written is planned as if it were: the graph, the routers and the dangers know no difference.
         foreseen = inspect(foreseen=make.apps).model_copy(update={"changes": decision.snapshot.changes})
-        decision = decide(foreseen, work.settings, goal)
+        decision = decide(_with_ways(work, foreseen, targets), work.settings, goal)
     if options.stability or decision.snapshot.changes:
         unstable = find_unstable(
             work.host, partial(_open_another, work), decision.snapshot, is_thorough=options.stability
@@ -174,21 +173,15 @@ def review(
     return Review(decision, locate_findings(work, decision.findings), jobs)
 
 
-def _inspect(
-    work: CommandContext,
-    selection: Selection,
-    *,
-    changes: bool,
-    records: bool,
-    contact: bool,
-    seconds: float | None,
-    foreseen: Sequence[str] = (),
-) -> Snapshot:
-    """Look at the project (BootedProject.inspect), and at what it takes to get to the migration of a selection."""
-    snapshot = work.host.inspect(changes=changes, records=records, contact=contact, seconds=seconds, foreseen=foreseen)
-    if selection.to is None or len(selection.apps) != 1:
+def _with_ways(work: CommandContext, snapshot: Snapshot, targets: Targets) -> Snapshot:
+    """Return the snapshot with what it takes to get to the targets; the host is asked what it does to undo migrations.
+
+    Raises:
+        UsageError: there is no such migration.
+    """
+    if not targets:
         return snapshot
-    snapshot, undone = find_ways(snapshot, selection.apps[0], selection.to)
+    snapshot, undone = find_ways(snapshot, targets)
     return with_undoing(snapshot, work.host.describe_undoing(undone) if undone else {})
 
 

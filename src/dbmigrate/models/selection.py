@@ -8,7 +8,9 @@ from dbmigrate.models.base import Value
 from dbmigrate.models.findings import FailOn
 
 Targets = Mapping[str, Mapping[str, str]]
-"""By alias, and by app there: the migration to go to, as it was named; an app that is not in it goes to its last."""
+"""By alias, and by app there: the migration to go to, as it was named, the beginning of its name, or "zero".
+
+On an alias that is in it no other app moves, and they move in this order; on the others every app goes to its last."""
 
 
 class Selection(Value):

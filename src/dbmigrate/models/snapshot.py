@@ -420,6 +420,16 @@ class SchemaCount(Value):
     """Rows of its django_migrations."""
 
 
+class Way(Value):
+    """What it takes on a database to get to a migration of an app."""
+
+    migrations: tuple[PendingMigration, ...] = ()
+    """All are applied or all are undone, in this order."""
+    replaced_by: str | None = None
+    """Name of the squashed migration that stands here for the one that was asked for, so that there is no way; None if
+    none does."""
+
+
 class Database(Value):
     """One entry of DATABASES as Django resolved it, and what the server said."""
 
@@ -475,10 +485,9 @@ class Database(Value):
     pending: tuple[PendingMigration, ...] = ()
     """Not applied, in the order Django would run them: it follows from `recorded` and `effects` (planning/pending.py),
     and so do `applied` and `unrecorded`."""
-    targeted: tuple[PendingMigration, ...] | None = None
-    """What it takes to get to the migration that was asked for; None if none was. It follows from `recorded`, too."""
-    target_replaced_by: str | None = None
-    """Name of the squashed migration that stands here for the one that was asked for; None if none does."""
+    ways: dict[str, Way] = Field(default_factory=dict)
+    """By label of an app for which a migration was asked for here, in the order in which they are gone: each begins
+    where the one before it ends. They follow from `recorded`, too (`find_ways`)."""
     routes: dict[str, AppRoute]
     """By app label: every installed app."""
     existing: tuple[str, ...] = ()
@@ -504,6 +513,12 @@ class Database(Value):
     """Why the server does not say what its role may do, in its words; None if it does, or nothing is pending."""
     lacking: tuple[LackingRight, ...] = ()
     """Only what is certain."""
+
+    @property
+    def targeted(self) -> tuple[PendingMigration, ...] | None:
+        """What all of `ways` take, one after the other; None if there is none."""
+        gone = [way.migrations for way in self.ways.values() if way.replaced_by is None]
+        return tuple(migration for migrations in gone for migration in migrations) if gone else None
 
 
 class Change(Value):

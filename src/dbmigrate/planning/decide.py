@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 from dbmigrate.models.check_ids import ALREADY_THERE, UNMIGRATED_APPS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
-from dbmigrate.models.selection import Selection
+from dbmigrate.models.selection import Selection, Targets
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Change, MigrationId, Snapshot
 from dbmigrate.planning.checks import OF_PLANS, check_ids, run_checks
@@ -32,7 +32,7 @@ from dbmigrate.planning.preflight import (
     is_planned,
 )
 from dbmigrate.planning.routing import Routing, route
-from dbmigrate.planning.selection import check_has_apps, check_selection, check_target
+from dbmigrate.planning.selection import check_has_apps, check_selection, check_targets
 
 NamedUnclaimed = Literal["migrated", "looked-at", "refused"]
 """What becomes of a database that is open and was named: it is migrated as if the routers wanted it, it stays what it
@@ -41,9 +41,10 @@ is when nothing is named, or it is refused."""
 
 @dataclass(frozen=True)
 class Goal:
-    """What was asked, and which names are accepted in it."""
+    """What was asked, where that leads on each database, and which names are accepted in it."""
 
     selection: Selection
+    targets: Targets = field(default_factory=dict)
     named_unclaimed: NamedUnclaimed = "migrated"
     may_read_only: bool = False
     """Whether a database may be named that takes no writes."""
@@ -113,13 +114,12 @@ def decide(snapshot: Snapshot, settings: Settings, goal: Goal) -> Decision:
     if goal.named_unclaimed != "migrated":
         check_has_apps(routing, selection.databases, or_unclaimed=goal.named_unclaimed == "looked-at")
     plan = _plan(snapshot, routing, settings, goal)
-    check_target(snapshot, selection, plan.targeted)
+    check_targets(snapshot, goal.targets, plan.targeted)
     return Decision(snapshot, settings, goal, routing, plan)
 
 
 def _plan(snapshot: Snapshot, routing: Routing, settings: Settings, goal: Goal) -> MigrationPlan:
-    targets = goal.selection.targets_on(database.alias for database in snapshot.databases)
-    return build_plan(snapshot, routing, settings=settings, selection=goal.selection, targets=targets)
+    return build_plan(snapshot, routing, settings=settings, selection=goal.selection, targets=goal.targets)
 
 
 def refuse(decision: Decision, findings: Sequence[Finding], *, is_run: bool, is_locked_later: bool = False) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from itertools import combinations, pairwise
 
 from dbmigrate.models.plan import MigrationPlan, Need, Step
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import DEFAULT_ALIAS, MigrationId, Snapshot
 from dbmigrate.planning.data_needs import find_way
+from dbmigrate.planning.graph import build_graph
 
 
 def order_databases(
@@ -78,12 +79,10 @@ def _dependencies(snapshot: Snapshot, steps_by_alias: Mapping[str, Sequence[Step
 
     Of what is undone it is the other way round.
     """
-    after = {
-        migration.id: migration.after
-        for database in snapshot.databases
-        for migration in (*database.pending, *(database.targeted or ()))
-    }
     dependencies: dict[str, set[str]] = {alias: set() for alias in steps_by_alias}
+    if len(dependencies) < 2:
+        return dependencies
+    after = _find_parents(snapshot, dependencies)
     for backwards in (False, True):
         doing = _doing(steps_by_alias, backwards=backwards)
         for alias in steps_by_alias:
@@ -93,6 +92,16 @@ def _dependencies(snapshot: Snapshot, steps_by_alias: Mapping[str, Sequence[Step
             for other in needed - {alias}:
                 dependencies[other if backwards else alias].add(alias if backwards else other)
     return dependencies
+
+
+def _find_parents(snapshot: Snapshot, aliases: Collection[str]) -> dict[MigrationId, set[MigrationId]]:
+    """Return what each migration directly depends on, on any of these databases: squashed ones may count on some."""
+    after: dict[MigrationId, set[MigrationId]] = {}
+    histories = {database.recorded for database in snapshot.databases if database.alias in aliases}
+    for recorded in (snapshot.recorded[number] for number in histories if number is not None):
+        for identifier, parents in build_graph(snapshot.migrations, recorded).parents.items():
+            after.setdefault(identifier, set()).update(parents)
+    return after
 
 
 def _doing(steps_by_alias: Mapping[str, Sequence[Step]], *, backwards: bool) -> dict[MigrationId, set[str]]:
@@ -105,7 +114,7 @@ def _doing(steps_by_alias: Mapping[str, Sequence[Step]], *, backwards: bool) -> 
     return doing
 
 
-def _ancestors(identifiers: Set[MigrationId], after: Mapping[MigrationId, tuple[MigrationId, ...]]) -> set[MigrationId]:
+def _ancestors(identifiers: Set[MigrationId], after: Mapping[MigrationId, Set[MigrationId]]) -> set[MigrationId]:
     found: set[MigrationId] = set()
     queue = [parent for identifier in identifiers for parent in after.get(identifier, ())]
     while queue:

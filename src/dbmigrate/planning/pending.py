@@ -7,8 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbmigrate.errors import UsageError
+from dbmigrate.models.selection import Targets
 from dbmigrate.models.servers import Reached
-from dbmigrate.models.snapshot import Database, Migration, MigrationId, PendingMigration, Snapshot, UndoingOf, label_of
+from dbmigrate.models.snapshot import (
+    Database,
+    Migration,
+    MigrationId,
+    PendingMigration,
+    Snapshot,
+    UndoingOf,
+    Way,
+    label_of,
+)
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.graph import Graph, build_graph
 from dbmigrate.planning.routing import Routing
@@ -32,31 +42,43 @@ def with_pending(snapshot: Snapshot) -> Snapshot:
     )
 
 
-def find_ways(snapshot: Snapshot, label: str, name: str) -> tuple[Snapshot, Undone]:
-    """Return the snapshot with what it takes on each database to get to a migration, and what of that is undone.
+def find_ways(snapshot: Snapshot, targets: Targets) -> tuple[Snapshot, Undone]:
+    """Return the snapshot with what it takes on each database to get to its targets, and what of that is undone.
 
-    `name`: of a migration of this app, the beginning of one, or "zero". Where an app has no migrations there is no way.
+    An app that has no migrations has no way.
 
     Raises:
-        UsageError: no migration is called so, or several are.
+        UsageError: no migration is called as one of the targets is, or several are.
     """
-    app = snapshot.app(label)
-    if app is None or not app.has_migrations:
-        return snapshot, {}
-    target = None if name == "zero" else _find_target(snapshot, label, name)
     histories = [_History.read(snapshot.migrations, recorded) for recorded in snapshot.recorded]
-    databases: list[Database] = []
-    undone: dict[str, tuple[MigrationId, ...]] = {}
-    for database in snapshot.databases:
-        if database.recorded is not None:
-            history = histories[database.recorded]
-            way, replaced_by = history.way_to(label, target)
-            database = history.go(database, way).model_copy(update={"target_replaced_by": replaced_by})
-            backwards = tuple(one for one, is_undone in way or () if is_undone)
-            if backwards:
-                undone[database.alias] = backwards
-        databases.append(database)
-    return snapshot.model_copy(update={"databases": tuple(databases)}), undone
+    databases = tuple(
+        database
+        if database.recorded is None
+        else database.model_copy(
+            update={"ways": _find_ways(snapshot, database, histories[database.recorded], targets[database.alias])}
+        )
+        if database.alias in targets
+        else database
+        for database in snapshot.databases
+    )
+    undone = {
+        database.alias: tuple(dict.fromkeys(one.id for one in database.targeted or () if one.backwards))
+        for database in databases
+    }
+    return snapshot.model_copy(update={"databases": databases}), {alias: ids for alias, ids in undone.items() if ids}
+
+
+def _find_ways(snapshot: Snapshot, database: Database, history: _History, targets: Mapping[str, str]) -> dict[str, Way]:
+    """Return by app the way on a database of this history, each from where the one before it ends."""
+    ways: dict[str, Way] = {}
+    for label, name in targets.items():
+        app = snapshot.app(label)
+        if app is not None and app.has_migrations:
+            target = None if name == "zero" else _find_target(snapshot, label, name)
+            steps, replaced_by = history.way_to(label, target)
+            ways[label] = Way(migrations=history.go(database, steps), replaced_by=replaced_by)
+            history = history if label == [*targets][-1] else history.after(steps)
+    return ways
 
 
 def _find_target(snapshot: Snapshot, label: str, name: str) -> MigrationId:
@@ -85,13 +107,21 @@ def with_undoing(snapshot: Snapshot, answers: Mapping[str, UndoingOf | Reached])
 
 def _add_undoing(database: Database, answer: UndoingOf | Reached) -> Database:
     if isinstance(answer, Reached):
-        return database.model_copy(update={"targeted": None, **dict(answer)})
-    targeted = tuple(
-        one.model_copy(update=dict(answer.undoing[one.id])) if one.backwards else one for one in database.targeted or ()
-    )
+        return database.model_copy(update={"ways": {}, **dict(answer)})
+    ways = {
+        label: way.model_copy(
+            update={
+                "migrations": tuple(
+                    one.model_copy(update=dict(answer.undoing[one.id])) if one.backwards else one
+                    for one in way.migrations
+                )
+            }
+        )
+        for label, way in database.ways.items()
+    }
     return database.model_copy(
         update={
-            "targeted": targeted,
+            "ways": ways,
             "role": answer.role,
             "rights_unknown": answer.rights_unknown,
             "lacking": answer.lacking,
@@ -104,6 +134,7 @@ class _History:
     """What follows from what is recorded on a database, whatever the migrations do there."""
 
     migrations: Mapping[MigrationId, Migration]
+    recorded: Sequence[MigrationId]
     graph: Graph
     applied: int
     unrecorded: tuple[MigrationId, ...]
@@ -118,6 +149,7 @@ class _History:
         pending = (PendingMigration(id=identifier, answer="no", operations=0) for identifier in graph.pending())
         return _History(
             migrations=migrations,
+            recorded=recorded,
             graph=graph,
             applied=len(applied),
             unrecorded=tuple(sorted(applied - {*recorded})),
@@ -137,12 +169,10 @@ class _History:
             }
         )
 
-    def way_to(
-        self, label: str, target: MigrationId | None
-    ) -> tuple[list[tuple[MigrationId, bool]] | None, str | None]:
+    def way_to(self, label: str, target: MigrationId | None) -> tuple[list[tuple[MigrationId, bool]], str | None]:
         """Return (the way to a migration of an app, None for undoing all of it; what is squashed and stands for it).
 
-        The first is None where the second is not: Django cannot stop inside of a squashed migration.
+        There is no way where there is the second: Django cannot stop inside of a squashed migration.
         """
         if target is None:
             return self.graph.way_to_zero(label), None
@@ -152,15 +182,21 @@ class _History:
             target = self.migrations[target].replaces[-1]
         if target not in self.graph.parents:
             squashed = next(one for one, migration in self.migrations.items() if target in migration.replaces)
-            return None, squashed.split(".", 1)[1]
+            return [], squashed.split(".", 1)[1]
         return self.graph.way_to(target), None
 
-    def go(self, database: Database, way: Sequence[tuple[MigrationId, bool]] | None) -> Database:
-        """Return a database of these records with what it takes to go this way."""
-        if way is None:
-            return database
+    def after(self, way: Sequence[tuple[MigrationId, bool]]) -> _History:
+        """Return the history once this way is gone: with a squashed migration goes the record of what it replaces."""
+        recorded = {*self.recorded}
+        for one, backwards in way:
+            records = {one, *self.migrations[one].replaces}
+            recorded = recorded - records if backwards else recorded | records
+        return _History.read(self.migrations, sorted(recorded))
+
+    def go(self, database: Database, way: Sequence[tuple[MigrationId, bool]]) -> tuple[PendingMigration, ...]:
+        """Return what this way does on a database of these records."""
         pending = {migration.id: migration for migration in database.pending}
-        targeted = (
+        return tuple(
             PendingMigration(id=one, answer="no", operations=0, backwards=True).model_copy(
                 update=_facts(self.migrations, self.graph, one)
             )
@@ -168,7 +204,6 @@ class _History:
             else pending.get(one, self._held_back(one))
             for one, backwards in way
         )
-        return database.model_copy(update={"targeted": tuple(targeted)})
 
     def _held_back(self, identifier: MigrationId) -> PendingMigration:
         """Return a migration that Django does not call pending, because a later one of its app is recorded."""

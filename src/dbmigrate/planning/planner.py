@@ -53,7 +53,7 @@ def build_plan(
 ) -> MigrationPlan:
     """Decide every step, its order, and why the other databases get none. The names in `selection` must exist."""
     planners = [
-        _DatabasePlanner(snapshot, routing, settings, selection, database, targets.get(database.alias, {}))
+        _DatabasePlanner(snapshot, routing, settings, selection, database, targets.get(database.alias))
         for database in snapshot.databases
     ]
     found = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
@@ -147,8 +147,8 @@ class _DatabasePlanner:
     settings: Settings
     selection: Selection
     database: Database
-    targets: Mapping[str, str]
-    """By app: the migration to go to on this database."""
+    targets: Mapping[str, str] | None
+    """By app that moves here: the migration to go to. None if every app goes to its last."""
 
     @property
     def alias(self) -> str:
@@ -196,7 +196,7 @@ class _DatabasePlanner:
                 continue
             covered.update(migration.id for migration in planned)
             steps.append(self._step(app, planned, reason, because, synced))
-        is_for_receivers = self.settings.receivers == "always" and not self.targets
+        is_for_receivers = self.settings.receivers == "always" and self.targets is None
         if not steps and is_for_receivers and self._receivers() and apps:
             # One process is enough: migrate sends the signals for every app, whichever it was called for.
             steps.append(self._step(apps[0], (), "receivers", self._receivers()))
@@ -236,7 +236,7 @@ class _DatabasePlanner:
         )
 
     def _target(self, app: str | None) -> str | None:
-        return self.targets.get(app) if app is not None else None
+        return self.targets.get(app) if self.targets is not None and app is not None else None
 
     def _spell(self, app: str | None) -> Spelled:
         """Return the words of the process for an app, or for the whole database."""
@@ -279,7 +279,7 @@ class _DatabasePlanner:
         return tuple(f"{receiver.name} ({receiver.signal})" for receiver in self.snapshot.receivers)
 
     def _is_whole(self) -> bool:
-        if self.selection.apps:
+        if self.selection.apps or self.targets is not None:
             return False
         if self.alias in self.routing.whole:
             return True
@@ -289,12 +289,19 @@ class _DatabasePlanner:
     def _labels(self) -> list[str]:
         placements = self.routing.placements[self.alias]
         labels = [label for label in placements if not self.selection.apps or label in self.selection.apps]
+        if self.targets is not None:
+            return [label for label in self.targets if label in labels]
         if self.selection.run_syncdb and not self.selection.apps:
             labels += [app.label for app in self.snapshot.apps if not app.has_migrations and self._unsynced(app.label)]
         return labels
 
     def _labels_in_order(self) -> list[str]:
-        """Return the apps in the order their first pending migration has on this database; constance comes last."""
+        """Return the apps in the order of the targets, or in that of their first pending migration on this database.
+
+        Without targets constance comes last.
+        """
+        if self.targets is not None:
+            return self._labels()
         position = {migration.id: index for index, migration in reversed(list(enumerate(self.database.pending)))}
         first: dict[str, int] = {}
         for identifier, index in position.items():
@@ -307,13 +314,16 @@ class _DatabasePlanner:
         )
 
     def _planned(self, app: str | None, covered: Iterable[MigrationId]) -> tuple[PlannedMigration, ...]:
-        if self._target(app) is not None:
-            wanted: Sequence[PendingMigration] = self.database.targeted or ()
+        done = set(covered)
+        if app is not None and self._target(app) is not None:
+            way = self.database.ways.get(app)
+            # It begins where the one before it ends, and may do again what that one has undone.
+            wanted: Sequence[PendingMigration] = way.migrations if way is not None else ()
+            done = set()
         elif app is None:
             wanted = self.database.pending
         else:
             wanted = _closure(self.database.pending, app)
-        done = set(covered)
         return tuple(
             PlannedMigration(
                 id=migration.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from dbmigrate.errors import ProjectError, UsageError
-from dbmigrate.models.selection import Selection
+from dbmigrate.models.selection import Selection, Targets
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, Snapshot
 from dbmigrate.nearest import nearest
@@ -124,20 +124,21 @@ def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_unclaimed: bo
             )
 
 
-def check_target(snapshot: Snapshot, selection: Selection, aliases: Iterable[str]) -> None:
-    """Do nothing if each of these databases can go to the migration that was asked for.
+def check_targets(snapshot: Snapshot, targets: Targets, aliases: Iterable[str]) -> None:
+    """Do nothing if each of these databases can go to the migrations that were asked for.
 
     Raises:
-        UsageError: on one of them a squashed migration stands for it.
+        UsageError: on one of them a squashed migration stands for one.
     """
     for alias in aliases:
         database = snapshot.database(alias)
-        if database is not None and database.target_replaced_by is not None:
-            raise UsageError(
-                f"on database {alias} migration {selection.to} is part of {database.target_replaced_by}, "
-                "and Django cannot stop inside a squashed migration",
-                hint=f"--to {database.target_replaced_by}",
-            )
+        for label, way in database.ways.items() if database is not None else ():
+            if way.replaced_by is not None:
+                raise UsageError(
+                    f"on database {alias} migration {targets[alias][label]} is part of {way.replaced_by}, "
+                    "and Django cannot stop inside a squashed migration",
+                    hint=f"--to {way.replaced_by}",
+                )
 
 
 def is_wanted(database: Database, routing: Routing, selection: Selection, *, or_read_only: bool = False) -> bool:
