@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -290,26 +291,39 @@ def go(apps, schema_editor):
 """
 
 
-@pytest.mark.postgresql
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_signal_while_it_is_asked_whether_to_try_again_lets_the_other_databases_finish(
-    launcher: str, tmp_path: Path, postgresql: PostgresqlServer
-) -> None:
+@contextmanager
+def asked_in_vain(
+    folder: Path, postgresql: PostgresqlServer, *words: str
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, dict[str, Any]], Callable[[], object]]]:
+    """Start a run of three databases, two at a time, and have db1 fail while its table of records is locked.
+
+    Yields the run, which asks db1 whether to try again and gets no answer; DATABASES; and what lets db1 answer. At the
+    end db2, which waits until then, goes on.
+    """
     entries = {alias: postgresql.create_database() for alias in ("default", "db1", "db2")}
     app = {"models.py": "", "migrations/0001_initial.py": migration("migrations.RunPython(go)", head=WAIT)}
-    project = everywhere(tmp_path / "site", entries, app)
-    process = all_of(project, "--jobs", "2", "--launcher", launcher)
+    project = everywhere(folder / "site", entries, app)
+    process = all_of(project, "--jobs", "2", *words)
     until(lambda: len([*project.root.glob("*.begun")]) == 2, "both to begin", 60)
     with postgresql.session(entries["db1"]) as other:
         other.execute("BEGIN")
         other.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
         (project.root / "db1.go").touch()
         until(lambda: postgresql.query(entries["db1"], WAITING), "the question", 30)
+        yield process, entries, lambda: other.execute("ROLLBACK")
+    (project.root / "db2.go").touch()
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_signal_while_it_is_asked_whether_to_try_again_lets_the_other_databases_finish(
+    launcher: str, tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    with asked_in_vain(tmp_path, postgresql, "--launcher", launcher) as (process, entries, answer):
         process.send_signal(signal.SIGTERM)
         line_with(process, "db1: exit 1")
-        other.execute("ROLLBACK")
+        answer()
         until(lambda: not postgresql.query(entries["db1"], WAITING), "the answer", 30)
-    (project.root / "db2.go").touch()
     rest = process.communicate(timeout=60)[0]
 
     assert process.returncode == 143, rest
@@ -322,20 +336,8 @@ def test_a_signal_while_it_is_asked_whether_to_try_again_lets_the_other_database
 def test_a_server_that_is_asked_whether_to_try_again_gets_seconds_however_long_the_wait(
     tmp_path: Path, postgresql: PostgresqlServer
 ) -> None:
-    entries = {alias: postgresql.create_database() for alias in ("default", "db1", "db2")}
-    app = {"models.py": "", "migrations/0001_initial.py": migration("migrations.RunPython(go)", head=WAIT)}
-    project = everywhere(tmp_path / "site", entries, app)
-    process = all_of(project, "--jobs", "2", "--wait", "60")
-    until(lambda: len([*project.root.glob("*.begun")]) == 2, "both to begin", 60)
-    with postgresql.session(entries["db1"]) as other:
-        other.execute("BEGIN")
-        other.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
-        (project.root / "db1.go").touch()
-        until(lambda: postgresql.query(entries["db1"], WAITING), "the question", 30)
-        with ThreadPoolExecutor() as pool:
-            pool.submit(line_with, process, "db1: exit 1").result(timeout=25)
-        other.execute("ROLLBACK")
-    (project.root / "db2.go").touch()
+    with asked_in_vain(tmp_path, postgresql, "--wait", "60") as (process, _, _), ThreadPoolExecutor() as pool:
+        pool.submit(line_with, process, "db1: exit 1").result(timeout=25)
 
     assert "1 of 3 databases failed: db1" in end_of(process, 31)
 
