@@ -48,7 +48,7 @@ def github(out: StringIO) -> GithubRenderer:
     text = StringIO()
     written = PlainRenderer(Page(PlainSheet(text), verbosity=1, now=now), text, verbosity=1, now=now)
     paths = RepositoryPaths(Path("/"), Path("/"))
-    return GithubRenderer(written, text, out, command="all", paths=paths, summary=None, make_token=lambda: "token")
+    return GithubRenderer(written, text, out, command="all", paths=paths, has_summary=False, make_token=lambda: "token")
 
 
 RENDERERS: dict[str, Callable[[StringIO], Renderer]] = {"plain": plain, "rich": rich, "github": github}

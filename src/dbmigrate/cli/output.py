@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from dbmigrate.renderers.base import Renderer
     from dbmigrate.renderers.fan_out import FanOut
     from dbmigrate.renderers.github import GithubRenderer
+    from dbmigrate.renderers.plain import PlainRenderer
     from dbmigrate.renderers.repository_paths import RepositoryPaths
+    from dbmigrate.renderers.step_summary import StepSummaryRenderer
 
 Answered = TypeVar("Answered")
 
@@ -72,6 +74,9 @@ class Output:
         """Begin to show what comes in a format; "auto" looks at the streams."""
         chosen = self.find_format().value if wanted == "auto" else wanted
         self._sinks.add(_build_renderer(self._session, chosen, self._lost))
+        summary = self._session.environ.get("GITHUB_STEP_SUMMARY")
+        if chosen == "github" and summary:
+            self._sinks.add(_build_summary(self._session, Path(summary)), "GITHUB_STEP_SUMMARY")
         if self._file is not None:
             from dbmigrate.renderers.json import JsonRenderer
 
@@ -263,22 +268,36 @@ def _build_github(session: Session) -> GithubRenderer:
     import secrets
 
     from dbmigrate.renderers.github import GithubRenderer
+
+    plain, text = _build_plain(session)
+    return GithubRenderer(
+        plain,
+        text,
+        session.out,
+        command=session.command,
+        paths=_repository_paths(session),
+        has_summary=bool(session.environ.get("GITHUB_STEP_SUMMARY")),
+        make_token=lambda: secrets.token_hex(16),
+    )
+
+
+def _build_summary(session: Session, file: Path) -> StepSummaryRenderer:
+    from dbmigrate.renderers.step_summary import StepSummaryRenderer
+
+    plain, text = _build_plain(session)
+    # On stdout, as all that goes to the runner: it reads both streams side by side.
+    return StepSummaryRenderer(plain, text, file, session.command, partial(_warn, session.out))
+
+
+def _build_plain(session: Session) -> tuple[PlainRenderer, StringIO]:
+    """Return what `plain` prints, and where it is written."""
     from dbmigrate.renderers.page import Page
     from dbmigrate.renderers.plain import PlainRenderer
     from dbmigrate.renderers.sheet import PlainSheet
 
     text = StringIO()
     page = Page(PlainSheet(text), verbosity=session.verbosity, now=_now)
-    summary = session.environ.get("GITHUB_STEP_SUMMARY")
-    return GithubRenderer(
-        PlainRenderer(page, text, verbosity=session.verbosity, now=_now),
-        text,
-        session.out,
-        command=session.command,
-        paths=_repository_paths(session),
-        summary=Path(summary) if summary else None,
-        make_token=lambda: secrets.token_hex(16),
-    )
+    return PlainRenderer(page, text, verbosity=session.verbosity, now=_now), text
 
 
 def _repository_paths(session: Session) -> RepositoryPaths:

@@ -1,4 +1,4 @@
-"""`--format github`: all that `plain` prints, and around it groups, annotations and a summary of the step.
+"""`--format github`: all that `plain` prints, and around it groups and annotations.
 
 Everything goes to one stream. The runner reads stdout and stderr side by side, and what keeps it from obeying a line
 that a child prints only holds for the lines that come behind it in the same stream.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from io import StringIO
-from pathlib import Path
 from typing import TextIO
 
 from dbmigrate.errors import DbmigrateError, ExitCode
@@ -21,13 +20,13 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.findings import Finding, Level
-from dbmigrate.models.reports import AnyReport, CheckReport, MakeReport, PlanReport, StatusReport
+from dbmigrate.models.reports import AnyReport
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import failure_words, run_words, words
+from dbmigrate.renderers.annotated import annotated_findings
 from dbmigrate.renderers.error_words import error_message, fact_message
 from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.groups import Groups
-from dbmigrate.renderers.markdown import Summary, append_summary
 from dbmigrate.renderers.plain import PlainRenderer
 from dbmigrate.renderers.repository_paths import RepositoryPaths
 from dbmigrate.renderers.workflow import Annotations, guarded
@@ -48,23 +47,22 @@ class GithubRenderer:
         *,
         command: str | None,
         paths: RepositoryPaths,
-        summary: Path | None,
+        has_summary: bool,
         make_token: Callable[[], str],
     ) -> None:
-        """Take the renderer that writes to `text`; write to `out` and, at the end, to the file of the summary.
+        """Take the renderer that writes to `text`; write to `out`.
 
-        `make_token` returns a word that nobody can guess.
+        `has_summary`: whether the step has one (`step_summary.py`). `make_token` returns a word that nobody can guess.
         """
         self._plain = plain
         self._text = text
         self._out = out
         self._name = f"dbmigrate {command}" if command else "dbmigrate"
         self._paths = paths
-        self._summary_file = summary
+        self._has_summary = has_summary
         self._make_token = make_token
         self._annotations = Annotations()
         self._groups = Groups(self._write, self._command)
-        self._summary = Summary(self._name)
         self._has_plan = False
 
     def show(self, event: Event) -> None:
@@ -88,8 +86,7 @@ class GithubRenderer:
                 self._groups.end_step(event.result.alias, event.result.id)
             case RunFinished():
                 self._plain.show_result(event.result)
-                self._write_and_sum_up()
-                self._summary.result = event.result
+                self._write(self._take())
                 self._annotate_result(event.result)
             case _:
                 pass
@@ -97,8 +94,8 @@ class GithubRenderer:
     def answer(self, report: AnyReport) -> None:
         """Write the answer, and its findings as annotations."""
         self._plain.answer(report)
-        self._write_and_sum_up()
-        self._annotate(_findings(report))
+        self._write(self._take())
+        self._annotate(annotated_findings(report))
         for text in failures(report):
             self._error(text, title=self._name)
 
@@ -106,7 +103,7 @@ class GithubRenderer:
         """Write the error, and as an annotation each fact that it is made of."""
         self._groups.flush()
         self._plain.refuse(error)
-        self._write_and_sum_up()
+        self._write(self._take())
         for fact in error.facts:
             text = f"{fact_message(fact, error)}\nhint: {fact.hint}"
             self._error(text, title=fact.title, file=fact.file, line=fact.line)
@@ -115,29 +112,18 @@ class GithubRenderer:
             self._error(f"{error_message(error)}{hint}", title=self._name)
 
     def close(self, code: ExitCode) -> None:
-        """Show how many annotations GitHub would have dropped, and append the summary."""
+        """Show how many annotations GitHub would have dropped."""
         self._groups.flush()
         self._plain.close(code)
-        self._write_and_sum_up()
+        self._write(self._take())
         if code and not self._annotations.count("error"):
             # A job that is red for it has to say so.
             self._error(words.exit_sentence(code), title=self._name)
         more = ", ".join(words.plural(count, level) for level, count in self._annotations.more.items())
         if more:
-            where = ", and in the summary of this step" if self._summary_file is not None else ""
+            where = ", and in the summary of this step" if self._has_summary else ""
             self._write([f"{more} more: GitHub shows ten of each level; all of them are in the lines above{where}"])
-        if self._summary_file is not None:
-            try:
-                append_summary(self._summary_file, self._summary, code)
-            except OSError as error:
-                self._write([f"warning: the summary of this step cannot be written: {error}"])
         self._out.flush()
-
-    def _write_and_sum_up(self) -> None:
-        """Write what `plain` wrote since the last time, also into the summary."""
-        lines = self._take()
-        self._write(lines)
-        self._summary.text += lines
 
     def _take(self) -> list[str]:
         """Return the lines that `plain` wrote since the last time."""
@@ -157,7 +143,6 @@ class GithubRenderer:
             self._out.flush()
 
     def _annotate(self, findings: Sequence[Finding]) -> None:
-        self._summary.findings += findings
         for finding in findings:
             file = self._paths.find(finding.file)
             # A file that is not in the repository has no place to be shown at.
@@ -183,21 +168,3 @@ class GithubRenderer:
         path = self._paths.find(file)
         shown = words.printable_lines(text)
         self._command(self._annotations.write("error", shown, title=title, file=path, line=line))
-
-
-def _findings(report: AnyReport) -> Sequence[Finding]:
-    """Return the findings of an answer that are annotations: all that it shows, but for the notes of `status -v`."""
-    match report:
-        case PlanReport():
-            if report.sql is not None or report.graph is not None:
-                return ()
-            notes = [finding for finding in report.plan.findings if finding.level == "note"]
-            refusal = report.refusal.message if report.refusal is not None else ""
-            stopping = [finding for finding in report.plan.findings if finding.sentence in refusal]
-            return [*stopping, *report.plan.warnings(refusal), *notes]
-        case CheckReport() | MakeReport():
-            return report.findings
-        case StatusReport():
-            return [finding for finding in report.findings if finding.level != "note"]
-        case _:
-            return ()
