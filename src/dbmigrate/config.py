@@ -69,6 +69,12 @@ class Flag:
     value: Any
 
 
+def flags_of(options: Mapping[str, Any]) -> dict[str, Flag]:
+    """Return those of a command's options that were given and are configuration keys."""
+    given = {key: options[key] for key in KEYS if options.get(key) is not None}
+    return {key: Flag(f"--{key.replace('_', '-')}", value) for key, value in given.items()}
+
+
 def find_config_file(folder: Path) -> ConfigFile | None:
     """Return the nearest pyproject.toml, from this folder upwards, that has a `[tool.dbmigrate]` table.
 

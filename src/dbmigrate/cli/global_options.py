@@ -13,7 +13,7 @@ _KEY = "dbmigrate.options"
 def remember_option(context: click.Context, parameter: click.Parameter, value: object) -> None:
     """Keep a global option (an option's callback); the one after the command wins."""
     assert parameter.name is not None
-    if context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT:
+    if is_given(context, parameter.name):
         read_global_options(context)[parameter.name] = value
 
 
@@ -23,13 +23,14 @@ def read_global_options(context: click.Context) -> dict[str, Any]:
     return given
 
 
+def is_given(context: click.Context, name: str) -> bool:
+    """Return whether an option was given to the command itself."""
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
 def given_words(context: click.Context) -> list[str]:
     """Return the options that were given, those before the command included, as they are typed."""
-    given = {
-        name: value
-        for name, value in context.params.items()
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
+    given = {name: value for name, value in context.params.items() if is_given(context, name)}
     given |= read_global_options(context)
     return [word for option in context.command.params for word in _typed(option, given.get(option.name or ""))]
 

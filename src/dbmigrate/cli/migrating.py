@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -21,31 +22,38 @@ if TYPE_CHECKING:
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Settings
 
-SETTINGS = (
-    "jobs",
-    "skip_makemigrations",
-    "keep_going",
-    "lock_wait",
-    "grace",
-    "step_timeout",
-    "ddl_lock_timeout",
-    "ddl_retries",
-)
-"""Options that are configuration keys too; the others are part of the selection and named like its fields."""
 
+@dataclass(frozen=True)
+class Asked:
+    """What the command line of `all`, `run` or `plan` asks for."""
 
-def flags_of(options: Mapping[str, Any]) -> dict[str, Flag]:
-    """Return those of a command's options that are configuration keys."""
-    given = {key: options[key] for key in SETTINGS if options.get(key) is not None}
-    return {key: Flag(f"--{key.replace('_', '-')}", value) for key, value in given.items()}
+    flags: Mapping[str, Flag]
+    """The options that are configuration keys too, by key."""
+    fake_initial: bool
+    run_syncdb: bool
+    always: bool
+    allow_data_loss: bool
+    databases: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+    to: str | None = None
+    fake: bool = False
 
+    def select(self, settings: Settings) -> Selection:
+        """Return the selection, under the configuration that the flags are part of."""
+        # Imported here: pydantic is loaded while the host boots.
+        from dbmigrate.models.selection import Selection
 
-def _select(options: Mapping[str, Any], settings: Settings) -> Selection:
-    # Imported here: pydantic is loaded while the host boots.
-    from dbmigrate.models.selection import Selection
-
-    asked = {name: value for name, value in options.items() if name not in SETTINGS}
-    return Selection(make_migrations=not settings.skip_makemigrations, **asked)
+        return Selection(
+            databases=self.databases,
+            apps=self.apps,
+            to=self.to,
+            fake=self.fake,
+            fake_initial=self.fake_initial,
+            run_syncdb=self.run_syncdb,
+            always=self.always,
+            allow_data_loss=self.allow_data_loss,
+            make_migrations=not settings.skip_makemigrations,
+        )
 
 
 def _load() -> None:
@@ -60,23 +68,22 @@ def _load() -> None:
 
 def migrate(
     context: click.Context,
-    options: Mapping[str, Any],
+    asked: Asked,
     *,
     has_locks: bool = True,
     may_ask: bool,
     dry_run: bool,
     junit: str | None = None,
 ) -> ExitCode:
-    """Migrate what the command's options ask for; `dry_run` shows the plan instead, `may_ask` lets it ask a person."""
+    """Migrate what the command line asks for; `dry_run` shows the plan instead, `may_ask` lets it ask a person."""
     if dry_run:
-        return show_plan(context, options, junit=junit)
+        return show_plan(context, asked, junit=junit)
     session = session_of(context)
-    with open_project(session, flags_of(options), junit, _load) as (work, output):
-        selection = _select(options, work.settings)
+    with open_project(session, asked.flags, junit, _load) as (work, output):
         return run(
             work,
             output,
-            selection,
+            asked.select(work.settings),
             keep_going=work.settings.keep_going,
             has_locks=has_locks,
             consent=Consent(session, may_ask=may_ask),
@@ -128,7 +135,7 @@ def run(
 
 def show_plan(
     context: click.Context,
-    options: Mapping[str, Any],
+    asked: Asked,
     *,
     sql: bool = False,
     graph: Literal["mermaid", "dot"] | None = None,
@@ -137,10 +144,10 @@ def show_plan(
 ) -> ExitCode:
     """Show what would be done."""
     session = session_of(context)
-    with open_project(session, flags_of(options), junit, _load) as (work, output):
+    with open_project(session, asked.flags, junit, _load) as (work, output):
         from dbmigrate.commands import show
 
-        report = output.follow(show.plan(work, _select(options, work.settings), sql=sql, graph=graph))
+        report = output.follow(show.plan(work, asked.select(work.settings), sql=sql, graph=graph))
         code = report.exit_code if exit_code else ExitCode.OK
         output.answer(report)
         # The menu asks with the exit code whether there is something to do.

@@ -7,10 +7,11 @@ from datetime import datetime, timezone
 import click
 
 from dbmigrate.cli.host_lifetime import open_project
-from dbmigrate.cli.migrating import flags_of, run
+from dbmigrate.cli.migrating import run
 from dbmigrate.cli.options import database_option, global_options, lock_options
 from dbmigrate.cli.session import FOR_MACHINES, Session, session_of
 from dbmigrate.cli.signals import Terminated, hold_back
+from dbmigrate.config import flags_of
 from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode, Interrupted
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from dbmigrate.cli.completion_cache import known_names
-from dbmigrate.cli.global_options import given_words
-from dbmigrate.cli.migrating import migrate
+from dbmigrate.cli.global_options import given_words, is_given
+from dbmigrate.cli.migrating import Asked, migrate
 from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options, selection_options
 from dbmigrate.cli.session import session_of
+from dbmigrate.config import flags_of
 from dbmigrate.errors import ExitCode, UsageError
 
 
@@ -46,7 +47,7 @@ def command(
             hint="remove --auto, or the others",
         )
     if not auto and not is_named:
-        if session_of(context).opens_menu and not any(options.values()):
+        if session_of(context).opens_menu and not any(is_given(context, name) for name in options):
             from dbmigrate.cli.menu import show_menu
 
             return show_menu(context)
@@ -54,7 +55,18 @@ def command(
             raise UsageError("--to and --fake require one app, but none is named", hint=_named(context, options["to"]))
         everything = shlex.join(["dbmigrate", "all", *given_words(context)])
         raise UsageError("no database and no app is named", hint=f"{everything}, or {_named(context, None)}")
-    return migrate(context, options, has_locks=not no_lock, may_ask=not auto, dry_run=dry_run, junit=junit)
+    asked = Asked(
+        flags_of(options),
+        fake_initial=options["fake_initial"],
+        run_syncdb=options["run_syncdb"],
+        always=options["always"],
+        allow_data_loss=options["allow_data_loss"],
+        databases=options["databases"],
+        apps=options["apps"],
+        to=options["to"],
+        fake=options["fake"],
+    )
+    return migrate(context, asked, has_locks=not no_lock, may_ask=not auto, dry_run=dry_run, junit=junit)
 
 
 def _named(context: click.Context, migration: str | None) -> str:

@@ -16,7 +16,7 @@ from dbmigrate.cli.global_options import read_global_options
 from dbmigrate.cli.host_lifetime import HostKeeper, OneCommand
 from dbmigrate.cli.output import Output
 from dbmigrate.confidential import find_secrets
-from dbmigrate.config import FORMATS, Flag, find_config_file, merge_settings
+from dbmigrate.config import FORMATS, Flag, find_config_file, flags_of, merge_settings
 from dbmigrate.models.settings import Settings
 from dbmigrate.project.discovery import find_project, find_working_directory
 from dbmigrate.redact import Redactor
@@ -112,12 +112,7 @@ class Session:
         """
         folder = find_project(self.cwd, self.options.get("project"))
         file = find_config_file(folder)
-        given = {
-            key: Flag(f"--{key}", self.options[key])
-            for key in ("settings", "manage", "python", "format", "wait", "launcher")
-            if self.options.get(key) is not None
-        }
-        settings = merge_settings(file, self.environ, given | dict(flags))
+        settings = merge_settings(file, self.environ, flags_of(self.options) | dict(flags))
         self.redactor.learn(find_secrets(settings.lock_url.items()))
         return settings, file.path.parent if file is not None else None
 
