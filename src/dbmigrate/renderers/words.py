@@ -18,7 +18,7 @@ EXIT_MEANINGS = {
     ExitCode.FINDINGS: "checks found errors",
     ExitCode.UNREACHABLE: "a database could not be checked",
     ExitCode.FAILED: "a step failed, no migration was completed",
-    ExitCode.PARTIAL: "some databases moved, some failed or were not started",
+    ExitCode.PARTIAL: "some migrations were completed, but not all of the run",
     ExitCode.INTERRUPTED: "interrupted before everything was done",
     ExitCode.TERMINATED: "ended by a signal before everything was done",
 }
