@@ -152,8 +152,8 @@ class Need(Value):
         return f"{undoing}{self.migration} on {self.alias} {needs} {self.needed} on {self.other}"
 
 
-class ConstanceCover(Value):
-    """Where the tables of django-constance come from in this plan."""
+class LastApp(Value):
+    """Where the tables of the app that comes last (Snapshot.last_app) come from in this plan."""
 
     label: str
     aliases: tuple[str, ...]
@@ -161,7 +161,7 @@ class ConstanceCover(Value):
     pending: bool
     """Whether the plan applies migrations of it."""
     own_steps: tuple[str, ...]
-    """Ids of steps that are there for constance alone."""
+    """Ids of steps that are there for it alone."""
 
 
 class MakeMigrations(Value):
@@ -193,7 +193,8 @@ class MigrationPlan(Value):
     """In the order of DATABASES."""
     steps: tuple[Step, ...]
     """Every step stands after the ones it waits for."""
-    constance: ConstanceCover | None
+    constance: LastApp | None
+    """Of the app that comes last, which is django-constance's; the key is what JSON calls it."""
     needs: tuple[Need, ...] = ()
     """What its migrations need of other databases, one of its own or not: a need for each pair. It goes by them, unless
     they need each other (DBM210)."""

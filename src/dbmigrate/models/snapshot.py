@@ -675,6 +675,11 @@ class Snapshot(Value):
     """By migration that works on data and is to be done on some database: what it depends on, directly or not, each
     after what it depends on itself. It follows from `migrations` (planning/pending.py)."""
 
+    @property
+    def last_app(self) -> str | None:
+        """Label of the app that is migrated last on a database, and reported at the end; None if there is none."""
+        return self.constance.label if self.constance is not None else None
+
     def database(self, alias: str) -> Database | None:
         """Return the database with this alias, or None."""
         return next((database for database in self.databases if database.alias == alias), None)

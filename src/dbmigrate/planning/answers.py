@@ -127,7 +127,7 @@ def describe_info(
         routes=tuple(_routed_apps(snapshot, routing)),
         receivers=snapshot.receivers,
         replaced_commands=snapshot.replaced_commands,
-        constance=snapshot.constance.label if snapshot.constance is not None else None,
+        constance=snapshot.last_app,
         findings=tuple(finding.as_remark() for finding in findings if finding.category == "model-changes"),
     )
 

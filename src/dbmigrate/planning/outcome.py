@@ -68,7 +68,7 @@ def build_result(
         limits=plan.limits,
         lost_locks=tuple(lost_locks),
     )
-    return result.model_copy(update={"constance": _constance(plan, result)})
+    return result.model_copy(update={"constance": _find_last_app(plan, result)})
 
 
 def unasked(before: Snapshot, reason: str) -> Snapshot:
@@ -156,7 +156,7 @@ def _without_table(plan: MigrationPlan, database: Database) -> tuple[str, ...]:
     return tuple(model for model in models if is_drift(database, model) and (not wanted or label_of(model) in wanted))
 
 
-def _constance(plan: MigrationPlan, result: RunResult) -> str | None:
+def _find_last_app(plan: MigrationPlan, result: RunResult) -> str | None:
     if plan.constance is None:
         return None
     unfinished = {database.alias for database in result.unfinished}

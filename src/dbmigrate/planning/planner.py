@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dbmigrate.models.plan import (
-    ConstanceCover,
     GuardScope,
+    LastApp,
     MakeMigrations,
     MigrationPlan,
     Need,
@@ -66,7 +66,7 @@ def build_plan(
         databases=tuple(planner.describe(found.get(planner.alias, [])) for planner in planners),
         steps=steps,
         limits=find_limits(snapshot, routing),
-        constance=_plan_constance(snapshot, routing, steps, list(found)),
+        constance=_plan_last_app(snapshot, routing, steps, list(found)),
         needs=needs,
         needed_elsewhere=elsewhere,
     )
@@ -120,17 +120,17 @@ def _plan_makemigrations(snapshot: Snapshot, selection: Selection) -> MakeMigrat
     return MakeMigrations(apps=labels, changes=changes, arguments=spelled.arguments, refusal=spelled.refusal)
 
 
-def _plan_constance(
+def _plan_last_app(
     snapshot: Snapshot, routing: Routing, steps: Sequence[Step], targeted: Sequence[str]
-) -> ConstanceCover | None:
-    if snapshot.constance is None:
+) -> LastApp | None:
+    label = snapshot.last_app
+    if label is None:
         return None
-    label = snapshot.constance.label
     aliases = tuple(alias for alias in routing.aliases_of(label) if alias in targeted)
     if not aliases:
         return None
     prefix = f"{label}."
-    return ConstanceCover(
+    return LastApp(
         label=label,
         aliases=aliases,
         pending=any(planned.id.startswith(prefix) and planned.does for step in steps for planned in step.migrations),
@@ -298,7 +298,7 @@ class _DatabasePlanner:
     def _labels_in_order(self) -> list[str]:
         """Return the apps in the order of the targets, or in that of their first pending migration on this database.
 
-        Without targets constance comes last.
+        Without targets the last app comes last.
         """
         if self.targets is not None:
             return self._labels()
@@ -307,10 +307,10 @@ class _DatabasePlanner:
         for identifier, index in position.items():
             label = label_of(identifier)
             first[label] = min(index, first.get(label, index))
-        constance = self.snapshot.constance.label if self.snapshot.constance else None
         labels = self._labels()
         return sorted(
-            labels, key=lambda label: (label == constance, first.get(label, len(position)), labels.index(label))
+            labels,
+            key=lambda label: (label == self.snapshot.last_app, first.get(label, len(position)), labels.index(label)),
         )
 
     def _planned(self, app: str | None, covered: Iterable[MigrationId]) -> tuple[PlannedMigration, ...]:

@@ -280,7 +280,7 @@ def _named(databases: Sequence[DatabaseResult]) -> str:
     return listed(named, most=FEW if any(database.failure is not None for database in databases) else MANY)
 
 
-def constance(label: str, result: RunResult) -> str:
+def last_app(label: str, result: RunResult) -> str:
     """Return what became of django-constance's tables."""
     moved = any(migration.startswith(f"{label}.") for database in result.databases for migration in database.applied)
     return "Constance migrated successfully" if moved else "Constance is up to date"

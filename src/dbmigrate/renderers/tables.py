@@ -79,7 +79,7 @@ def show_result(page: Page, result: RunResult) -> None:
     page.sheet.table(table)
     if not result.exit_code:
         if result.constance is not None:
-            page.line(run_words.constance(result.constance, result), "green")
+            page.line(run_words.last_app(result.constance, result), "green")
         receivers = next((database.ran_for for database in result.databases if database.ran_for), ())
         if receivers:
             page.line(plan_words.saving(receivers), "dim")
