@@ -220,7 +220,9 @@ def test_a_failed_migration_is_shown_in_its_file(tmp_path: Path) -> None:
     assert waiting == Annotation("error", "not started because default failed; 1 migration pending", "database blog_db")
     assert "[default]   RuntimeError: 50%, see: C:" in log.text
     written = summary.read_text()
-    assert written.startswith("of an earlier command\n### dbmigrate all: exit 31 (partial): some migrations were completed")
+    assert written.startswith(
+        "of an earlier command\n### dbmigrate all: exit 31 (partial): some migrations were completed"
+    )
     assert "| default | failed | core.0001&#95;initial, after 1 migration, 1 only recorded |" in written
     assert "[default]   RuntimeError: 50%, see: C:" in written
 
