@@ -228,14 +228,10 @@ def find_concerned(database: Database, routing: Routing) -> tuple[PendingMigrati
 
 
 def _facts(migrations: Mapping[MigrationId, Migration], graph: Graph, identifier: MigrationId) -> dict[str, Any]:
-    """Return what PendingMigration says besides the effect."""
+    """Return what PendingMigration says besides the effect: all of Migration that it has a field for."""
     migration = migrations[identifier]
-    return {
-        "after": tuple(sorted(graph.parents[identifier])),
-        "atomic": migration.atomic,
-        "is_written": migration.is_written,
-        "is_initial": migration.is_initial,
-    }
+    facts = {name: getattr(migration, name) for name in Migration.model_fields if name in PendingMigration.model_fields}
+    return {**facts, "after": tuple(sorted(graph.parents[identifier]))}
 
 
 def _find_dependencies(
