@@ -35,11 +35,16 @@ from contenders import Site, Taken, adopt_orphans, environment, median, race, ta
 from figures import Part, Row, document, draw, read_parts, table, write_parts  # noqa: E402
 from projects import (  # noqa: E402
     LARGE,
+    SMALL,
     TINY,
     Layout,
+    Size,
+    add_new_migration,
     add_waiting_app,
     aliases_of,
+    make_all_alike,
     on_server,
+    refuse_app,
     write_generated,
     write_oscar,
 )
@@ -147,6 +152,42 @@ class Bench:
             row = self._rows("one migration pending on one of 8", site, taken, self._rounds)
             yield row("plain shell", "shell", 0.15)
 
+    def deploy(self) -> Iterator[Row]:
+        """One new migration, pending on every database."""
+        site = self._kept_current("deploy-large", LARGE, 8)
+        add_new_migration(site.folder, "app0", "novel")
+        contenders = {"shell": site.shell, "one process": site.one_process, "dbmigrate": site.dbmigrate}
+        taken = race(site, contenders, self._rounds, with_records=True)
+        row = self._rows("one new migration on each of 8 SQLite databases, all alike", site, taken, self._rounds)
+        yield row("plain shell", "shell", 0.15)
+        yield row("one process, `call_command` for each", "one process", 0.30)
+        for count in (100, 50, 200):
+            site = self._kept_current(f"deploy-small-{count}", SMALL, count)
+            add_new_migration(site.folder, "app0", "novel")
+            yield self._against_one_process(f"one new migration on each of {count} SQLite databases", site, 0.6)
+        site = self._kept_current("deploy-refused", SMALL, 100)
+        add_new_migration(site.folder, "app3", "novel")
+        refuse_app(site.folder, "app3")
+        yield self._against_one_process("one new migration that the routers refuse, on 100 databases", site, 0.5)
+
+    def _against_one_process(self, work: str, site: Site, goal: float) -> Row:
+        contenders = {"one process": site.one_process, "dbmigrate": site.dbmigrate}
+        taken = race(site, contenders, self._rounds, with_records=True)
+        row = self._rows(work, site, taken, self._rounds)
+        return row("one process, `call_command` for each", "one process", goal)
+
+    def _kept_current(self, name: str, size: Size, count: int) -> Site:
+        """Write a generated project with admin whose databases are all alike; plain Django has migrated them so far."""
+        site = Site("generated", self._folder / name, sys.executable, aliases_of(count))
+        write_generated(site.folder, size, Layout(site.aliases))
+        make_all_alike(site.folder)
+        site.run([site.python, "-m", "compileall", "-q", "."])
+        site.run([site.python, "manage.py", "migrate"])
+        for alias in site.aliases[1:]:
+            shutil.copy(site.folder / "default.sqlite3", site.folder / f"{alias}.sqlite3")
+        site.keep(self._folder / f"{name}-databases")
+        return site
+
     def waits(self) -> Iterator[Row]:
         """Migrations that wait, on eight PostgreSQL databases beside the default one."""
         with running_server(self._folder / "postgresql") as server:
@@ -234,7 +275,7 @@ def versions() -> str:
     )
 
 
-PARTS = ("nothing", "one", "fresh", "waits", "many", "jobs", "growth", "own")
+PARTS = ("nothing", "one", "deploy", "fresh", "waits", "many", "jobs", "growth", "own")
 
 
 def main() -> None:

@@ -109,6 +109,14 @@ class Site:
                 found[file.stem] = {sql for (sql,) in rows}
         return found
 
+    def records(self) -> dict[str, list[tuple[str, str]]]:
+        """Return what every database has recorded."""
+        found = {}
+        for file in sorted(self.folder.glob("*.sqlite3")):
+            with closing(sqlite3.connect(file)) as connection:
+                found[file.stem] = sorted(connection.execute("SELECT app, name FROM django_migrations"))
+        return found
+
     def run(self, command: Sequence[str]) -> None:
         """Run a command in the project; it must succeed."""
         ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment())
@@ -151,11 +159,13 @@ def median(taken: Sequence[Taken]) -> Taken:
     return Taken(statistics.median(each.wall for each in taken), statistics.median(each.cpu for each in taken))
 
 
-def race(site: Site, contenders: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, Taken]:
+def race(
+    site: Site, contenders: Mapping[str, Callable[[], None]], rounds: int, *, with_records: bool = False
+) -> dict[str, Taken]:
     """Run every contender once a round, each from the same databases; return the medians.
 
     Raises:
-        SystemExit: two contenders ended in different tables.
+        SystemExit: two contenders ended in different tables, or, where that is asked for, with different records.
     """
     taken: dict[str, list[Taken]] = {name: [] for name in contenders}
     for number in range(rounds):
@@ -163,11 +173,11 @@ def race(site: Site, contenders: Mapping[str, Callable[[], None]], rounds: int) 
         for name, contender in contenders.items():
             site.begin()
             taken[name].append(take(contender))
-            schemas[name] = site.schema()
+            schemas[name] = site.schema(), site.records() if with_records else None
             print(f"{site.name} {number + 1}/{rounds} {name}: {taken[name][-1]}", file=sys.stderr, flush=True)
         first = next(iter(schemas))
         for name, schema in schemas.items():
             # --check looks and does nothing; where nothing is pending that is the same work.
             if schema != schemas[first]:
-                raise SystemExit(f"{site.name}: {name} and {first} ended in different tables")
+                raise SystemExit(f"{site.name}: {name} and {first} ended in different tables or records")
     return {name: median(each) for name, each in taken.items()}

@@ -174,6 +174,34 @@ def write_generated(folder: Path, size: Size, layout: Layout) -> None:
         _write_app(folder / app, models, migrations, apps[number - count] if number >= count else None)
 
 
+def make_all_alike(folder: Path) -> None:
+    """Have every app on every database, also on the default one."""
+    (folder / "routers.py").write_text(
+        "class Router:\n    def allow_migrate(self, db, app_label, **hints):\n        return True\n"
+    )
+
+
+def refuse_app(folder: Path, app: str) -> None:
+    """Have the tables of an app on no database."""
+    (folder / "routers.py").write_text(
+        f"class Router:\n    def allow_migrate(self, db, app_label, **hints):\n        return app_label != {app!r}\n"
+    )
+
+
+def add_new_migration(folder: Path, app: str, name: str) -> None:
+    """Add a column to the first model of an app, with the migration that makes it."""
+    model = f"{app.capitalize()}Model0"
+    last = max(file.stem for file in (folder / app / "migrations").glob("0*.py"))
+    (folder / app / "migrations" / f"{int(last[:4]) + 1:04}_{name}.py").write_text(
+        "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
+        f"    dependencies = [({app!r}, {last!r})]\n"
+        f'    operations = [migrations.AddField("{model.lower()}", "{name}", models.IntegerField(default=0))]\n'
+    )
+    models = folder / app / "models.py"
+    head = f"class {model}(models.Model):\n"
+    models.write_text(models.read_text().replace(head, f"{head}    {name} = models.IntegerField(default=0)\n"))
+
+
 def write_oscar(folder: Path, layout: Layout) -> None:
     """Write a shop of django-oscar and other applications; what has no alias of its own shares the last one."""
     last = layout.aliases[-1]
