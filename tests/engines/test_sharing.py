@@ -271,3 +271,27 @@ def test_system_checks_are_told_by_every_step_and_a_failing_one_stops_it(tmp_pat
 
     assert said["fork"] == said["spawn"]
     assert all(any(f"asked for {alias}" in line for line in said["fork"][1]) for alias in ALIASES)
+
+
+WRITES = """
+import site_settings
+
+kept = []
+
+
+def write(apps, schema_editor):
+    site_settings.LOG.write("before the copy\\n")
+    kept.append(open("own.txt", "w"))
+    kept[0].write("in the copy\\n")
+"""
+
+
+def test_what_a_copy_has_written_is_flushed_whoever_opened_the_file(tmp_path: Path) -> None:
+    text = migration("migrations.RunPython(write)", head=WRITES)
+    app = {"models.py": "", "migrations/0001_initial.py": text}
+    project = write_project(tmp_path / "site", {"core": app}, settings='LOG = open("log.txt", "w")\n')
+
+    dbmigrate("all", "--skip-makemigrations", "--launcher", "fork", cwd=project.root).expect(0)
+
+    assert (project.root / "log.txt").read_text() == "before the copy\n"
+    assert (project.root / "own.txt").read_text() == "in the copy\n"

@@ -105,14 +105,16 @@ def _set_first_path(folder):
 def boot_project(manage, words, *, take_over, give_up):
     """Boot the project and call `take_over(Opened, Watch)` in the command's place, inside the call that manage.py made.
 
-    `take_over` returns only in a copy of this process, with the words of the command that is run there. Django's own
-    `execute` continues with them, then manage.py behind it, and then the copy ends as a process of its own.
+    `take_over` returns only in a copy of this process, with a fork.Copy: the words of the command that is run there,
+    and its files. Django's own `execute` continues with the words, then manage.py behind it, and then the copy ends as
+    a process of its own.
     `give_up(HostError)` is called if the project raised, exited, or never came to run a command, or if Django is
     missing or too old. It raises HostEnds, as `take_over` does in the end: manage.py cleans up behind it (a pid file,
     a log), without running another command, and then the process ends.
     """
     _forbid_exec()
     calls = None
+    files = None
     execute_as_django: Any = None
     has_ended = False
 
@@ -132,9 +134,10 @@ def boot_project(manage, words, *, take_over, give_up):
             raise
 
     def execute(utility):
-        nonlocal calls
+        nonlocal calls, files
         if calls is None:
-            calls = _Calls(words, begin(utility))
+            copy = begin(utility)
+            calls, files = _Calls(words, copy.words), copy.files
             # A second one would configure the logging again, which turns off the loggers that were made meanwhile.
             replace_next_setup(lambda setup: None)
         calls.put_words(utility)
@@ -156,7 +159,7 @@ def boot_project(manage, words, *, take_over, give_up):
     if calls is not None or has_ended:
         ended = tell_end(raised)
         raised = None  # what its frames hold, as an open file, goes before exit handlers are called
-        finalize(*ended, waits=calls is not None)
+        finalize(*ended, waits=calls is not None, files=files)
     if raised is None:
         raised = HostError("no-command", "it exited without running a Django command")
     try:

@@ -53,11 +53,11 @@ def _without_ours(entry):
     return entry
 
 
-def finalize(code, ended_by, *, waits):
+def finalize(code, ended_by, *, waits, files=None):
     """Do what the interpreter does at its end (Py_FinalizeEx): join threads, call exit handlers, flush.
 
     `ended_by`: the signal that an uncaught KeyboardInterrupt makes the interpreter end by. `waits`: for as long as
-    threads run; else for THREAD_SECONDS.
+    threads run; else for THREAD_SECONDS. `files`: in a copy, what `find_files` gave before it was made.
     """
     try:
         _join_threads(waits)
@@ -65,8 +65,8 @@ def finalize(code, ended_by, *, waits):
             atexit._run_exitfuncs()
         except BaseException:
             pass  # it was printed; the interpreter continues too
-        if _holds_files():
-            _flush_files()
+        if find_held():
+            _flush(find_files() if files is None else [*files, *_files_among(gc.get_objects())])
         sys.stdout.flush()
         sys.stderr.flush()
         if ended_by is not None:
@@ -86,26 +86,42 @@ def _join_threads(waits):
     joining.join(THREAD_SECONDS)
 
 
-def _holds_files():
-    """Whether a file may be open for writing, so that something of it may still be in a buffer."""
+def find_held():
+    """Return the descriptors of files that are open for writing, so that something may still be in a buffer.
+
+    Where the system does not list them, as if there were one.
+    """
     if not os.path.isdir("/proc/self/fd"):
-        return True
+        return [-1]
+    held = []
     for name in os.listdir("/proc/self/fd"):
         try:
             is_file = stat.S_ISREG(os.fstat(int(name)).st_mode)
             if is_file and fcntl.fcntl(int(name), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
-                return True
+                held.append(int(name))
         except OSError:
             pass  # the one that listed them
-    return False
+    return held
 
 
-def _flush_files():
+def find_files():
+    """Return every file object of this process that can be written to.
+
+    To look at an object counts it; a copy that looked at all that it was made with would copy all of it.
+    """
     gc.unfreeze()
-    for value in gc.get_objects():
-        # Not isinstance: it would wake what is lazy.
-        if issubclass(type(value), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
-            try:
-                value.flush()
-            except (OSError, ValueError):
-                pass  # closed, or there is no room for it
+    return _files_among(gc.get_objects())
+
+
+def _files_among(values):
+    # Not isinstance: it would wake what is lazy.
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    return [value for value in values if issubclass(type(value), kinds)]
+
+
+def _flush(files):
+    for file in files:
+        try:
+            file.flush()
+        except (OSError, ValueError):
+            pass  # closed, or there is no room for it

@@ -50,7 +50,7 @@ def main():
 def _serve(channel, handover, started_at, wanted, opened, watch):
     """Answer questions until there are no more, which raises HostEnds.
 
-    It returns in a copy of this process alone, with the words of its command.
+    It returns in a copy of this process alone, with what `fork` gives there (fork.Copy).
     """
     # Imported here: they import Django, which only the booted project is sure to have on its path.
     from . import language
@@ -133,5 +133,5 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
                 opened.stop()
                 patient.stop()
                 watch.stop()
-                return result.words
+                return result
             channel.reply(result)

@@ -67,8 +67,8 @@ class FileLock:
 
     @property
     def files(self):
-        """Return the descriptors of the database that are ours, not the project's."""
-        return () if self._database_file is None else (self._database_file,)
+        """Return the descriptors, of the lock and of the database, that are ours and not the project's."""
+        return tuple(number for number in (self._file, self._database_file) if number is not None)
 
     @property
     def words(self):

@@ -24,6 +24,7 @@ from django.conf import settings
 from django.db import connections
 
 from ..connections.opened import find_descriptors
+from ..ending import find_files, find_held
 from ..servers.connecting import find_silent
 from ..servers.identity import sqlite_file
 from .sharing import Sharing
@@ -49,9 +50,13 @@ ENDING_SECONDS = 0.1
 class Copy:
     """What `fork` returns in the copy that runs the step."""
 
-    def __init__(self, words):
-        """Keep the words of the command, without what stands before them (manage.py)."""
+    def __init__(self, words, files):
+        """Keep the words of the command, without what stands before them (manage.py).
+
+        `files`: the file objects that were there before the copy (ending.find_files).
+        """
         self.words = words
+        self.files = files
 
 
 class Forker:
@@ -132,6 +137,7 @@ class Forker:
     def _fork(self, step, variables, arrange, out, err, told, status):
         sys.stdout.flush()
         sys.stderr.flush()
+        files = [] if self._own().issuperset(find_held()) else find_files()
         gc.freeze()  # a copy that counted references for its garbage collection would copy every object
         own = os.getpid()
         try:
@@ -143,7 +149,7 @@ class Forker:
             return None
         try:
             watcher = self._watch(own, (out, err, told), status)
-            return _become(step, variables, arrange, out, err, told, watcher)
+            return _become(step, variables, arrange, files, out, err, told, watcher)
         except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
             os._exit(1)
 
@@ -154,8 +160,7 @@ class Forker:
 
     def _shared_connection(self):
         """Return which open connection, not one of Django's, this process would share with its copies, or None."""
-        own = {self._handover.fileno()} if self._handover is not None else set()
-        own.update(number for lock in self._locks.all() for number in (*lock.descriptors, *lock.files))
+        own = self._own()
         databases = {}
         for alias in connections:
             # Only these: the driver of another engine may be missing, which its own database tells.
@@ -173,6 +178,12 @@ class Forker:
                     databases[target]
                 )
         return None
+
+    def _own(self):
+        """Return the descriptors that are ours, which a copy lets go."""
+        own = {self._handover.fileno()} if self._handover is not None else set()
+        own.update(number for lock in self._locks.all() for number in (*lock.descriptors, *lock.files))
+        return own
 
     def _warm_up(self):
         """Import before the first fork what the system checks of every step would import in each copy."""
@@ -267,7 +278,7 @@ def _find_peer(descriptor):
     return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else os.fsdecode(peer)
 
 
-def _become(step, variables, arrange, out, err, told, parent):
+def _become(step, variables, arrange, files, out, err, told, parent):
     """Be the second copy: a process of its own, in the surroundings of its step."""
     os.setsid()
     end_with(parent, step["death"])
@@ -280,7 +291,7 @@ def _become(step, variables, arrange, out, err, told, parent):
     _forget_types()
     arrange_in_copy(step["scope"], os.dup(told) if step["is_watched"] else None)
     arrange()
-    return Copy(step["words"])
+    return Copy(step["words"], files)
 
 
 def _forget_types():

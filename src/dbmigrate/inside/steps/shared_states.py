@@ -70,7 +70,7 @@ class SharedStates:
             return
         waiting.discard(alias)
         if not waiting:
-            self._has_dropped = self._made.pop(recorded, None) is not None
+            self._has_dropped = self._made.pop(recorded, None) is not None or self._has_dropped
 
     def _forget(self):
         self._has_dropped = self._has_dropped or bool(self._made)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import warnings
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -63,12 +64,15 @@ def observe(act):
 
     The step says then in its own words what there is to be said, and sees the database as it is by then.
     """
+    own = threading.get_ident()
+    connect_as_django = BaseDatabaseWrapper.connect
 
     def connect(connection):
-        raise _Connects
+        if threading.get_ident() == own:
+            raise _Connects
+        connect_as_django(connection)
 
     said = io.StringIO()
-    connect_as_django = BaseDatabaseWrapper.connect
     BaseDatabaseWrapper.connect = connect
     try:
         written_to = contextlib.redirect_stdout(said), contextlib.redirect_stderr(said)
