@@ -183,6 +183,7 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_checked(sample: 
     outcome = dbmigrate("check", cwd=sample.root).expect(21)
 
     assert "error: database shop_db is unreachable: the folder" in outcome.stdout
+    assert f'   hint: mkdir -p {sample.root}/gone, or fix DATABASES["shop_db"]\n' in outcome.stdout
     assert "2 databases checked: nothing found" in outcome.stdout
 
 

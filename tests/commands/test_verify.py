@@ -545,6 +545,7 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_looked_at(tmp_pa
     outcome = dbmigrate("verify", cwd=project.root).expect(21)
 
     assert "error: database down is unreachable: the folder" in outcome.stdout
+    assert "   hint: mkdir -p " in outcome.stdout
     assert "1 database checked" in outcome.stdout
 
 

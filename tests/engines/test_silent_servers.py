@@ -236,7 +236,8 @@ def test_a_locked_sqlite_file_is_named_and_waited_for(tmp_path: Path) -> None:
         other.execute("ROLLBACK")
         rest = process.communicate(timeout=90)[0]
 
-    assert "database default is unreachable: database is locked" in status.stdout
+    assert "warning: database default is unreachable: database is locked" in status.stdout
+    assert "   hint: another process is writing to that file: wait for it with --wait SECONDS" in status.stdout
     assert process.returncode == 0, line + rest
     assert "database is locked" in line
     assert "All migrations completed successfully" in rest

@@ -12,7 +12,7 @@ from dbmigrate.models.findings import FailOn, Finding, Level
 from dbmigrate.models.reports import CheckReport, NotChecked, NotRun
 from dbmigrate.models.selection import CheckSelection, Selection
 from dbmigrate.planning.checks import RULES, check_ids
-from dbmigrate.planning.preflight import check_order, find_silent
+from dbmigrate.planning.preflight import check_order, find_cures, find_silent
 
 FAILING: dict[FailOn, tuple[Level, ...]] = {
     "note": ("note", "warning", "error"),
@@ -61,6 +61,7 @@ def check(work: CommandContext, wanted: CheckSelection) -> Generator[Event, None
         fail_on=wanted.fail_on,
         lint=report,
         limits=reviewed.plan.limits,
+        cures=find_cures(reviewed.snapshot),
     )
 
 

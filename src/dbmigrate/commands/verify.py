@@ -12,6 +12,7 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import UNKNOWN_STATES, Database, MigrationId, Snapshot
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.nearest import nearest
+from dbmigrate.planning.preflight import find_cures
 from dbmigrate.planning.repairs import find_repairs
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.selection import is_wanted
@@ -46,6 +47,7 @@ def verify(
         project=reviewed.snapshot.project,
         databases=databases,
         limits=reviewed.plan.limits,
+        cures=find_cures(reviewed.snapshot),
         pending={alias: reviewed.plan.pending_on(alias) for alias in aliases},
         repairs=tuple(fix for database in databases for fix in _repairs(work, reviewed.snapshot, database, judged))
         if repair

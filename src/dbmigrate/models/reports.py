@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Union
 
+from pydantic import Field
+
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Report, Value
 from dbmigrate.models.findings import FailOn, Finding
@@ -125,6 +127,8 @@ class StatusReport(Report):
     """Every migration, by app in dependency order; None if it was not asked."""
     limits: tuple[str, ...] = ()
     """What was not looked at (MigrationPlan.limits)."""
+    cures: dict[str, str] = Field(default_factory=dict)
+    """By alias of a database that could not be checked: what to do about it."""
 
     @property
     def unknown(self) -> tuple[DatabaseStatus, ...]:
@@ -344,6 +348,8 @@ class CheckReport(Report):
     """None if it was not asked."""
     limits: tuple[str, ...] = ()
     """What was not looked at (MigrationPlan.limits)."""
+    cures: dict[str, str] = Field(default_factory=dict)
+    """By alias of a database that could not be checked: what to do about it."""
 
     @property
     def failing(self) -> tuple[Finding, ...]:
@@ -397,6 +403,8 @@ class VerifyReport(Report):
     """Apps without migrations that Django cannot do without (DBM101)."""
     limits: tuple[str, ...] = ()
     """What was not looked at (MigrationPlan.limits)."""
+    cures: dict[str, str] = Field(default_factory=dict)
+    """By alias of a database that could not be checked: what to do about it."""
 
     @property
     def exit_code(self) -> ExitCode:

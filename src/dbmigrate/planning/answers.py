@@ -33,6 +33,7 @@ from dbmigrate.models.snapshot import (
     label_of,
 )
 from dbmigrate.models.target import Choice, Target
+from dbmigrate.planning.preflight import find_cures
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.selection import is_wanted
 
@@ -57,6 +58,7 @@ def describe_status(
         findings=tuple(finding.as_remark() for finding in findings),
         migrations=_migrations(snapshot, routing) if migrations else None,
         limits=plan.limits,
+        cures=find_cures(snapshot),
     )
 
 

@@ -18,30 +18,31 @@ FAILING_BY_EXIT_CODE = ("status", "plan")
 """Answers that only show; `--exit-code` makes their command fail for what they show."""
 
 
-def failures(report: AnyReport) -> Iterator[str]:
-    """Give a sentence for each thing that fails the command of an answer, in addition to its findings."""
+def failures(report: AnyReport) -> Iterator[tuple[str, str | None]]:
+    """Give a sentence for each thing that fails the command of an answer, in addition to its findings, and its hint."""
     unreachable: Sequence[NotChecked | VerifiedDatabase] = ()
     pending: Mapping[str, Sequence[str]] = {}
+    cures: Mapping[str, str] = {}
     match report.type:
         case "check":
-            unreachable = report.not_checked
+            unreachable, cures = report.not_checked, report.cures
             pending = report.pending or {}
         case "verify":
-            unreachable = [database for database in report.databases if database.error]
+            unreachable, cures = [database for database in report.databases if database.error], report.cures
             pending = report.pending
             for database in report.databases:
                 for sentence in verify_words.drift_sentences(database):
-                    yield f"{database.alias}: {sentence}"
+                    yield f"{database.alias}: {sentence}", None
         case "wait":
             for silent in report.silent:
                 assert silent.trouble is not None
                 no_help = "; waiting will not help" if silent.trouble in INCURABLE else ""
-                yield f"database {silent.alias}: {words.TROUBLES[silent.trouble]}: {silent.error}{no_help}"
+                yield f"database {silent.alias}: {words.TROUBLES[silent.trouble]}: {silent.error}{no_help}", None
         case _:
             pass
     for silence in unreachable:
-        yield describe_silence(silence.alias, silence.trouble, silence.error)
-    yield from _pending_sentences(pending)
+        yield describe_silence(silence.alias, silence.trouble, silence.error), cures.get(silence.alias)
+    yield from ((sentence, None) for sentence in _pending_sentences(pending))
 
 
 def _pending_sentences(pending: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -96,8 +96,8 @@ class GithubRenderer:
         self._plain.answer(report)
         self._write(self._take())
         self._annotate(annotated_findings(report))
-        for text in failures(report):
-            self._error(text, title=self._name)
+        for text, hint in failures(report):
+            self._error(text if hint is None else f"{text}\nhint: {hint}", title=self._name)
 
     def refuse(self, error: DbmigrateError) -> None:
         """Write the error, and as an annotation each fact that it is made of."""

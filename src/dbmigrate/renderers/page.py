@@ -61,8 +61,10 @@ class Page:
 
     def errors(self, report: AnyReport) -> None:
         """Write what fails the command of an answer, in addition to its findings."""
-        for sentence in failures(report):
+        for sentence, hint in failures(report):
             self.line(f"error: {words.printable(sentence)}", LEVEL_STYLES["error"])
+            if hint is not None:
+                self.line(f"   hint: {hint}", is_copied=has_command(hint))
 
     def findings(self, findings: Sequence[Finding]) -> None:
         """Write each finding and what to do about it."""
