@@ -11,24 +11,37 @@ from django.utils.translation import trans_real
 def without_translations(question):
     """Return a question that is answered with translations off, as `migrate` and `makemigrations` are run.
 
-    A model's texts are compared with those of its migrations, which are in no language. Afterwards all is as it was:
-    activating the language that was found, as Django's `no_translations` does, would keep a copy of this process from
-    following LANGUAGE_CODE (django/core/management/base.py).
+    A model's texts are compared with those of its migrations, which are in no language.
     """
 
     @functools.wraps(question)
     def answer(*arguments, **named):
-        found = getattr(trans_real._active, "value", None)
-        translation.deactivate_all()
-        try:
-            with _english_of_libraries():
-                return question(*arguments, **named)
-        finally:
-            translation.deactivate()
-            if found is not None:
-                trans_real._active.value = found
+        with keeping_language(), _english_of_libraries():
+            translation.deactivate_all()
+            return question(*arguments, **named)
 
     return answer
+
+
+def active():
+    """Return the translations that are active; None where nobody has chosen any and LANGUAGE_CODE counts."""
+    return getattr(trans_real._active, "value", None)
+
+
+@contextlib.contextmanager
+def keeping_language():
+    """Leave the active language as it was, whatever is activated meanwhile.
+
+    Activating the language that was found, as Django's `no_translations` and `override` do, would keep a copy of this
+    process from following LANGUAGE_CODE (django/core/management/base.py).
+    """
+    found = active()
+    try:
+        yield
+    finally:
+        translation.deactivate()
+        if found is not None:
+            trans_real._active.value = found
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from django.apps import apps
 from django.core.checks import Tags, registry
 from django.core.checks.model_checks import check_all_models
 from django.db import connections, router
+from django.utils import translation
 
 from .. import language
 from ..migrations.guard_router import scoped
@@ -33,14 +34,14 @@ class SharedChecks:
         self._observe = observe
         self._static = None
         self._of_models = {}
-        """By likeness of a database: messages, None where they are not to be shared."""
+        """By likeness of a database: the outcome of `_run`, None where it is not to be shared."""
         self._met = set()
 
     def prepare(self, alias, scope):
         """Return what has a copy take the messages that are known for a database; it is checked with a guard router."""
         if self._static is None:
             found = {check: self._run(check, alias) for check in registry.registry.get_checks() if _is_static(check)}
-            self._static = {check: messages for check, messages in found.items() if messages is not None}
+            self._static = {check: outcome for check, outcome in found.items() if outcome is not None}
         known = dict(self._static)
         with scoped(scope):
             likeness = self._observe(lambda: _likeness(alias))
@@ -54,9 +55,20 @@ class SharedChecks:
         return functools.partial(_take, alias, known)
 
     def _run(self, check, alias):
-        # Before 5.2 `migrate` runs them within `no_translations`.
+        """Return the messages of a check, and the language that it leaves active; None if there may be more to it.
+
+        The language is None where it activates none. Before 5.2 `migrate` runs the checks within `no_translations`;
+        from then on the command goes on in the language that a check has left.
+        """
         act = functools.partial(check, app_configs=None, databases=[alias])
-        return self._observe(act if django.VERSION >= (5, 2) else language.without_translations(act))
+        if django.VERSION < (5, 2):
+            messages = self._observe(language.without_translations(act))
+            return messages if messages is None else (messages, None)
+        with language.keeping_language():
+            before = language.active()
+            messages = self._observe(act)
+            left = None if language.active() is before else translation.get_language()
+        return messages if messages is None else (messages, left)
 
 
 def _is_static(check: Any) -> bool:
@@ -93,7 +105,10 @@ def _take(alias, known):
         @functools.wraps(check)
         def run(app_configs=None, databases=None, **more):
             if app_configs is None and databases == [alias] and not more:
-                return list(known[check])
+                messages, left = known[check]
+                if left is not None:
+                    translation.activate(left)
+                return list(messages)
             return check(app_configs=app_configs, databases=databases, **more)
 
         return run
