@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -382,7 +383,19 @@ def limited(project: Project, limit: str, launcher: str, *arguments: str, user: 
         timeout=90,
         check=False,
     )
+    if user is not None:
+        # One that has ended counts until init has seen that its parent ended before it.
+        until(lambda: user not in _users(), "without a process of this user")
     return Outcome(tuple(command), project.root, ended.returncode, ended.stdout, ended.stderr)
+
+
+def _users() -> set[int]:
+    """Return who has a process."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError):
+            found.add(folder.stat().st_uid)
+    return found
 
 
 def test_few_open_files_are_enough_for_a_few_databases(tmp_path: Path, launcher: str) -> None:
