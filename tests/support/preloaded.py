@@ -155,6 +155,8 @@ class Preloaded:
         if not _is_usual(environment) or not self._free.acquire(blocking=False):
             return None
         try:
+            # Not for `run`: init ends those that a test leaves, which here nobody would wait for.
+            _take_orphans()
             answers = self._ask(argv, cwd, environment, descriptors, is_waited_for=False)
             started = subprocess.Popen(["true"], text=True)
             started.wait()
@@ -228,7 +230,6 @@ class Preloaded:
         self._connection = self._answers = self._running = None
 
     def _start(self) -> None:
-        _take_orphans()
         ours, its = socket.socketpair()
         unread, pipe = os.pipe()  # what Python makes of stdout at its start depends on what that is
         with its:
