@@ -291,7 +291,8 @@ KEYS: Mapping[str, Key] = {
     "ignore": Key(
         _ids,
         "`[]`",
-        'checks to skip, for example `["DBM206"]`; of the blocking ones only DBM209, DBM210, DBM305 and DBM307',
+        'checks not to report, for example `["DBM206"]`; of those that stop a run only DBM209, DBM210, DBM305 and '
+        "DBM307, which become warnings",
     ),
     "skip_makemigrations": Key(_truth, "`false`", "do not create migrations"),
     "keep_going": Key(
