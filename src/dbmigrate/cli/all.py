@@ -8,7 +8,6 @@ import click
 
 from dbmigrate.cli.migrating import Asked, migrate
 from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options
-from dbmigrate.config import flags_of
 from dbmigrate.errors import ExitCode
 
 
@@ -25,11 +24,4 @@ def command(context: click.Context, /, *, no_lock: bool, dry_run: bool, junit: s
     routers name, several databases in parallel.
     Nothing changes unless every database answers and no check stops the run. Running it again resumes where it stopped.
     """
-    asked = Asked(
-        flags_of(options),
-        fake_initial=options["fake_initial"],
-        run_syncdb=options["run_syncdb"],
-        always=options["always"],
-        allow_data_loss=options["allow_data_loss"],
-    )
-    return migrate(context, asked, has_locks=not no_lock, may_ask=True, dry_run=dry_run, junit=junit)
+    return migrate(context, Asked.read(options), has_locks=not no_lock, may_ask=True, dry_run=dry_run, junit=junit)

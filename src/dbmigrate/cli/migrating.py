@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from dbmigrate.cli.consent import Consent
 from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.session import session_of
-from dbmigrate.config import Flag
+from dbmigrate.config import Flag, flags_of
 from dbmigrate.errors import DbmigrateError, ExitCode
 
 if TYPE_CHECKING:
@@ -33,10 +33,25 @@ class Asked:
     run_syncdb: bool
     always: bool
     allow_data_loss: bool
-    databases: tuple[str, ...] = ()
-    apps: tuple[str, ...] = ()
-    to: str | None = None
-    fake: bool = False
+    databases: tuple[str, ...]
+    apps: tuple[str, ...]
+    to: str | None
+    fake: bool
+
+    @staticmethod
+    def read(options: Mapping[str, Any]) -> Asked:
+        """Return what was asked by options, as Click gives them; `all` has none that select."""
+        return Asked(
+            flags_of(options),
+            fake_initial=options["fake_initial"],
+            run_syncdb=options["run_syncdb"],
+            always=options["always"],
+            allow_data_loss=options["allow_data_loss"],
+            databases=options.get("databases", ()),
+            apps=options.get("apps", ()),
+            to=options.get("to"),
+            fake=options.get("fake", False),
+        )
 
     def select(self, settings: Settings) -> Selection:
         """Return the selection, under the configuration that the flags are part of."""

@@ -8,7 +8,6 @@ import click
 
 from dbmigrate.cli.migrating import Asked, show_plan
 from dbmigrate.cli.options import exit_code_option, global_options, migrate_options, selection_options
-from dbmigrate.config import flags_of
 from dbmigrate.errors import ExitCode
 
 
@@ -29,15 +28,4 @@ def command(
 
     Read-only. With --exit-code it exits 11 if migrations would be created and 10 if migrations are pending.
     """
-    asked = Asked(
-        flags_of(options),
-        fake_initial=options["fake_initial"],
-        run_syncdb=options["run_syncdb"],
-        always=options["always"],
-        allow_data_loss=options["allow_data_loss"],
-        databases=options["databases"],
-        apps=options["apps"],
-        to=options["to"],
-        fake=options["fake"],
-    )
-    return show_plan(context, asked, sql=sql, graph=graph, exit_code=exit_code)
+    return show_plan(context, Asked.read(options), sql=sql, graph=graph, exit_code=exit_code)

@@ -12,7 +12,6 @@ from dbmigrate.cli.global_options import given_words, is_given
 from dbmigrate.cli.migrating import Asked, migrate
 from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options, selection_options
 from dbmigrate.cli.session import session_of
-from dbmigrate.config import flags_of
 from dbmigrate.errors import ExitCode, UsageError
 
 
@@ -55,18 +54,7 @@ def command(
             raise UsageError("--to and --fake require one app, but none is named", hint=_named(context, options["to"]))
         everything = shlex.join(["dbmigrate", "all", *given_words(context)])
         raise UsageError("no database and no app is named", hint=f"{everything}, or {_named(context, None)}")
-    asked = Asked(
-        flags_of(options),
-        fake_initial=options["fake_initial"],
-        run_syncdb=options["run_syncdb"],
-        always=options["always"],
-        allow_data_loss=options["allow_data_loss"],
-        databases=options["databases"],
-        apps=options["apps"],
-        to=options["to"],
-        fake=options["fake"],
-    )
-    return migrate(context, asked, has_locks=not no_lock, may_ask=not auto, dry_run=dry_run, junit=junit)
+    return migrate(context, Asked.read(options), has_locks=not no_lock, may_ask=not auto, dry_run=dry_run, junit=junit)
 
 
 def _named(context: click.Context, migration: str | None) -> str:

@@ -95,12 +95,12 @@ def check_reachable(snapshot: Snapshot, routing: Routing, selection: Selection) 
                 separator="; ",
                 noun="unreachable databases",
             ),
-            hint=f"{cure(list(silent.values()), snapshot.project)}; {_without(aliases, snapshot, routing, selection)}",
+            hint=f"{_cure(list(silent.values()), snapshot.project)}; {_without(aliases, snapshot, routing, selection)}",
             changed=False,
         )
 
 
-def cure(silent: Sequence[Database], project: Project) -> str:
+def _cure(silent: Sequence[Database], project: Project) -> str:
     """Return what to do about databases that do not answer, or cannot be read."""
     folder = _missing_folder(silent[0])
     if folder is not None:
@@ -125,7 +125,7 @@ def cure(silent: Sequence[Database], project: Project) -> str:
 def find_cures(snapshot: Snapshot) -> dict[str, str]:
     """Return by alias what to do about each database that does not answer, or cannot be read."""
     return {
-        database.alias: cure([database], snapshot.project)
+        database.alias: _cure([database], snapshot.project)
         for database in snapshot.databases
         if database.state in UNKNOWN_STATES
     }
