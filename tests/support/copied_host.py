@@ -64,6 +64,13 @@ USUAL = {
 """The variables that count when Python starts, where a copy is what a new process would be."""
 
 
+def counting_when_python_starts(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those variables of which a process that was forked knows nothing, however they are set afterwards."""
+    return {
+        name: value for name, value in variables.items() if name.startswith(("PYTHON", "LC_")) or name in ("LANG", "TZ")
+    }
+
+
 class Interpreter:
     """What a new process of this interpreter begins with: its modules, its paths, its streams."""
 
@@ -76,16 +83,10 @@ class Interpreter:
 
     def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes] | CopiedProcess:
         """Do what subprocess.Popen does, with a copy of this process where that is equal."""
-        variables: Mapping[str, str] = options["env"]
-        counting = {
-            name: value
-            for name, value in variables.items()
-            if name.startswith(("PYTHON", "LC_")) or name in ("LANG", "TZ")
-        }
         is_this_interpreter = Path(argv[0]).parent == Path(sys.executable).parent
-        if not is_this_interpreter or counting != USUAL:
-            return subprocess.Popen(argv, **options)
-        return CopiedProcess(self, argv, options)
+        if is_this_interpreter and counting_when_python_starts(options["env"]) == USUAL:
+            return CopiedProcess(self, argv, options)
+        return subprocess.Popen(argv, **options)
 
     def become(self, argv: Sequence[str], options: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         """In a copy: be the process that was asked for, to its end."""

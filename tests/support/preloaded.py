@@ -28,6 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from support.copied_host import Interpreter, copy_hosts, counting_when_python_starts
 from support.own_words import ROOM, show_words
 
 PACKAGES = ("cli", "commands", "models", "planning", "project", "renderers", "running")
@@ -36,9 +37,7 @@ ONLY_ON_A_TERMINAL = ("dbmigrate.cli.menu", "dbmigrate.renderers.live", "dbmigra
 
 def main() -> None:
     """Import Django and dbmigrate, and become the program whenever that is asked for."""
-    from support.copied_host import Interpreter, copy_hosts  # before anything is imported that a project does not have
-
-    interpreter = Interpreter()
+    interpreter = Interpreter()  # before anything is imported that a project does not have
     import dbmigrate
     from dbmigrate.__main__ import main as run
 
@@ -256,13 +255,7 @@ class Preloaded:
 
 
 def _is_usual(environment: Mapping[str, str]) -> bool:
-    """Whether of the variables that count when Python starts all are as they were for the process to fork from."""
-    counting = {
-        name: value
-        for name, value in environment.items()
-        if name.startswith(("PYTHON", "LC_")) or name in ("LANG", "TZ")
-    }
-    return counting == {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    return counting_when_python_starts(environment) == {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _take_orphans() -> None:
