@@ -20,7 +20,7 @@ from support.background import descendants, start
 from support.mariadb import MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import create, migration, model
-from support.proxy import Proxy, proxy
+from support.proxy import LOCK_WORDS, Proxy, proxy
 from support.sites import write_site
 
 SLOW_SECONDS = 10.0
@@ -56,7 +56,6 @@ APP = {
 }
 RECORDS = {"core.0001_initial": 1, "core.0002_fill": 1, "core.0003_size": 1, "more.0001_initial": 1}
 
-LOCK_WORDS = {"postgresql": b"pg_try_advisory_xact_lock", "mariadb": b"GET_LOCK"}
 FREE = re.compile(r"The lock is free \(after (?P<seconds>[0-9.]+) s\)")
 SILENT = re.compile(r"it has been silent for \d")
 IMPATIENT = ("--lock-wait", "5", "--wait", "5")

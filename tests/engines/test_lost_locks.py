@@ -20,7 +20,7 @@ from support.combinations import combinations
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer, private_postgresql
 from support.projects import Project, create, migration, model, simple_app, write_project
-from support.proxy import Proxy, proxy
+from support.proxy import LOCK_WORDS, Proxy, proxy
 from support.sites import ENGINES, Site
 
 LAUNCHERS = ("fork", "spawn")
@@ -265,10 +265,6 @@ def test_a_spawned_step_ends_with_the_process_that_holds_its_lock(site: Callable
 def behind(site: Site, between: Proxy) -> None:
     """Let a project reach its database through a proxy."""
     site.project.append("site_settings.py", f'DATABASES["default"].update({between.entry!r})')
-
-
-LOCK_WORDS = {"postgresql": b"pg_try_advisory_xact_lock(", "mariadb": b"wait_timeout"}
-"""What the session of a lock says, and no other."""
 
 
 @pytest.mark.soak
