@@ -173,8 +173,12 @@ def _read_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 
 
 def _text(value: object, origin: str) -> str:
-    if not isinstance(value, str) or not value.strip() or not _is_passed_on(value):
+    if not isinstance(value, str):
         raise UsageError(f"{origin}: {_shown(value)} is not a string", hint='write it in quotes, for example "value"')
+    if not value.strip():
+        raise UsageError(f"{origin}: {_shown(value)} is empty", hint="write a value, or leave it out")
+    if not _is_passed_on(value):
+        raise UsageError(f"{origin}: {_shown(value)} contains a NUL character", hint="remove the NUL character")
     return value
 
 

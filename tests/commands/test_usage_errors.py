@@ -130,7 +130,7 @@ def test_whatever_a_file_says_of_a_key_is_refused_in_a_sentence(refusals: Refusa
         (f"[tool.dbmigrate]\njobs = {MUCH}", "999 is not a whole number between 1 and 10000"),
         (f"[tool.dbmigrate]\nwait = {MUCH}", "999 is not a number of seconds between 0 and 2000000"),
         (f"x = {'[' * 5000}", "cannot be read: it is nested too deeply"),
-        ('[tool.dbmigrate]\nmanage = "a\\u0000b"', "manage: 'a\\x00b' is not a string"),
+        ('[tool.dbmigrate]\nmanage = "a\\u0000b"', "manage: 'a\\x00b' contains a NUL character"),
         ('[tool.dbmigrate]\nmanage = "\'"', "is not a command line: no closing quotation"),
         ("\udcff", "cannot be read: 'utf-8' codec can't decode"),
     ],
@@ -150,7 +150,8 @@ def test_a_file_above_that_is_wrong_is_named(in_process: InProcess, tmp_path: Pa
     ("words", "variables", "said"),
     [
         (("--manage", "'"), {}, """--manage: "'" is not a command line: no closing quotation"""),
-        (("--manage", " "), {}, "--manage: ' ' is not a string"),
+        (("--manage", " "), {}, "--manage: ' ' is empty"),
+        ((), {"DBMIGRATE_SETTINGS": " "}, "DBMIGRATE_SETTINGS: ' ' is empty"),
         ((), {"DBMIGRATE_JOBS": "²"}, "DBMIGRATE_JOBS: '²' is not a whole number between 1 and 10000"),
         ((), {"DBMIGRATE_WAIT": "nan"}, "DBMIGRATE_WAIT: 'nan' is not a number of seconds between 0 and 2000000"),
         (("--grace", "9999999999"), {}, "'--grace': 9999999999.0 is not in the range 0<=x<=2000000"),
