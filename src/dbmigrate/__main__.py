@@ -74,7 +74,7 @@ def _answer(text: str) -> None:
 
         lost = lost_answer(error)
         if lost is not None:
-            say(lost)
+            say(lost.message, lost.hint, lost.code)
         leave(0 if lost is None else lost.code)
 
 

@@ -37,6 +37,30 @@ class ExitCode(IntEnum):
         """The name scripts and people use, for example "model-changes"."""
         return self.name.lower().replace("_", "-")
 
+    @property
+    def sentence(self) -> str:
+        """The line that a command ends with, for example "exit 20 (locked): a lock could not be acquired"."""
+        return f"exit {self.value} ({self.label}): {EXIT_MEANINGS[self]}"
+
+
+EXIT_MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.INTERNAL: "a bug in dbmigrate",
+    ExitCode.USAGE: "the command could not be carried out as given",
+    ExitCode.PROJECT: "the project could not be loaded",
+    ExitCode.DECLINED: "it was not confirmed, or a safeguard does not allow it",
+    ExitCode.PENDING: "migrations are not applied",
+    ExitCode.MODEL_CHANGES: "migrations are missing",
+    ExitCode.DRIFT: "database, migration records and code disagree",
+    ExitCode.FINDINGS: "checks found errors",
+    ExitCode.LOCKED: "a lock could not be acquired",
+    ExitCode.UNREACHABLE: "a database is unreachable, read-only or could not be checked",
+    ExitCode.FAILED: "a step failed, no migration was completed",
+    ExitCode.PARTIAL: "some of the work was completed, but not all of it",
+    ExitCode.INTERRUPTED: "interrupted before everything was done",
+    ExitCode.TERMINATED: "ended by a signal before everything was done",
+}
+
 
 @dataclass(frozen=True)
 class Fact:

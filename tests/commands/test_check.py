@@ -138,7 +138,8 @@ def test_what_a_pending_migration_destroys_is_a_note_in_the_plan_and_fails_where
     assert f"note: {sentence}" in quiet.stdout
     assert f"error: {sentence}" in failed.stdout
     assert "(shop/migrations/0004_price.py:" in failed.stdout
-    assert "1 error; exit 13 (findings)" in failed.stdout
+    assert failed.stdout.endswith("1 error\n")
+    assert failed.stderr == "exit 13 (findings): checks found errors\n"
 
 
 def test_what_is_selected_alone_counts(sample: Project) -> None:
@@ -324,7 +325,10 @@ def test_a_database_to_look_at_that_is_not_there_or_has_nothing(tmp_path: Path, 
     lines = {f"{command} --database {name}": 2 for name in ("blog-db", "blog_db")}
     unknown, empty = (one.stderr for one in looks(lines, cwd=project.root))
 
-    assert unknown == "error: there is no database blog-db in DATABASES\nhint: did you mean blog_db?\n"
+    assert unknown == (
+        "error: there is no database blog-db in DATABASES\nhint: did you mean blog_db?\n"
+        "exit 2 (usage): the command could not be carried out as given\n"
+    )
     assert "error: no app is routed to database blog_db, so it is not migrated" in empty
 
 

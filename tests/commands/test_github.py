@@ -13,6 +13,8 @@ from support.cli import EXECUTABLE, Outcome, clean_environment, dbmigrate, looks
 from support.projects import Project, create, failing, migration, model, simple_app, write_project
 from support.runner import SHOWN, Annotation, read_log
 
+from dbmigrate.errors import ExitCode
+
 ACTIONS = {"GITHUB_ACTIONS": "true", "CI": "true"}
 
 
@@ -72,7 +74,7 @@ RED = [
 ]
 
 
-def test_what_makes_a_job_red_is_an_error_in_every_format(tmp_path: Path) -> None:
+def test_what_makes_a_job_red_is_the_last_line_in_every_format(tmp_path: Path) -> None:
     gone = migration("migrations.DeleteModel('Item')", after=(("core", "0001_initial"),))
     project = write_project(tmp_path, {"core": {**simple_app(), "models.py": "", "migrations/0002_gone.py": gone}})
     dbmigrate("run", "--app", "core", "--to", "0001", cwd=project.root).expect(0)
@@ -88,9 +90,9 @@ def test_what_makes_a_job_red_is_an_error_in_every_format(tmp_path: Path) -> Non
         log = read_log(github.stdout)
         assert github.stderr == ""
         assert [annotation.title for annotation in log.annotations if annotation.level == "error"] == [title], line
-        assert any(line.startswith("error: ") for line in log.text)
+        assert [line for line in log.text if line.startswith("exit ")] == [ExitCode(code).sentence]
         for outcome in (plain, drawn):
-            assert any(line.startswith("error: ") for line in (outcome.stdout + outcome.stderr).splitlines()), outcome
+            assert outcome.stderr.splitlines()[-1] == ExitCode(code).sentence, outcome
         if title == "DBM304":
             assert [finding["level"] for finding in document.json["result"]["findings"]] == ["error"]
 
@@ -221,7 +223,7 @@ def test_a_failed_migration_is_shown_in_its_file(tmp_path: Path) -> None:
     assert "[default]   RuntimeError: 50%, see: C:" in log.text
     written = summary.read_text()
     assert written.startswith(
-        "of an earlier command\n### dbmigrate all: exit 31 (partial): some migrations were completed"
+        "of an earlier command\n### dbmigrate all: exit 31 (partial): some of the work was completed"
     )
     assert "| default | failed | core.0001&#95;initial, after 1 migration, 1 only recorded |" in written
     assert "[default]   RuntimeError: 50%, see: C:" in written

@@ -296,6 +296,7 @@ def test_a_migration_that_is_squashed_already_is_not_squashed_again(migrated: Pr
     assert outcome.stderr == (
         "error: migration 0003_two of app blog is replaced by the squashed migration 0001_squashed_0003_two "
         "(nothing was changed)\nhint: see which migrations there are: dbmigrate status --migrations --app blog\n"
+        "exit 2 (usage): the command could not be carried out as given\n"
     )
     assert migrated.content() == before
 
@@ -310,6 +311,7 @@ def test_two_leaf_migrations_stop_make_before_anything_is_run(project: Project, 
     assert outcome.stderr == (
         "error: DBM102: app blog has 2 leaf migrations: 0003_other and 0003_two (nothing was changed)\n"
         "hint: dbmigrate make blog --merge\n"
+        "exit 13 (findings): checks found errors\n"
     )
     assert project.content() == before
 

@@ -336,7 +336,10 @@ def test_an_interrupted_run_is_not_told_to_fix_a_cause(tmp_path: Path) -> None:
     terminal.press(CONTROL_C)
 
     assert terminal.wait_for_end() == 130
-    assert terminal.screen()[-1] == "hint: rerun the command; it resumes where it stopped"
+    assert terminal.screen()[-2:] == [
+        "hint: rerun the command; it resumes where it stopped",
+        "exit 130 (interrupted): interrupted before everything was done",
+    ]
 
 
 @pytest.mark.parametrize(("key", "code", "left"), [("n", 4, True), (ESCAPE, 4, True), ("y", 0, False)])
@@ -435,7 +438,7 @@ def test_quiet_still_says_what_is_wrong(tmp_path: Path) -> None:
     assert said[:4] == ["warning", "   hint", "warning", "   hint"]
     assert {"error", "hint"} <= set(said)
     assert "[default]   RuntimeError: boom\n" in outcome.stderr
-    assert said[-1] == "hint"
+    assert said[-2:] == ["hint", "exit 30 (failed)"]
 
 
 @pytest.mark.soak
@@ -684,7 +687,7 @@ def test_a_bug_exits_with_1_and_names_its_log(sample: Project) -> None:
     Path(log.group(1)).unlink()
 
 
-def test_what_to_type_next_comes_last_and_the_failed_steps_lines_above_it(tmp_path: Path) -> None:
+def test_what_to_type_next_and_the_exit_code_come_last_and_the_failed_steps_lines_above_them(tmp_path: Path) -> None:
     app = {"models.py": model(), "migrations/0001_initial.py": migration("migrations.RunPython(fail)", head=failing())}
     project = write_project(tmp_path, {"core": app})
     words = ("all", "--skip-makemigrations")
@@ -694,15 +697,15 @@ def test_what_to_type_next_comes_last_and_the_failed_steps_lines_above_it(tmp_pa
     _, lines = on_a_terminal(project, *words)
 
     assert "\nerror: default: exit 1 after " in plain.stderr
-    raised, error, code, hint = plain.stderr.splitlines()[-4:]
+    raised, error, hint, code = plain.stderr.splitlines()[-4:]
     assert raised == "[default]   RuntimeError: boom"
     assert error.startswith("error: 1 of 1 database failed: default (core.0001_initial: ")
     assert code == "exit 30 (failed): a step failed, no migration was completed"
     assert hint == "hint: fix the cause, then rerun the command; it resumes where it stopped"
-    assert [line for line in github if not line.startswith("::")][-1] == hint
+    assert [line for line in github if not line.startswith("::")][-1] == code
     shown = [line.rstrip() for line in without_control(lines) if line.strip()]
     end = next(number for number, line in enumerate(shown) if line == "default    RuntimeError: boom")
-    assert " ".join(" ".join(shown[end + 1 :]).split()) == " ".join((error, code, hint))
+    assert " ".join(" ".join(shown[end + 1 :]).split()) == " ".join((error, hint, code))
 
 
 @pytest.mark.soak

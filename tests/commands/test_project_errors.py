@@ -120,7 +120,7 @@ def test_settings_that_raise_show_their_last_line_and_file_and_all_of_it_on_dema
 
     brief = refused(sample, "all", code=3)
     has(brief, "RuntimeError: the vault is closed", "myproj/settings.py", f"line {line}")
-    assert len(brief.stderr.splitlines()) == 2
+    assert len(brief.stderr.splitlines()) == 3
 
     has(dbmigrate("all", "-v", cwd=sample.root), "Traceback (most recent call last)", "the vault is closed")
 

@@ -270,6 +270,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path, words: str) -> None:
     assert ended.stderr.splitlines() == [
         "error: the working directory cannot be used: No such file or directory",
         "hint: change into the project's folder: cd DIR",
+        "exit 3 (project): the project could not be loaded",
     ]
 
 
@@ -357,9 +358,10 @@ def test_an_answer_that_standard_output_does_not_take_is_no_success(sample: Proj
         ended = run([str(EXECUTABLE), *words.split()], sample.root, stdout=full)
 
     assert ended.returncode == 2, ended
-    assert ended.stderr.splitlines()[-2:] == [
+    assert ended.stderr.splitlines()[-3:] == [
         "error: the answer cannot be written to standard output: No space left on device",
         "hint: free space on that disk (df -h), or raise the quota of this user",
+        "exit 2 (usage): the command could not be carried out as given",
     ]
     assert ended.stderr.count("cannot be written") == 1
 

@@ -106,7 +106,7 @@ def test_a_need_that_is_not_written_down_is_named_with_the_dependency_to_add(
 
     failed = dbmigrate("all", "--skip-makemigrations", cwd=tmp_path).expect(31)
 
-    hint = failed.stderr.splitlines()[-1]
+    hint = failed.stderr.splitlines()[-2]
     assert f"core.0002_item works with {what}, which {label}.0002_more, or one before it, creates on other_db" in hint
     assert f'add ("{label}", "0002_more") to the dependencies in core/migrations/0002_item.py' in hint
     assert ('order = ["other_db", "default"]' in hint) is (what == "book_item")

@@ -64,7 +64,7 @@ def test_a_full_disk_is_told_with_the_database_and_what_to_do(
     assert "(core.0001_initial: the disk of the database is full: django.db.utils." in error
     assert SAID[engine] in error
     assert "TransactionManagementError" not in error
-    assert outcome.stderr.splitlines()[-1].startswith("hint: free space on the disk of database default, then ")
+    assert outcome.stderr.splitlines()[-2].startswith("hint: free space on the disk of database default, then ")
 
 
 def test_the_exceptions_of_the_last_traceback_are_read_in_their_order() -> None:

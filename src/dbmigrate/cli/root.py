@@ -186,7 +186,7 @@ def _refuse(error: DbmigrateError, session: Session) -> ExitCode:
     with impatient():
         if isinstance(error, LostAnswer) or not _show(error, session):
             scrub = session.redactor.scrub
-            say(DbmigrateError(scrub(error.message), hint=scrub(error.hint) if error.hint is not None else None))
+            say(scrub(error.message), scrub(error.hint) if error.hint is not None else None, error.code)
     return error.code
 
 
@@ -201,9 +201,9 @@ def _show(error: DbmigrateError, session: Session) -> bool:
     return is_shown
 
 
-def say(error: DbmigrateError) -> None:
+def say(message: str, hint: str | None, code: ExitCode) -> None:
     """Write an error with nothing but what is there already."""
-    lines = [f"error: {error.message}", *([f"hint: {error.hint}"] if error.hint is not None else [])]
+    lines = [f"error: {message}", *([f"hint: {hint}"] if hint is not None else []), code.sentence]
     try:
         sys.stderr.write("".join(f"{line}\n" for line in lines))
         sys.stderr.flush()

@@ -415,6 +415,15 @@ class VerifyReport(Report):
             return ExitCode.UNREACHABLE
         return ExitCode.PENDING if any(self.pending.values()) else ExitCode.OK
 
+    @property
+    def databases_in_disorder(self) -> tuple[VerifiedDatabase, ...]:
+        """The databases that `exit_code` speaks of: with drift, with pending migrations, or not checked."""
+        return tuple(
+            database
+            for database in self.databases
+            if database.has_drift or database.error is not None or self.pending[database.alias]
+        )
+
 
 AnyReport = Union[
     PlanReport,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dbmigrate.models.findings import Level
-from dbmigrate.renderers.words import TROUBLES, exit_sentence, extent, plural
+from dbmigrate.renderers.words import TROUBLES, extent, plural
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
@@ -40,15 +40,14 @@ def belonging(database: ExplainedDatabase) -> str:
 
 
 def check_verdict(report: CheckReport) -> str:
-    """Return the last line of `check`."""
+    """Return how many findings of each level `check` has."""
     counted = Counter(finding.level for finding in report.findings)
     levels: tuple[Level, ...] = ("error", "warning", "note")
     found = ", ".join(plural(counted[level], level) for level in levels if counted[level])
     where = f"{plural(len(report.databases), 'database')} checked{extent(report.limits)}"
     if not report.databases and not report.not_checked:
         where = "no database was checked (see the kind of each: dbmigrate status)"
-    failing = f"; {exit_sentence(report.exit_code)}" if report.exit_code else ""
-    return f"{where}: {found or 'nothing found'}{failing}"
+    return f"{where}: {found or 'nothing found'}"
 
 
 def server(database: DatabaseStatus) -> str:

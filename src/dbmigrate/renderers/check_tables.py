@@ -66,6 +66,9 @@ def show_verified(page: Page, report: VerifyReport) -> None:
         _show_repairs(page, report.repairs)
     if page.verbosity >= 0 or report.exit_code:
         page.line(verify_words.verify_verdict(report), "red" if report.exit_code else "green")
+    hint = verify_words.repair_hint(report)
+    if hint is not None:
+        page.line(f"hint: {hint}", is_copied=True)
 
 
 def _show_verified_database(page: Page, database: VerifiedDatabase) -> None:

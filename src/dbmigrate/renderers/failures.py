@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from dbmigrate.models.reports import AnyReport, NotChecked
     from dbmigrate.models.verification import VerifiedDatabase
 
-FAILING_BY_EXIT_CODE = ("status", "plan")
-"""Answers that only show; `--exit-code` makes their command fail for what they show."""
-
 
 def failures(report: AnyReport) -> Iterator[tuple[str, str | None]]:
     """Give a sentence for each thing that fails the command of an answer, in addition to its findings, and its hint."""

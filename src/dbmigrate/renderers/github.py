@@ -118,7 +118,7 @@ class GithubRenderer:
         self._write(self._take())
         if code and not self._annotations.count("error"):
             # A job that is red for it has to say so.
-            self._error(words.exit_sentence(code), title=self._name)
+            self._error(code.sentence, title=self._name)
         more = ", ".join(words.plural(count, level) for level, count in self._annotations.more.items())
         if more:
             where = ", and in the summary of this step" if self._has_summary else ""

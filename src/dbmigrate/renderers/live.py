@@ -19,7 +19,6 @@ from dbmigrate.renderers import failure_words, run_words, words
 from dbmigrate.renderers.board import Board, Row, State
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.error_words import error_message
-from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.lines import Level, Line, Story
 from dbmigrate.renderers.page import Page
 from dbmigrate.renderers.tables import show_report, show_result
@@ -90,7 +89,6 @@ class RichRenderer:
         self._board = Board()
         self._story = Story()
         self._live: Live | None = None
-        self._fails_by_exit_code = False
 
     def show(self, event: Event) -> None:
         """Move the live view on."""
@@ -107,7 +105,6 @@ class RichRenderer:
 
     def answer(self, report: AnyReport) -> None:
         """Write the answer of a command."""
-        self._fails_by_exit_code = report.type in FAILING_BY_EXIT_CODE
         show_report(self._page, report)
 
     def refuse(self, error: DbmigrateError) -> None:
@@ -121,10 +118,11 @@ class RichRenderer:
             self._labelled("hint", error.hint, "cyan")
 
     def close(self, code: ExitCode) -> None:
-        """End the live view, and say why the command fails, if nothing has yet."""
+        """End the live view, and show with which exit code the command fails: it stands above the shell's prompt."""
         self._stop()
-        if code and self._fails_by_exit_code:
-            self._labelled("error", words.exit_sentence(code), "bold red")
+        if code:
+            for line in hang(code.sentence, self._console.width):
+                self._print(line, "dim")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the rows as they are now; called by the live view for every frame."""
@@ -224,9 +222,7 @@ class RichRenderer:
                 for line in failure_words.failure_lines(database, database.failure, is_brief=self._verbosity < 1):
                     self._print(f"{database.alias}  {line}")
         if result.exit_code:
-            # Last, so that it is what stands above the shell's prompt.
             self._labelled("error", run_words.verdict(result), "bold red")
-            self._print(words.exit_sentence(result.exit_code), "dim")
             self._labelled("hint", failure_words.advice(result), "cyan")
 
     def _stop(self) -> None:

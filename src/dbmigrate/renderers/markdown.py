@@ -47,7 +47,7 @@ def append_summary(file: Path, summary: Summary, code: ExitCode) -> None:
 
 def render_summary(summary: Summary, code: ExitCode, *, most_bytes: int = MOST_BYTES) -> str:
     """Return the summary in Markdown: a heading, a table, and the answer as `plain` prints it."""
-    blocks: list[Block] = [([f"### {escape(summary.name)}: {_ending(code)}", ""], [], [])]
+    blocks: list[Block] = [([f"### {escape(summary.name)}: {code.sentence}", ""], [], [])]
     if summary.result is not None:
         blocks.append(_table(("database", "result", "what", "time"), _results(summary.result)))
     if summary.findings:
@@ -67,11 +67,6 @@ def escape(text: str) -> str:
     """Return text that GitHub shows as it is, in one line."""
     shown = _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", words.printable_lines(text))
     return shown.replace("\n", "<br>")
-
-
-def _ending(code: ExitCode) -> str:
-    meaning = words.EXIT_MEANINGS.get(code)
-    return f"exit {code.value} ({code.label})" + (f": {meaning}" if meaning else "")
 
 
 def _results(result: RunResult) -> list[tuple[str, ...]]:

@@ -11,7 +11,6 @@ from dbmigrate.models.events import Event, RunFinished
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import failure_words, run_words, words
 from dbmigrate.renderers.error_words import error_message
-from dbmigrate.renderers.failures import FAILING_BY_EXIT_CODE
 from dbmigrate.renderers.lines import Line, Story
 from dbmigrate.renderers.page import Page
 from dbmigrate.renderers.tables import show_report, show_result
@@ -35,7 +34,6 @@ class PlainRenderer:
         self._verbosity = verbosity
         self._now = now
         self._story = Story()
-        self._fails_by_exit_code = False
 
     def show(self, event: Event) -> None:
         """Write the event's lines."""
@@ -70,7 +68,6 @@ class PlainRenderer:
 
     def answer(self, report: AnyReport) -> None:
         """Write the answer of a command; that of a run was written as it went."""
-        self._fails_by_exit_code = report.type in FAILING_BY_EXIT_CODE
         show_report(self._page, report)
 
     def refuse(self, error: DbmigrateError) -> None:
@@ -83,9 +80,9 @@ class PlainRenderer:
             self._write([f"hint: {first}", *(f"{margin(first, 'hint: ')}{line}" for line in more)])
 
     def close(self, code: ExitCode) -> None:
-        """Show why the command fails, if nothing has yet."""
-        if code and self._fails_by_exit_code:
-            self._write([f"error: {words.exit_sentence(code)}"])
+        """Show with which exit code the command fails: last, so that it is what a log ends with."""
+        if code:
+            self._write([code.sentence])
 
     def show_result(self, result: RunResult) -> None:
         """Write what became of each database, and what follows from that."""
@@ -98,8 +95,7 @@ class PlainRenderer:
                     for line in failure_words.failure_lines(database, database.failure)
                 )
         if result.exit_code:
-            # Last, so that it is what a log ends with.
-            self._write([f"error: {words.printable(run_words.verdict(result))}", words.exit_sentence(result.exit_code)])
+            self._write([f"error: {words.printable(run_words.verdict(result))}"])
             self._write([f"hint: {failure_words.advice(result)}"])
 
     def _warn(self, text: str, hint: str | None = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dbmigrate.errors import ExitCode
-from dbmigrate.renderers.words import exit_sentence, extent, moment, plural
+from dbmigrate.renderers.words import extent, moment, plural
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
@@ -92,7 +92,7 @@ def _particulars(migration: VerifiedMigration) -> Iterator[str]:
 
 
 def verify_verdict(report: VerifyReport) -> str:
-    """Return the last line of `verify`."""
+    """Return how many databases `verify` has looked at, and with what result."""
     looked_at = sum(database.error is None for database in report.databases)
     where = f"{plural(looked_at, 'database')} checked{extent(report.limits)}"
     if not report.databases and not report.exit_code:
@@ -101,7 +101,12 @@ def verify_verdict(report: VerifyReport) -> str:
     if not report.exit_code:
         there = " there" if report.limits else ""
         return f"{where}: everything recorded{there} exists, and nothing is pending{there}{unwritten}"
-    hint = ""
+    wrong = len(report.databases_in_disorder)
+    return f"{where}: {wrong} {'needs' if wrong == 1 else 'need'} attention{unwritten}"
+
+
+def repair_hint(report: VerifyReport) -> str | None:
+    """Return the command that shows how to fix what differs; None where there is nothing to show, or it is shown."""
     if report.exit_code is ExitCode.DRIFT and report.repairs is None:
-        hint = "; to see how to fix it: dbmigrate verify --repair"
-    return f"{where}; {exit_sentence(report.exit_code)}{unwritten}{hint}"
+        return "to see how to fix it: dbmigrate verify --repair"
+    return None

@@ -1,4 +1,4 @@
-"""The words that every text has: counts, names, times, exit codes, and how far something was looked at."""
+"""The words that every text has: counts, names, times, and how far something was looked at."""
 
 from __future__ import annotations
 
@@ -6,22 +6,8 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from dbmigrate.errors import ExitCode
 from dbmigrate.models.snapshot import Trouble
 from dbmigrate.renderers.durations import duration
-
-EXIT_MEANINGS = {
-    ExitCode.OK: "done",
-    ExitCode.PENDING: "migrations are not applied",
-    ExitCode.MODEL_CHANGES: "migrations are missing",
-    ExitCode.DRIFT: "database, migration records and code disagree",
-    ExitCode.FINDINGS: "checks found errors",
-    ExitCode.UNREACHABLE: "a database could not be checked",
-    ExitCode.FAILED: "a step failed, no migration was completed",
-    ExitCode.PARTIAL: "some migrations were completed, but not all of the run",
-    ExitCode.INTERRUPTED: "interrupted before everything was done",
-    ExitCode.TERMINATED: "ended by a signal before everything was done",
-}
 
 TROUBLES: dict[Trouble, str] = {
     "refused": "nothing is listening there",
@@ -89,8 +75,3 @@ def extent(limits: Sequence[str]) -> str:
 def longest(seconds: float, count: int) -> str:
     """Return how long one of some databases took, or the slowest of them; "" for no time at all."""
     return "" if not seconds else duration(seconds) if count == 1 else f"up to {duration(seconds)}"
-
-
-def exit_sentence(code: ExitCode) -> str:
-    """Return what a code other than 0 means after a run."""
-    return f"exit {code.value} ({code.label}): {EXIT_MEANINGS[code]}"
