@@ -25,7 +25,7 @@ def complete(project: Project, words: str, home: Path) -> list[str]:
         [str(EXECUTABLE)], cwd=project.root, env=environment, capture_output=True, text=True, timeout=60, check=True
     )
     assert ended.stderr == ""
-    return [line.split(",")[-1] for line in ended.stdout.splitlines() if line]
+    return [line.removeprefix("plain,").replace(",", " ") for line in ended.stdout.splitlines() if line]
 
 
 OFFERED = {
@@ -37,6 +37,8 @@ OFFERED = {
     "squash shop 0003": ["0003_order_index"],
     "make b": ["blog"],
     "sta": ["status"],
+    "status -o st": ["file st"],
+    "status --project s": ["dir s"],
 }
 
 

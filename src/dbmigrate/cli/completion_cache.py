@@ -16,6 +16,8 @@ from dbmigrate.errors import DbmigrateError
 from dbmigrate.project.discovery import find_project, find_working_directory
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from dbmigrate.models.snapshot import Snapshot
 
 
@@ -75,6 +77,20 @@ def complete_migration(context: click.Context, parameter: click.Parameter, incom
     named = context.params.get("apps") or [context.params.get("app")]
     names = [name for label in named for name in apps.get(label, ())]
     return [name for name in [*names, "zero"] if name.startswith(incomplete)]
+
+
+def complete_file(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell offer files."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_folder(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell offer folders."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
 
 
 def complete_whole_migration(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -7,7 +7,14 @@ from typing import Any, TypeVar
 
 import click
 
-from dbmigrate.cli.completion_cache import complete_app, complete_database, complete_migration
+from dbmigrate import __version__
+from dbmigrate.cli.completion_cache import (
+    complete_app,
+    complete_database,
+    complete_file,
+    complete_folder,
+    complete_migration,
+)
 from dbmigrate.cli.global_options import remember_option
 from dbmigrate.config import FORMATS, LAUNCHERS, MOST_NUMBER, MOST_SECONDS
 
@@ -22,9 +29,14 @@ def _global(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
 
 _GLOBAL_OPTIONS = (
     _global("--settings", metavar="DOTTED", help="Settings module, for example myproj.settings."),
-    _global("--project", metavar="DIR", help="Project folder (default: the nearest one with a manage.py)."),
+    _global(
+        "--project",
+        metavar="DIR",
+        shell_complete=complete_folder,
+        help="Project folder (default: the nearest one with a manage.py).",
+    ),
     _global("--manage", metavar="COMMAND", help="Command to run instead of manage.py."),
-    _global("--python", metavar="PATH", help="The project's Python interpreter."),
+    _global("--python", metavar="PATH", shell_complete=complete_file, help="The project's Python interpreter."),
     _global(
         "--format",
         type=click.Choice(FORMATS),
@@ -34,6 +46,7 @@ _GLOBAL_OPTIONS = (
         "-o",
         "--output-file",
         metavar="FILE",
+        shell_complete=complete_file,
         help="Also write the document of --format json to FILE: whole or not at all, however the command ends.",
     ),
     _global("--color", type=click.Choice(COLORS), help="Use of color in the output."),
@@ -51,6 +64,7 @@ _GLOBAL_OPTIONS = (
         help="How to start migrate processes (default: auto, which forks where that is safe).",
     ),
     _global("--no-input", is_flag=True, help="Never ask questions."),
+    click.version_option(__version__, message="dbmigrate %(version)s", help="Show the version and exit."),
 )
 
 
@@ -186,7 +200,13 @@ def run_options(command: Decorated) -> Decorated:
 
 
 junit_option = click.option(
-    "--junit", metavar="FILE", help="Also write a JUnit report with a test case for each check or database."
+    "--junit",
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="Also write a JUnit report with a test case for each check or database.",
 )
 
-exit_code_option = click.option("--exit-code", is_flag=True, help="Exit 10 if migrations are pending.")
+
+def exit_code_option(help_text: str) -> Callable[[Decorated], Decorated]:
+    """Return the option that makes a command that shows something end with it; the text says with which codes."""
+    return click.option("--exit-code", is_flag=True, help=help_text)

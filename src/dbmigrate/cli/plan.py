@@ -18,7 +18,7 @@ from dbmigrate.errors import ExitCode
 @click.option(
     "--graph", type=click.Choice(["mermaid", "dot"]), help="Draw the order of the databases instead of listing steps."
 )
-@exit_code_option
+@exit_code_option("Exit 11 if migrations would be created, 10 if migrations are pending.")
 @global_options
 @click.pass_context
 def command(

@@ -224,7 +224,6 @@ def leave(code: int | None) -> NoReturn:
 
 @click.command(cls=Root, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @global_options
-@click.version_option(__version__, message="dbmigrate %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> ExitCode | None:
     """Migrate every database of a Django project."""

@@ -14,7 +14,7 @@ from dbmigrate.errors import ExitCode
 @database_option("Only this database; repeatable.")
 @app_option("Count only migrations of this app; repeatable.")
 @click.option("--migrations", is_flag=True, help="Also list every migration, with the databases side by side.")
-@exit_code_option
+@exit_code_option("Exit 21 if a database is unreachable, 10 if migrations are pending.")
 @global_options
 @click.pass_context
 def command(
