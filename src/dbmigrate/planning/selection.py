@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 
 from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.selection import Selection, Targets
@@ -62,10 +63,10 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection, 
     for alias in selection.databases:
         _check_alias(snapshot, routing, alias, may_read_only=may_read_only)
     for label in selection.apps:
-        _check_app(snapshot, label)
+        _check_app(snapshot, label, _labels_there(snapshot, routing, selection.databases))
     if (selection.to is not None or selection.fake) and len(selection.apps) != 1:
         flag = "--to" if selection.to is not None else "--fake"
-        raise UsageError(f"{flag} requires exactly one app", hint=_app_hint(snapshot, selection, flag))
+        raise UsageError(f"{flag} requires exactly one app", hint=_app_hint(snapshot, routing, selection, flag))
     for label in selection.apps:
         _check_pair(snapshot, routing, selection, label)
     for alias in selection.databases:
@@ -76,14 +77,21 @@ def check_selection(snapshot: Snapshot, routing: Routing, selection: Selection, 
             )
 
 
-def _app_hint(snapshot: Snapshot, selection: Selection, flag: str) -> str:
+def _labels_there(snapshot: Snapshot, routing: Routing, aliases: Iterable[str]) -> list[str]:
+    """Return the labels of the apps that belong on one of these databases; of all apps if there is none of those."""
+    there = {label for alias in aliases for label in routing.placements[alias]}
+    return [app.label for app in snapshot.apps if app.label in there or not there]
+
+
+def _app_hint(snapshot: Snapshot, routing: Routing, selection: Selection, flag: str) -> str:
     """Return the options that name one app: one of those that were named, or an own one that has the migration."""
+    there = _labels_there(snapshot, routing, selection.databases)
     fitting = [
         app.label
         for app in snapshot.apps
         if app.is_own and selection.to is not None and any(name.startswith(selection.to) for name in app.migrations)
     ]
-    named = selection.apps or fitting
+    named = [label for label in selection.apps or fitting if label in there]
     if not named:
         return f"remove {flag}"
     return " or ".join(f"--app {label}" for label in named[:3]) + f", or remove {flag}"
@@ -98,7 +106,7 @@ def check_names(snapshot: Snapshot, databases: Iterable[str], apps: Iterable[str
     for alias in databases:
         _check_alias_is_there(snapshot, alias)
     for label in apps:
-        _check_app(snapshot, label)
+        _check_app(snapshot, label, [app.label for app in snapshot.apps])
 
 
 def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_unclaimed: bool) -> None:
@@ -195,17 +203,17 @@ def _check_alias(snapshot: Snapshot, routing: Routing, alias: str, *, may_read_o
         )
 
 
-def _check_app(snapshot: Snapshot, label: str) -> None:
+def _check_app(snapshot: Snapshot, label: str, labels: Sequence[str]) -> None:
+    """Do nothing if there is something to migrate of an app; `labels` are those that a hint may name."""
     app = snapshot.app(label)
     if app is None:
-        labels = [app.label for app in snapshot.apps]
         named = next((app.label for app in snapshot.apps if app.name == label), None)
         hint = f"use its label: {named}" if named else nearest(label, labels, what="apps")
         raise UsageError(f"there is no app {label} in INSTALLED_APPS", hint=hint)
     if not app.has_migrations and not app.models:
         raise UsageError(
             f"app {label} has no models with tables and no migrations, so there is nothing to migrate",
-            hint=f"do not name {label}",
+            hint=f"remove --app {label}",
         )
     if not app.has_migrations:
         raise UsageError(f"app {label} has no migrations", hint=f"create them with: dbmigrate make {label}")
@@ -228,7 +236,10 @@ def _check_pair(snapshot: Snapshot, routing: Routing, selection: Selection, labe
     if selection.databases and not set(homes) & set(selection.databases):
         named = ", ".join(selection.databases)
         where = f"it belongs on {', '.join(homes)}" if homes else "it belongs on no database"
-        hint = f"dbmigrate run --app {label} --database {homes[0]}" if homes else "see: dbmigrate info"
+        words = ["--to", selection.to] if selection.to is not None else []
+        words += ["--fake"] if selection.fake else []
+        there = shlex.join(["dbmigrate", "run", "--app", label, "--database", homes[0], *words]) if homes else ""
+        hint = there or "see: dbmigrate info"
         raise UsageError(f"app {label} is not routed to {named}; {where}", hint=hint)
     if not homes:
         raise UsageError(

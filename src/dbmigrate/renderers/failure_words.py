@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from dbmigrate.frames import is_foreign_frame, is_frame
 from dbmigrate.listing import listed
-from dbmigrate.models.check_ids import MISSING_TABLES
 from dbmigrate.models.result import DatabaseResult, Failure, RunResult
 from dbmigrate.renderers import lock_words
 from dbmigrate.renderers.durations import duration
@@ -145,7 +144,9 @@ def advice(result: RunResult) -> str:
 
 def _advice(result: RunResult) -> str:
     if not result.unfinished and not result.unlocked:
-        return f"see why, and how to fix it: dbmigrate check --select {MISSING_TABLES}"
+        without = [database.alias for database in result.databases if database.without_table]
+        only = f" --database {without[0]}" if len(without) == 1 else ""
+        return f"to see what is missing, and how to create it: dbmigrate verify --repair{only}"
     failures = [database.failure for database in result.databases if database.failure is not None]
     if result.unlocked:
         has_left = any(failure.rolled_back is False or failure.traces for failure in failures)

@@ -42,7 +42,7 @@ def _describe(alias: str, missing: MissingTable) -> Finding:
 def _describe_taken_over(alias: str, missing: MissingTable) -> Finding:
     by = missing.migration or "a migration that is not written yet"
     make = (
-        f"dbmigrate verify --repair --database {alias} prints how to create it"
+        f"to see the statements that create it: dbmigrate verify --repair --database {alias}"
         if missing.is_recorded
         else "create the table before it, by hand, with RunSQL, or with migrations.SeparateDatabaseAndState with "
         "migrations.CreateModel among its database_operations"
@@ -72,8 +72,7 @@ def _describe_lost(alias: str, missing: MissingTable) -> Finding:
     again = (
         f"remove the record and apply it again: {run} --to {missing.before} --fake && {run}"
         if missing.is_redoable
-        else f"dbmigrate verify --repair prints how to create it, because other tables of {label} are "
-        "there, or other apps need it"
+        else f"to see the statements that create it: dbmigrate verify --repair --database {alias}"
     )
     return Finding(
         id=MISSING_TABLES,
@@ -81,7 +80,8 @@ def _describe_lost(alias: str, missing: MissingTable) -> Finding:
         stops=False,
         message=(
             f"{missing.migration} is recorded on {alias}, but its table {missing.table} ({missing.model}) is missing: "
-            "it was faked, dropped by hand, or the route changed after it was applied"
+            "the migration was only recorded (--fake, or the routers refused the model then), or the table was dropped "
+            "or renamed since, or is not in the backup that was restored"
         ),
         hint=f"if the table belongs there, {again}; {_or_refuse(alias, missing)}",
         aliases=(alias,),
