@@ -74,6 +74,27 @@ def test_a_manage_py_one_or_two_levels_below_is_named(tmp_path: Path, variables:
     dbmigrate("all", "--project", "src/server", cwd=tmp_path, environment=variables).expect(0)
 
 
+def test_of_many_projects_below_only_the_first_are_named(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"site{number}").mkdir()
+        (tmp_path / f"site{number}" / "manage.py").touch()
+
+    refused = dbmigrate("status", cwd=tmp_path).expect(3)
+
+    assert refused.stderr == (
+        f"error: no manage.py in {tmp_path} or above it, but in site0, site1, site2 and 2 more\n"
+        "hint: pass --project site0, or --project site1, or --project site2\n"
+        "exit 3 (project): the project could not be loaded\n"
+    )
+
+
+def test_nothing_is_above_the_root_folder() -> None:
+    refused = dbmigrate("status", cwd=Path("/")).expect(3)
+
+    has(refused, "error: no manage.py in /")
+    assert "above it" not in refused.stderr
+
+
 def test_a_project_folder_that_does_not_exist(tmp_path: Path) -> None:
     has(refused(Project(tmp_path), "all", "--project", "nowhere", code=3), "nowhere is not a folder")
 
@@ -417,6 +438,15 @@ def test_names_that_do_not_fit_the_project(sample: Project) -> None:
     ("arguments", "words"),
     [
         (("run", "--to", "0001", "--database", "default"), ("--to requires exactly one app",)),
+        (
+            ("run", "--to", "0001", "--database", "shop_db"),
+            ("--to requires exactly one app\nhint: --app shop, or remove --to\n",),
+        ),
+        (("run", "--app", "blo", "--database", "shop_db"), ("no app blo", "hint: the apps are: shop\n")),
+        (
+            ("run", "--app", "blog", "--database", "shop_db", "--to", "0001", "--fake"),
+            ("hint: dbmigrate run --app blog --database blog_db --to 0001 --fake\n",),
+        ),
         (("run",), ("no database and no app is named", "dbmigrate all")),
         (("run", "--auto", "--app", "blog"), ("--auto",)),
         (("al",), ("no command al", "did you mean all?")),
@@ -762,7 +792,7 @@ def test_leaves_that_do_not_fit_together_are_a_conflict_and_no_broken_project(tm
     has(refused(project, "all", code=13), "DBM102", "0002_one", "0002_other")
     checked = dbmigrate("check", cwd=project.root).expect(13).stdout
     assert "error: DBM102" in checked
-    assert "not run: DBM101: the leaf migrations conflict (DBM102)" in checked
+    assert "not run (the leaf migrations conflict (DBM102)): DBM101" in checked
 
 
 def test_leaves_that_fit_together_leave_the_changes_of_other_apps_to_be_found(tmp_path: Path) -> None:

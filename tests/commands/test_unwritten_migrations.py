@@ -177,7 +177,7 @@ def test_nothing_is_written_or_applied_that_destroys_data_unasked(
 
     refused = dbmigrate(*command, cwd=project.root, environment={"CI": "1"}).expect(11)
 
-    assert "the model changes would delete data (nothing was changed)" in refused.stderr
+    assert "error: the model changes would delete data (nothing was changed):\n  core.0002_" in refused.stderr
     assert words.split("(")[0] in refused.stderr
     assert words.rpartition(": ")[2] in refused.stderr
     assert "hint: dbmigrate make core, review what it wrote, then rerun the command; or pass" in refused.stderr

@@ -430,4 +430,4 @@ def test_an_app_without_models_and_migrations_has_nothing_to_migrate(tmp_path: P
         assert "app messages has no models with tables and no migrations, so there is nothing to migrate" in (
             refused.stderr
         )
-        assert "hint: do not name messages" in refused.stderr
+        assert "hint: remove --app messages\n" in refused.stderr

@@ -12,12 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.snapshots import as_shown, database, pending, plan_of, routes, snapshot
 
+from dbmigrate.errors import DbmigrateError
 from dbmigrate.models.events import PlanReady, StepFinished, StepProgress, StepSkipped, StepStarted
 from dbmigrate.models.result import StepResult
 from dbmigrate.nearest import nearest
 from dbmigrate.redact import HIDDEN, PROGRESS, Redactor
 from dbmigrate.renderers.board import Board
 from dbmigrate.renderers.durations import duration
+from dbmigrate.renderers.error_words import error_lines
 from dbmigrate.renderers.graphs import dot, mermaid
 from dbmigrate.renderers.words import exit_words, plural, printable
 
@@ -34,6 +36,19 @@ def test_a_secret_is_hidden_in_every_form(secret: str, place: str) -> None:
 
     for form in (secret, repr(secret), quote(secret, safe=""), quote_plus(secret), secret.replace("'", "''")):
         assert secret not in redactor.scrub(place.format(form)).replace(place.format(""), "")
+
+
+@pytest.mark.parametrize(
+    ("message", "lines"),
+    [
+        ("database a is unreachable", [(True, "database a is unreachable (nothing was changed)")]),
+        ("is it running?", [(True, "is it running?"), (False, "  nothing was changed")]),
+        ("data is lost:\n  of a", [(True, "data is lost (nothing was changed):"), (False, "  of a")]),
+        ("DBM102: a\nDBM103: b", [(True, "DBM102: a"), (True, "DBM103: b (nothing was changed)")]),
+    ],
+)
+def test_the_lines_of_an_error_begin_errors_or_continue_one(message: str, lines: list[tuple[bool, str]]) -> None:
+    assert error_lines(DbmigrateError(message, changed=False)) == lines
 
 
 @settings(deadline=None)

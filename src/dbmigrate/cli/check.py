@@ -55,7 +55,8 @@ def command(
     """
     if offline and pending:
         raise UsageError(
-            "--pending cannot be combined with --offline: it needs the databases", hint="remove one of the two"
+            "--pending cannot be combined with --offline: what is pending, only the databases know",
+            hint="remove one of the two",
         )
     if offline and lint:
         raise UsageError(

@@ -40,7 +40,11 @@ def check(work: CommandContext, wanted: CheckSelection) -> Generator[Event, None
     silent = find_silent(reviewed.snapshot, reviewed.routing, selection, or_read_only=True)
     report, linted = lint(work, reviewed, wanted, wanted.squawk, silent) if wanted.squawk is not None else (None, ())
     ids = _chosen_ids(wanted)
-    not_run = {rule.id: "it needs the databases" for rule in RULES if rule.needs_databases and wanted.offline}
+    not_run = {
+        rule.id: "needs a database, and --offline asks none"
+        for rule in RULES
+        if rule.needs_databases and wanted.offline
+    }
     if reviewed.snapshot.changes is None:
         not_run[MODEL_CHANGES] = f"the leaf migrations conflict ({CONFLICTS})"
     targeted = reviewed.plan.checked

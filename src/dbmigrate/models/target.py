@@ -61,9 +61,13 @@ class Target:
         return (self.python, *self.manage, *words, *((self.settings_option,) if self.settings_option else ()))
 
 
+MOST_FOLDERS = 3
+"""Projects that a hint names where there are many."""
+
+
 def project_hint(folders: tuple[str, ...]) -> str:
     """Return what to pass where these folders have a manage.py and the one that was looked at has none."""
-    return "pass " + ", or ".join(f"--project {shlex.quote(folder)}" for folder in folders)
+    return "pass " + ", or ".join(f"--project {shlex.quote(folder)}" for folder in folders[:MOST_FOLDERS])
 
 
 @dataclass(frozen=True)

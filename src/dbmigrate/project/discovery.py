@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dbmigrate.errors import ProjectError, UsageError
+from dbmigrate.listing import FIRST, listed
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.target import Choice, Target, project_hint
 from dbmigrate.project.settings_modules import settings_hint
@@ -238,9 +239,9 @@ def _choose_manage(
     if settings_choice.value:
         return ("-m", "django"), Choice("python -m django", f"no {MANAGE}, and settings are given")
     below = _find_below(folder, cwd)
-    where = f"no {MANAGE} in {folder}" + (" or above it" if folder == cwd else "")
+    where = f"no {MANAGE} in {folder}" + (" or above it" if folder == cwd and folder != folder.parent else "")
     if below:
-        raise ProjectError(f"{where}, but in {', '.join(below)}", hint=project_hint(below))
+        raise ProjectError(f"{where}, but in {listed(below, most=FIRST)}", hint=project_hint(below))
     meant = settings_hint(folder) or "pass --settings"
     raise ProjectError(
         where, hint=f"change into the project, pass --project DIR or --manage SCRIPT, or, to do without: {meant}"

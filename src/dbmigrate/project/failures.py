@@ -19,6 +19,7 @@ from dbmigrate.errors import (
 )
 from dbmigrate.inside import protocol
 from dbmigrate.inside.protocol import FailureKind
+from dbmigrate.listing import FIRST, listed
 from dbmigrate.models.base import MESSAGE
 from dbmigrate.models.snapshot import describe_silence
 from dbmigrate.models.target import Target, project_hint
@@ -356,7 +357,8 @@ def _project_hint(said: str, target: Target, *, is_path_safe: bool) -> str:
     if "DJANGO_SETTINGS_MODULE" in said or "settings are not configured" in said:
         return meant or "pass --settings, set DJANGO_SETTINGS_MODULE, or set settings under [tool.dbmigrate]"
     if target.below and said.startswith("ModuleNotFoundError"):
-        return f"there is no manage.py in {target.cwd}, but in {', '.join(target.below)}: {project_hint(target.below)}"
+        below = listed(target.below, most=FIRST)
+        return f"there is no manage.py in {target.cwd}, but in {below}: {project_hint(target.below)}"
     missing = re.search(r"^ModuleNotFoundError: No module named '([\w.]+)'", said)
     if missing is not None and f"{chosen.value}.".startswith(f"{missing[1]}."):
         return f"the settings module {chosen.value} (from {chosen.reason}) must be importable in {target.root}; " + (

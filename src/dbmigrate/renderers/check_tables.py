@@ -26,7 +26,7 @@ def show_check(page: Page, report: CheckReport) -> None:
         _show_lint(page, report.lint)
     for reason in dict.fromkeys(entry.because for entry in report.not_run):
         ids = ", ".join(entry.id for entry in report.not_run if entry.because == reason)
-        page.line(f"not run: {ids}: {reason}", "dim")
+        page.line(f"not run ({reason}): {ids}", "dim")
     if page.verbosity >= 0 or report.exit_code:
         page.line(answer_words.check_verdict(report), "red" if report.exit_code else "green")
 

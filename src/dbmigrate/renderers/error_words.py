@@ -6,6 +6,9 @@ from dbmigrate.errors import DbmigrateError, Fact
 
 UNCHANGED = " (nothing was changed)"
 
+SENTENCE_ENDS = ("?", "!", ".", ")")
+"""A message that ends so, with the words of a driver or in brackets, goes on in a line of its own."""
+
 
 def error_message(error: DbmigrateError) -> str:
     """Return what happened, and that nothing was changed where somebody would wonder."""
@@ -21,4 +24,11 @@ def _with_state(message: str, error: DbmigrateError) -> str:
     if error.changed is not False:
         return message
     heading, colon, rest = message.partition(":\n")  # the heading of a list says it, not the list's last line
-    return f"{heading}{UNCHANGED}{colon}{rest}" if colon else f"{message}{UNCHANGED}"
+    if colon:
+        return f"{heading}{UNCHANGED}{colon}{rest}"
+    return f"{message}\n  nothing was changed" if message.endswith(SENTENCE_ENDS) else f"{message}{UNCHANGED}"
+
+
+def error_lines(error: DbmigrateError) -> list[tuple[bool, str]]:
+    """Return the lines of `error_message`, each with whether an error begins in it: an indented one continues one."""
+    return [(not line.startswith(" "), line) for line in error_message(error).splitlines()]

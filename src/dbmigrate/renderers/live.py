@@ -18,7 +18,7 @@ from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import failure_words, run_words, words
 from dbmigrate.renderers.board import Board, Row, State
 from dbmigrate.renderers.durations import duration
-from dbmigrate.renderers.error_words import error_message
+from dbmigrate.renderers.error_words import error_lines
 from dbmigrate.renderers.lines import Level, Line, Story
 from dbmigrate.renderers.page import Page
 from dbmigrate.renderers.tables import show_report, show_result
@@ -112,8 +112,12 @@ class RichRenderer:
         self._stop()
         if error.detail is not None and self._verbosity > 0:
             self._print(error.detail, "dim")
-        for line in error_message(error).splitlines():
-            self._labelled("error", line, "bold red")
+        for begins, line in error_lines(error):
+            if begins:
+                self._labelled("error", line, "bold red")
+            else:
+                for part in hang(line, self._console.width):
+                    self._print(part)
         if error.hint is not None:
             self._labelled("hint", error.hint, "cyan")
 

@@ -10,7 +10,7 @@ from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.events import Event, RunFinished
 from dbmigrate.models.result import RunResult
 from dbmigrate.renderers import failure_words, run_words, words
-from dbmigrate.renderers.error_words import error_message
+from dbmigrate.renderers.error_words import error_lines
 from dbmigrate.renderers.lines import Line, Story
 from dbmigrate.renderers.page import Page
 from dbmigrate.renderers.tables import show_report, show_result
@@ -74,7 +74,7 @@ class PlainRenderer:
         """Write the error, its hint, and with `-v` the whole story."""
         if error.detail is not None and self._verbosity >= VERBOSE:
             self._write(error.detail.splitlines())
-        self._write(f"error: {line}" for line in error_message(error).splitlines())
+        self._write(f"error: {line}" if begins else line for begins, line in error_lines(error))
         if error.hint is not None:
             first, *more = error.hint.splitlines()
             self._write([f"hint: {first}", *(f"{margin(first, 'hint: ')}{line}" for line in more)])

@@ -244,10 +244,10 @@ def verdict(result: RunResult) -> str:
 
 
 def _unmoved(result: RunResult, partial: Sequence[str]) -> str:
-    """Return that no database moved, as far as that is known; `partial`: what may be half done."""
+    """Return that no database was migrated, as far as that is known; `partial`: what may be half done."""
     if result.moved or not all(database.is_asked for database in result.unfinished):
         return ""
-    return "no migration was completed" if partial else "no database moved"
+    return "no migration was completed" if partial else "no database was migrated"
 
 
 def _half_done(database: DatabaseResult) -> str:
