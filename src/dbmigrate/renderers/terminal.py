@@ -38,12 +38,19 @@ class TerminalSheet:
             least, most = Measurement.get(self._console, unlimited, drawn)
             if most <= self._console.width:
                 self._console.print(drawn)
+                self._name_left_out(table, narrower)
                 return
         if least > self._console.width:
             self._list(narrower)
-            return
-        _spread(narrower, drawn, self._console.width - least)
-        self._console.print(drawn)
+        else:
+            _spread(narrower, drawn, self._console.width - least)
+            self._console.print(drawn)
+        self._name_left_out(table, narrower)
+
+    def _name_left_out(self, table: Table, narrower: Table) -> None:
+        left_out = [heading for heading in table.headings if heading not in narrower.headings]
+        if left_out:
+            self.line(f"not shown at this width: {', '.join(left_out)} (--format plain shows all)", "dim")
 
     def _list(self, table: Table) -> None:
         for first, *rest in table.rows:
