@@ -532,7 +532,12 @@ def test_an_app_without_migrations_gets_its_tables_with_run_syncdb(tmp_path: Pat
 
     warned = dbmigrate("all", cwd=project.root).expect(0)
     assert "warning: DBM104: app plain has models but no migrations" in warned.stderr
-    assert "dbmigrate make plain for migrations, or dbmigrate all --run-syncdb for tables" in warned.stderr
+    assert (
+        "   hint: for migrations:\n"
+        "           dbmigrate make plain\n"
+        "         for tables without migrations:\n"
+        "           dbmigrate all --run-syncdb\n"
+    ) in warned.stderr
     assert "plain_item" not in project.tables()["default"]
 
     planned = dbmigrate("plan", "--run-syncdb", cwd=project.root).expect(0)
@@ -679,9 +684,10 @@ def test_a_model_without_a_table_is_never_a_success(tmp_path: Path) -> None:
     older_image = dbmigrate("all", cwd=project.root).expect(0)
 
     said = "error: blog.item has no table on blog_db, and no pending migration creates it"
-    assert nothing_pending.stderr.splitlines()[-3:] == [
+    assert nothing_pending.stderr.splitlines()[-4:] == [
         said,
-        "hint: to see what is missing, and how to create it: dbmigrate verify --repair --database blog_db",
+        "hint: to see what is missing, and how to create it:",
+        "        dbmigrate verify --repair --database blog_db",
         "exit 12 (drift): database, migration records and code disagree",
     ]
     told = "a run continues and then exits with 12"

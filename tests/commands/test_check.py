@@ -63,7 +63,7 @@ def test_a_foreign_key_into_another_database_is_found_and_stops_all_before_anyth
     assert "blog.post.author on blog_db is a foreign key to auth.user, which is on default" in found.stdout
     assert "(blog/models.py:19)" in found.stdout
     field = 'author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, related_name="+", '
-    assert f"write: {field}db_constraint=False); then: dbmigrate make blog" in found.stdout
+    assert f"write: {field}db_constraint=False)\n         then:\n           dbmigrate make blog\n" in found.stdout
     assert "error: DBM201: blog.post.author" in refused.stderr
     assert "(nothing was changed)" in refused.stderr
 
@@ -185,7 +185,7 @@ def test_a_database_that_is_down_is_reported_and_the_others_are_checked(sample: 
     outcome = dbmigrate("check", cwd=sample.root).expect(21)
 
     assert "error: database shop_db is unreachable: the folder" in outcome.stdout
-    assert f'   hint: mkdir -p {sample.root}/gone, or fix DATABASES["shop_db"]\n' in outcome.stdout
+    assert f'   hint: mkdir -p {sample.root}/gone\n         or fix DATABASES["shop_db"]\n' in outcome.stdout
     assert "2 databases checked: nothing found" in outcome.stdout
 
 
@@ -270,7 +270,9 @@ def test_the_hint_for_an_installed_app_is_no_change_to_its_files(tmp_path: Path)
             f'to silence this: ignore = ["{identifier}"] under [tool.dbmigrate]'
         )
     assert "let the routers put vendor.item and core.item on one database" in hints["DBM201"]
-    assert hints["DBM104"].startswith("bare is a third-party app: dbmigrate all --run-syncdb for tables")
+    assert hints["DBM104"].startswith(
+        "bare is a third-party app; for tables without migrations: dbmigrate all --run-syncdb; or "
+    )
 
     packages.write("vendor/migrations/0002_other.py", migration(after=(("vendor", "0001_initial"),)))
 

@@ -231,9 +231,9 @@ def test_status_has_a_line_for_each_database_at_every_width(tmp_path: Path, envi
         terminal = Terminal(project, "status", columns=columns, environment=environment)
         assert terminal.wait_for_end() == 0
 
-        screen = [line for line in terminal.screen() if line.strip()]
+        screen = terminal.screen()
         left_out = [number for number, line in enumerate(screen) if line.startswith("not shown at this width: ")]
-        rows = [line.strip("| ") for line in screen[2 : (left_out or [None])[0]] if line.strip("─-+| ")]
+        rows = [line.strip("| ") for line in screen[3 : left_out[0] if left_out else None] if line.strip("─-+| ")]
         assert [row.split()[0] for row in rows] == [*aliases, "replica", "reporting"], "\n".join(terminal.screen())
         shown = "\n".join(rows)
         assert "replica of default" in shown

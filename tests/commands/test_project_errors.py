@@ -717,12 +717,21 @@ def test_a_command_of_django_is_answered_with_ours(in_process: InProcess, tmp_pa
     assert outcome.stdout == ""
 
 
+EITHER = """\
+{}
+      or:
+        {}"""
+
+
 @pytest.mark.parametrize(
     ("line", "meant"),
     [
-        ("run orders", "dbmigrate run --app orders, or dbmigrate run --database orders"),
-        ("plan orders --sql", "dbmigrate plan --app orders --sql, or dbmigrate plan --database orders --sql"),
-        ("all orders", "dbmigrate run --app orders, or dbmigrate run --database orders"),
+        ("run orders", EITHER.format("dbmigrate run --app orders", "dbmigrate run --database orders")),
+        (
+            "plan orders --sql",
+            EITHER.format("dbmigrate plan --app orders --sql", "dbmigrate plan --database orders --sql"),
+        ),
+        ("all orders", EITHER.format("dbmigrate run --app orders", "dbmigrate run --database orders")),
         ("check orders", "dbmigrate check --database orders"),
         ("all --database orders", "dbmigrate run --database orders"),
         ("--no-input all --app orders", "dbmigrate --no-input run --app orders"),
@@ -759,13 +768,19 @@ def test_a_name_that_a_command_has_read_before_is_known_as_app_or_database(sampl
 
     has(app, "hint: dbmigrate run --app shop\n")
     has(alias, "hint: dbmigrate run --database shop_db\n")
-    has(nothing, "hint: dbmigrate all, or one app or database, for example: dbmigrate run --app shop\n")
+    has(
+        nothing,
+        "hint: dbmigrate all\n      or one app or database, for example:\n        dbmigrate run --app shop\n",
+    )
     has(target, "hint: dbmigrate run --app shop --to 0002_orders\n")
     assert "--app admin" not in several.stderr
-    has(several, "hint: dbmigrate run --app accounts --to 0001 or dbmigrate run --app profiles --to 0001 or ")
-    has(foreign, "hint: name the app with --app; its migrations are shown by: dbmigrate status --migrations\n")
+    has(several, EITHER.format("dbmigrate run --app accounts --to 0001", "dbmigrate run --app profiles --to 0001"))
+    has(
+        foreign,
+        "hint: name the app with --app\n      its migrations are shown by:\n        dbmigrate status --migrations\n",
+    )
     has(fake, "hint: dbmigrate run --app shop --to 0002_orders --fake\n")
-    has(dry, "hint: dbmigrate all --jobs 2 --dry-run --no-input, or one app")
+    has(dry, "hint: dbmigrate all --jobs 2 --dry-run --no-input\n      or one app")
 
 
 @pytest.mark.parametrize("command", ["all", "check", "status"])

@@ -180,7 +180,11 @@ def test_nothing_is_written_or_applied_that_destroys_data_unasked(
     assert "error: the model changes would delete data (nothing was changed):\n  core.0002_" in refused.stderr
     assert words.split("(")[0] in refused.stderr
     assert words.rpartition(": ")[2] in refused.stderr
-    assert "hint: dbmigrate make core, review what it wrote, then rerun the command; or pass" in refused.stderr
+    assert (
+        "hint: dbmigrate make core\n"
+        "      review what it wrote, then rerun the command\n"
+        "      or pass --allow-data-loss\n"
+    ) in refused.stderr
     assert project.content() == before
     assert site.recorded() == recorded
 

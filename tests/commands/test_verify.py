@@ -509,8 +509,11 @@ def test_a_record_is_not_taken_back_with_those_of_apps_whose_tables_are_there(tm
         for statement in repairs[0]["statements"]:
             connection.execute(statement)
 
-    assert "--fake" not in checked.stdout
-    assert "to see the statements that create it: dbmigrate verify --repair --database default" in checked.stdout
+    assert "--to zero --fake" not in checked.stdout
+    assert (
+        "to see the statements that create it:\n           dbmigrate verify --repair --database default\n"
+        in checked.stdout
+    )
     assert [repair["commands"] for repair in repairs] == [[]]
     dbmigrate("verify", cwd=project.root).expect(0)
 

@@ -169,7 +169,13 @@ def test_a_part_that_needs_what_is_pending_elsewhere_is_refused_and_its_hint_goe
     dbmigrate("run", "--app", "core", cwd=groups.root).expect(0)
 
     assert f"error: {NEED}; it is pending there, but not part of this run (nothing was changed)\n" in outcome.stderr
-    assert "hint: dbmigrate run --database auth_db, then rerun the command; or dbmigrate all; if this" in outcome.stderr
+    assert (
+        "hint: dbmigrate run --database auth_db\n"
+        "      then rerun the command\n"
+        "      or:\n"
+        "        dbmigrate all\n"
+        "      if this"
+    ) in outcome.stderr
     assert before == {}
     assert rows(groups, "auth_db", "auth_group") == 1
 
@@ -201,7 +207,7 @@ def test_databases_that_need_each_other_are_refused_and_the_hint_begins(tmp_path
     assert message in check.stdout
     assert message in refused.stderr
     assert "warning: DBM210: pending data migrations of default and blog_db" in ignored.stdout + ignored.stderr
-    assert f"hint: start with what is needed first: dbmigrate {begin}, " in refused.stderr
+    assert f"hint: start with what is needed first:\n        dbmigrate {begin}\n      then rerun" in refused.stderr
     assert before == {}
     assert (rows(project, "default", "core_item"), rows(project, "blog_db", "blog_item")) == (1, 1)
 

@@ -31,7 +31,7 @@ def test_a_table_that_is_there_stops_a_run_before_anything_moves_and_fake_initia
     said = "DBM307: core.0001_initial is pending on default and creates what exists already: table core_item;"
     for text in (checked.stdout, planned.stdout, refused.stderr):
         assert said in text
-        assert "dbmigrate all --fake-initial; to " in text
+        assert "   dbmigrate all --fake-initial\n" in text
     assert "a run of this plan ends with 13" in planned.stdout
     recorded = dbmigrate("all", "--fake-initial", cwd=here.project.root).expect(0)
     assert "2 migrations; core.0001_initial recorded without being run (--fake-initial)" in recorded.stdout
@@ -48,7 +48,7 @@ def test_where_rows_would_be_skipped_fake_initial_is_not_offered(tmp_path: Path)
 
     assert "dbmigrate all --fake-initial" not in failed.stderr + refused.stderr
     assert "if a run failed half-way, finish it or undo it by hand" in refused.stderr
-    assert "dbmigrate verify --repair --database default; --fake-initial would skip" in refused.stderr
+    assert "   dbmigrate verify --repair --database default\n      --fake-initial would skip" in refused.stderr
 
 
 FAIL = """
@@ -208,7 +208,7 @@ def test_an_app_whose_tables_syncdb_made_gets_migrations_by_the_commands_that_ar
     )
     dbmigrate("all", "--run-syncdb", cwd=tmp_path).expect(0)
     hint = "to give it migrations: dbmigrate make plain, then dbmigrate all --fake-initial, because its tables exist"
-    assert hint in dbmigrate("check", cwd=tmp_path).expect(0).stdout
+    assert hint in dbmigrate("check", "--format", "json", cwd=tmp_path).expect(0).stdout
 
     dbmigrate("make", "plain", cwd=tmp_path).expect(0)
     recorded = dbmigrate("all", "--fake-initial", cwd=tmp_path).expect(0).stdout

@@ -89,7 +89,7 @@ def test_what_cannot_be_judged_is_named_in_its_place_and_nothing_is_recorded(
     assert " b" in shown[sql + 3].replace('"', " ").replace("`", " ")
     assert "--fake" not in printed
     assert "dbmigrate verify --repair --database default --judged core.0002_more" in printed
-    assert "$ dbmigrate run --database default --app core --to 0002_more --fake" in judged
+    assert "\ndbmigrate run --database default --app core --to 0002_more --fake\n" in judged
 
 
 UNJUDGED = {
@@ -157,7 +157,7 @@ def test_a_column_that_is_seen_to_be_altered_needs_no_judgement(engine: str, sit
     printed = repair(here.project).stdout
 
     assert "does not show" not in printed
-    assert "$ dbmigrate run --database default --app core --to 0002_more --fake" in printed
+    assert "\ndbmigrate run --database default --app core --to 0002_more --fake\n" in printed
 
 
 def test_all_of_it_is_there_and_what_it_wrote_nobody_knows(tmp_path: Path) -> None:
@@ -254,8 +254,8 @@ def test_a_column_that_is_still_to_be_dropped_or_renamed_is_not_made_again(tmp_p
     with closing(sqlite3.connect(project.database("default"))) as connection:
         script = outcome.stdout.split("<<'SQL'\n")[1].split("\nSQL")[0]
         connection.executescript(script)
-    record = next(line for line in outcome.stdout.splitlines() if line.startswith("$ dbmigrate run"))
-    dbmigrate(*record.split()[2:], cwd=project.root).expect(0)
+    record = next(line for line in outcome.stdout.splitlines() if line.startswith("dbmigrate run"))
+    dbmigrate(*record.split()[1:], cwd=project.root).expect(0)
 
     assert 'RENAME COLUMN "name" TO "title"' in outcome.stdout
     assert "still there: column core_item.name" in outcome.stdout

@@ -22,6 +22,7 @@ from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.error_words import error_lines
 from dbmigrate.renderers.graphs import dot, mermaid
 from dbmigrate.renderers.words import exit_words, plural, printable
+from dbmigrate.renderers.wrapping import hint_lines
 
 SECRETS = st.text(min_size=3, max_size=30).filter(
     lambda text: text.strip() == text and "*" not in text and text not in PROGRESS
@@ -49,6 +50,39 @@ def test_a_secret_is_hidden_in_every_form(secret: str, place: str) -> None:
 )
 def test_the_lines_of_an_error_begin_errors_or_continue_one(message: str, lines: list[tuple[bool, str]]) -> None:
     assert error_lines(DbmigrateError(message, changed=False)) == lines
+
+
+HINTS = {
+    "dbmigrate make blog": "hint: dbmigrate make blog",
+    "fix it; then wait": "hint: fix it; then wait",
+    "remove a (dbmigrate info shows where it is set)": "hint: remove a (dbmigrate info shows where it is set)",
+    "continue with: dbmigrate all": "hint: continue with: dbmigrate all",
+    f"continue with: dbmigrate all --database {'a' * 50}": f"""\
+hint: continue with:
+        dbmigrate all --database {"a" * 50}""",
+    "dbmigrate make a, review it, then rerun; or pass --allow-data-loss": """\
+hint: dbmigrate make a
+      review it, then rerun
+      or pass --allow-data-loss""",
+    "start it; without it: dbmigrate run --database a --database b, or exclude = []": """\
+hint: start it
+      without it:
+        dbmigrate run --database a --database b
+      or exclude = []""",
+    "it is the project's; to make it: mkdir -p 'a; b, c', then dbmigrate all": """\
+hint: it is the project's
+      to make it:
+        mkdir -p 'a; b, c'
+      then:
+        dbmigrate all""",
+    "add these lines:\nclass A:\n    b = 1": "hint: add these lines:\nclass A:\n    b = 1",
+}
+
+
+def test_a_command_in_a_hint_has_a_line_of_its_own_where_there_is_more() -> None:
+    shown = {hint: "\n".join(line.text for line in hint_lines("hint: ", hint)) for hint in HINTS}
+
+    assert shown == HINTS
 
 
 @settings(deadline=None)

@@ -72,4 +72,4 @@ def _named(context: click.Context, migration: str | None) -> str:
         return "name the app with --app; its migrations are shown by: dbmigrate status --migrations"
     if not lines:
         return "one database or app: dbmigrate run --help"
-    return " or ".join(lines) if having else f"one app or database, for example: {lines[0]}"
+    return ", or ".join(lines) if having else f"one app or database, for example: {lines[0]}"

@@ -230,7 +230,7 @@ def _check_pair(snapshot: Snapshot, routing: Routing, selection: Selection, labe
     if not homes and limits:
         raise UsageError(
             f"app {label} belongs on no database that was checked ({'; '.join(limits)})",
-            hint="dbmigrate all runs the project's migrate for everything; where databases are added at run time, "
+            hint="to run the project's migrate for everything: dbmigrate all; where databases are added at run time, "
             "use the project's own command",
         )
     if selection.databases and not set(homes) & set(selection.databases):

@@ -60,7 +60,7 @@ def depending(unstarted: Unstarted) -> str:
 def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted) -> str:
     if unstarted.why == "no-init":
         return f"touch {app.migrations_folder}/__init__.py"
-    tables = ", or dbmigrate all --run-syncdb for tables without migrations" if unstarted.why == "no-package" else ""
+    tables = "; or, for tables without migrations: dbmigrate all --run-syncdb" if unstarted.why == "no-package" else ""
     if not app.is_own:
         return (
             f"{app.label} is a third-party app: upgrade to a release that has migrations, or "

@@ -68,7 +68,7 @@ def show_verified(page: Page, report: VerifyReport) -> None:
         page.line(verify_words.verify_verdict(report), "red" if report.exit_code else "green")
     hint = verify_words.repair_hint(report)
     if hint is not None:
-        page.line(f"hint: {hint}", is_copied=True)
+        page.hint(hint, "hint: ")
 
 
 def _show_verified_database(page: Page, database: VerifiedDatabase) -> None:
@@ -86,11 +86,11 @@ def _show_repairs(page: Page, repairs: Sequence[Repair]) -> None:
         for note in repair.notes:
             page.line(note)
         if repair.statements:
-            page.line(f"$ {shlex.join(repair.shell)} <<'SQL'", is_copied=True)
+            page.line(f"{shlex.join(repair.shell)} <<'SQL'", is_copied=True)
             for statement in repair.statements:
                 page.sheet.statement(statement)
             page.line("SQL", is_copied=True)
         for command in repair.commands:
-            page.line(f"$ {command}", is_copied=True)
+            page.line(command, is_copied=True)
     if repairs:
         page.line()

@@ -6,8 +6,8 @@ from dbmigrate.errors import DbmigrateError, Fact
 
 UNCHANGED = " (nothing was changed)"
 
-SENTENCE_ENDS = ("?", "!", ".", ")")
-"""A message that ends so, with the words of a driver or in brackets, goes on in a line of its own."""
+SENTENCE_ENDS = ("?", "!", ".")
+"""Where a message ends with a sentence of a driver, what follows has a line of its own."""
 
 
 def error_message(error: DbmigrateError) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -22,7 +22,7 @@ from dbmigrate.renderers.error_words import error_lines
 from dbmigrate.renderers.lines import Level, Line, Story
 from dbmigrate.renderers.page import Page
 from dbmigrate.renderers.tables import show_report, show_result
-from dbmigrate.renderers.wrapping import hang, has_command, margin
+from dbmigrate.renderers.wrapping import hang, hint_lines
 
 if TYPE_CHECKING:
     from dbmigrate.models.reports import AnyReport
@@ -119,7 +119,7 @@ class RichRenderer:
                 for part in hang(line, self._console.width):
                     self._print(part)
         if error.hint is not None:
-            self._labelled("hint", error.hint, "cyan")
+            self._hint(error.hint)
 
     def close(self, code: ExitCode) -> None:
         """End the live view, and show with which exit code the command fails: it stands above the shell's prompt."""
@@ -181,7 +181,7 @@ class RichRenderer:
             case "warning":
                 self._labelled("warning", line.text, "yellow")
                 if line.hint is not None:
-                    self._labelled("   hint", line.hint, "cyan")
+                    self._hint(line.hint, "   hint: ")
             case "stopping":
                 self._print(line.text, "yellow")
             case "list":
@@ -227,7 +227,7 @@ class RichRenderer:
                     self._print(f"{database.alias}  {line}")
         if result.exit_code:
             self._labelled("error", run_words.verdict(result), "bold red")
-            self._labelled("hint", failure_words.advice(result), "cyan")
+            self._hint(failure_words.advice(result))
 
     def _stop(self) -> None:
         if self._live is not None:
@@ -243,15 +243,23 @@ class RichRenderer:
             self._console.print(Text(words.printable(line), style=style), soft_wrap=True)
 
     def _labelled(self, label: str, text: str, style: str) -> None:
-        """Write a sentence that begins with what it is; a hint to be typed is left to the terminal to break."""
-        is_copied = label.strip() == "hint" and has_command(text)
+        """Write a sentence that begins with what it is."""
         head = f"{label}: "
         first, *more = text.splitlines() or [""]
-        sentence = head + words.printable(first)
-        for number, line in enumerate([sentence] if is_copied else hang(sentence, self._console.width)):
+        self._headed(hang(head + words.printable(first), self._console.width), head, style)
+        for line in more:
+            self._console.print(Text(" " * len(head) + words.printable(line)), soft_wrap=True)
+
+    def _hint(self, text: str, head: str = "hint: ") -> None:
+        """Write what to do; the terminal itself breaks what is copied."""
+        for number, line in enumerate(hint_lines(head, text)):
+            shown = words.printable(line.text)
+            parts = [shown] if line.is_copied else hang(shown, self._console.width)
+            self._headed(parts, head.rstrip() if number == 0 else "", "cyan")
+
+    def _headed(self, lines: Iterable[str], head: str, style: str) -> None:
+        for number, line in enumerate(lines):
             shown = Text(line)
             if number == 0:
                 shown.stylize(style, 0, len(head))
             self._console.print(shown, soft_wrap=True)
-        for line in more:
-            self._console.print(Text(margin(first, head) + words.printable(line)), soft_wrap=True)

@@ -15,7 +15,7 @@ from dbmigrate.models.snapshot import Project
 from dbmigrate.renderers import words
 from dbmigrate.renderers.failures import failures
 from dbmigrate.renderers.sheet import Sheet
-from dbmigrate.renderers.wrapping import has_command
+from dbmigrate.renderers.wrapping import hint_lines
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
@@ -64,13 +64,18 @@ class Page:
         for sentence, hint in failures(report):
             self.line(f"error: {words.printable(sentence)}", LEVEL_STYLES["error"])
             if hint is not None:
-                self.line(f"   hint: {hint}", is_copied=has_command(hint))
+                self.hint(hint)
+
+    def hint(self, text: str, label: str = "   hint: ") -> None:
+        """Write what to do about the line before."""
+        for line in hint_lines(label, text):
+            self.line(line.text, is_copied=line.is_copied)
 
     def findings(self, findings: Sequence[Finding]) -> None:
         """Write each finding and what to do about it."""
         for finding in findings:
             self.line(f"{finding.level}: {finding.sentence}", LEVEL_STYLES[finding.level])
-            self.line(f"   hint: {finding.hint}", is_copied=has_command(finding.hint))
+            self.hint(finding.hint)
 
     def project(self, project: Project) -> None:
         """Write which project was asked."""

@@ -14,7 +14,7 @@ from dbmigrate.renderers.error_words import error_lines
 from dbmigrate.renderers.lines import Line, Story
 from dbmigrate.renderers.page import Page
 from dbmigrate.renderers.tables import show_report, show_result
-from dbmigrate.renderers.wrapping import margin
+from dbmigrate.renderers.wrapping import hint_lines
 
 if TYPE_CHECKING:
     from dbmigrate.models.reports import AnyReport
@@ -76,8 +76,7 @@ class PlainRenderer:
             self._write(error.detail.splitlines())
         self._write(f"error: {line}" if begins else line for begins, line in error_lines(error))
         if error.hint is not None:
-            first, *more = error.hint.splitlines()
-            self._write([f"hint: {first}", *(f"{margin(first, 'hint: ')}{line}" for line in more)])
+            self._write_hint("hint: ", error.hint)
 
     def close(self, code: ExitCode) -> None:
         """Show with which exit code the command fails: last, so that it is what a log ends with."""
@@ -96,13 +95,15 @@ class PlainRenderer:
                 )
         if result.exit_code:
             self._write([f"error: {words.printable(run_words.verdict(result))}"])
-            self._write([f"hint: {failure_words.advice(result)}"])
+            self._write_hint("hint: ", failure_words.advice(result))
 
     def _warn(self, text: str, hint: str | None = None) -> None:
         self._write([f"warning: {words.printable(line)}" for line in text.splitlines()])
         if hint is not None:
-            first, *more = hint.splitlines()
-            self._write([f"   hint: {first}", *(f"{margin(first, '   hint: ')}{line}" for line in more)])
+            self._write_hint("   hint: ", hint)
+
+    def _write_hint(self, label: str, hint: str) -> None:
+        self._write(line.text for line in hint_lines(label, hint))
 
     def _say(self, alias: str | None, text: str) -> None:
         if self._verbosity >= NORMAL:

@@ -12,7 +12,6 @@ from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.snapshot import Project, label_of
 from dbmigrate.renderers import plan_words, words
 from dbmigrate.renderers.page import LEVEL_STYLES, Page
-from dbmigrate.renderers.wrapping import has_command
 
 if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
@@ -30,12 +29,12 @@ def show_plan(page: Page, report: PlanReport) -> None:
     if report.refusal is not None:
         ends = f"a run of this plan ends with {report.refused_with}"
         page.line(f"warning: {report.refusal.message}; {ends}", LEVEL_STYLES["warning"])
-        page.line(f"   hint: {report.refusal.hint}", is_copied=has_command(report.refusal.hint))
+        page.hint(report.refusal.hint)
     page.findings(plan.warnings(report.refusal.message if report.refusal is not None else ""))
     for need in plan.needed_elsewhere[:MANY]:
         sentence, hint = plan_words.left_out(need)
         page.line(f"warning: {sentence}", LEVEL_STYLES["warning"])
-        page.line(f"   hint: {hint}", is_copied=has_command(hint))
+        page.hint(hint)
     if plan.make is not None:
         page.title(f"First: {report.project.command_line(*plan.make.arguments)}")
         for change in plan.make.changes:

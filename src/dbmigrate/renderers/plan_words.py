@@ -145,7 +145,7 @@ def left_out(need: Need) -> tuple[str, str]:
         )
         return sentence, f"undo it on {need.alias} first: the same command with --database {need.alias}"
     sentence = f"{need.sentence}; it is pending there, but not part of this run"
-    return sentence, f"if it needs it: dbmigrate run --database {need.other} first, or dbmigrate all"
+    return sentence, f"if it needs that one first: dbmigrate run --database {need.other}; or dbmigrate all"
 
 
 def nothing_pending(

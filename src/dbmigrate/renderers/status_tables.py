@@ -38,7 +38,7 @@ def show_status(page: Page, report: StatusReport) -> None:
             is_skipped = database.is_skipped
             page.line(f"{said}; it is skipped" if is_skipped else f"warning: {said}", "dim" if is_skipped else "red")
             if not is_skipped and database.alias in report.cures:
-                page.line(f"   hint: {report.cures[database.alias]}")
+                page.hint(report.cures[database.alias])
     page.limits(report.limits)
     if notes and page.verbosity == 0:
         page.line(f"{words.plural(len(notes), 'note')}, shown by dbmigrate check", "dim")

@@ -55,11 +55,11 @@ def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None, *, is_made:
     make = f"dbmigrate make {app.label}"
     # Where its tables are there, its first migration would fail.
     make_all = f"{make}, then dbmigrate all --fake-initial, because its tables exist" if is_made else make
-    syncdb = "dbmigrate all --run-syncdb for tables without migrations"
+    syncdb = "for tables without migrations: dbmigrate all --run-syncdb"
     if is_installed(snapshot, app.label):
-        tables = "" if is_made else f"{syncdb}, or "
+        tables = "" if is_made else f"{syncdb}; or "
         return (
-            f"{app.label} is a third-party app: {tables}"
+            f"{app.label} is a third-party app; {tables}"
             f'MIGRATION_MODULES = {{"{app.label}": "…"}} with a package of the project, then: {make_all}'
         )
-    return f"to give it migrations: {make_all}" if is_made else f"{make} for migrations, or {syncdb}"
+    return f"to give it migrations: {make_all}" if is_made else f"for migrations: {make}; {syncdb}"
