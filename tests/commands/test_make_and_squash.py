@@ -269,7 +269,9 @@ def test_squash_is_refused_while_a_database_stands_between(project: Project) -> 
     outcome = dbmigrate("squash", "blog", "0001", "0003", cwd=project.root).expect(13)
 
     assert "is between 0001_initial and 0003_two of app blog: blog_db is at 0002_one" in outcome.stderr
-    assert "hint: migrate it first:\n        dbmigrate run --database blog_db --app blog --to 0003_two" in outcome.stderr
+    assert (
+        "hint: migrate it first:\n        dbmigrate run --database blog_db --app blog --to 0003_two" in outcome.stderr
+    )
     assert project.content() == before
 
 

@@ -195,7 +195,7 @@ def test_with_a_migration_file_that_git_is_told_not_to_show(project: Project) ->
     said = refused(project, "--confirm", NAME)
 
     assert "1 of the migration files are not committed, for example blog/migrations/0003_new.py" in said
-    assert "hint: commit or remove them first: git add blog/migrations/0003_new.py && git commit" in said
+    assert "hint: commit or remove them first:\n        git add blog/migrations/0003_new.py && git commit" in said
 
 
 def test_in_a_repository_that_git_cannot_read(project: Project) -> None:

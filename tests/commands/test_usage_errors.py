@@ -302,7 +302,7 @@ def test_a_bug_is_told_also_where_no_temporary_file_can_be_made(sample: Project,
 
     assert ended.returncode == 1
     assert "error: this is a bug in dbmigrate: ZeroDivisionError: division by zero" in ended.stderr
-    assert "report it with what -v prints (no log could be written); " in ended.stderr
+    assert "report it with what -v prints (no log could be written)\n" in ended.stderr
     assert ("Traceback" in ended.stderr) is bool(words)
 
 

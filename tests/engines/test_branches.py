@@ -189,7 +189,7 @@ def test_what_another_branch_has_applied_is_no_harmless_record(tmp_path: Path) -
         assert "--prune" not in outcome.stdout
         assert "harmless" not in outcome.stdout
     undo = (
-        "with the code that has shop.0002_colour, type: dbmigrate run --database default --app shop --to 0001_initial"
+        "with the code that has shop.0002_colour, type `dbmigrate run --database default --app shop --to 0001_initial`"
     )
     assert f"or to undo it, {undo}" in checked.stdout
 
@@ -199,7 +199,7 @@ def test_what_only_the_other_code_can_undo_is_no_line_to_paste_here(tmp_path: Pa
 
     repaired = dbmigrate("verify", "--repair", cwd=project.root).expect(12).stdout
 
-    assert "to undo them, with the code that has shop.0002_colour, type: dbmigrate run" in repaired
+    assert "to undo them, with the code that has shop.0002_colour, type `dbmigrate run" in repaired
     assert not [line for line in repaired.splitlines() if line.startswith("dbmigrate run")]
 
 
@@ -210,7 +210,7 @@ def test_the_other_branches_column_that_refuses_inserts_is_named(tmp_path: Path)
     again = dbmigrate("all", cwd=project.root).expect(0)
 
     assert "column colour of shop_item on default is in no model of this code" in checked
-    assert "run the code that has shop.0002_colour; or to undo what it created, with the code that has" in checked
+    assert "or to undo what it created, with the code that has shop.0002_colour, type `dbmigrate run" in checked
     assert "column shop_item.colour is in no model of this code" in verified
     assert "DBM306" in again.stderr  # a pod of an older image must be able to restart
 

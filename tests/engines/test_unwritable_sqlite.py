@@ -81,7 +81,7 @@ def test_a_database_without_a_name_is_not_taken_for_one_in_memory(tmp_path: Path
     said = "database blog_db is unreachable: settings.DATABASES is improperly configured"
     assert [said in outcome.stdout for outcome in looked] == [True, True]
     assert said in run.stderr
-    assert 'hint: fix DATABASES["blog_db"]["NAME"]; waiting will not help' in run.stderr
+    assert 'hint: fix DATABASES["blog_db"]["NAME"]\n      waiting will not help' in run.stderr
     assert not project.database("default").exists()
     assert read_statuses(status) == {"default": ("default", 2), "blog_db": ("routed", None)}
 
@@ -205,7 +205,10 @@ def test_a_read_only_file_that_is_complete_is_verified_and_a_missing_table_is_fo
 
     assert "Nothing pending: every database is up to date" in complete.stdout
     assert "DBM301" in checked.stdout
-    assert "hint: blog_db is read-only (it is opened with mode=ro); once it is writable, if the table" in checked.stdout
+    assert (
+        "hint: blog_db is read-only (it is opened with mode=ro)\n         once it is writable, if the table"
+        in checked.stdout
+    )
 
 
 def test_a_default_file_that_takes_no_writes_is_refused_while_something_is_pending_there(tmp_path: Path) -> None:
@@ -248,7 +251,10 @@ def test_the_plan_of_a_default_file_that_takes_no_writes_has_the_steps_and_what_
     if "--sql" not in words:
         refused = "warning: database default is read-only: it is opened with mode=ro; a run of this plan ends with 21"
         assert refused in shown
-        assert 'hint: let DATABASES["default"] name the primary, or make it writable; to continue without it: ' in shown
+        assert (
+            'hint: let DATABASES["default"] name the primary, or make it writable\n         to continue without it:\n'
+            in shown
+        )
     assert project.content() == before
 
 

@@ -64,7 +64,8 @@ def words_to_undo(snapshot: Snapshot, alias: str, unknown: Sequence[MigrationId]
     for label in dict.fromkeys(label_of(identifier) for identifier in unknown):
         last = database.undo_to.get(label, "zero") if database is not None else "zero"
         commands.append(f"dbmigrate run --database {alias} --app {label} --to {last}")
-    return f"with the code that has {_names(tuple(unknown))}, type: {' && '.join(commands)}"
+    # In quotes: a command that undoes something else with the code that is here is no line to paste here.
+    return f"with the code that has {_names(tuple(unknown))}, type `{' && '.join(commands)}`"
 
 
 def _finding(alias: str, identifiers: tuple[MigrationId, ...], *, level: str, problem: str, hint: str) -> Finding:
