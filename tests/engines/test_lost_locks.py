@@ -147,7 +147,7 @@ def test_a_lock_that_somebody_else_has_got_interrupts_the_migration_and_starts_n
     assert "error: the lock of default was lost at" in said
     assert "it could not be acquired again: " in said
     assert "core.0002_fill was interrupted" in said
-    assert "check that no other run is migrating default: dbmigrate verify --database default" in said
+    assert "check that no other run is migrating default:\n        dbmigrate verify --database default\n" in said
     assert here.recorded()["core.0002_fill"] == 0
 
 

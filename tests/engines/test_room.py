@@ -127,8 +127,8 @@ def test_databases_of_one_user_are_migrated_as_there_is_room(engine: str, tmp_pa
         "error: databases default, second, third: each lock has its own connection, so a run needs 4 at a time "
         f"(3 for the locks and 1 for the migrations), and {server_user} is allowed 3 connections (" in refused.stderr
     )
-    assert f"hint: {statement} 4; or " in refused.stderr
-    assert "or one at a time: dbmigrate run --database default" in refused.stderr
+    assert f"hint: {statement} 4\n      or " in refused.stderr
+    assert "or one at a time:\n        dbmigrate run --database default\n" in refused.stderr
     assert "unreachable" not in looked.stdout
     assert "All migrations completed successfully" in one.stdout
 
