@@ -140,6 +140,7 @@ def test_the_entrypoint_passes_sigterm_on_and_does_not_start_the_server(
     assert ("blog.0005_slow" in applied(sample.database("blog_db"))) is (then == "the migration ends")
 
 
+@pytest.mark.soak
 def test_the_site_builds_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "mkdocs"), "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
 
