@@ -74,6 +74,16 @@ def options_of(command: str) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("words", [("-o", "answer.json"), ("--no-input",)])
+def test_the_help_of_the_menu_leaves_out_what_the_menu_refuses(words: tuple[str, ...], refusals: Refusals) -> None:
+    shown = refusals("menu", "--help")
+    refused = refusals("menu", *words)
+
+    assert words[0] not in shown.stdout
+    assert "--settings" in shown.stdout
+    assert f"error: the menu cannot be combined with {words[0]}\n" in refused.stderr
+
+
 @pytest.mark.parametrize("command", [name for name in COMMANDS if options_of(name)])
 def test_whatever_an_option_is_given_is_refused_in_a_sentence(command: str, refusals: Refusals) -> None:
     everywhere = {*options_of("menu")}
