@@ -23,6 +23,30 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 COLORS = ("auto", "always", "never")
 
 
+def _number(read: type[int] | type[float], meaning: str, is_in: Callable[[float], bool]) -> Callable[[str], float]:
+    """Return what reads a number; a word that is not what `meaning` says is refused with that."""
+
+    def convert(word: str) -> float:
+        try:
+            number = read(word)
+        except ValueError:
+            raise click.BadParameter(f"{word!r} is not {meaning}") from None
+        if not is_in(number):
+            raise click.BadParameter(f"{word} is not {meaning}")
+        return number
+
+    return convert
+
+
+_NUMBER = _number(int, f"a whole number between 1 and {MOST_NUMBER}", lambda number: 1 <= number <= MOST_NUMBER)
+_SECONDS = _number(
+    float, f"a number of seconds between 0 and {MOST_SECONDS}", lambda number: 0 <= number <= MOST_SECONDS
+)
+_POSITIVE_SECONDS = _number(
+    float, f"a number of seconds above 0 and up to {MOST_SECONDS}", lambda number: 0 < number <= MOST_SECONDS
+)
+
+
 def _global(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
     return click.option(*names, expose_value=False, is_eager=True, callback=remember_option, **attributes)
 
@@ -78,7 +102,7 @@ _GLOBAL_OPTIONS = (
     _global("-q", "--quiet", count=True, help="Show only warnings and errors."),
     _global(
         "--wait",
-        type=click.FloatRange(min=0, max=MOST_SECONDS),
+        type=_SECONDS,
         metavar="SECONDS",
         help="Wait up to SECONDS for unreachable databases (default: 0; the command wait: 60).",
     ),
@@ -169,7 +193,7 @@ def migrate_options(command: Decorated) -> Decorated:
             click.option("--always", is_flag=True, help="Run migrate even where nothing is pending."),
             click.option(
                 "--jobs",
-                type=click.IntRange(min=1, max=MOST_NUMBER),
+                type=_NUMBER,
                 metavar="N",
                 help="Migrate up to N databases in parallel (default: the number of CPUs; if a database is on a "
                 "server, four times that, but at most 16).",
@@ -186,7 +210,7 @@ def lock_options(command: Decorated) -> Decorated:
         (
             click.option(
                 "--lock-wait",
-                type=click.FloatRange(min=0, max=MOST_SECONDS),
+                type=_SECONDS,
                 metavar="SECONDS",
                 help="Wait up to SECONDS for another run on the same database (default: 60).",
             ),
@@ -210,27 +234,27 @@ def run_options(command: Decorated) -> Decorated:
             lock_options,
             click.option(
                 "--grace",
-                type=click.FloatRange(min=0, max=MOST_SECONDS),
+                type=_SECONDS,
                 metavar="SECONDS",
                 help="After SIGTERM or SIGHUP, give running migrations SECONDS to finish, then interrupt them "
                 "(default: no limit).",
             ),
             click.option(
                 "--step-timeout",
-                type=click.FloatRange(min=0, max=MOST_SECONDS, min_open=True),
+                type=_POSITIVE_SECONDS,
                 metavar="SECONDS",
                 help="Interrupt a migrate process that runs longer than SECONDS (default: no limit).",
             ),
             click.option(
                 "--ddl-lock-timeout",
-                type=click.FloatRange(min=0, max=MOST_SECONDS, min_open=True),
+                type=_POSITIVE_SECONDS,
                 metavar="SECONDS",
                 help="PostgreSQL: cancel a migration that waits longer than SECONDS for a table lock, and retry it "
                 "(default: the server's setting).",
             ),
             click.option(
                 "--ddl-retries",
-                type=click.IntRange(min=1, max=MOST_NUMBER),
+                type=_NUMBER,
                 metavar="N",
                 help="With --ddl-lock-timeout: retry up to N times, with increasing delays (default: 5).",
             ),
