@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from dbmigrate.inside.locks.lock_watch import LockWatch, find_difference
+from dbmigrate.inside.locks.lock_watch import LockWatch, ask_in_turn, find_difference
 
 FIRST, SECOND, SQUASHED = ("blog", "0001_initial"), ("blog", "0002_x"), ("blog", "0001_squashed_0002_x")
 REPLACEMENTS = {"blog.0001_squashed_0002_x": ["blog.0001_initial", "blog.0002_x"]}
@@ -91,3 +91,35 @@ def test_a_file_system_that_hangs_holds_up_no_other_question() -> None:
     thawed = watch.answer(time.monotonic() + 60)
 
     assert (hung["state"], thawed["state"]) == ("unsure", "held")
+
+
+class Lost(Hung):
+    """A lock file that was deleted, and can be taken again once its file system is thawed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: Records = []
+
+    def ask(self, idle: float) -> str:  # type: ignore[override]
+        """Return why it is not held."""
+        return "its lock file was deleted"
+
+    def retake(self) -> None:
+        """Hold it, once the file system answers."""
+        assert self.thawed.wait(20)
+
+
+def test_a_lost_lock_holds_up_no_answer_about_those_that_are_asked_with_it() -> None:
+    lost, held = Lost(), Hung()
+    held.thawed.set()
+    watches = [LockWatch(lost), LockWatch(held)]
+    began = [watch.begin([], {}) for watch in watches]
+
+    thread = ask_in_turn(watches, 45)
+    states = [watches[1].answer(time.monotonic() + 60)["state"], watches[0].answer(0.0)["state"]]
+    lost.thawed.set()
+    thread.join(60)
+
+    assert began == [True, True]
+    assert states == ["held", "unsure"]
+    assert [watch.is_asked for watch in watches] == [False, False]

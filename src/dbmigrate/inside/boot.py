@@ -114,7 +114,7 @@ def boot_project(manage, words, *, take_over, give_up):
     """
     _forbid_exec()
     calls = None
-    files = None
+    copy: Any = None
     execute_as_django: Any = None
     has_ended = False
 
@@ -134,10 +134,10 @@ def boot_project(manage, words, *, take_over, give_up):
             raise
 
     def execute(utility):
-        nonlocal calls, files
+        nonlocal calls, copy
         if calls is None:
             copy = begin(utility)
-            calls, files = _Calls(words, copy.words), copy.files
+            calls = _Calls(words, copy.words)
             # A second one would configure the logging again, which turns off the loggers that were made meanwhile.
             replace_next_setup(lambda setup: None)
         calls.put_words(utility)
@@ -159,7 +159,7 @@ def boot_project(manage, words, *, take_over, give_up):
     if calls is not None or has_ended:
         ended = tell_end(raised)
         raised = None  # what its frames hold, as an open file, goes before exit handlers are called
-        finalize(*ended, waits=calls is not None, files=files)
+        finalize(*ended, waits=calls is not None, files=None if copy is None else copy.files)
     if raised is None:
         raised = HostError("no-command", "it exited without running a Django command")
     try:

@@ -86,8 +86,10 @@ def _join_threads(waits):
     joining.join(THREAD_SECONDS)
 
 
-def find_held():
+def find_held(known=frozenset()):
     """Return the descriptors of files that are open for writing, so that something may still be in a buffer.
+
+    `known`: descriptors that are not looked at.
 
     Where the system does not list them, as if there were one.
     """
@@ -95,6 +97,8 @@ def find_held():
         return [-1]
     held = []
     for name in os.listdir("/proc/self/fd"):
+        if int(name) in known:
+            continue
         try:
             is_file = stat.S_ISREG(os.fstat(int(name)).st_mode)
             if is_file and fcntl.fcntl(int(name), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:

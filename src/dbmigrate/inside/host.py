@@ -66,7 +66,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     held = locks.Locks()
     patient = patience.Patience()
     scratches = scratch.Scratches()
-    forker = fork.Forker(channel, held, opened, handover)
+    forker = fork.Forker(channel, held, opened, watch, handover)
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False), watch)
     forker.share(inspector)
     questions: dict[Question, Any] = {
@@ -118,10 +118,12 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         try:
             is_copying = request["question"] in copying
             with watch.limit(None if is_copying else request["silence_seconds"], request["servers_seconds"]):
+                result: Any = None
                 try:
                     result = questions[request["question"]](**request["arguments"])
                 finally:
-                    opened.close(held.connections())
+                    if not isinstance(result, fork.Copy):  # where all are closed, and to look at them takes copies
+                        opened.close(held.connections())
         except HostError as error:
             channel.fail(error.kind, error.message, **error.fields)
         except Exception as error:

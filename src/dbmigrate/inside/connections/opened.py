@@ -69,14 +69,16 @@ def standing_for_its_alias(connection):
         connections[connection.alias] = found
 
 
-def find_descriptors():
-    """Return {number: what it is} of what this process has open, as "socket:[54321]" or a path."""
+def find_descriptors(known=frozenset()):
+    """Return {number: what it is} of what this process has open, as "socket:[54321]" or a path; without those known."""
     found: dict[int, str] = {}
     try:
         names = os.listdir("/proc/self/fd")
     except OSError:
         return found
     for name in names:
+        if int(name) in known:
+            continue
         try:
             found[int(name)] = os.readlink("/proc/self/fd/" + name)
         except OSError:

@@ -75,8 +75,16 @@ class Watch:
     def stop(self):
         """Notice nothing any more: in a copy of this process Django is as it was."""
         setattr(BaseDatabaseWrapper, NAME, self._replaced)
-        for guard in list(self._guards):
+        self._leave(list(self._guards))
+
+    def leave_closed(self):
+        """Be with no connection that is closed until it is opened again: then `stop` finds few in a copy."""
+        self._leave([guard for guard in self._guards if guard.wrapper.connection is None])
+
+    def _leave(self, guards):
+        for guard in guards:
             guard.wrapper.__dict__.pop(NAME, None)
+            self._guards.discard(guard)
 
     @contextlib.contextmanager
     def limit(self, seconds, seconds_in_all=None):

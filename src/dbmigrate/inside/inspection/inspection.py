@@ -56,7 +56,7 @@ class Inspector:
         self._comparison: Any = None
         self._changes: dict[tuple[str, ...], FindChangesReply] = {}
         self._foreseen = {}
-        self._recorded: Any = None
+        self._alike: Any = None
 
     def inspect(
         self,
@@ -132,12 +132,9 @@ class Inspector:
 
         None, and nobody, where it was not asked.
         """
-        if self._recorded is None:
-            self._recorded = {each: frozenset(found[1]) for each, (found, _) in self._before.items()}
-        recorded = self._recorded.get(alias)
-        return recorded, [] if recorded is None else [
-            each for each, others in self._recorded.items() if others == recorded
-        ]
+        if self._alike is None:
+            self._alike = _group({each: frozenset(found[1]) for each, (found, _) in self._before.items()})
+        return self._alike.get(alias, (None, []))
 
     def _read_disk(self):
         if self._comparison is not None:
@@ -164,7 +161,7 @@ class Inspector:
 
     def _look(self, disk, root, records, contact) -> InspectReply:
         before = self._before if disk is self._disk else {}
-        self._recorded = None
+        self._alike = None
         routes = RouteBook()
         effects = Effects(disk, routes)
         rules = read_rules()
@@ -199,3 +196,11 @@ class Inspector:
             "constance": find_constance(),
             "relations": find_relations([database["routes"] for database in databases], homes),
         }
+
+
+def _group(recorded):
+    """Return {alias: (what is recorded, the aliases of all that have the same)}."""
+    aliases: dict[frozenset[tuple[str, str]], list[str]] = {}
+    for alias, found in recorded.items():
+        aliases.setdefault(found, []).append(alias)
+    return {alias: (found, each) for found, each in aliases.items() for alias in each}

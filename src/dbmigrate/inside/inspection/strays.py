@@ -4,6 +4,8 @@ Left by a migration of another branch or of a newer release, or by one that was 
 it inserts a row, and `migrate` never looks for one.
 """
 
+import functools
+
 from django.apps import apps
 from django.db import Error as DatabaseError
 
@@ -59,7 +61,8 @@ def find_refusing_columns(connection, belongs, recorded_parts):
     }
     rows = _query(connection, QUERIES) if here else []
     found = [row for row in rows if names.fold(row[0]) in here]
-    known = _known_columns(names) if found else set()
+    models = tuple(apps.get_models(include_auto_created=True, include_swapped=True)) if found else ()
+    known = _known_columns(models, names.longest)
     found = [row for row in found if (names.fold(row[0]), names.fold(row[1])) not in known]
     if found:
         made = {(names.fold(part.table), names.fold(part.name)) for part in recorded_parts() if part.kind == "column"}
@@ -93,20 +96,25 @@ def _text(value):
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _known_columns(names):
+@functools.lru_cache(maxsize=8)  # of databases that are alike
+def _known_columns(models, longest):
     """Return the columns of every model, whoever makes its table: also of an unmanaged one over the same table."""
-    return {
-        (names.fold(model._meta.db_table), names.fold(field.column))
-        for model in apps.get_models(include_auto_created=True, include_swapped=True)
+    return frozenset(
+        (_fold(model._meta.db_table, longest), _fold(field.column, longest))
+        for model in models
         for field in model._meta.local_concrete_fields
-    }
+    )
 
 
 class _Names:
     """Compares names as the catalogue has them: PostgreSQL cuts off what is too long, and some change the case."""
 
     def __init__(self, connection):
-        self._longest = connection.ops.max_name_length()
+        self.longest = connection.ops.max_name_length()
 
     def fold(self, name):
-        return name.strip('"')[: self._longest].casefold()
+        return _fold(name, self.longest)
+
+
+def _fold(name, longest):
+    return name.strip('"')[:longest].casefold()

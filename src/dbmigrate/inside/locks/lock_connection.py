@@ -31,6 +31,7 @@ class ConnectionLock:
 
     keeper = "the server"
     files = ()
+    device = None  # each is asked on its own: a server may be silent for one session alone
 
     def __init__(self, connection, url, mark):
         """Lock nothing yet; `url` is another way to the database, `mark` what is this run's alone."""

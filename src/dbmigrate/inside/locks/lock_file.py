@@ -54,6 +54,7 @@ class FileLock:
         self.alias = connection.alias
         self._database = os.path.realpath(sqlite_file(connection))
         self._path = self._database + ".dbmigrate-lock"
+        self.device = _find_device(os.path.dirname(self._path))
         self._mark = mark
         # Numbers: a file object would be closed in a copy of this process, which forgets all of ours.
         self._file: int | None = None
@@ -201,6 +202,14 @@ def is_of_run(path, mark):
             return file.read().split("\n")[1:2] == [mark]
     except OSError:
         return False
+
+
+def _find_device(folder):
+    """Return what is equal for locks on one file system, which are all silent when it is; None if it does not say."""
+    try:
+        return os.stat(folder).st_dev
+    except OSError:
+        return None
 
 
 def _flock(number):

@@ -29,6 +29,9 @@ class LockWatch:
         """Watch a lock that is held."""
         self._lock = lock
         self._thread: threading.Thread | None = None
+        self._has_ended = threading.Event()
+        """Whether nothing asks, in whichever thread."""
+        self._has_ended.set()
         self._asked_at = 0.0
         self._lost_at: float | None = None
         self._why_lost: str | None = None
@@ -43,24 +46,33 @@ class LockWatch:
         changed: labels of migrations ("app.name") that steps of this run may have recorded or taken back.
         replacements: {label of a squashed migration: labels of those it replaces}.
         """
+        if self.begin(changed, replacements):
+            ask_in_turn([self], idle)
+
+    def begin(self, changed, replacements):
+        """Return whether it is to be asked now, by `ask_in_turn`; the arguments are those of `ask`."""
         if self._why_not_again is not None or self._thread is not None:
-            return
+            return False
         if self._regained is not None:
             # Steps continued while the lock was gone. Only now is known of each record of theirs that was read then.
             before, now = self._regained
             self._regained = None
             self._why_not_again = find_difference(before, now, changed, replacements)
-            return
+            return False
         self._lost_at = self._why_lost = None
         self._is_abandoned = False
         self._asked_at = time.monotonic()
-        thread = threading.Thread(target=self._work_in_thread, args=(idle,), daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # this process may have no more threads: for once what is silent holds up the others
-            self._work(idle)
-        else:
-            self._thread = thread
+        self._has_ended.clear()
+        return True
+
+    def be_asked_by(self, thread):
+        """Know the thread that asks; None where it is this one."""
+        self._thread = thread
+
+    @property
+    def is_asked(self):
+        """Whether a thread asks, or tries to take the lock again."""
+        return not self._has_ended.is_set()
 
     def answer(self, deadline: float) -> LockCheckReply:
         """Return what is known of the lock then (time.monotonic), or before.
@@ -69,9 +81,9 @@ class LockWatch:
         and "lost". lost_at: seconds since the epoch; because: why it was lost. Both None but for the last two.
         """
         if self._thread is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
+            self._has_ended.wait(max(0.0, deadline - time.monotonic()))
             self._give_up_if_late()
-            if self._thread is not None and not self._thread.is_alive():
+            if not self.is_asked:
                 self._thread = None
         return {
             "state": self._state(),
@@ -82,10 +94,10 @@ class LockWatch:
 
     def stop(self):
         """Ask no more; return whether the lock's connection is free: not every driver can be woken."""
-        if self._thread is not None and self._thread.is_alive():
+        if self.is_asked:
             self._lock.give_up()
-            self._thread.join(END_SECONDS)
-        return self._thread is None or not self._thread.is_alive()
+            self._has_ended.wait(END_SECONDS)
+        return not self.is_asked
 
     def _state(self) -> HeldState:
         if self._why_not_again is not None:
@@ -97,7 +109,7 @@ class LockWatch:
     def _give_up_if_late(self):
         """End what lasts too long: first the question, then the try to take the lock again."""
         waited = time.monotonic() - self._asked_at
-        if self._thread is None or not self._thread.is_alive():
+        if not self.is_asked:
             return
         if waited >= SILENT_SECONDS + RETAKE_SECONDS:
             if self._why_lost is None:
@@ -111,34 +123,79 @@ class LockWatch:
     def _describe_silence(self, seconds):
         return "{} did not answer for {:.0f} s".format(self._lock.keeper, seconds)
 
-    def _work_in_thread(self, idle):
+    def find_loss(self, idle):
+        """Ask; return why the lock is lost, None if it is not, or if it cannot be taken again."""
+        reason = None
         try:
-            self._work(idle)
+            reason = self._lock.ask(idle)
+        except OSError as error:
+            self._note_failure(error)
         finally:
-            self._lock.leave_thread()
+            if reason is None:
+                self.end()
+        return reason
 
-    def _work(self, idle):
-        try:
-            self._ask(idle)
-        except OSError as error:  # the folder of its files is gone, or the disk is full
-            self._lost_at = self._lost_at or time.time()
-            self._why_lost = self._why_lost or one_line(str(error))
-            self._why_not_again = one_line(str(error))
-
-    def _ask(self, idle):
-        reason = self._lock.ask(idle)
-        if reason is None:
-            return
+    def regain(self, reason):
+        """Try to take the lock again, which is lost for this reason."""
         if self._is_abandoned:
             reason = self._describe_silence(SILENT_SECONDS)
         self._lost_at = time.time()
         self._why_lost = reason
-        before = self._lock.records
-        why_not = self._lock.retake()
-        if why_not is None:
-            self._regained = before, self._lock.records
-        elif self._why_not_again is None:
-            self._why_not_again = why_not
+        try:
+            before = self._lock.records
+            why_not = self._lock.retake()
+            if why_not is None:
+                self._regained = before, self._lock.records
+            elif self._why_not_again is None:
+                self._why_not_again = why_not
+        except OSError as error:
+            self._note_failure(error)
+        finally:
+            self.end()
+
+    def _note_failure(self, error):
+        """Take an error for the end of the lock: the folder of its files is gone, or the disk is full."""
+        self._lost_at = self._lost_at or time.time()
+        self._why_lost = self._why_lost or one_line(str(error))
+        self._why_not_again = one_line(str(error))
+
+    def end(self):
+        """Be asked no longer."""
+        try:
+            if self._thread is not None and self.is_asked:
+                self._lock.leave_thread()
+        finally:
+            self._has_ended.set()
+
+
+def ask_in_turn(watches, idle):
+    """Ask some locks in one thread; return it. None if they were asked here.
+
+    One that is silent holds up those behind it: they are to be locks that would all be silent then.
+    """
+    thread = threading.Thread(target=_ask, args=(watches, idle), daemon=True)
+    for watch in watches:
+        watch.be_asked_by(thread)
+    try:
+        thread.start()
+    except RuntimeError:  # this process may have no more threads: for once what is silent holds up the others
+        for watch in watches:
+            watch.be_asked_by(None)
+        _ask(watches, idle)
+        return None
+    return thread
+
+
+def _ask(watches, idle):
+    """Ask all before any is tried to be taken again, which may last."""
+    try:
+        reasons = [watch.find_loss(idle) for watch in watches]
+        for watch, reason in zip(watches, reasons):
+            if reason is not None:
+                watch.regain(reason)
+    finally:  # whatever one of them has raised: the others are asked again with the next question
+        for watch in watches:
+            watch.end()
 
 
 def find_difference(before, now, changed, replacements):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from .lock_file import HAS_FLOCK, FileLock
 from .lock_mysql import MysqlLock
 from .lock_names import NAME
 from .lock_postgresql import PostgresqlLock
-from .lock_watch import LockWatch
+from .lock_watch import LockWatch, ask_in_turn
 from .session_marks import VARIABLE, describe
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Locks:
         """Hold nothing."""
         self._locks: dict[tuple[str, str], Any] = {}
         self._held: dict[tuple[str, str], LockWatch] = {}
+        self._asking: list[tuple[threading.Thread, list[LockWatch]]] = []
         self._has_room = False
         self._missing: dict[str, str] = {}
         self._mark = "{}:{}:".format(NAME, secrets.token_hex(8))
@@ -102,9 +104,24 @@ class Locks:
         """
         deadline = time.monotonic() + seconds
         replacements = find_replacements()
+        groups: dict[object, list[LockWatch]] = {}
         for key, watch in self._held.items():
-            watch.ask(changed.get(self._locks[key].alias, ()), replacements, idle)
-        return {self._locks[key].alias: watch.answer(deadline) for key, watch in self._held.items()}
+            lock = self._locks[key]
+            if watch.begin(changed.get(lock.alias, ()), replacements):
+                groups.setdefault(key if lock.device is None else lock.device, []).append(watch)
+        asking = [(ask_in_turn(watches, idle), watches) for watches in groups.values()]
+        self._asking += [(thread, watches) for thread, watches in asking if thread is not None]
+        answers = {self._locks[key].alias: watch.answer(deadline) for key, watch in self._held.items()}
+        self._join_threads()
+        return answers
+
+    def _join_threads(self):
+        """Wait for the last breath of threads that have asked: with one that runs this process cannot be copied."""
+        ended = [not any(watch.is_asked for watch in watches) for _, watches in self._asking]
+        for (thread, _), has_ended in zip(self._asking, ended):
+            if has_ended:
+                thread.join()
+        self._asking = [entry for entry, has_ended in zip(self._asking, ended) if not has_ended]
 
     def _find_crowded(self, may_wait):
         """Return an alias whose pooler has no session left for the migrations next to that of the lock, or None.

@@ -50,24 +50,27 @@ ENDING_SECONDS = 0.1
 class Copy:
     """What `fork` returns in the copy that runs the step."""
 
-    def __init__(self, words, files):
+    def __init__(self, words, files, kept):
         """Keep the words of the command, without what stands before them (manage.py).
 
-        `files`: the file objects that were there before the copy (ending.find_files).
+        `files`: the file objects that were there before the copy (ending.find_files). `kept`: what the process that
+        was copied needed; to release it here would copy all of its memory first.
         """
         self.words = words
         self.files = files
+        self.kept = kept
 
 
 class Forker:
     """Forks steps; `channel` and `locks` are what a copy must let go, `opened` what it must not have."""
 
-    def __init__(self, channel, locks, opened, handover):
+    def __init__(self, channel, locks, opened, watch, handover):
         """Receive descriptors on `handover`, the number of a socket that dbmigrate shares; None if there is none."""
         self._sharing: Sharing | None = None
         self._channel = channel
         self._locks = locks
         self._opened = opened
+        self._watch_of_servers = watch
         self._copies = []
         self._handover = None if handover is None else socket.socket(fileno=handover)
         self._is_warm = False
@@ -137,7 +140,8 @@ class Forker:
     def _fork(self, step, variables, arrange, out, err, told, status):
         sys.stdout.flush()
         sys.stderr.flush()
-        files = [] if self._own().issuperset(find_held()) else find_files()
+        files = find_files() if find_held(self._own()) else []
+        self._watch_of_servers.leave_closed()
         gc.freeze()  # a copy that counted references for its garbage collection would copy every object
         own = os.getpid()
         try:
@@ -149,7 +153,8 @@ class Forker:
             return None
         try:
             watcher = self._watch(own, (out, err, told), status)
-            return _become(step, variables, arrange, files, out, err, told, watcher)
+            _become(step, variables, arrange, out, err, told, watcher)
+            return Copy(step["words"], files, self)
         except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
             os._exit(1)
 
@@ -160,20 +165,16 @@ class Forker:
 
     def _shared_connection(self):
         """Return which open connection, not one of Django's, this process would share with its copies, or None."""
-        own = self._own()
-        databases = {}
-        for alias in connections:
-            # Only these: the driver of another engine may be missing, which its own database tells.
-            if connections.databases[alias]["ENGINE"].endswith(SQLITE_ENGINES):
-                file = sqlite_file(connections[alias])
-                databases.update({} if file is None else {os.path.realpath(file): alias})
-        for number, target in find_descriptors().items():
-            peer = _find_peer(number) if target.startswith("socket:") and number not in own else None
+        databases = None
+        for number, target in find_descriptors(self._own()).items():
+            peer = _find_peer(number) if target.startswith("socket:") else None
             if peer is not None and target in self._links:
                 return "the project has opened a connection to {}, which every copy would use".format(peer)
             if peer is not None:
                 return "reading the databases leaves a connection to {} open, which every copy would use".format(peer)
-            if target in databases and number not in own:
+            if databases is None and target.startswith("/") and target != os.devnull:
+                databases = _find_sqlite_files()
+            if databases is not None and target in databases:
                 return "the project has opened the file of database {}, which SQLite forbids a copy to use".format(
                     databases[target]
                 )
@@ -224,6 +225,17 @@ class Forker:
         code = -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
         os.write(status, b"%d\n" % code)
         os._exit(0)
+
+
+def _find_sqlite_files():
+    """Return {path, links resolved: alias} of the databases that are files."""
+    files = {}
+    for alias in connections:
+        # Only these: the driver of another engine may be missing, which its own database tells.
+        if connections.databases[alias]["ENGINE"].endswith(SQLITE_ENGINES):
+            file = sqlite_file(connections[alias])
+            files.update({} if file is None else {os.path.realpath(file): alias})
+    return files
 
 
 def count_threads():
@@ -278,7 +290,7 @@ def _find_peer(descriptor):
     return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else os.fsdecode(peer)
 
 
-def _become(step, variables, arrange, files, out, err, told, parent):
+def _become(step, variables, arrange, out, err, told, parent):
     """Be the second copy: a process of its own, in the surroundings of its step."""
     os.setsid()
     end_with(parent, step["death"])
@@ -291,7 +303,6 @@ def _become(step, variables, arrange, files, out, err, told, parent):
     _forget_types()
     arrange_in_copy(step["scope"], os.dup(told) if step["is_watched"] else None)
     arrange()
-    return Copy(step["words"], files)
 
 
 def _forget_types():

@@ -5,6 +5,7 @@ models.plan.GuardScope or null, "is_watched": whether to say why a migration fai
 "manage": script, "words": what follows it}; afterwards stdin is empty.
 """
 
+import functools
 import json
 import os
 import signal
@@ -98,6 +99,13 @@ def end(pid):
         pass  # it has ended meanwhile
 
 
+@functools.lru_cache(maxsize=None)
+def _find_prctl():
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True).prctl
+
+
 def end_with(parent, number):
     """Ask for a signal when the parent dies.
 
@@ -105,9 +113,7 @@ def end_with(parent, number):
     """
     if not sys.platform.startswith("linux"):
         return
-    import ctypes
-
     set_parent_death_signal = 1
-    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, int(number), 0, 0, 0)
+    _find_prctl()(set_parent_death_signal, int(number), 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("dbmigrate has ended")
