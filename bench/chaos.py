@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from outages import OUTAGES, Outages, outages  # noqa: E402 - beside this file
+from outages import OUTAGES, Outages, outages, undo_parts  # noqa: E402 - beside this file
 from support.background import children, start  # noqa: E402 - the tests' own tools
 from support.cli import dbmigrate  # noqa: E402
 from support.mariadb import MariadbServer, join_server, kill_and_restart, stop_server  # noqa: E402
@@ -92,16 +92,7 @@ UNDO = {
 }
 """What undoes by hand each operation that a report says to be there already."""
 
-UNDO_PART = {
-    "table core_item": "DROP TABLE core_item",
-    "table core_other": "DROP TABLE core_other",
-    "table more_item": "DROP TABLE more_item",
-    "column core_item.size": "ALTER TABLE core_item DROP COLUMN size",
-}
-"""What undoes each table and column for which a run is refused, because a migration would make it again."""
-
 THERE = re.compile(r"of (?P<migration>\S+), there already: (?P<operations>.*)")
-REFUSED = re.compile(r"DBM307: .* creates what exists already: (?P<parts>[^;(]*)")
 FREE = re.compile(r"The lock is free \(after (?P<seconds>[0-9.]+) s\)")
 
 COUNT = "SELECT count(*) FROM core_item"
@@ -236,10 +227,7 @@ class Arena:
 
     def _undo_by_hand(self, site: Site, said: str) -> bool:
         """Undo what a report says to be there already, and nothing else: the next run shows whether that was true."""
-        refused = REFUSED.search(said)
-        if refused is not None:
-            for part in refused["parts"].strip().split(", "):
-                site.query(UNDO_PART[part])
+        if undo_parts(site, said):
             return True
         found = THERE.search(said)
         if found is None or found["migration"] not in UNDO:
@@ -390,6 +378,7 @@ def report(tallies: Mapping[str, Tally], networks: Mapping[str, Outages], seed: 
         row(outage, [tally.counts[outage] or "–" for tally in seen])
     for what in dict.fromkeys(what for tally in seen for what in tally.longest):
         row(f"longest {what}", [f"{tally.longest[what]:.0f} s" if what in tally.longest else "–" for tally in seen])
+    row("next run: fails, and names what the half-done migration made", [tally.refused for tally in seen])
     row("**silent**", [len(tally.silent) for tally in seen])
     row("**written twice, or not at all**", [len(tally.twice) for tally in seen])
     row("**longer than promised**", [len(tally.unbounded) for tally in seen])

@@ -21,7 +21,7 @@ from support.mariadb import MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import create, migration, model
 from support.proxy import LOCK_WORDS, Proxy, proxy
-from support.sites import write_site
+from support.sites import Site, write_site
 
 SLOW_SECONDS = 10.0
 EARLY_SECONDS = 4.0
@@ -56,6 +56,15 @@ APP = {
 }
 RECORDS = {"core.0001_initial": 1, "core.0002_fill": 1, "core.0003_size": 1, "more.0001_initial": 1}
 
+REFUSED = re.compile(r"DBM307: .* creates what exists already: (?P<parts>[^;(]*)")
+UNDO_PART = {
+    "table core_item": "DROP TABLE core_item",
+    "table core_other": "DROP TABLE core_other",
+    "table more_item": "DROP TABLE more_item",
+    "column core_item.size": "ALTER TABLE core_item DROP COLUMN size",
+}
+"""What undoes each table and column for which a run is refused, because a migration would make it again."""
+
 FREE = re.compile(r"The lock is free \(after (?P<seconds>[0-9.]+) s\)")
 SILENT = re.compile(r"it has been silent for \d")
 IMPATIENT = ("--lock-wait", "5", "--wait", "5")
@@ -72,6 +81,8 @@ class Outages:
     """By what was done to the network."""
     codes: Counter[int] = field(default_factory=Counter)
     """How the runs ended that it was done to."""
+    refused: int = 0
+    """Next runs that named what a migration had made that the engine had left half done."""
     longest: dict[str, float] = field(default_factory=dict)
     """Seconds: until a frozen run had ended, until the next run had the lock of a client that vanished."""
     silent: list[str] = field(default_factory=list)
@@ -114,7 +125,10 @@ class Scene:
         return bool(files)
 
     def finish(self, tally: Outages) -> str:
-        """Run again, twice at most, until a run ends with 0; return what is wrong then, and what was said."""
+        """Run again, twice at most, until a run ends with 0; return what is wrong then, and what was said.
+
+        What a run is refused for, because the engine has left it half done, is undone by hand, and nothing else.
+        """
         said = ""
         for _ in range(2):
             run = start(self.direct.project, "all", *PATIENT)
@@ -122,9 +136,18 @@ class Scene:
             said += f"--- exit {run.returncode}\n{text}"
             if run.returncode == 0:
                 break
+            tally.refused += undo_parts(self.direct, text)
         rows = self.direct.query("SELECT count(*) FROM core_item")[0][0]
         recorded = dict(self.direct.recorded())
         return "" if (rows, recorded) == (ROWS, RECORDS) else f"{rows} rows, {recorded}\n{said}"
+
+
+def undo_parts(site: Site, said: str) -> bool:
+    """Undo the tables and columns for which a run was refused (DBM307); return whether it was for that."""
+    refused = REFUSED.search(said)
+    for part in refused["parts"].strip().split(", ") if refused is not None else ():
+        site.query(UNDO_PART[part])
+    return refused is not None
 
 
 def cut_lock(scene: Scene, tally: Outages, chance: random.Random) -> None:
