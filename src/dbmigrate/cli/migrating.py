@@ -13,14 +13,14 @@ from dbmigrate.cli.consent import Consent
 from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag, flags_of
-from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.errors import DbmigrateError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from dbmigrate.cli.output import Output
     from dbmigrate.commands.review import CommandContext
     from dbmigrate.models.result import RunResult
     from dbmigrate.models.selection import Selection
-    from dbmigrate.models.settings import Settings
+    from dbmigrate.models.settings import Phase, Settings
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,19 @@ class Asked:
     apps: tuple[str, ...]
     to: str | None
     fake: bool
+    phase: Phase | None
 
     @staticmethod
     def read(options: Mapping[str, Any]) -> Asked:
-        """Return what was asked by options, as Click gives them; `all` has none that select."""
+        """Return what was asked by options, as Click gives them; `all` has none that select.
+
+        Raises:
+            UsageError: two of them ask for different things.
+        """
+        if options["phase"] is not None and options.get("to") is not None:
+            raise UsageError(
+                "--phase finds the migrations to go to and cannot be combined with --to", hint="remove one of the two"
+            )
         return Asked(
             flags_of(options),
             fake_initial=options["fake_initial"],
@@ -51,6 +60,7 @@ class Asked:
             apps=options.get("apps", ()),
             to=options.get("to"),
             fake=options.get("fake", False),
+            phase=options["phase"],
         )
 
     def select(self, settings: Settings) -> Selection:
@@ -64,6 +74,7 @@ class Asked:
             to=self.to,
             fake=self.fake,
             fake_initial=self.fake_initial,
+            phase=self.phase,
             run_syncdb=self.run_syncdb,
             always=self.always,
             allow_data_loss=self.allow_data_loss,

@@ -16,7 +16,7 @@ from dbmigrate.cli.completion_cache import (
     complete_migration,
 )
 from dbmigrate.cli.global_options import remember_option
-from dbmigrate.config import FORMATS, LAUNCHERS, MOST_NUMBER, MOST_SECONDS
+from dbmigrate.config import FORMATS, LAUNCHERS, MOST_NUMBER, MOST_SECONDS, PHASES
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -110,6 +110,11 @@ def migrate_options(command: Decorated) -> Decorated:
     """Add what `all`, `run` and `plan` have in common."""
     for option in reversed(
         (
+            click.option(
+                "--phase",
+                type=click.Choice(PHASES),
+                help="Only what runs before a deploy (pre), while the old code still serves, or after it (post).",
+            ),
             click.option(
                 "--skip-makemigrations",
                 is_flag=True,

@@ -52,7 +52,9 @@ def plan(
     A database that takes no writes is part of the answer, a role that may not do what is pending, and one that has no
     connection for the lock.
     """
-    reviewed = yield from review_or_refuse(work, selection, ReviewOptions(changes="compared"), is_run=False)
+    reviewed = yield from review_or_refuse(
+        work, selection, ReviewOptions(changes="compared", phases="shown"), is_run=False
+    )
     refusal, refused_with = _find_refusal(work, reviewed)
     statements = None
     if sql:
@@ -109,7 +111,10 @@ def status(
         UsageError: a database or an app that is not there.
     """
     reviewed = yield from review_patiently(
-        work, Selection(make_migrations=False), ReviewOptions(records=migrations or bool(apps)), all_of_them=True
+        work,
+        Selection(make_migrations=False),
+        ReviewOptions(records=migrations or bool(apps), phases="shown"),
+        all_of_them=True,
     )
     check_names(reviewed.snapshot, databases, apps)
     report = describe_status(

@@ -236,6 +236,7 @@ class InspectArguments(TypedDict):
     records: bool  # whether to list what is applied
     contact: bool  # whether to ask the databases
     foreseen: List[str]  # labels of apps whose changes are described as if they were written
+    phases: bool  # whether to say what migrations say of when around a deploy they may run
 
 
 class InspectedProject(TypedDict):
@@ -246,6 +247,24 @@ class InspectedProject(TypedDict):
     debug: bool
 
 
+class PhaseMarkReply(TypedDict):
+    attribute: str  # of the migration, or a setting
+    says: Optional[str]
+    text: str  # the value
+
+
+class PhaseWorkReply(TypedDict):
+    says: str
+    operation: str  # the number of the one that decides it; "" for none
+    text: str
+    by: str  # the setting that decides it; "" for none
+
+
+class PhaseFacts(TypedDict):
+    marks: List[PhaseMarkReply]
+    work: PhaseWorkReply
+
+
 class MigrationReply(TypedDict, total=False):
     """models.snapshot.Migration; what is left out is as that has it."""
 
@@ -254,6 +273,8 @@ class MigrationReply(TypedDict, total=False):
     atomic: bool
     is_written: bool
     is_initial: bool
+    marks: List[PhaseMarkReply]
+    work: PhaseWorkReply
 
 
 class RoomReply(TypedDict):

@@ -21,7 +21,11 @@ SkipReason = Literal[
     "excluded",
     "nothing-pending",
     "not-selected",
+    "other-phase",
 ]
+
+PlannedPhase = Literal["pre", "post", "undecided"]
+"""When around a deploy a pending migration runs; "undecided" is for a person to say."""
 
 StepReason = Literal["pending", "squashed", "receivers", "replaced-command", "always"]
 
@@ -53,6 +57,8 @@ class PlannedMigration(Value):
     """Whether all that it makes is there already and `--fake-initial` records it without running it."""
     works_on_data: bool = False
     """Whether it works on rows there, or may; `--fake-initial` would skip that too."""
+    phase: PlannedPhase | None = None
+    """None where it was not asked, and where the database takes everything at once."""
 
 
 class Refusal(Value):
@@ -104,6 +110,10 @@ class PlannedDatabase(Value):
     """What is pending on a "read-only" database, which nobody can apply there."""
     is_unknown: bool = False
     """Whether it could not be asked what is applied there."""
+    at_once: bool = False
+    """Whether nothing is recorded there, so that it takes what runs in any phase of a deploy."""
+    later: tuple[PlannedMigration, ...] = ()
+    """What is pending there and left to the other phase."""
     may_stand_in: bool = False
     """Of a "same": whether it would take its owner's place if that one was excluded and this one not left open."""
     unopposed: int
@@ -112,7 +122,7 @@ class PlannedDatabase(Value):
     @property
     def is_targeted(self) -> bool:
         """Whether the plan looks after it, be it that nothing is pending there."""
-        return self.skip in (None, "nothing-pending")
+        return self.skip in (None, "nothing-pending", "other-phase")
 
 
 class Need(Value):
@@ -216,6 +226,11 @@ class MigrationPlan(Value):
         """Return what `pending_on` names, and what is out of reach there."""
         out_of_reach = [one for database in self.databases if database.alias == alias for one in database.out_of_reach]
         return tuple(one for step in self.steps_on(alias) for one in step.migrations) + tuple(out_of_reach)
+
+    @property
+    def at_once(self) -> tuple[str, ...]:
+        """The databases with steps that take everything in any phase of a deploy."""
+        return tuple(database.alias for database in self.databases if database.at_once and database.skip is None)
 
     @property
     def targeted(self) -> tuple[str, ...]:

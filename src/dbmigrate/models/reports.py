@@ -10,7 +10,7 @@ from pydantic import Field
 from dbmigrate.errors import DbmigrateError, ExitCode
 from dbmigrate.models.base import Report, Value
 from dbmigrate.models.findings import FailOn, Finding
-from dbmigrate.models.plan import Kind, Refusal, ShownPlan
+from dbmigrate.models.plan import Kind, PlannedPhase, Refusal, ShownPlan
 from dbmigrate.models.reset import ResetList
 from dbmigrate.models.result import RunReport
 from dbmigrate.models.snapshot import (
@@ -91,6 +91,9 @@ class DatabaseStatus(Value):
     """Migrations that `all` would apply there; None if it cannot be known."""
     only_recorded: int
     """How many of `pending` would do nothing there."""
+    by_phase: dict[PlannedPhase, int] | None = None
+    """How many of `pending` run before the deploy, after it, or nobody has decided when; None where the database takes
+    everything at once, or nobody knows."""
     unknown: int
     """Recorded there after everything that this code knows of their apps."""
     missing: tuple[str, ...] = ()

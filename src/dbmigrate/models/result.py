@@ -283,6 +283,8 @@ class RunResult(Value):
     seconds: float
     is_everything: bool = True
     """Whether no database and no app was named."""
+    later: int = 0
+    """How many different migrations it left to the other phase of a deploy."""
     limits: tuple[str, ...] = ()
     """What was not looked at (MigrationPlan.limits)."""
     lost_locks: tuple[LostLock, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from dbmigrate.models.base import Value
 from dbmigrate.models.findings import FailOn
+from dbmigrate.models.settings import Phase
 
 Targets = Mapping[str, Mapping[str, str]]
 """By alias, and by app there: the migration to go to, as it was named, the beginning of its name, or "zero".
@@ -29,6 +30,8 @@ class Selection(Value):
     """Write missing migrations first."""
     allow_data_loss: bool = False
     """Apply also what destroys data and was not written before this run."""
+    phase: Phase | None = None
+    """Only what runs in this phase of a deploy; None is all."""
     always: bool = False
     """Run every step, also where nothing is pending."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,6 +210,19 @@ class _History:
         return PendingMigration(id=identifier, answer="yes").model_copy(
             update=_facts(self.migrations, self.graph, identifier)
         )
+
+
+def closure_of(pending: Sequence[PendingMigration], starts: Iterable[MigrationId]) -> set[MigrationId]:
+    """Return some pending migrations and all that they depend on and that is pending too."""
+    after = {migration.id: migration.after for migration in pending}
+    found: set[MigrationId] = set()
+    queue = list(starts)
+    while queue:
+        identifier = queue.pop()
+        if identifier in after and identifier not in found:
+            found.add(identifier)
+            queue.extend(after[identifier])
+    return found
 
 
 def find_concerned(database: Database, routing: Routing) -> tuple[PendingMigration, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbmigrate.models.plan import (
     GuardScope,
@@ -13,6 +13,7 @@ from dbmigrate.models.plan import (
     Need,
     PlannedDatabase,
     PlannedMigration,
+    PlannedPhase,
     SkipReason,
     Step,
     StepReason,
@@ -32,8 +33,19 @@ from dbmigrate.models.snapshot import (
 from dbmigrate.planning.already_there import may_be_faked
 from dbmigrate.planning.data_needs import find_needs, pick_needs
 from dbmigrate.planning.order import order_databases
-from dbmigrate.planning.project_commands import NO_INPUT, Option, Spelled, database_option, spell, spell_makemigrations
-from dbmigrate.planning.routing import Routing, migrated_apps
+from dbmigrate.planning.pending import closure_of
+from dbmigrate.planning.phases import Split
+from dbmigrate.planning.project_commands import (
+    NO_INPUT,
+    PRE_DEPLOY,
+    Option,
+    Spelled,
+    database_option,
+    find_delaying,
+    spell,
+    spell_makemigrations,
+)
+from dbmigrate.planning.routing import Routing, is_migrated_whole
 from dbmigrate.planning.unseen_databases import find_limits
 
 WHOLE = (
@@ -50,10 +62,14 @@ def build_plan(
     settings: Settings,
     selection: Selection,
     targets: Targets,
+    split: Split | None = None,
 ) -> MigrationPlan:
-    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist."""
+    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist.
+
+    `split`: what runs in which phase of a deploy, where that was asked.
+    """
     planners = [
-        _DatabasePlanner(snapshot, routing, settings, selection, database, targets.get(database.alias))
+        _DatabasePlanner(snapshot, routing, settings, selection, database, targets.get(database.alias), split)
         for database in snapshot.databases
     ]
     found = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
@@ -149,6 +165,7 @@ class _DatabasePlanner:
     database: Database
     targets: Mapping[str, str] | None
     """By app that moves here: the migration to go to. None if every app goes to its last."""
+    split: Split | None
 
     @property
     def alias(self) -> str:
@@ -158,8 +175,9 @@ class _DatabasePlanner:
         """Return the database's line in the plan."""
         kind = self.routing.kinds[self.alias]
         skip = self.skip()
+        later = self._later(steps) if skip is None else ()
         if skip is None and not steps:
-            skip = "nothing-pending"
+            skip = "other-phase" if later else "nothing-pending"
         return PlannedDatabase(
             alias=self.alias,
             kind=kind.kind,
@@ -169,6 +187,8 @@ class _DatabasePlanner:
             may_stand_in=kind.kind == "same" and self._takes_anything(),
             out_of_reach=self._out_of_reach() if skip == "read-only" else (),
             is_unknown=self.database.state in UNKNOWN_STATES,
+            at_once=self.split is not None and self.alias in self.split.at_once,
+            later=later,
             unopposed=len(self.routing.unopposed[self.alias]) if kind.kind == "routed" else 0,
         )
 
@@ -202,6 +222,16 @@ class _DatabasePlanner:
             steps.append(self._step(apps[0], (), "receivers", self._receivers()))
         return steps
 
+    def _later(self, steps: Sequence[Step]) -> tuple[PlannedMigration, ...]:
+        """Return what the selection has pending here and leaves to the other phase of a deploy."""
+        if self.split is None or self.selection.phase is None:
+            return ()
+        planned = {migration.id for step in steps for migration in step.migrations}
+        whole = replace(self, targets=None)
+        return tuple(
+            migration for step in whole.steps() for migration in step.migrations if migration.id not in planned
+        )
+
     def _takes_anything(self) -> bool:
         return bool(self.routing.placements[self.alias] or self.routing.unopposed[self.alias])
 
@@ -218,7 +248,7 @@ class _DatabasePlanner:
         because: tuple[str, ...],
         synced: tuple[str, ...] = (),
     ) -> Step:
-        spelled = self._spell(app)
+        spelled = self._spell(app, migrations)
         return Step(
             id=self.alias if app is None else f"{self.alias}:{app}",
             alias=self.alias,
@@ -238,8 +268,8 @@ class _DatabasePlanner:
     def _target(self, app: str | None) -> str | None:
         return self.targets.get(app) if self.targets is not None and app is not None else None
 
-    def _spell(self, app: str | None) -> Spelled:
-        """Return the words of the process for an app, or for the whole database."""
+    def _spell(self, app: str | None, migrations: Sequence[PlannedMigration] = ()) -> Spelled:
+        """Return the words of the process for an app, or for the whole database, that applies these migrations."""
         options = [database_option(self.alias), NO_INPUT]
         if self.selection.fake:
             options.append(Option("--fake"))
@@ -247,13 +277,27 @@ class _DatabasePlanner:
             options.append(Option("--fake-initial"))
         if self.selection.run_syncdb and (app is None or not self._app(app).has_migrations):
             options.append(Option("--run-syncdb"))
-        return spell(
+        if self._is_early(migrations):
+            options.append(PRE_DEPLOY)
+        spelled = spell(
             self.snapshot,
             "migrate",
             [name for name in (app, self._target(app)) if name is not None],
             options,
             names_way_out=WHOLE if self.selection.is_everything else "",
         )
+        if self.selection.phase is None or spelled.refusal is not None:
+            return spelled
+        return replace(spelled, refusal=find_delaying(self.snapshot, migrations))
+
+    def _is_early(self, migrations: Sequence[PlannedMigration]) -> bool:
+        """Return whether a project's own migrate may be told that this comes before the deploy.
+
+        Not where the configuration overrules what that command goes by: it would leave these migrations out.
+        """
+        if self.selection.phase != "pre" or self.split is None or self.alias in self.split.at_once:
+            return False
+        return not any(self.snapshot.phases[migration.id].by == "configuration" for migration in migrations)
 
     def _reason(
         self, app: str | None, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
@@ -279,18 +323,16 @@ class _DatabasePlanner:
         return tuple(f"{receiver.name} ({receiver.signal})" for receiver in self.snapshot.receivers)
 
     def _is_whole(self) -> bool:
-        if self.selection.apps or self.targets is not None:
-            return False
-        if self.alias in self.routing.whole:
-            return True
-        placements = self.routing.placements[self.alias]
-        return all(app.label in placements and placements[app.label].is_whole for app in migrated_apps(self.snapshot))
+        return self.targets is None and self._takes_all_apps()
+
+    def _takes_all_apps(self) -> bool:
+        return not self.selection.apps and is_migrated_whole(self.snapshot, self.routing, self.alias)
 
     def _labels(self) -> list[str]:
         placements = self.routing.placements[self.alias]
         labels = [label for label in placements if not self.selection.apps or label in self.selection.apps]
         if self.targets is not None:
-            return [label for label in self.targets if label in labels]
+            return [label for label in self.targets if label in labels or self._takes_all_apps()]
         if self.selection.run_syncdb and not self.selection.apps:
             labels += [app.label for app in self.snapshot.apps if not app.has_migrations and self._unsynced(app.label)]
         return labels
@@ -323,7 +365,9 @@ class _DatabasePlanner:
         elif app is None:
             wanted = self.database.pending
         else:
-            wanted = _closure(self.database.pending, app)
+            own = (one.id for one in self.database.pending if label_of(one.id) == app)
+            needed = closure_of(self.database.pending, own)
+            wanted = [one for one in self.database.pending if one.id in needed]
         return tuple(
             PlannedMigration(
                 id=migration.id,
@@ -334,10 +378,16 @@ class _DatabasePlanner:
                 irreversible=migration.irreversible,
                 may_be_faked=may_be_faked(self.routing, self.alias, migration),
                 works_on_data=migration.works_on_data,
+                phase=self._phase(migration),
             )
             for migration in wanted
             if migration.id not in done
         )
+
+    def _phase(self, migration: PendingMigration) -> PlannedPhase | None:
+        if self.split is None or migration.backwards:
+            return None
+        return self.split.phase_on(self.alias, migration.id)
 
     def _unsynced(self, app: str | None) -> tuple[str, ...]:
         """Return the models whose tables `--run-syncdb` makes in the process for an app, or for all of them."""
@@ -371,16 +421,3 @@ class _DatabasePlanner:
         app = self.snapshot.app(label)
         assert app is not None, label
         return app
-
-
-def _closure(pending: Sequence[PendingMigration], app: str) -> list[PendingMigration]:
-    """Return what `migrate APP` would run: the app's pending migrations and all they depend on, in order."""
-    by_id = {migration.id: migration for migration in pending}
-    wanted: set[MigrationId] = set()
-    queue = [identifier for identifier in by_id if label_of(identifier) == app]
-    while queue:
-        identifier = queue.pop()
-        if identifier in by_id and identifier not in wanted:
-            wanted.add(identifier)
-            queue.extend(by_id[identifier].after)
-    return [migration for migration in pending if migration.id in wanted]

@@ -185,6 +185,7 @@ def find_stopping(findings: Sequence[Finding], plan: MigrationPlan, targeted: Se
         finding
         for finding in findings
         if finding.stops
+        and not (finding.stops_phases and plan.selection.phase not in finding.stops_phases)
         and not (finding.stops_app_only and plan.selection.leaves_out(finding.apps))
         and not (finding.stops_work_only and plan.selection.fake)
         and (not finding.aliases or {*finding.aliases} & {*targeted})

@@ -10,6 +10,7 @@ from dbmigrate.models.selection import Selection, Targets
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, Snapshot
 from dbmigrate.nearest import nearest
+from dbmigrate.planning.phases import find_unmatched
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.unseen_databases import find_limits
 
@@ -42,6 +43,16 @@ def check_settings(snapshot: Snapshot, settings: Settings, meant: Callable[[str]
                     hint=nearest(alias, aliases, what="databases"),
                 )
     _check_order(settings)
+    _check_phases(snapshot, settings)
+
+
+def _check_phases(snapshot: Snapshot, settings: Settings) -> None:
+    unmatched = find_unmatched(snapshot, settings)
+    if unmatched is not None:
+        meant = nearest(unmatched.rstrip("*"), sorted(snapshot.migrations), what="migrations")
+        raise UsageError(
+            f'{settings.origins["phases"]}: phases names "{unmatched}", which matches no migration', hint=meant
+        )
 
 
 def _check_order(settings: Settings) -> None:

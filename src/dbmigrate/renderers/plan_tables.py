@@ -53,6 +53,7 @@ def show_plan(page: Page, report: PlanReport) -> None:
         )
     for sentence in plan_words.needs(plan):
         page.line(f"  {sentence}")
+    _show_phases(page, plan)
     if plan.losses:
         page.line()
         page.line(plan_words.guard(plan), "yellow")
@@ -77,7 +78,23 @@ def show_plan(page: Page, report: PlanReport) -> None:
     if plan.is_empty:
         page.line()
         is_everything = plan.selection.is_everything
+        if any(database.later for database in plan.databases):
+            page.line(plan_words.nothing_for_phase(plan), "green")
+            return
         page.line(plan_words.nothing_pending(plan.databases, plan.limits, is_everything=is_everything), "green")
+
+
+def _show_phases(page: Page, plan: MigrationPlan) -> None:
+    """Write which databases take everything at once, and what a phase leaves to the other one."""
+    if plan.selection.phase is None:
+        return
+    for alias in plan.at_once:
+        page.line(f"  {plan_words.at_once(alias)}")
+    later = plan_words.later(plan)
+    if later:
+        page.title(plan_words.LATER)
+    for line in later:
+        page.line(f"  {line}")
 
 
 def _show_step(page: Page, number: int, step: Step, project: Project, notes: Sequence[Finding]) -> None:

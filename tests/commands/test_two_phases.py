@@ -1,0 +1,202 @@
+"""`--phase pre|post` from end to end: what is read from migrations, what runs when, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from support.cli import dbmigrate
+from support.projects import Project, applied, create, migration, model, simple_app, write_project
+
+ADD = 'migrations.AddField("item", "{}", models.TextField(null=True))'
+DROP = 'migrations.RemoveField("item", "{}")'
+FILL = "migrations.RunPython(fill)"
+HEAD = "def fill(apps, schema_editor):\n    pass\n"
+
+
+def marked(*operations: str, number: int, mark: str = "", head: str = "", label: str = "blog", **more: Any) -> str:
+    """Return a migration that follows the one before it in its app, with a line in its class."""
+    after = more.pop("after", ((label, f"{number - 1:04}"),) if number > 1 else ())
+    text = migration(*operations, after=after, head=head or HEAD, **more)
+    return text.replace("    atomic = True\n", f"    {mark}\n" if mark else "")
+
+
+def two_databases(root: Path, *blog: str, settings: str = "", aliases: Any = ("default", "blog_db")) -> Project:
+    """Write a project with core on default and blog on blog_db, whose migrations after the first are these."""
+    first = marked(create("Item", '("old", models.TextField(null=True))'), number=1)
+    files = {f"migrations/{number:04}.py": text for number, text in enumerate((first, *blog), 1)}
+    app = {"models.py": model(), **files}
+    return write_project(
+        root, {"core": simple_app(), "blog": app}, aliases=aliases, rules={"blog": "blog_db"}, settings=settings
+    )
+
+
+def deployed(project: Project, number: int = 1) -> Project:
+    """Return the project as the release before left it."""
+    dbmigrate("run", "--app", "core", cwd=project.root).expect(0)
+    dbmigrate("run", "--app", "blog", "--to", f"{number:04}", cwd=project.root).expect(0)
+    return project
+
+
+def blog(project: Project) -> list[str]:
+    """Return the migrations of blog that are recorded on its database."""
+    return [one for one in applied(project.database("blog_db")) if one.startswith("blog.")]
+
+
+def every(command: str, project: Project, code: int = 0) -> Any:
+    return dbmigrate(*command.split(), "--skip-makemigrations", cwd=project.root).expect(code)
+
+
+THREE = (marked(ADD.format("new"), number=2), marked(DROP.format("old"), number=3))
+
+
+def test_the_first_phase_leaves_the_drop_and_the_second_does_it(tmp_path: Path) -> None:
+    project = deployed(two_databases(tmp_path, *THREE))
+
+    early = every("all --phase post", project, 13)
+    assert "DBM402: database blog_db still lacks what runs before the deploy: blog.0002" in early.stderr
+    assert "dbmigrate all --phase pre" in early.stderr
+    shown = every("plan", project).stdout
+    assert "blog.0002 (pre)\n" in shown
+    assert "blog.0003 (post)\n" in shown
+    first = every("all --phase pre", project)
+    assert first.stderr.startswith("Migrating all databases (phase pre)...\n")
+    assert "1 migration left for after the deploy: dbmigrate all --phase post" in first.stdout
+    assert blog(project) == ["blog.0001", "blog.0002"]
+
+    again = every("all --phase pre", project)
+    assert again.stdout.endswith(
+        "Nothing pending for this phase; 1 migration left for after the deploy: dbmigrate all --phase post\n"
+    )
+    document = dbmigrate("status", "--format", "json", cwd=project.root).json["result"]
+    assert [database["by_phase"] for database in document["databases"]] == [{"post": 1}, {"post": 1}]
+    assert "1 (1 post)" in dbmigrate("status", cwd=project.root).stdout
+    assert every("plan --phase pre --exit-code", project).stdout.count("blog.0003") == 2
+    every("plan --phase post --exit-code", project, 10)
+
+    every("all --phase post", project)
+
+    assert blog(project) == ["blog.0001", "blog.0002", "blog.0003"]
+    assert dbmigrate("status", "--exit-code", cwd=project.root).code == 0
+
+
+def test_new_databases_take_everything_in_the_first_phase_and_say_so(tmp_path: Path) -> None:
+    project = two_databases(tmp_path, *THREE, marked(FILL, number=4))
+
+    plan = every("plan --phase pre", project).stdout
+    done = every("all --phase pre", project)
+
+    said = "blog_db: nothing is recorded there, so no old code uses it: all phases at once"
+    assert said in plan
+    assert said in done.stderr
+    assert done.stdout.endswith("All migrations completed successfully\n")
+    assert blog(project)[-1] == "blog.0004"
+
+
+NO_PACKAGE = """
+import enum
+
+class When(enum.Enum):
+    ALWAYS = "always"
+    BEFORE_DEPLOY = "before_deploy"
+    AFTER_DEPLOY = "after_deploy"
+
+class Safe:
+    def __init__(self, when, delay=None):
+        self.when, self.delay = when, delay
+    before_deploy = classmethod(lambda cls: cls(When.BEFORE_DEPLOY))
+    after_deploy = classmethod(lambda cls, delay=None: cls(When.AFTER_DEPLOY, delay))
+    always = classmethod(lambda cls: cls(When.ALWAYS))
+
+class Old(enum.Enum):
+    always = "always"
+    after_deploy = "after_deploy"
+
+class Stage(enum.Enum):
+    PRE_DEPLOY = "pre_deploy"
+    POST_DEPLOY = "post_deployment"
+
+def broken():
+    raise ValueError("no")
+
+class Staged(migrations.RunPython):
+    stage = Stage.POST_DEPLOY
+
+def fill(apps, schema_editor):
+    pass
+"""
+"""What the packages have, in the words in which migrations see it, without them."""
+
+MARKS = {
+    "safe = Safe.before_deploy()": "pre",
+    "safe = Safe.before_deploy": "pre",
+    "safe = Safe.after_deploy(delay=7)": "post",
+    "safe = Safe.always": "pre",
+    "safe = Old.after_deploy": "post",
+    'safe = "after_deploy"': "post",
+    "stage = Stage.PRE_DEPLOY": "pre",
+    "stage = Stage.POST_DEPLOY": "post",
+    "is_post_deployment = True": "post",
+    "is_post_deployment = False": "pre",
+    'safe = "sometimes"': "undecided",
+    "safe = broken": "undecided",
+    "safe = Safe.before_deploy; is_post_deployment = True": "undecided",
+    "is_post_deployment = 1": "undecided",
+    "": "undecided",
+}
+
+
+def test_marks_are_read_by_value_without_the_packages(tmp_path: Path) -> None:
+    project = one_app_for_each(tmp_path, {mark: (mark, FILL) for mark in MARKS}, head=NO_PACKAGE)
+
+    assert phases(project, MARKS) == MARKS
+
+
+WORK = {
+    "migrations.CreateModel('New', [('id', models.BigAutoField(primary_key=True))])": "pre",
+    ADD.format("new"): "pre",
+    "migrations.AddField('item', 'new', models.TextField(default=''))": "pre",
+    "migrations.AddIndex('item', models.Index(fields=['name'], name='by_name'))": "pre",
+    "migrations.AlterModelOptions('item', {'ordering': ['id']})": "pre",
+    "migrations.SeparateDatabaseAndState(state_operations=[migrations.DeleteModel('item')])": "pre",
+    "migrations.AlterField('item', 'name', models.CharField(max_length=30))": "pre",
+    "migrations.AlterField('item', 'name', models.CharField(max_length=20, null=True, help_text='x'))": "pre",
+    "migrations.AlterField('item', 'name', models.CharField(max_length=20, help_text='x'))": "pre",
+    "migrations.DeleteModel('item')": "post",
+    DROP.format("name"): "post",
+    "migrations.RenameField('item', 'name', 'title')": "post",
+    "migrations.RenameModel('Item', 'Thing')": "post",
+    "migrations.SeparateDatabaseAndState(database_operations=[migrations.DeleteModel('item')])": "post",
+    "migrations.AlterField('item', 'name', models.CharField(max_length=10))": "undecided",
+    "migrations.AlterField('item', 'name', models.CharField(max_length=20, unique=True))": "undecided",
+    "migrations.AlterField('item', 'name', models.TextField())": "undecided",
+    "migrations.RunSQL('SELECT 1')": "undecided",
+    FILL: "undecided",
+    f"{ADD.format('new')}, {DROP.format('name')}": "undecided",
+    "Staged(fill)": "post",
+    f"Staged(fill), {DROP.format('name')}": "post",
+}
+
+
+def test_what_no_mark_says_the_operations_say(tmp_path: Path) -> None:
+    project = one_app_for_each(tmp_path, {work: ("", work) for work in WORK}, head=NO_PACKAGE)
+
+    assert phases(project, WORK) == WORK
+
+
+def one_app_for_each(root: Path, cases: dict[str, tuple[str, str]], *, head: str = "", settings: str = "") -> Project:
+    """Write an app for each (mark, operations), whose first migration is applied and whose second has both."""
+    labels = [f"app{number}" for number in range(len(cases))]
+    project = write_project(root, {label: simple_app() for label in labels}, settings=settings)
+    every("all", project)
+    for label, (mark, operations) in zip(labels, cases.values(), strict=True):
+        second = marked(operations, number=2, mark=mark, head=head, after=((label, "0001_initial"),))
+        project.write(f"{label}/migrations/0002.py", second)
+    return project
+
+
+def phases(project: Project, cases: dict[str, str]) -> dict[str, str]:
+    """Return by case what `plan` says of the migration that stands for it."""
+    document = dbmigrate("plan", "--skip-makemigrations", "--format", "json", cwd=project.root).expect(0).json["result"]
+    found = {one["id"]: one["phase"] for step in document["plan"]["steps"] for one in step["migrations"]}
+    return {case: found[f"app{number}.0002"] for number, case in enumerate(cases)}
