@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
 from support.cli import dbmigrate
+from support.documents import blocks
+from support.postgresql import PostgresqlServer
 from support.projects import Project, applied, create, migration, model, simple_app, write_project
 
 ADD = 'migrations.AddField("item", "{}", models.TextField(null=True))'
@@ -200,3 +204,125 @@ def phases(project: Project, cases: dict[str, str]) -> dict[str, str]:
     document = dbmigrate("plan", "--skip-makemigrations", "--format", "json", cwd=project.root).expect(0).json["result"]
     found = {one["id"]: one["phase"] for step in document["plan"]["steps"] for one in step["migrations"]}
     return {case: found[f"app{number}.0002"] for number, case in enumerate(cases)}
+
+
+def test_settings_of_syzygy_decide_what_operations_do_not(tmp_path: Path) -> None:
+    cases = {"app0": "post", "app1.0002": "pre", "app2": "undecided"}
+    settings = """
+        import enum
+        class Stage(enum.Enum):
+            PRE_DEPLOY = "pre_deploy"
+            POST_DEPLOY = "post_deployment"
+        MIGRATION_STAGES_OVERRIDE = {"app0": Stage.POST_DEPLOY}
+        MIGRATION_STAGES_FALLBACK = {"app1.0002": Stage.PRE_DEPLOY}
+        MIGRATION_THIRD_PARTY_STAGES_FALLBACK = Stage.PRE_DEPLOY
+        """
+    both = f"{ADD.format('new')}, {DROP.format('name')}"
+    operations = dict(zip(cases, (("", ADD.format("new")), ("", both), ("", both)), strict=True))
+    project = one_app_for_each(tmp_path, operations, settings=settings)
+
+    assert phases(project, cases) == cases
+
+
+BEHIND = (marked(DROP.format("old"), number=2), marked(ADD.format("new"), number=3))
+
+
+def test_before_behind_after_is_refused_with_the_places_of_both(tmp_path: Path) -> None:
+    project = deployed(two_databases(tmp_path, *BEHIND))
+
+    for command in ("plan --phase pre", "all --phase pre", "run --app core --phase pre"):
+        refused = every(command, project, 13).stderr
+        assert (
+            "DBM401: blog.0003 runs before the deploy (Add field new to item) but depends on blog.0002, which runs "
+            "after it (Remove field old from item) and is pending on blog_db (blog/migrations/0003.py:9, "
+            "blog/migrations/0002.py:9)"
+        ) in refused
+        assert '"blog.0003" = "post" under [tool.dbmigrate.phases]' in refused
+    assert blog(project) == ["blog.0001"]
+    assert "DBM401" not in every("all", project).stderr
+
+
+def test_what_is_undecided_or_marked_wrongly_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    wrong = marked(FILL, number=3, mark='safe = "sometimes"', head=NO_PACKAGE)
+    project = deployed(two_databases(tmp_path, marked(FILL, number=2), wrong))
+
+    refused = every("all --phase post", project, 13).stderr
+
+    assert "DBM401: nothing says whether blog.0002 runs before or after a deploy (Raw Python operation)" in refused
+    assert (
+        "DBM401: safe = 'sometimes' of blog.0003 does not say whether it runs before or after a deploy "
+        "(blog/migrations/0003.py:36)" in refused
+    )
+    assert "write safe = Safe.before_deploy(), Safe.after_deploy() or Safe.always() in its class" in refused
+    assert '"blog.0002" = "pre" or "post" under [tool.dbmigrate.phases]' in refused
+    project.write("pyproject.toml", '[tool.dbmigrate.phases]\n"blog.0002" = "pre"\n"blog.0003" = "post"\n')
+    every("all --phase pre", project)
+    assert blog(project) == ["blog.0001", "blog.0002"]
+
+
+def test_check_finds_phases_that_cannot_work_where_the_project_uses_them(tmp_path: Path) -> None:
+    project = deployed(two_databases(tmp_path, *BEHIND))
+
+    assert "DBM40" not in dbmigrate("check", "--fail-on", "note", cwd=project.root).stdout
+    project.write("pyproject.toml", '[tool.dbmigrate.phases]\nunmarked = "ask"\n')
+    assert "DBM401" in dbmigrate("check", cwd=project.root).expect(13).stdout
+    assert "DBM402" in dbmigrate("check", "--select", "DBM402", cwd=project.root).expect(0).stdout
+
+
+USAGE = {
+    "--phase both": (("all", "--phase", "both"), "", "'both' is not one of 'pre', 'post'"),
+    "--phase with --to": (
+        ("run", "--app", "blog", "--to", "0001", "--phase", "pre"),
+        "",
+        "--phase finds the migrations to go to and cannot be combined with --to",
+    ),
+    "a pattern of nothing": (
+        ("status",),
+        '"blog.9999*" = "post"',
+        'phases names "blog.9999*", which matches no migration',
+    ),
+    "a value": (("status",), '"blog.0001*" = "both"', "phases blog.0001*: 'both' is not one of pre, post"),
+    "without quotes": (("status",), 'blog.0001 = "post"', 'for example "blog.0001" = "post"'),
+}
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_what_is_no_phase_is_a_usage_error(case: str, tmp_path: Path) -> None:
+    words, configured, said = USAGE[case]
+    project = two_databases(tmp_path, *THREE)
+    project.write("pyproject.toml", f"[tool.dbmigrate.phases]\n{configured}\n")
+
+    assert said in dbmigrate(*words, cwd=project.root).expect(2).stderr
+
+
+def test_the_jobs_of_the_how_to_deploy_in_two_phases(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "two-phases.md").read_text()
+    commands = [
+        yaml.safe_load(block)["spec"]["template"]["spec"]["containers"][0]["command"] for block in blocks(page, "yaml")
+    ]
+    project = deployed(two_databases(tmp_path, *THREE))
+    recorded = []
+
+    for command in commands:
+        assert command[0] == "dbmigrate"
+        dbmigrate(*command[1:], cwd=project.root).expect(0)
+        recorded.append(blog(project)[-1])
+
+    assert recorded == ["blog.0002", "blog.0003"]
+
+
+@pytest.mark.postgresql
+def test_two_databases_of_a_server_go_through_both_phases(tmp_path: Path, postgresql: PostgresqlServer) -> None:
+    entries = {alias: postgresql.create_database() for alias in ("default", "blog_db")}
+    project = two_databases(tmp_path, *THREE, aliases=entries)
+    dbmigrate("run", "--app", "core", cwd=project.root).expect(0)
+    dbmigrate("run", "--app", "blog", "--to", "0001", cwd=project.root).expect(0)
+
+    def columns() -> set[str]:
+        sql = "SELECT column_name FROM information_schema.columns WHERE table_name = 'blog_item'"
+        return {name for (name,) in postgresql.query(entries["blog_db"], sql)}
+
+    every("all --phase pre", project)
+    assert columns() == {"id", "old", "new"}
+    every("all --phase post", project)
+    assert columns() == {"id", "new"}

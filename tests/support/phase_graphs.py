@@ -52,20 +52,24 @@ class Graph:
         return {one for one in self.after if self.marks[one] == "pre" and self.is_left(one) and self.is_late(one)}
 
 
-def draw(seed: int) -> Graph:
-    """Return a graph of 24 migrations with marks at random, and any state of three databases that can be reached."""
+def draw(seed: int, *, count: int = 24, labels: Sequence[str] = tuple(HOMES), early: float = 0.0) -> Graph:
+    """Return a graph of so many migrations with marks at random, and any state of three databases that can be reached.
+
+    `early`: the part of it from the beginning in which nothing runs after the deploy.
+    """
     drawn = random.Random(seed)
     after: dict[str, tuple[str, ...]] = {}
     last: dict[str, str] = {}
-    for number in range(24):
-        label = drawn.choice([*HOMES])
+    for number in range(count):
+        label = drawn.choice(labels)
         identifier = f"{label}.{number:04}"
         others = [one for one in after if not one.startswith(label)]
         needed = [last[label]] if label in last else []
         if others and drawn.random() < 0.4:
             needed.append(drawn.choice(others))
         after[identifier], last[label] = tuple(sorted(needed)), identifier
-    marks = {one: drawn.choice(["pre", "pre", "post", "either"]) for one in after}
+    choices = [["pre", "pre", "either"], ["pre", "pre", "post", "either"]]
+    marks = {one: drawn.choice(choices[number >= early * count]) for number, one in enumerate(after)}
     graph = Graph(after, marks, {})
     applied = {
         alias: {one for tip in drawn.sample([*after], drawn.randrange(5)) for one in {tip, *graph.ancestors(tip)}}
