@@ -326,3 +326,33 @@ def test_two_databases_of_a_server_go_through_both_phases(tmp_path: Path, postgr
     assert columns() == {"id", "old", "new"}
     every("all --phase post", project)
     assert columns() == {"id", "new"}
+
+
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+def test_a_database_that_somebody_migrates_further_meanwhile_is_not_migrated_back(
+    tmp_path: Path, launcher: str
+) -> None:
+
+    project = deployed(two_databases(tmp_path, *THREE))
+    # Whoever migrates without our lock: what is done between the plan and the step of blog_db.
+    project.write(
+        "core/migrations/0002_meanwhile.py",
+        marked(
+            FILL,
+            number=2,
+            mark="is_post_deployment = False",
+            head=f"""\
+                import subprocess, sys
+
+                def fill(apps, schema_editor):
+                    words = ["migrate", "blog", "--database", "blog_db"]
+                    subprocess.run([sys.executable, "manage.py", *words], check=True, cwd={str(project.root)!r})
+                """,
+            after=(("core", "0001_initial"),),
+        ),
+    )
+
+    failed = every(f"all --phase pre --launcher {launcher}", project, 31)
+
+    assert "migrated further meanwhile, and this would undo blog.0003; nothing was done" in failed.stderr
+    assert blog(project) == ["blog.0001", "blog.0002", "blog.0003"]

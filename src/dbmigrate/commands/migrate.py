@@ -328,6 +328,7 @@ def _request(
         "parent": os.getpid(),
         "death": int(death),
         "is_watched": is_watched and isinstance(job, Step) and any(one.does for one in job.migrations),
+        "is_forward": isinstance(job, Step) and job.is_forward,
         "scope": job.scope.model_dump() if isinstance(job, Step) and job.scope is not None else None,
         "twin": asdict(work.twin) if work.twin is not None else None,
         "manage": list(work.target.manage),

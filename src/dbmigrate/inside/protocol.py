@@ -679,6 +679,7 @@ class ForkedStep(TypedDict):
     death: int  # number of the signal for when dbmigrate dies
     scope: Optional[GuardScope]
     is_watched: bool  # whether to say why a migration failed
+    is_forward: bool  # whether it may undo nothing
     words: List[str]  # of the command
 
 

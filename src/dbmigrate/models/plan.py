@@ -94,6 +94,11 @@ class Step(Value):
     refusal: Refusal | None = None
     """Why the project's own migrate cannot be called like this; None if it can."""
 
+    @property
+    def is_forward(self) -> bool:
+        """Whether it goes to a migration that was not applied when it was planned, and so undoes nothing."""
+        return self.to is not None and not any(migration.backwards for migration in self.migrations)
+
 
 class PlannedDatabase(Value):
     """One database of the project, and what the plan does with it."""

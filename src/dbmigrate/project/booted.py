@@ -451,7 +451,7 @@ class BootedProject:
     def fork(self, step: Mapping[str, Any], variables: Mapping[str, str], pipes: Sequence[int]) -> str | None:
         """Run a step in a copy of the process; return why it cannot be forked, or None.
 
-        `step`: "death", "scope" and "words" of what inside/steps/step.py takes; `variables`: what its environment has
+        `step`: of what inside/steps/step.py takes, what ForkedStep has; `variables`: what its environment has
         in addition to the process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two
         lines: its process id (0: the system refused it after all), and how it ended (negative: by that signal).
 
@@ -462,6 +462,7 @@ class BootedProject:
             "death": step["death"],
             "scope": step["scope"],
             "is_watched": step["is_watched"],
+            "is_forward": step["is_forward"],
             "words": step["words"],
         }
         arguments: protocol.ForkArguments = {"step": forked, "variables": dict(variables)}
