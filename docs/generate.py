@@ -88,7 +88,7 @@ def commands_reference() -> str:
 
 
 def _options_table(parameters: Sequence[click.Parameter]) -> str:
-    options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
+    options = [one for one in parameters if isinstance(one, click.Option) and not one.hidden]
     lines = [f"| `{_spelling(option)}` | {_in_table(option.help or '')} |" for option in options]
     return "\n".join(["| option | meaning |", "|---|---|", *lines]) if lines else ""
 

@@ -305,6 +305,7 @@ site_settings, Django VERSION, Python VERSION
      manage.py migrate blog --database=blog_db --no-input
      blog.0001_initial
 Cost: 1 process, forked from the one that has booted the project (in TIME)
+Digest: DIGEST
 ? Run this plan? No
 nothing was changed; the same from the command line:
 $ dbmigrate run --database blog_db
@@ -320,6 +321,7 @@ No changes detected
      manage.py migrate blog --database=blog_db --no-input
      blog.0001_initial
 Cost: 2 processes, forked from the one that has booted the project (in TIME); 1 of 3 migrations only recorded
+Digest: DIGEST
 ? Run this plan? Yes
 🚀 Migrating all databases...
 No changes detected
@@ -350,6 +352,7 @@ site_settings, Django VERSION, Python VERSION
      blog.0001_initial (undone)
        ! undoing drops the tables and columns they created, with all data in them
 Cost: 1 process, forked from the one that has booted the project (in TIME)
+Digest: DIGEST
 ? Run this plan, which undoes migrations? Yes
 🚀 Undoing migrations of blog...
 🔄 Undoing migrations of database: blog_db
@@ -375,6 +378,7 @@ def settled(screen: list[str]) -> list[str]:
     # What info says of interpreter and folders is another thing on every machine.
     text = re.sub(r"(View configuration info\n).*?(\$ dbmigrate info)", r"\1...\n\2", text, flags=re.DOTALL)
     text = re.sub(r"\d+\.\d s\b", "TIME", text)
+    text = re.sub(r"Digest: [0-9a-f]{12}\b", "Digest: DIGEST", text)
     text = re.sub(r"(Django|Python) [\d.]+", r"\1 VERSION", text)
     text = re.sub(r"(SQLite|PostgreSQL) [\d.]+(, no file yet)?", "SERVER", text)
     text = re.sub(r"─[─ ]*", "─", text)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
@@ -13,11 +13,13 @@ from dbmigrate.cli.consent import Consent
 from dbmigrate.cli.host_lifetime import open_project
 from dbmigrate.cli.session import session_of
 from dbmigrate.config import Flag, flags_of
-from dbmigrate.errors import DbmigrateError, ExitCode, UsageError
+from dbmigrate.errors import DbmigrateError, ExitCode, StalePlanError, UsageError
 
 if TYPE_CHECKING:
     from dbmigrate.cli.output import Output
+    from dbmigrate.commands.approval import Approval
     from dbmigrate.commands.review import CommandContext
+    from dbmigrate.models.differences import Difference
     from dbmigrate.models.result import RunResult
     from dbmigrate.models.selection import Selection
     from dbmigrate.models.settings import Phase, Settings
@@ -99,13 +101,24 @@ def migrate(
     has_locks: bool = True,
     may_ask: bool,
     dry_run: bool,
+    expect: str | None = None,
     junit: str | None = None,
 ) -> ExitCode:
-    """Migrate what the command line asks for; `dry_run` shows the plan instead, `may_ask` lets it ask a person."""
+    """Migrate what the command line asks for; `dry_run` shows the plan instead, `may_ask` lets it ask a person.
+
+    `expect`: the digest that the plan has to have.
+    """
+    if expect is not None and (dry_run or not has_locks):
+        raise UsageError(
+            f"--expect cannot be combined with {'--dry-run' if dry_run else '--no-lock'}: the plan is compared while "
+            "the locks are held, and then runs (nothing was changed)",
+            hint="remove one of the two",
+        )
     if dry_run:
         return show_plan(context, asked, junit=junit)
     session = session_of(context)
-    with open_project(session, asked.flags, junit, _load) as (work, output):
+    differs = saying_what_differs("to see what would run now, and its digest: dbmigrate plan")
+    with open_project(session, asked.flags, junit, _load) as (work, output), differs:
         return run(
             work,
             output,
@@ -113,7 +126,52 @@ def migrate(
             keep_going=work.settings.keep_going,
             has_locks=has_locks,
             consent=Consent(session, may_ask=may_ask),
+            approval=_approval_of(expect),
         )
+
+
+def _approval_of(digest: str | None) -> Approval | None:
+    if digest is None:
+        return None
+    from dbmigrate.commands.approval import DigestApproval
+
+    return DigestApproval(digest)
+
+
+def apply_plan(
+    context: click.Context, name: str, flags: Mapping[str, Flag], *, any_database: bool, junit: str | None = None
+) -> ExitCode:
+    """Run the plan that a file holds, if nothing differs from what it was made from."""
+    from dbmigrate.cli.saved_document import read_document, save_again
+
+    session = session_of(context)
+    document = read_document(session.cwd, name)
+    with open_project(session, flags, junit, _load) as (work, output), saying_what_differs(save_again(name)):
+        from dbmigrate.commands.approval import SavedApproval
+
+        return run(
+            work,
+            output,
+            document.plan.selection.model_copy(update={"make_migrations": False}),
+            keep_going=work.settings.keep_going,
+            has_locks=True,
+            approval=SavedApproval(document.plan, document.statements, any_database=any_database),
+        )
+
+
+@contextmanager
+def saying_what_differs(hint: str) -> Iterator[None]:
+    """Give the error of a plan that no longer holds its words; `hint`: what to type."""
+    try:
+        yield
+    except StalePlanError as error:
+        from dbmigrate.renderers.difference_words import difference_lines, statement_lines
+
+        differences = cast("Sequence[Difference]", error.differences)
+        error.message = "\n  ".join([f"{error.message}:", *difference_lines(differences)])
+        error.hint = hint
+        error.detail = "\n".join(statement_lines(differences)) or error.detail
+        raise
 
 
 def run(
@@ -125,10 +183,11 @@ def run(
     has_locks: bool,
     consent: Consent | None = None,
     judge: Callable[[RunResult], DbmigrateError | None] = lambda result: None,
+    approval: Approval | None = None,
 ) -> ExitCode:
     """Migrate what is selected in an open project, show it, answer, and return the code.
 
-    `judge`: returns what makes the command fail, in addition to what the run says.
+    `judge`: returns what makes the command fail, in addition to what the run says. `approval`: what the plan has to be.
     """
     from dbmigrate.commands import migrate
     from dbmigrate.models.events import PlanReady, RunFinished
@@ -138,7 +197,15 @@ def run(
     agree = consent.ask if consent is not None else lambda plan: None
     is_asked = consent is not None and consent.can_ask
     with closing(
-        migrate.migrate(work, selection, keep_going=keep_going, has_locks=has_locks, agree=agree, is_asked=is_asked)
+        migrate.migrate(
+            work,
+            selection,
+            keep_going=keep_going,
+            has_locks=has_locks,
+            agree=agree,
+            is_asked=is_asked,
+            approval=approval,
+        )
     ) as events:
         for event in events:
             if isinstance(event, PlanReady):
@@ -173,9 +240,12 @@ def show_plan(
     with open_project(session, asked.flags, junit, _load) as (work, output):
         from dbmigrate.commands import show
 
-        report = output.follow(show.plan(work, asked.select(work.settings), sql=sql, graph=graph))
+        is_saved = session.output_file is not None
+        report = output.follow(show.plan(work, asked.select(work.settings), sql=sql, graph=graph, is_saved=is_saved))
         code = report.exit_code if exit_code else ExitCode.OK
         output.answer(report)
+        if is_saved:
+            show.check_saved(report.plan)
         # The menu asks with the exit code whether there is something to do.
         output.close(ExitCode.OK if session.is_menu else code)
         return code

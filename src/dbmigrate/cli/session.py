@@ -24,7 +24,7 @@ from dbmigrate.redact import Redactor
 if TYPE_CHECKING:
     from dbmigrate.menu.prompter import Prompter
 
-WORK = ("all", "run", "reset", "make", "squash", "menu")
+WORK = ("all", "run", "apply", "reset", "make", "squash", "menu")
 """The commands that do something: their exit code says whether it was done, whoever reads what they print."""
 
 FOR_MACHINES = ("json", "jsonl", "github")

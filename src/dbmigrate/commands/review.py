@@ -283,6 +283,11 @@ def review_or_refuse(
     """
     reviewed = yield from review_patiently(work, selection, options)
     refuse(reviewed.decision, reviewed.findings, is_run=is_run, is_locked_later=is_locked_later)
+    return with_begun(work, reviewed)
+
+
+def with_begun(work: CommandContext, reviewed: Review) -> Review:
+    """Return a review that is not refused with a warning for what seems to have run in part."""
     return replace(reviewed, findings=(*reviewed.findings, *locate_findings(work, _find_begun(work, reviewed))))
 
 

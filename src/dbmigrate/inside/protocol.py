@@ -20,6 +20,8 @@ Question = Literal[
     "forget",
     "locate",
     "sql",
+    "describe_files",
+    "describe_tables",
     "database_host",
     "describe_holdings",
     "find_hand_written",
@@ -422,6 +424,7 @@ class SqlArguments(TypedDict):
     migrations: List[AskedMigration]
     scope: Optional[GuardScope]
     foreseen: List[str]
+    is_compared: bool  # whether no time of day may stand in the statements
 
 
 class MigrationSqlReply(TypedDict):
@@ -433,6 +436,36 @@ class MigrationSqlReply(TypedDict):
 
 
 SqlReply = List[MigrationSqlReply]  # in the order asked
+
+
+class DescribeFilesArguments(TypedDict):
+    migrations: List[str]
+
+
+class FileHashReply(TypedDict):
+    sha256: str
+    code: str
+    calls: Optional[Dict[str, str]]  # by dotted name of a module; None: the migration is not loaded
+
+
+DescribeFilesReply = Dict[str, Optional[FileHashReply]]  # by migration; None: it has no file
+
+
+class DescribeTablesArguments(TypedDict):
+    alias: str
+    migrations: List[AskedMigration]  # of the last inspect, in the order of the plan
+    root: str  # the project's
+
+
+class TableBasisReply(TypedDict):
+    columns: Dict[str, str]
+    others: Dict[str, str]
+
+
+class DescribeTablesReply(TypedDict):
+    identity: str
+    driver: str
+    tables: Dict[str, Optional[TableBasisReply]]  # by name; None: it is not there
 
 
 class DatabaseHostArguments(TypedDict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from dbmigrate.models.base import Value
+from dbmigrate.models.basis import Basis, Sha256
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import DEFAULT_ALIAS, Change, MigrationId
@@ -285,6 +286,10 @@ class ShownPlan(MigrationPlan):
     findings: tuple[Finding, ...]
     losses: tuple[Finding, ...] = ()
     """What destroys data in migrations that are not written yet: a run asks first, or refuses."""
+    basis: Basis | None = None
+    """What it was made from; None where nobody is going to compare it: only `plan` and what approves a plan ask."""
+    digest: Sha256 | None = None
+    """Of the selection, the steps and the basis without statements, versions and times. Two machines get the same."""
 
     @classmethod
     def of(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Union
+from typing import Literal, Union, cast
 
 from pydantic import Field
 
-from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.errors import DbmigrateError, ExitCode, StalePlanError
 from dbmigrate.models.base import Report, Value
+from dbmigrate.models.differences import Difference
 from dbmigrate.models.findings import FailOn, Finding
 from dbmigrate.models.plan import Kind, PlannedPhase, Refusal, ShownPlan
 from dbmigrate.models.reset import ResetList
@@ -463,13 +464,22 @@ class ErrorReport(Value):
     detail: str | None
     changed: bool | None = None
     """Whether the command had changed files or databases before it; null where that goes without saying."""
+    differences: tuple[Difference, ...] = ()
+    """Of an exit 32: how what is there differs from what the plan was made from, the cause first."""
 
     @classmethod
     def of(cls, error: DbmigrateError | None) -> ErrorReport | None:
         """Return it for an error; None for none."""
         if error is None:
             return None
-        return cls(message=error.message, hint=error.hint, detail=error.detail, changed=error.changed)
+        differences = tuple(error.differences) if isinstance(error, StalePlanError) else ()
+        return cls(
+            message=error.message,
+            hint=error.hint,
+            detail=error.detail,
+            changed=error.changed,
+            differences=cast("tuple[Difference, ...]", differences),
+        )
 
 
 class Envelope(Value):

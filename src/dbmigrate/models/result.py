@@ -289,6 +289,10 @@ class RunResult(Value):
     """What was not looked at (MigrationPlan.limits)."""
     lost_locks: tuple[LostLock, ...] = ()
     """Locks that were lost while it ran, those that were taken again included."""
+    approved_by: Literal["plan", "digest"] | None = None
+    """What the plan was compared with under the locks: a saved plan (`apply`) or a digest (`--expect`)."""
+    is_already_applied: bool = False
+    """Whether all that the saved plan wanted was done before, by the same code."""
 
     @property
     def unlocked(self) -> tuple[LostLock, ...]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dbmigrate.inside import protocol
+    from dbmigrate.models.basis import DatabaseFacts, FileHash
     from dbmigrate.models.findings import Subject
     from dbmigrate.models.holdings import Holder, Holdings, Thing
     from dbmigrate.models.plan import GuardScope, PlannedMigration
@@ -249,11 +250,18 @@ class BootedProject:
         return self._ask("locate", arguments, tuple[tuple[str, int | None] | None, ...])
 
     def sql(
-        self, alias: str, migrations: Sequence[PlannedMigration], scope: GuardScope | None, foreseen: Sequence[str] = ()
+        self,
+        alias: str,
+        migrations: Sequence[PlannedMigration],
+        scope: GuardScope | None,
+        foreseen: Sequence[str] = (),
+        *,
+        is_compared: bool = False,
     ) -> tuple[MigrationSql, ...]:
         """Return the statements of these migrations on one alias, in their order; nothing is run.
 
-        `foreseen`: apps of which some are not written yet (`inspect`).
+        `foreseen`: apps of which some are not written yet (`inspect`). `is_compared`: whether the statements are to be
+        the same each time: a default that a function makes is not in them.
         """
         from dbmigrate.models.sql import MigrationSql
 
@@ -262,8 +270,34 @@ class BootedProject:
             "migrations": [{"id": planned.id, "backwards": planned.backwards} for planned in migrations],
             "scope": None if scope is None else cast("protocol.GuardScope", scope.model_dump()),
             "foreseen": list(foreseen),
+            "is_compared": is_compared,
         }
         return self._ask("sql", arguments, tuple[MigrationSql, ...])
+
+    def describe_files(self, migrations: Sequence[MigrationId]) -> dict[MigrationId, FileHash | None]:
+        """Return the hashes of the files of these migrations; None for one that has none.
+
+        Asked also where `inspect` fails for the migrations.
+        """
+        from dbmigrate.models.basis import FileHash
+
+        arguments: protocol.DescribeFilesArguments = {"migrations": list(migrations)}
+        return self._ask("describe_files", arguments, dict[str, FileHash | None])
+
+    def describe_tables(self, alias: str, migrations: Sequence[PlannedMigration]) -> DatabaseFacts:
+        """Return which physical database an alias is, and how the tables are defined that these migrations touch.
+
+        Raises:
+            UnreachableError: the database does not answer.
+        """
+        from dbmigrate.models.basis import DatabaseFacts
+
+        arguments: protocol.DescribeTablesArguments = {
+            "alias": alias,
+            "migrations": [{"id": planned.id, "backwards": planned.backwards} for planned in migrations],
+            "root": str(self._target.root),
+        }
+        return self._ask("describe_tables", arguments, DatabaseFacts, seconds=self.silence_seconds)
 
     def find_blockers(self, alias: str) -> tuple[str, ...]:
         """Return the sessions that hold locks on tables of a PostgreSQL database, as the server describes them.

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dbmigrate.models.reports import PlanReport, StepSql
 
 
+DIGEST_CHARACTERS = 12
+"""Of a digest that are shown, and that `--expect` takes at least."""
+
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
 
@@ -82,6 +85,9 @@ def show_plan(page: Page, report: PlanReport) -> None:
             page.line(plan_words.nothing_for_phase(plan), "green")
             return
         page.line(plan_words.nothing_pending(plan.databases, plan.limits, is_everything=is_everything), "green")
+    elif plan.digest is not None:
+        page.line()
+        page.line(f"Digest: {plan.digest[:DIGEST_CHARACTERS]}", is_copied=True)
 
 
 def _show_phases(page: Page, plan: MigrationPlan) -> None:

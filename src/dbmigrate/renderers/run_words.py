@@ -225,6 +225,8 @@ def verdict(result: RunResult) -> str:
     if not result.unfinished:
         if result.exit_code:
             return "; ".join(without_table(database) for database in result.databases if database.without_table)
+        if result.is_already_applied:
+            return "The saved plan is already applied: nothing to do"
         if not result.moved:
             if any(database.status == "ran" for database in result.databases):
                 return f"Completed successfully; what it changed is not counted{extent(result.limits)}"

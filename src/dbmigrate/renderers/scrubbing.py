@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass, replace
 from typing import Any
 
-from dbmigrate.errors import DbmigrateError
+from dbmigrate.errors import DbmigrateError, StalePlanError
 from dbmigrate.models.base import Most, Value
 from dbmigrate.redact import Redactor
 
@@ -35,6 +35,8 @@ def _scrub_error(error: Any, redactor: Redactor) -> Any:
     shown.hint = error.hint and redactor.scrub(error.hint, is_own=True)
     shown.detail = error.detail and redactor.scrub(error.detail)
     shown.facts = _scrub(tuple(error.facts), redactor)
+    if isinstance(error, StalePlanError):
+        shown.differences = _scrub(tuple(error.differences), redactor)
     return shown
 
 

@@ -29,11 +29,13 @@ from .changes import find_changes, foresee
 from .commands import describe_commands, find_replaced_commands
 from .databases import DatabaseDescriber
 from .sameness import settle_identities
+from .touched_tables import describe_tables
 from .undoing import describe_undoing
 
 if TYPE_CHECKING:
     from ..protocol import (
         AskedMigration,
+        DescribeTablesReply,
         DescribeUndoingReply,
         FindChangesReply,
         GuardScope,
@@ -105,10 +107,19 @@ class Inspector:
         return self._changes[key]
 
     def write_sql(
-        self, alias: str, migrations: list[AskedMigration], scope: GuardScope | None, foreseen: list[str]
+        self,
+        alias: str,
+        migrations: list[AskedMigration],
+        scope: GuardScope | None,
+        foreseen: list[str],
+        is_compared: bool,
     ) -> SqlReply:
         """Return the statements of migrations of the last look (sql.write_sql)."""
-        return write_sql(self._disk_with(foreseen), alias, migrations, scope)
+        return write_sql(self._disk_with(foreseen), alias, migrations, scope, is_compared)
+
+    def describe_tables(self, alias: str, migrations: list[AskedMigration], root: str) -> DescribeTablesReply:
+        """Return what migrations of the last look touch (touched_tables.describe_tables)."""
+        return describe_tables(self._disk, alias, migrations, root)
 
     def forget(self, labels: list[str]) -> None:
         """Know no migration of these apps any more: files of the same names will hold other ones."""

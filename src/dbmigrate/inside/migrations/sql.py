@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import connections
@@ -23,28 +24,37 @@ LOOKING = re.compile(
 """What is asked of a database while SQL is written down: the schema editor looks things up, and executes nothing."""
 
 
+MADE = "made when it runs"
+"""Stands for a default that a function makes, a time for example, where statements are compared."""
+
+
 class _NotShownError(Exception):
     """An operation that is not to run would."""
 
 
-def write_sql(disk, alias: str, migrations: list[AskedMigration], scope: GuardScope | None) -> SqlReply:
+def write_sql(
+    disk, alias: str, migrations: list[AskedMigration], scope: GuardScope | None, is_compared: bool
+) -> SqlReply:
     """Return the statements of these migrations, in the order given.
 
+    `is_compared`: whether they are to be the same each time, so that no time of day stands in them.
     The state before each migration is the one after the migrations before it, but the database is as it is now: where
     an operation has to look something up that an earlier pending migration makes, `problem` says so.
     """
     with _connection_without_file(alias) as connection, scoped(scope):
         loader = disk.for_connection(connection)
         with connection.execute_wrapper(_only_look):
-            return [_collect(connection, loader, planned) for planned in migrations]
+            return [_collect(connection, loader, planned, is_compared) for planned in migrations]
 
 
-def _collect(connection, loader, planned: AskedMigration) -> MigrationSqlReply:
+def _collect(connection, loader, planned: AskedMigration, is_compared) -> MigrationSqlReply:
     label, name = planned["id"].split(".", 1)
     migration = loader.graph.nodes[label, name]
     state, is_by_cursor = loader.project_state((label, name), at_end=False), False
     try:
         with connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
+            if is_compared:
+                editor.effective_default = partial(_take_default, editor.effective_default)
             run = migration.unapply if planned["backwards"] else migration.apply
             run(state, editor, collect_sql=True)
             own = len(editor.collected_sql)
@@ -61,6 +71,14 @@ def _collect(connection, loader, planned: AskedMigration) -> MigrationSqlReply:
         "is_by_cursor": is_by_cursor,
         "deferred": deferred,
     }
+
+
+def _take_default(effective_default, field):
+    """Return the default that the rows get which are there already, unless a function makes it (schema.py)."""
+    value = effective_default(field)
+    is_made = callable(field.default) if field.has_default() else False
+    is_made = is_made or getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
+    return MADE if is_made and value is not None else value
 
 
 def _only_look(execute, sql, params, many, context):
