@@ -52,24 +52,26 @@ class Graph:
         return {one for one in self.after if self.marks[one] == "pre" and self.is_left(one) and self.is_late(one)}
 
 
-def draw(seed: int, *, count: int = 24, labels: Sequence[str] = tuple(HOMES), early: float = 0.0) -> Graph:
-    """Return a graph of so many migrations with marks at random, and any state of three databases that can be reached.
-
-    `early`: the part of it from the beginning in which nothing runs after the deploy.
-    """
-    drawn = random.Random(seed)
+def draw(seed: int, count: int = 24) -> Graph:
+    """Return a graph of migrations with marks at random, and any state of three databases that can be reached."""
+    drawn, labels = random.Random(seed), [*HOMES]
     after: dict[str, tuple[str, ...]] = {}
-    last: dict[str, str] = {}
-    for number in range(count):
+    tips: dict[str, list[str]] = {label: [] for label in labels}
+    for number in range(count - len(labels)):
         label = drawn.choice(labels)
-        identifier = f"{label}.{number:04}"
         others = [one for one in after if not one.startswith(label)]
-        needed = [last[label]] if label in last else []
-        if others and drawn.random() < 0.4:
-            needed.append(drawn.choice(others))
-        after[identifier], last[label] = tuple(sorted(needed)), identifier
-    choices = [["pre", "pre", "either"], ["pre", "pre", "post", "either"]]
-    marks = {one: drawn.choice(choices[number >= early * count]) for number, one in enumerate(after)}
+        own = tips[label] if drawn.random() < 0.3 else tips[label][-1:]  # several: it merges branches
+        needed = {*own, *([drawn.choice(others)] if others and drawn.random() < 0.4 else [])}
+        identifier = f"{label}.{number:04}"
+        if own and len(tips[label]) < 3 and drawn.random() < 0.4:  # it begins a branch beside the last one
+            needed = {*needed, *after[own[-1]]} - {*own}
+            own = [] if any(one.startswith(label) for one in needed) else own
+            needed |= {*own}
+        after[identifier] = tuple(sorted(needed))
+        tips[label] = [*(one for one in tips[label] if one not in needed), identifier]
+    for number, label in enumerate(labels, count - len(labels)):
+        after[f"{label}.{number:04}"] = tuple(tips[label])
+    marks = {one: drawn.choice(["pre", "pre", "post", "either"]) for one in after}
     graph = Graph(after, marks, {})
     applied = {
         alias: {one for tip in drawn.sample([*after], drawn.randrange(5)) for one in {tip, *graph.ancestors(tip)}}

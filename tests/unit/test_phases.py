@@ -256,15 +256,21 @@ def test_after_the_deploy_is_refused_while_any_database_lacks_what_comes_before_
     assert steps(ready.plan) == {"default": ["core.0001", "~blog.0003"], "blog_db:blog": ["blog.0003"]}
 
 
-def test_two_branches_of_an_app_have_no_last_migration() -> None:
+def test_an_app_goes_to_each_of_its_branches_that_end_before_the_deploy() -> None:
     decided = deploy(
-        ("core.0001", "pre", ()), ("core.0002_a", "pre", ("core.0001",)), ("core.0002_b", "pre", ("core.0001",)),
-        ("core.0003_a", "post", ("core.0002_a",)), ("core.0004", "either", ("core.0003_a", "core.0002_b")),
-    )  # fmt: skip
-
-    assert refused(decided)[0].startswith(
-        "DBM401: what runs before the deploy of app core ends in 2 branches, core.0002_a and core.0002_b"
+        ("core.0001", "pre", ()),
+        ("core.0002_a", "pre", ("core.0001",)),
+        ("core.0002_b", "pre", ("core.0001",)),
+        ("core.0003_a", "post", ("core.0002_a",)),
+        ("core.0004", "either", ("core.0003_a", "core.0002_b")),
     )
+
+    refuse(decided, decided.findings, is_run=True)
+    assert steps(decided.plan) == {
+        "default:core:0002_a": ["core.0001", "core.0002_a"],
+        "default:core:0002_b": ["core.0002_b"],
+    }
+    assert [step.arguments[1:3] for step in decided.plan.steps] == [("core", "0002_a"), ("core", "0002_b")]
 
 
 WORDS = {word: word for word in ("--database", "--no-input", "--pre-deploy")}

@@ -530,8 +530,8 @@ class Database(Value):
     """Not applied, in the order Django would run them: it follows from `recorded` and `effects` (planning/pending.py),
     and so do `applied` and `unrecorded`."""
     ways: dict[str, Way] = Field(default_factory=dict)
-    """By label of an app for which a migration was asked for here, in the order in which they are gone: each begins
-    where the one before it ends. They follow from `recorded`, too (`find_ways`)."""
+    """By target here ("blog.0002" as it was named, "blog.zero"), in the order in which they are gone: each begins where
+    the one before it ends. They follow from `recorded`, too (`find_ways`)."""
     routes: dict[str, AppRoute]
     """By app label: every installed app."""
     existing: tuple[str, ...] = ()

@@ -137,7 +137,7 @@ def decide(snapshot: Snapshot, settings: Settings, goal: Goal) -> Decision:
         goal = replace(goal, targets=find_targets(snapshot, routing, split, selection))
         snapshot, _ = find_ways(snapshot, goal.targets)
     plan = _plan(snapshot, routing, settings, goal, split)
-    check_targets(snapshot, goal.targets, plan.targeted)
+    check_targets(snapshot, plan.targeted)
     return Decision(snapshot, settings, goal, routing, plan, split)
 
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from dbmigrate.models.plan import PlannedPhase
-from dbmigrate.models.selection import Selection, Targets
+from dbmigrate.models.selection import Selection, Target, Targets
 from dbmigrate.models.settings import THIRD_PARTY, UNMARKED, Settings
 from dbmigrate.models.snapshot import (
     UNKNOWN_STATES,
@@ -209,11 +209,12 @@ def _find_waiting(
 def find_targets(snapshot: Snapshot, routing: Routing, split: Split, selection: Selection) -> Targets:
     """Return where the apps go on each database that does not take all of its pending migrations in this phase.
 
-    Never a migration that is applied, or that an app before it brings along: Django would undo what comes after it.
+    An app goes to each of its branches that end there. Never a migration that is applied, or that another target brings
+    along: Django would undo what comes after it.
     """
     if selection.phase != "pre":
         return {}
-    targets: dict[str, dict[str, str]] = {}
+    targets: dict[str, tuple[Target, ...]] = {}
     for database in snapshot.databases:
         if database.alias in split.at_once or not routing.is_migrated(database.alias):
             continue
@@ -223,23 +224,6 @@ def find_targets(snapshot: Snapshot, routing: Routing, split: Split, selection: 
         if len(before) < len(wanted):
             targets[database.alias] = _last_ones(before, labels)
     return targets
-
-
-def find_branches(snapshot: Snapshot, split: Split) -> dict[str, tuple[MigrationId, ...]]:
-    """Return by app the last ones of what runs before the deploy on some database, where those are several."""
-    branches: dict[str, tuple[MigrationId, ...]] = {}
-    for database in snapshot.databases:
-        before = [
-            one
-            for one in database.pending
-            if one.id in split.parents and one.id not in split.waits_for and database.alias not in split.at_once
-        ]
-        needed = {(label_of(one.id), parent) for one in before for parent in one.after}
-        for label in dict.fromkeys(label_of(one.id) for one in before):
-            own = [one.id for one in before if label_of(one.id) == label and (label, one.id) not in needed]
-            if len(own) > 1:
-                branches.setdefault(label, tuple(own))
-    return branches
 
 
 def _labels(snapshot: Snapshot, routing: Routing, selection: Selection, database: Database) -> list[str]:
@@ -254,13 +238,15 @@ def _labels(snapshot: Snapshot, routing: Routing, selection: Selection, database
     ]
 
 
-def _last_ones(before: Sequence[PendingMigration], labels: Sequence[str]) -> dict[str, str]:
-    """Return by app the last of these migrations, but for the apps that others bring along."""
-    last = {label_of(one.id): one.id for one in before}
-    targets: dict[str, str] = {}
+def _last_ones(before: Sequence[PendingMigration], labels: Sequence[str]) -> tuple[Target, ...]:
+    """Return the ends of what each app has of these migrations, but for those that others bring along."""
+    needed = {(label_of(one.id), parent) for one in before for parent in one.after}
+    ends = [one.id for one in before if (label_of(one.id), one.id) not in needed]
+    targets: list[Target] = []
     covered: set[MigrationId] = set()
-    for label in labels:
-        if label in last and last[label] not in covered:
-            targets[label] = last[label].split(".", 1)[1]
-            covered |= closure_of(before, [last[label]])
-    return targets
+    for end in sorted((end for end in ends if label_of(end) in labels), key=lambda end: labels.index(label_of(end))):
+        if end not in covered:
+            label, name = end.split(".", 1)
+            targets.append((label, name))
+            covered |= closure_of(before, [end])
+    return tuple(targets)

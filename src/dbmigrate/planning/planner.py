@@ -18,7 +18,7 @@ from dbmigrate.models.plan import (
     Step,
     StepReason,
 )
-from dbmigrate.models.selection import Selection, Targets
+from dbmigrate.models.selection import Selection, Target, Targets
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import (
     DEFAULT_ALIAS,
@@ -155,6 +155,16 @@ def _plan_last_app(
 
 
 @dataclass(frozen=True)
+class _End:
+    """Where a step leads."""
+
+    app: str | None = None
+    """None for all of them."""
+    to: str | None = None
+    """The migration to go to; None for the last."""
+
+
+@dataclass(frozen=True)
 class _DatabasePlanner:
     """Plans one database; the steps it returns are in order, but know nothing of other databases yet."""
 
@@ -163,8 +173,8 @@ class _DatabasePlanner:
     settings: Settings
     selection: Selection
     database: Database
-    targets: Mapping[str, str] | None
-    """By app that moves here: the migration to go to. None if every app goes to its last."""
+    targets: Sequence[Target] | None
+    """Where apps go here, in this order. None if every app goes to its last."""
     split: Split | None
 
     @property
@@ -205,22 +215,29 @@ class _DatabasePlanner:
 
     def steps(self) -> list[Step]:
         """Return the steps with work, or with another reason to run."""
-        apps: list[str | None] = [None] if self._is_whole() else list(self._labels_in_order())
+        ends = self._ends()
         steps: list[Step] = []
         covered: set[MigrationId] = set()
-        for app in apps:
-            planned = self._planned(app, covered)
-            synced = self._unsynced(app) if self.selection.run_syncdb else ()
-            reason, because = self._reason(app, planned, has_tables_to_make=bool(synced))
+        for end in ends:
+            planned = self._planned(end, covered)
+            synced = self._unsynced(end.app) if self.selection.run_syncdb else ()
+            reason, because = self._reason(end, planned, has_tables_to_make=bool(synced))
             if reason is None:
                 continue
             covered.update(migration.id for migration in planned)
-            steps.append(self._step(app, planned, reason, because, synced))
+            steps.append(self._step(end, planned, reason, because, synced))
         is_for_receivers = self.settings.receivers == "always" and self.targets is None
-        if not steps and is_for_receivers and self._receivers() and apps:
+        if not steps and is_for_receivers and self._receivers() and ends:
             # One process is enough: migrate sends the signals for every app, whichever it was called for.
-            steps.append(self._step(apps[0], (), "receivers", self._receivers()))
+            steps.append(self._step(ends[0], (), "receivers", self._receivers()))
         return steps
+
+    def _ends(self) -> list[_End]:
+        """Return where the steps lead, in their order."""
+        if self.targets is not None:
+            labels = self._labels()
+            return [_End(app, to) for app, to in self.targets if app in labels or self._takes_all_apps()]
+        return [_End()] if self._takes_all_apps() else [_End(label) for label in self._labels_in_order()]
 
     def _later(self, steps: Sequence[Step]) -> tuple[PlannedMigration, ...]:
         """Return what the selection has pending here and leaves to the other phase of a deploy."""
@@ -242,18 +259,18 @@ class _DatabasePlanner:
 
     def _step(
         self,
-        app: str | None,
+        end: _End,
         migrations: tuple[PlannedMigration, ...],
         reason: StepReason,
         because: tuple[str, ...],
         synced: tuple[str, ...] = (),
     ) -> Step:
-        spelled = self._spell(app, migrations)
+        spelled = self._spell(end, migrations)
         return Step(
-            id=self.alias if app is None else f"{self.alias}:{app}",
+            id=":".join(part for part in (self.alias, end.app, self._branch(end)) if part is not None),
             alias=self.alias,
-            app=app,
-            to=self._target(app),
+            app=end.app,
+            to=end.to,
             arguments=spelled.arguments,
             migrations=migrations,
             synced=synced,
@@ -265,24 +282,25 @@ class _DatabasePlanner:
             refusal=spelled.refusal,
         )
 
-    def _target(self, app: str | None) -> str | None:
-        return self.targets.get(app) if self.targets is not None and app is not None else None
+    def _branch(self, end: _End) -> str | None:
+        """Return what tells a step from others of its app here, which goes to several branches; None if it does not."""
+        return end.to if [app for app, _ in self.targets or ()].count(str(end.app)) > 1 else None
 
-    def _spell(self, app: str | None, migrations: Sequence[PlannedMigration] = ()) -> Spelled:
+    def _spell(self, end: _End, migrations: Sequence[PlannedMigration] = ()) -> Spelled:
         """Return the words of the process for an app, or for the whole database, that applies these migrations."""
         options = [database_option(self.alias), NO_INPUT]
         if self.selection.fake:
             options.append(Option("--fake"))
         if self.selection.fake_initial:
             options.append(Option("--fake-initial"))
-        if self.selection.run_syncdb and (app is None or not self._app(app).has_migrations):
+        if self.selection.run_syncdb and (end.app is None or not self._app(end.app).has_migrations):
             options.append(Option("--run-syncdb"))
         if self._is_early(migrations):
             options.append(PRE_DEPLOY)
         spelled = spell(
             self.snapshot,
             "migrate",
-            [name for name in (app, self._target(app)) if name is not None],
+            [name for name in (end.app, end.to) if name is not None],
             options,
             names_way_out=WHOLE if self.selection.is_everything else "",
         )
@@ -300,12 +318,12 @@ class _DatabasePlanner:
         return not any(self.snapshot.phases[migration.id].by == "configuration" for migration in migrations)
 
     def _reason(
-        self, app: str | None, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
+        self, end: _End, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
     ) -> tuple[StepReason | None, tuple[str, ...]]:
         replaced = self.snapshot.replaced_commands.get("migrate")
         if planned or has_tables_to_make:
             return "pending", ()
-        squashed = tuple(name for name in self.database.unrecorded if app in (None, label_of(name)))
+        squashed = tuple(name for name in self.database.unrecorded if end.app in (None, label_of(name)))
         if squashed:
             return "squashed", squashed
         if self.database.read_only is not None:
@@ -313,7 +331,7 @@ class _DatabasePlanner:
         if self.selection.always:
             return "always", ()
         # One that cannot even be asked is planned, and refused: it may have work that shows nowhere here.
-        if replaced is not None and (self._spell(app).refusal is None or self.snapshot.commands["migrate"].error):
+        if replaced is not None and (self._spell(end).refusal is None or self.snapshot.commands["migrate"].error):
             return "replaced-command", (replaced,)
         return None, ()
 
@@ -322,28 +340,18 @@ class _DatabasePlanner:
             return ()  # they could write nothing
         return tuple(f"{receiver.name} ({receiver.signal})" for receiver in self.snapshot.receivers)
 
-    def _is_whole(self) -> bool:
-        return self.targets is None and self._takes_all_apps()
-
     def _takes_all_apps(self) -> bool:
         return not self.selection.apps and is_migrated_whole(self.snapshot, self.routing, self.alias)
 
     def _labels(self) -> list[str]:
         placements = self.routing.placements[self.alias]
         labels = [label for label in placements if not self.selection.apps or label in self.selection.apps]
-        if self.targets is not None:
-            return [label for label in self.targets if label in labels or self._takes_all_apps()]
         if self.selection.run_syncdb and not self.selection.apps:
             labels += [app.label for app in self.snapshot.apps if not app.has_migrations and self._unsynced(app.label)]
         return labels
 
     def _labels_in_order(self) -> list[str]:
-        """Return the apps in the order of the targets, or in that of their first pending migration on this database.
-
-        Without targets the last app comes last.
-        """
-        if self.targets is not None:
-            return self._labels()
+        """Return the apps in the order of their first pending migration on this database; the last app comes last."""
         position = {migration.id: index for index, migration in reversed(list(enumerate(self.database.pending)))}
         first: dict[str, int] = {}
         for identifier, index in position.items():
@@ -355,17 +363,17 @@ class _DatabasePlanner:
             key=lambda label: (label == self.snapshot.last_app, first.get(label, len(position)), labels.index(label)),
         )
 
-    def _planned(self, app: str | None, covered: Iterable[MigrationId]) -> tuple[PlannedMigration, ...]:
+    def _planned(self, end: _End, covered: Iterable[MigrationId]) -> tuple[PlannedMigration, ...]:
         done = set(covered)
-        if app is not None and self._target(app) is not None:
-            way = self.database.ways.get(app)
+        if end.to is not None:
+            way = self.database.ways.get(f"{end.app}.{end.to}")
             # It begins where the one before it ends, and may do again what that one has undone.
             wanted: Sequence[PendingMigration] = way.migrations if way is not None else ()
             done = set()
-        elif app is None:
+        elif end.app is None:
             wanted = self.database.pending
         else:
-            own = (one.id for one in self.database.pending if label_of(one.id) == app)
+            own = (one.id for one in self.database.pending if label_of(one.id) == end.app)
             needed = closure_of(self.database.pending, own)
             wanted = [one for one in self.database.pending if one.id in needed]
         return tuple(

@@ -9,7 +9,7 @@ from dbmigrate.listing import listed
 from dbmigrate.models.check_ids import PHASES, PHASES_BEHIND
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.snapshot import UNKNOWN_STATES, MigrationId, PhaseOf, Snapshot, label_of
-from dbmigrate.planning.phases import TABLE, Split, find_branches, split_phases
+from dbmigrate.planning.phases import TABLE, Split, split_phases
 from dbmigrate.planning.routing import Routing
 
 MAY_BE = {
@@ -29,8 +29,6 @@ def find_phases(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
         yield _describe_undecided(snapshot, split, identifier)
     for identifier, other in split.contradictions():
         yield _describe_contradiction(split, identifier, other)
-    for label, leaves in find_branches(snapshot, split).items():
-        yield _describe_branches(label, leaves)
 
 
 def find_phases_behind(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
@@ -109,20 +107,6 @@ def _describe_contradiction(split: Split, identifier: MigrationId, other: Migrat
     )
     finding = _finding(identifier, found, message, hint)
     return finding.model_copy(update={"also": after.subject, "apps": (label_of(identifier), label_of(other))})
-
-
-def _describe_branches(label: str, leaves: tuple[MigrationId, ...]) -> Finding:
-    return Finding(
-        id=PHASES,
-        level="error",
-        stops=True,
-        stops_phases=("pre",),
-        message=f"what runs before the deploy of app {label} ends in {len(leaves)} branches, "
-        f"{' and '.join(leaves)}, and migrate can go to one of them alone",
-        hint=f"let {leaves[-1]} depend on {leaves[0]}, or mark what comes after them for before the deploy too",
-        apps=(label,),
-        subject=("migration", leaves[-1]),
-    )
 
 
 def _finding(identifier: MigrationId, found: PhaseOf, message: str, hint: str) -> Finding:
