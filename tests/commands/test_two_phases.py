@@ -63,6 +63,7 @@ def test_the_first_phase_leaves_the_drop_and_the_second_does_it(tmp_path: Path) 
     shown = every("plan", project).stdout
     assert "blog.0002 (pre)\n" in shown
     assert "blog.0003 (post)\n" in shown
+    assert "blog.0003 (post: Remove field old from item)\n" in every("plan -v", project).stdout
     first = every("all --phase pre", project)
     assert first.stderr.startswith("Migrating all databases (phase pre)...\n")
     assert "1 migration left for after the deploy: dbmigrate all --phase post" in first.stdout

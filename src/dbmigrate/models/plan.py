@@ -60,6 +60,8 @@ class PlannedMigration(Value):
     """Whether it works on rows there, or may; `--fake-initial` would skip that too."""
     phase: PlannedPhase | None = None
     """None where it was not asked, and where the database takes everything at once."""
+    phase_because: str | None = None
+    """What says so: a pattern of the configuration, a mark, what an operation does, or what it waits for."""
 
 
 class Refusal(Value):

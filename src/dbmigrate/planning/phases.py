@@ -124,6 +124,13 @@ class Split:
         is_pre = found is not None and found.says == "pre"
         return "pre" if is_pre or identifier not in self.waits_for else "post"
 
+    def because(self, identifier: MigrationId) -> str:
+        """Return what says when a pending migration runs."""
+        found, other = self.of.get(identifier), self.waits_for.get(identifier, identifier)
+        if other != identifier and (found is None or found.says == "either"):
+            return f"after {other}"
+        return (found.text or "changes no database") if found is not None else "does nothing on any database any more"
+
     def phase_on(self, alias: str, identifier: MigrationId) -> PlannedPhase | None:
         """Return the same for one database; None where it takes everything."""
         return None if alias in self.at_once else self.phase_of(identifier)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from dbmigrate.models.plan import (
     GuardScope,
@@ -152,6 +153,13 @@ def _plan_last_app(
         pending=any(planned.id.startswith(prefix) and planned.does for step in steps for planned in step.migrations),
         own_steps=tuple(step.id for step in steps if step.app == label),
     )
+
+
+class PhaseFacts(TypedDict):
+    """What PlannedMigration says of phases."""
+
+    phase: PlannedPhase | None
+    phase_because: str | None
 
 
 @dataclass(frozen=True)
@@ -386,16 +394,18 @@ class _DatabasePlanner:
                 irreversible=migration.irreversible,
                 may_be_faked=may_be_faked(self.routing, self.alias, migration),
                 works_on_data=migration.works_on_data,
-                phase=self._phase(migration),
+                **self._phase(migration),
             )
             for migration in wanted
             if migration.id not in done
         )
 
-    def _phase(self, migration: PendingMigration) -> PlannedPhase | None:
+    def _phase(self, migration: PendingMigration) -> PhaseFacts:
         if self.split is None or migration.backwards:
-            return None
-        return self.split.phase_on(self.alias, migration.id)
+            return {"phase": None, "phase_because": None}
+        phase = self.split.phase_on(self.alias, migration.id)
+        because = None if phase is None else self.split.because(migration.id)
+        return {"phase": phase, "phase_because": because}
 
     def _unsynced(self, app: str | None) -> tuple[str, ...]:
         """Return the models whose tables `--run-syncdb` makes in the process for an app, or for all of them."""

@@ -118,7 +118,10 @@ def _show_step(page: Page, number: int, step: Step, project: Project, notes: Seq
             page.line(f"     not written yet: {', '.join(unwritten)}")
     for migration in step.migrations:
         if not is_short:
-            page.line(f"     {migration.id}{plan_words.note(migration)}", "" if migration.does else "dim")
+            page.line(
+                f"     {migration.id}{plan_words.note(migration, explains=page.verbosity >= 1)}",
+                "" if migration.does else "dim",
+            )
         for finding in notes:
             if step.alias in finding.aliases and migration.id in finding.migrations:
                 page.line(f"       ! {finding.sentence}", LEVEL_STYLES["warning" if finding.destroys else "note"])

@@ -61,9 +61,14 @@ def guard(plan: ShownPlan) -> str:
     )
 
 
-def note(migration: PlannedMigration) -> str:
-    """Return what is unusual about a planned migration, in brackets; "" where nothing is."""
+def note(migration: PlannedMigration, *, explains: bool = False) -> str:
+    """Return what is unusual about a planned migration, in brackets; "" where nothing is.
+
+    `explains`: whether to say why it runs in its phase of a deploy.
+    """
     notes: list[str] = [migration.phase] if migration.phase is not None else []
+    if explains and migration.phase_because is not None:
+        notes = [f"{migration.phase}: {migration.phase_because}"]
     notes += ["undone"] if migration.backwards else [] if migration.does else ["only recorded"]
     notes += [] if migration.is_written else ["not written yet"]
     return f" ({', '.join(notes)})" if notes else ""
