@@ -16,8 +16,13 @@ from support.environments import environment
 from support.in_process import InProcess
 from support.projects import Project, applied, migration, simple_app, write_project
 
+from dbmigrate import __version__
+from dbmigrate.cli.saved_document import read_document
 from dbmigrate.models.basis import SavedPlan
 from dbmigrate.models.known_keys import known_part
+from dbmigrate.models.reports import Envelope
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 SAVE = ("plan", "--skip-makemigrations", "-o", "plan.json")
 
@@ -417,3 +422,17 @@ def test_a_document_of_this_version_is_read_whatever_a_later_one_adds(begun: Pro
     assert SavedPlan.model_validate(known_part(more, SavedPlan)) == SavedPlan.model_validate(
         known_part(plan, SavedPlan)
     )
+
+
+@pytest.mark.parametrize("example", sorted((DOCS / "examples").glob("plan-*.json")), ids=lambda file: file.stem)
+def test_the_documents_of_all_versions_are_read(example: Path) -> None:
+    document = read_document(example.parent, example.name)
+
+    assert [step.id for step in document.plan.steps] == ["shop_db:shop"]
+    assert str(Path.home()) not in example.read_text()
+
+
+def test_this_version_has_an_example_that_fits_its_schema() -> None:
+    text = (DOCS / "examples" / f"plan-{__version__}.json").read_text()
+
+    assert Envelope.model_validate_json(text).command == "plan"
