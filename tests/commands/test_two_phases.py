@@ -157,6 +157,10 @@ def test_marks_are_read_by_value_without_the_packages(tmp_path: Path) -> None:
     assert phases(project, MARKS) == MARKS
 
 
+NEW = (
+    "migrations.CreateModel('New', [('id', models.BigAutoField(primary_key=True)), ('b', models.IntegerField()), "
+    "('a', models.IntegerField(null=True))])"
+)
 WORK = {
     "migrations.CreateModel('New', [('id', models.BigAutoField(primary_key=True))])": "pre",
     ADD.format("new"): "pre",
@@ -167,6 +171,9 @@ WORK = {
     "migrations.AlterField('item', 'name', models.CharField(max_length=30))": "pre",
     "migrations.AlterField('item', 'name', models.CharField(max_length=20, null=True, help_text='x'))": "pre",
     "migrations.AlterField('item', 'name', models.CharField(max_length=20, help_text='x'))": "pre",
+    f"{NEW}, migrations.AlterUniqueTogether('new', {{('a', 'b')}})": "pre",
+    f"{NEW}, migrations.AlterField('new', 'a', models.IntegerField())": "pre",
+    f"{NEW}, {FILL}": "undecided",
     "migrations.DeleteModel('item')": "post",
     DROP.format("name"): "post",
     "migrations.RenameField('item', 'name', 'title')": "post",

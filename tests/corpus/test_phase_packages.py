@@ -6,6 +6,7 @@ import json
 import random
 import sqlite3
 import subprocess
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -27,7 +28,6 @@ SAFE = {
 STAGE = {
     "pre": ("stage = Stage.PRE_DEPLOY", ""),
     "post": ("stage = Stage.POST_DEPLOY",),
-    "either": ("stage = Stage.PRE_DEPLOY",),
 }
 """What a mark is written as, in any of these ways; a migration with none of syzygy's adds something."""
 
@@ -92,7 +92,7 @@ print(json.dumps(found))
 def test_the_split_is_the_packages_own_on_default_and_the_same_apps_go_along_elsewhere(
     package: str, tmp_path: Path
 ) -> None:
-    python, graph = environment("phases"), with_few_faults(draw(6, count=MIGRATIONS))
+    python, graph = environment("phases"), with_few_faults(draw(6, count=MIGRATIONS), PACKAGES[package][2])
     project = marked_project(tmp_path / "site", package, graph)
     states = [reached(graph, seed) for seed in range(STATES)]
     theirs = own_splits(project, python, package, states)
@@ -107,10 +107,14 @@ def test_the_split_is_the_packages_own_on_default_and_the_same_apps_go_along_els
             assert blog[0] == blog[1]
 
 
-def with_few_faults(graph: Graph) -> Graph:
-    """Return a graph in which three migrations run before the deploy that depend on what runs after it."""
+def with_few_faults(graph: Graph, ways: Mapping[str, Sequence[str]]) -> Graph:
+    """Return a graph in which three migrations run before the deploy that depend on what runs after it.
+
+    `ways`: what can be said in it.
+    """
     first = next(iter(graph.after))
-    whole = healed(Graph(graph.after, graph.marks, dict.fromkeys(graph.applied, (first,))))
+    said = {one: mark if mark in ways else "pre" for one, mark in graph.marks.items()}
+    whole = healed(Graph(graph.after, said, dict.fromkeys(graph.applied, (first,))))
     late = [one for one in whole.after if any(whole.marks[other] == "post" for other in whole.ancestors(one))]
     marks = {**whole.marks, **dict.fromkeys(random.Random(0).sample(late, 3), "pre")}
     return Graph(graph.after, marks, {})

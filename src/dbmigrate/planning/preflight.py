@@ -273,10 +273,12 @@ def check_needs(settings: Settings, plan: MigrationPlan) -> None:
     """
     if plan.unmet and MUTUAL_NEEDS not in settings.ignore:
         others = dict.fromkeys(need.other for need in plan.unmet)
+        first = f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command"
+        if plan.selection.phase is not None:  # a new database, which takes everything, needs what waits elsewhere
+            first = f'"{plan.unmet[0].needed}" = "pre" under [tool.dbmigrate.phases]'
         raise UsageError(
             "; ".join(need.sentence for need in plan.unmet[:FEW]) + "; it is pending there, but not part of this run",
-            hint=f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command; "
-            f'or dbmigrate all; if this is wrong, ignore = ["{MUTUAL_NEEDS}"] under [tool.dbmigrate]',
+            hint=f'{first}; or dbmigrate all; if this is wrong, ignore = ["{MUTUAL_NEEDS}"] under [tool.dbmigrate]',
             changed=False,
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import migrations
 from django.db.models import NOT_PROVIDED
 
-from .effects import all_operations, numbered_operations
+from .effects import all_operations, model_name, numbered_operations
 from .phase_marks import read_fallback, read_marks, read_stage
 
 if TYPE_CHECKING:
@@ -61,10 +61,13 @@ def describe_phases(disk, owned) -> dict[str, PhaseFacts]:
 def _describe(migration, fields, is_own) -> PhaseWorkReply:
     """Return models.snapshot.PhaseWork; `fields`, {(model, field): Field} as they are before it, is brought forward."""
     verdicts = []
+    made: set[str] = set()
     for index, operation in enumerate(migration.operations):
-        verdicts += _judge(operation, str(index), fields)
+        verdicts += _judge(operation, str(index), fields, made)
         for one in all_operations([operation]):
             _follow(one, fields)
+            if isinstance(one, migrations.CreateModel):
+                made.add(one.name_lower)
     for wanted in ("wrong", "undecided"):
         found = next((verdict for verdict in verdicts if verdict[0] == wanted), None)
         if found is not None:
@@ -85,8 +88,11 @@ def _with_fallback(migration, is_own, phase, number, text) -> PhaseWorkReply:
     return {"says": phase, "operation": number, "text": text, "by": ""}
 
 
-def _judge(operation, number, fields):
-    """Yield (phase, number, what it does) for an operation, or for those inside it that reach a database."""
+def _judge(operation, number, fields, made):
+    """Yield (phase, number, what it does) for an operation, or for those inside it that reach a database.
+
+    `made`: the models that the migration has made before it, of which no old code knows.
+    """
     stage = getattr(operation, "stage", None)
     if stage is not None:
         phase = read_stage(stage)
@@ -95,10 +101,11 @@ def _judge(operation, number, fields):
         return
     if isinstance(operation, migrations.SeparateDatabaseAndState):
         for index, inner in enumerate(operation.database_operations):
-            yield from _judge(inner, "{}.{}".format(number, index), fields)
+            yield from _judge(inner, "{}.{}".format(number, index), fields, made)
         return
     for _, reaching in numbered_operations([operation]):
-        yield _phase_of(reaching, fields), number, reaching.describe()
+        is_new = _works_as_django(reaching) and model_name(reaching) in made
+        yield "pre" if is_new else _phase_of(reaching, fields), number, reaching.describe()
 
 
 def _phase_of(operation, fields):
