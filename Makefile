@@ -19,7 +19,7 @@ demo: .venv/.demo ## migrate the three databases of the sample project (again: n
 
 soak: export TESTS_WITHOUT_COPIES = 1
 test: MARKED = not soak ## run the tests (ARGS="tests/engines/test_locks.py -k holder" for some of them)
-soak: MARKED = soak ## run the tests that take longer: at scale, at random, in every combination, until a time-out
+soak: MARKED = soak ## run the longer tests: at scale, at random, on every engine and launcher, until a time-out
 test soak: .venv/.dev
 	@$(BIN)/python -m compileall -q src/dbmigrate
 	@$(BIN)/python tests/support/environments.py

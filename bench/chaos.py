@@ -41,7 +41,14 @@ ENGINES = ("sqlite", "postgresql", "mariadb")
 RACERS = 8
 SECONDS = 120
 """For one run; one that takes longer hangs."""
-VICTIMS = ("dbmigrate", "host", "watcher", "child", "server")
+VICTIMS = {
+    "dbmigrate": "dbmigrate itself",
+    "host": "the host",
+    "watcher": "the watcher",
+    "child": "the migrating process",
+    "server": "the database server",
+}
+"""What can be killed, and how the report calls it."""
 LAUNCHERS = ((), (), (), ("--launcher", "spawn"))
 """What most people have, and what they have elsewhere than on Linux: one kill in four."""
 REPORT = ROOT / "docs" / "reliability.md"
@@ -178,7 +185,7 @@ class Arena:
     @property
     def victims(self) -> tuple[str, ...]:
         """What can be killed here."""
-        return VICTIMS if self._server is not None else tuple(name for name in VICTIMS if name != "server")
+        return tuple(VICTIMS) if self._server is not None else tuple(name for name in VICTIMS if name != "server")
 
     def kill(self, victim: str, chance: random.Random) -> bool:
         """Kill one of the processes at a random moment, and run again; return whether that one was there."""
@@ -367,16 +374,16 @@ def report(tallies: Mapping[str, Tally], networks: Mapping[str, Outages], seed: 
 
     every = list(tallies.values())
     row(f"races of {RACERS} runs on an empty database", [tally.rounds for tally in every])
-    row("runs that named the one they waited for", [tally.named for tally in every])
+    row("– runs that waited, and named the run that they waited for", [tally.named for tally in every])
     row("kills", [tally.kills.total() for tally in every])
-    for victim in VICTIMS:
-        row(f"– of the {victim}", [tally.kills[victim] or "–" for tally in every])
-    for moment in ("nothing", "some", "everything"):
-        row(f"– with {moment} recorded when the killed run had ended", [tally.moments[moment] for tally in every])
-    row("next run: as if nothing had happened", [tally.converged for tally in every])
+    for victim, name in VICTIMS.items():
+        row(f"– of {name}", [tally.kills[victim] or "–" for tally in every])
+    for moment, migrations in {"nothing": "no migration", "some": "some migrations", "everything": "all"}.items():
+        row(f"– after which {migrations} had been recorded", [tally.moments[moment] for tally in every])
+    row("next run: same result as an undisturbed run", [tally.converged for tally in every])
     row("– of these, a data migration ran twice", [tally.twice for tally in every])
-    row("next run: names the migration that is half done", [tally.told for tally in every])
-    row("longest wait for the lock of a killed run", [f"{tally.longest_lock:.1f} s" for tally in every])
+    row("next run: fails, and names the half-done migration", [tally.told for tally in every])
+    row("longest wait of the next run for the lock", [f"{tally.longest_lock:.1f} s" for tally in every])
     row("**silent or wrong**", [len(tally.silent) for tally in every])
     seen = list(networks.values())
     for outage in OUTAGES:
@@ -388,7 +395,10 @@ def report(tallies: Mapping[str, Tally], networks: Mapping[str, Outages], seed: 
     row("**longer than promised**", [len(tally.unbounded) for tally in seen])
     for engine, tally in tallies.items():
         codes = ", ".join(f"{code}: {count}" for code, count in sorted(tally.codes.items()))
-        lines.append(f"\nHow the disturbed runs ended on {engine} (code: how often; -9: killed itself): {codes}.")
+        lines.append(
+            f"\nHow the disturbed runs ended on {engine} (exit code: number of runs; -9: dbmigrate itself was killed): "
+            f"{codes}."
+        )
     return "\n".join(lines)
 
 

@@ -71,7 +71,7 @@ def document(parts: Mapping[str, Part]) -> list[str]:
     """Return what the document shows of parts: with what and when they were measured, and the tables."""
     rows = [row for part in parts.values() for row in part.rows]
     lines = [*table(rows), ""] if rows else []
-    told = "Wall time, and in the table above the median of the rounds. Each part was measured separately:"
+    told = "Times are wall times; the table above shows the median of the rounds. Each part was measured separately:"
     for versions, names in groupby(parts, key=lambda name: parts[name].versions):
         each = (f"*{name}* on {parts[name].day} with a load of {parts[name].load}" for name in names)
         told += f" {', '.join(each)} ({versions})."
@@ -84,7 +84,7 @@ def document(parts: Mapping[str, Part]) -> list[str]:
 def table(rows: Sequence[Row]) -> list[str]:
     """Return the table of the rows."""
     lines = [
-        "| work | project | measured against | its time | dbmigrate | ratio | to reach | ratio of CPU time | rounds |",
+        "| work | project | compared with | its time | dbmigrate | ratio | limit | ratio of CPU time | rounds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -105,7 +105,7 @@ def draw(rows: Sequence[Row]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 60} {height}" '
         'font-family="sans-serif" font-size="11" role="img">',
-        "<title>Time of dbmigrate, as a share of the time of what it is measured against; the line is the goal</title>",
+        "<title>Time of dbmigrate, as a share of the time of what it is compared with; the line is the limit</title>",
         f'<rect width="{left + width + 60}" height="{height}" fill="white"/>',
     ]
     for index, row in enumerate(rows):

@@ -53,20 +53,20 @@ class Cell:
 
 
 CELLS = (
-    Cell("nothing is listening there", ("all", "--wait", "5"), 6),
-    Cell("the network drops what would connect", ("all",), 15),
-    Cell("the network drops what would connect", ("wait", "--wait", "5"), 6),
-    Cell("before the server greets", ("all", "--lock-wait", "5"), 15),
-    Cell("before the server greets", ("wait", "--wait", "5"), 6),
-    Cell("when it is connected", ("all", "--lock-wait", "5"), 15),
-    Cell("when it is connected", ("status", "--wait", "5"), 6),
-    Cell("in the look", ("all", "--lock-wait", "5"), 15),
-    Cell("in the look", ("verify", "--wait", "5"), 6),
-    Cell("while the lock is taken", ("all", "--lock-wait", "5"), 5 + 2),
-    Cell("while the lock is taken", ("all",), 15 + 2),
+    Cell("no server listens on that port", ("all", "--wait", "5"), 6),
+    Cell("the network drops new connections", ("all",), 15),
+    Cell("the network drops new connections", ("wait", "--wait", "5"), 6),
+    Cell("after connecting, before the server's first answer", ("all", "--lock-wait", "5"), 15),
+    Cell("after connecting, before the server's first answer", ("wait", "--wait", "5"), 6),
+    Cell("after connecting", ("all", "--lock-wait", "5"), 15),
+    Cell("after connecting", ("status", "--wait", "5"), 6),
+    Cell("while dbmigrate reads the database", ("all", "--lock-wait", "5"), 15),
+    Cell("while dbmigrate reads the database", ("verify", "--wait", "5"), 6),
+    Cell("while dbmigrate takes the lock", ("all", "--lock-wait", "5"), 5 + 2),
+    Cell("while dbmigrate takes the lock", ("all",), 15 + 2),
     Cell("in a migration", ("all", "--step-timeout", "5", "--wait", "5"), 5 + 3 + 2 * 5),
-    Cell("behind the steps", ("all",), 15 + 2 + 2),
-    Cell("three databases, each elsewhere", ("status", "--wait", "5"), 5 + 2 * 5 / 3 + 1),
+    Cell("after the migrations, while the result is verified", ("all",), 15 + 2 + 2),
+    Cell("three databases, silent at a different point each", ("status", "--wait", "5"), 5 + 2 * 5 / 3 + 1),
     Cell("the file is locked", ("all",), 5),
     Cell("the file is locked, OPTIONS timeout 600", ("status",), 15),
     Cell("the file is locked, OPTIONS timeout 600", ("wait", "--wait", "5"), 6),
@@ -103,7 +103,7 @@ class Arena:
             return self._time(project, cell.options, lambda: None)
         if cell.phase.startswith("three"):
             return self._time(self._three(stack), cell.options, lambda: None)
-        if cell.phase == "nothing is listening there":
+        if cell.phase == "no server listens on that port":
             return self._time(self._project({"HOST": "127.0.0.1", "PORT": "1"}, stack)[0], cell.options, lambda: None)
         if cell.phase.startswith("the network drops"):
             entry = {"HOST": "127.0.0.1", "PORT": stack.enter_context(blackhole())}
@@ -111,16 +111,20 @@ class Arena:
         project, between = self._project(None, stack)
         assert between is not None
         words = {
-            "when it is connected": b"SELECT 1",
-            "in the look": LOOK[self._engine],
-            "while the lock is taken": LOCK[self._engine],
+            "after connecting": b"SELECT 1",
+            "while dbmigrate reads the database": LOOK[self._engine],
+            "while dbmigrate takes the lock": LOCK[self._engine],
             "in a migration": b"CREATE TABLE",
         }.get(cell.phase)
         if words is not None:
             between.freeze_at(words)
-        elif cell.phase == "before the server greets":
+        elif cell.phase == "after connecting, before the server's first answer":
             between.freeze()
-        behind = (lambda: between.freeze_at(LOOK[self._engine])) if cell.phase == "behind the steps" else lambda: None
+        behind = (
+            (lambda: between.freeze_at(LOOK[self._engine]))
+            if cell.phase == "after the migrations, while the result is verified"
+            else lambda: None
+        )
         return self._time(project, cell.options, behind)
 
     def _time(self, project: Project, options: tuple[str, ...], at_the_end: Callable[[], object]) -> float:

@@ -202,9 +202,9 @@ def vanish(scene: Scene, tally: Outages, chance: random.Random) -> None:
 
 
 OUTAGES: dict[str, Callable[[Scene, Outages, random.Random], None]] = {
-    "locks cut in a slow migration, a second run at once": cut_lock,
-    "connections frozen at any moment": freeze,
-    "clients that vanished": vanish,
+    "connection of the lock cut during a slow migration, second run started": cut_lock,
+    "all connections frozen at a random moment": freeze,
+    "client vanished": vanish,
 }
 """By what the report calls it. SQLite has no network: only its lock file can go."""
 

@@ -1,7 +1,19 @@
 #!/bin/sh
 # Migrate every database, then become the server: `ENTRYPOINT ["/entrypoint.sh"]`, `CMD ["gunicorn", "myproj.wsgi"]`.
-# The server does not start unless every database is where it should be; the exit code says why
-# (30 and 31: a migration failed; 20: another run does not end; 21: a database does not answer; 13: a check stopped it).
-set -e
-dbmigrate all --settings "${DJANGO_SETTINGS_MODULE:?set DJANGO_SETTINGS_MODULE}" --skip-makemigrations --wait 30 --grace 5
+# The server starts only if dbmigrate exits 0. Otherwise the container ends with dbmigrate's exit code, for example
+# 30 or 31: a migration failed; 20: another run holds the lock; 21: a database is unreachable; 143: SIGTERM.
+
+# A shell that is process 1 ignores SIGTERM unless it has a trap, and while it waits for a command in the foreground
+# the trap does not run. So dbmigrate runs in the background; a signal ends `wait`, which is then repeated.
+stopped=
+trap 'stopped=yes; kill -TERM "$!" 2>/dev/null || :' TERM
+dbmigrate all --skip-makemigrations --wait 30 --grace 5 &
+code=0
+while wait "$!" || code=$?; kill -0 "$!" 2>/dev/null; do
+    code=0
+done
+[ "$code" -eq 0 ] || exit "$code"
+[ -z "$stopped" ] || exit 143
+
+trap - TERM
 exec "$@"

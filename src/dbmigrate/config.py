@@ -291,16 +291,18 @@ def _one_of(choices: Sequence[str]) -> Callable[[object, str], str]:
 
 
 KEYS: Mapping[str, Key] = {
-    "settings": Key(_text, "`DJANGO_SETTINGS_MODULE`, else manage.py's own", "settings module"),
+    "settings": Key(_text, "see below", 'settings module, for example `"myproj.settings"`'),
     "manage": Key(_text, "`manage.py`", 'command to run instead of manage.py, for example `"kiosk manage"`'),
-    "python": Key(_text, "`$VIRTUAL_ENV`, `.venv`, dbmigrate's own, `python3`", "the project's interpreter"),
+    "python": Key(_text, "see below", "the project's interpreter, or the folder of its environment"),
     "jobs": Key(
         _number,
-        "one per CPU; on servers four per CPU, at most 16",
+        "the number of CPUs; if a database is on a server, four times that, but at most 16",
         "databases to migrate in parallel; 1 means one at a time",
     ),
-    "launcher": Key(_one_of(LAUNCHERS), '`"auto"`', "`fork` copies the booted project, `spawn` boots it again"),
-    "scope": Key(_one_of(SCOPES), '`"app"`', '`"database"` migrates a routed database whole, as `migrate` would'),
+    "launcher": Key(
+        _one_of(LAUNCHERS), '`"auto"`', "`fork`, `spawn` or `auto`: how migrate processes are started; see below"
+    ),
+    "scope": Key(_one_of(SCOPES), '`"app"`', "`app` or `database`: what is migrated on a database; see below"),
     "open": Key(
         _one_of(UNCLAIMED_POLICIES), '`"skip"`', '`"migrate"` migrates databases that no router or rule mentions'
     ),
@@ -329,7 +331,7 @@ KEYS: Mapping[str, Key] = {
         _seconds, "the server's setting", "PostgreSQL: seconds that a migration waits for a table lock"
     ),
     "ddl_retries": Key(_number, "`5`", "retries after that, with increasing delays"),
-    "lock_url": Key(_urls, "`{}`", "per alias: a URL for the lock's connection, to bypass a pooler"),
+    "lock_url": Key(_urls, "`{}`", "per alias: the URL that the lock's connection uses, to bypass a pooler; see below"),
     "phases": Key(
         _phases,
         "`{}`",

@@ -77,6 +77,7 @@ def test_the_sample_is_migrated_as_plain_django_would(name: str, tmp_path: Path)
     assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
 
 
+@pytest.mark.soak
 def test_a_log_says_what_people_who_come_from_django_cfg_look_for(sample: Project) -> None:
     outcome = dbmigrate("all", "--jobs", "1", cwd=sample.root).expect(0)
 
@@ -117,6 +118,7 @@ def test_changed_models_are_written_down_and_migrated(migrated_sample: Project) 
     assert applied(migrated_sample.database("shop_db"))[-1] == "shop.0004_alter_product_name"
 
 
+@pytest.mark.soak
 def test_a_new_app_whose_migrations_are_still_to_be_written_is_routed_already(tmp_path: Path) -> None:
     # As `manage.py startapp` leaves it: a migrations package, and nothing in it.
     project = write_project(
@@ -138,6 +140,7 @@ def test_a_new_app_whose_migrations_are_still_to_be_written_is_routed_already(tm
     assert "blog_item" in project.tables()["blog"]
 
 
+@pytest.mark.soak
 def test_with_skip_makemigrations_changed_models_are_a_warning(sample: Project) -> None:
     text = (sample.root / "shop/models.py").read_text()
     sample.write("shop/models.py", text.replace("max_length=200", "max_length=300"))
@@ -233,6 +236,7 @@ def test_faking_records_without_running(sample: Project) -> None:
     assert sample.tables()["shop"] == {"django_migrations"}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["django32", "newest"])
 def test_with_the_router_of_djangos_docs_no_table_lands_where_it_does_not_belong(name: str, tmp_path: Path) -> None:
     project = write_project(
@@ -253,6 +257,7 @@ def test_with_the_router_of_djangos_docs_no_table_lands_where_it_does_not_belong
     assert "Nothing pending" in dbmigrate("all", "--python", environment(name), cwd=project.root).stdout
 
 
+@pytest.mark.soak
 def test_rules_without_a_router_are_followed_with_a_warning(tmp_path: Path) -> None:
     project = write_project(
         tmp_path,
@@ -527,6 +532,7 @@ def test_a_replaced_migrate_command_runs_although_nothing_is_pending(tmp_path: P
     assert "because core replaces the migrate command" in dbmigrate("all", cwd=project.root).expect(0).stderr
 
 
+@pytest.mark.soak
 def test_an_app_without_migrations_gets_its_tables_with_run_syncdb(tmp_path: Path) -> None:
     project = write_project(tmp_path, {"core": simple_app(), "plain": {"models.py": model()}})
 

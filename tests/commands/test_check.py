@@ -76,6 +76,7 @@ def test_it_stops_no_run_of_another_app(sample: Project) -> None:
     assert "warning: DBM201" in outcome.stderr
 
 
+@pytest.mark.soak
 def test_make_warns_where_what_it_wrote_crosses_databases(sample: Project) -> None:
     constrain_author(sample)
 
@@ -153,6 +154,7 @@ def test_what_is_selected_alone_counts(sample: Project) -> None:
     assert "DBM101" not in outcome.stdout
 
 
+@pytest.mark.soak
 def test_the_configuration_silences_a_warning_and_not_what_stops(sample: Project) -> None:
     sample.write("pyproject.toml", '[tool.dbmigrate]\nignore = ["DBM201", "DBM101"]\n')
     constrain_author(sample)
@@ -232,6 +234,7 @@ def test_a_source_file_that_is_not_utf_8(tmp_path: Path, *, breaks: bool) -> Non
     assert f"missing: plain_item on default {place}\n" in outcome.stdout, outcome
 
 
+@pytest.mark.soak
 def test_the_hint_for_an_installed_app_is_no_change_to_its_files(tmp_path: Path) -> None:
     project = write_project(
         tmp_path,

@@ -85,6 +85,7 @@ def test_rows_of_apps_that_are_gone_and_rows_that_are_there_twice(
     ]
 
 
+@pytest.mark.soak
 def test_a_record_of_a_migration_that_did_nothing_there_and_is_gone(tmp_path: Path) -> None:
     more = migration("migrations.RunSQL('SELECT 1')", after=(("core", "0001_initial"),))
     app = simple_app(**{"migrations/0002_more.py": more})
@@ -145,6 +146,7 @@ def test_a_view_where_a_table_is_expected_and_a_table_that_is_gone(
     assert found(here.project) == []
 
 
+@pytest.mark.soak
 def test_the_hint_for_a_missing_table_makes_it(migrated_site: Callable[[str], Site]) -> None:
     here = migrated_site("sqlite")
     here.query("DROP TABLE core_item")
@@ -187,6 +189,7 @@ def test_a_long_name_that_was_made_up_on_another_kind_of_database(tmp_path: Path
     assert ids(project) == [("DBM301", "error")]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("way", [0, 1])
 def test_the_hints_for_an_inconsistent_history_mend_it(way: int, tmp_path: Path) -> None:
     later = {"models.py": model(), "migrations/0001_initial.py": migration(create(), after=(("core", "0001_initial"),))}

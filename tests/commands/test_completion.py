@@ -42,6 +42,7 @@ OFFERED = {
 }
 
 
+@pytest.mark.soak
 def test_names_complete_after_a_command_has_seen_them(sample: Project, tmp_path: Path) -> None:
     dbmigrate("status", cwd=sample.root, environment={"HOME": str(tmp_path)}).expect(0)
     # It cannot be loaded any more, so nothing can be asked of it.

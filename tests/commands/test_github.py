@@ -74,6 +74,7 @@ RED = [
 ]
 
 
+@pytest.mark.soak
 def test_what_makes_a_job_red_is_the_last_line_in_every_format(tmp_path: Path) -> None:
     gone = migration("migrations.DeleteModel('Item')", after=(("core", "0001_initial"),))
     project = write_project(tmp_path, {"core": {**simple_app(), "models.py": "", "migrations/0002_gone.py": gone}})
@@ -136,6 +137,7 @@ def test_of_many_findings_ten_are_annotations_and_all_are_in_the_log_and_the_sum
         assert f"other&#95;{number:02}" in summary.read_text()
 
 
+@pytest.mark.soak
 def test_a_run_has_a_group_for_each_database_and_no_line_in_that_of_another(sample: Project) -> None:
     outcome = in_actions(sample, "all", "--jobs", "3").expect(0)
 

@@ -88,6 +88,7 @@ def test_a_table_that_is_made_in_the_same_go_is_changed_without_a_word(site: Cal
     ]
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_select_ignore_and_fail_on_take_the_rules_of_squawk(migrated: Site) -> None:
     root = migrated.project.root

@@ -275,6 +275,7 @@ def test_squash_is_refused_while_a_database_stands_between(project: Project) -> 
     assert project.content() == before
 
 
+@pytest.mark.soak
 def test_what_django_refuses_to_squash_is_told_in_its_words(migrated: Project) -> None:
     dbmigrate("squash", "blog", "0002", "--no-input", "--squashed-name", "both", cwd=migrated.root).expect(0)
     dbmigrate("all", cwd=migrated.root).expect(0)
@@ -318,6 +319,7 @@ def test_two_leaf_migrations_stop_make_before_anything_is_run(project: Project, 
     assert project.content() == before
 
 
+@pytest.mark.soak
 def test_the_migration_that_make_merges_joins_two_leaves(project: Project) -> None:
     project.write("blog/migrations/0003_other.py", migration(after=(("blog", "0002_one"),)))
 

@@ -99,6 +99,7 @@ def test_connections_do_not_grow_with_the_databases_of_a_server(tmp_path: Path, 
     assert all("core_item" in postgresql.tables(entry) for entry in entries.values())
 
 
+@pytest.mark.soak
 def test_what_is_squashed_and_half_applied_on_one_database_leaves_the_others_as_they_are(tmp_path: Path) -> None:
     """The graph of the migrations is shared between databases; what is applied of squashed ones makes it differ."""
     first = migration(create())

@@ -153,6 +153,7 @@ def test_going_back_at_every_question_changes_nothing(project: Project, key: str
     assert project.tables() == {}
 
 
+@pytest.mark.soak
 def test_a_second_action_boots_again_only_if_a_file_changed(project: Project, tmp_path: Path) -> None:
     log = tmp_path / "boots.log"
     project.append("site_settings.py", f"open({str(log)!r}, 'a').write('boot\\n')")

@@ -149,6 +149,7 @@ def test_a_run_that_failed_is_a_document_too(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.soak
 def test_the_terminal_shows_the_words_of_the_reference_and_a_summary(sample: Project) -> None:
     code, lines = on_a_terminal(sample, "all")
 
@@ -180,7 +181,8 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize("columns", [*(pytest.param(n, marks=pytest.mark.soak) for n in (40, 100)), 60])
+@pytest.mark.soak
+@pytest.mark.parametrize("columns", [40, 60, 100])
 def test_the_live_view_fits_frame_by_frame_and_leaves_a_whole_scrollback(sample: Project, columns: int) -> None:
     terminal = Terminal(sample, "all", "--jobs", "1", columns=columns, rows=30, keeps_frames=True)
 
@@ -296,6 +298,7 @@ def test_the_bar_can_be_read_without_colour(tmp_path: Path, environment: dict[st
     assert " ".join(bar.split()) in " ".join(line.split())
 
 
+@pytest.mark.soak
 def test_a_failed_step_on_a_terminal_shows_frames_of_the_project_and_all_with_v(tmp_path: Path) -> None:
     head = (
         "".join(f"def deep{n}(x):\n    return deep{n + 1}(x)\n\n\n" for n in range(6))
@@ -513,6 +516,7 @@ def test_the_same_run_tells_the_same_story_in_every_format(tmp_path: Path) -> No
     assert (failed["status"], waiting["status"], waiting["waited_for"]) == ("failed", "not-run", "default")
 
 
+@pytest.mark.soak
 def test_a_reader_that_goes_away_does_not_stop_the_run(sample: Project) -> None:
     shell = f"{EXECUTABLE} all -v 2>&1 | head -n 1"
 
@@ -599,6 +603,7 @@ def test_the_second_interrupt_ends_the_running_migration(tmp_path: Path) -> None
     assert "core.0001_initial" not in applied(project.database("default"))
 
 
+@pytest.mark.soak
 def test_after_the_grace_running_migrations_are_interrupted_also_as_process_1(tmp_path: Path) -> None:
     project, ready, _ = waiting_project(tmp_path)
     alone = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
@@ -690,6 +695,7 @@ def test_a_bug_exits_with_1_and_names_its_log(sample: Project) -> None:
     Path(log.group(1)).unlink()
 
 
+@pytest.mark.soak
 def test_what_to_type_next_and_the_exit_code_come_last_and_the_failed_steps_lines_above_them(tmp_path: Path) -> None:
     app = {"models.py": model(), "migrations/0001_initial.py": migration("migrations.RunPython(fail)", head=failing())}
     project = write_project(tmp_path, {"core": app})

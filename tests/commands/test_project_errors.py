@@ -424,6 +424,7 @@ NAMES_THAT_DO_NOT_FIT = {
 }
 
 
+@pytest.mark.soak
 def test_names_that_do_not_fit_the_project(sample: Project) -> None:
     before = sample.content()
 
@@ -539,6 +540,7 @@ def test_a_migration_whose_question_needs_a_person(sample: Project) -> None:
     has(outcome, "app blog", "non-nullable field 'rank' to post", "dbmigrate make blog")
 
 
+@pytest.mark.soak
 def test_undoing_what_has_no_way_back(tmp_path: Path) -> None:
     fill = migration("migrations.RunPython(fill)", after=(("core", "0001_initial"),), head="def fill(*_):\n    pass\n")
     last = migration("migrations.RunSQL('SELECT 1', '')", after=(("core", "0002_fill"),))
@@ -646,6 +648,7 @@ def test_a_child_killed_by_a_signal(tmp_path: Path) -> None:
     has(dbmigrate("all", cwd=project.root).expect(30), "killed by signal 9", "core.0001_initial")
 
 
+@pytest.mark.soak
 def test_every_refusal_is_one_json_document_when_json_is_asked_for(tmp_path: Path) -> None:
     project = copy_sample(tmp_path)
     cases = {
@@ -748,6 +751,7 @@ def test_what_was_meant_is_a_line_to_paste(in_process: InProcess, tmp_path: Path
     has(in_process(*line.split(), cwd=tmp_path).expect(2), f"hint: {meant}\n")
 
 
+@pytest.mark.soak
 def test_a_name_that_a_command_has_read_before_is_known_as_app_or_database(sample: Project, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path)}
     dbmigrate("status", cwd=sample.root, environment=home).expect(0)

@@ -77,6 +77,7 @@ def test_migrations_are_made_anew_and_the_old_files_are_kept(project: Project) -
     assert "Nothing pending" in dbmigrate("all", cwd=project.root).expect(0).stdout
 
 
+@pytest.mark.soak
 def test_what_goes_is_counted_and_what_is_not_made_again_is_named(project: Project) -> None:
     fill = """
     def fill(apps, schema_editor):
@@ -118,6 +119,7 @@ def test_what_goes_is_told_in_every_format(project: Project) -> None:
     assert as_json.stderr + as_lines.stderr + on_github.stderr == ""
 
 
+@pytest.mark.soak
 def test_one_database_alone(project: Project) -> None:
     before = applied(project.database("default"))
 
@@ -128,6 +130,7 @@ def test_one_database_alone(project: Project) -> None:
     assert (project.root / "core/migrations/0001_initial.py").exists()
 
 
+@pytest.mark.soak
 def test_the_name_is_typed_at_a_terminal(project: Project) -> None:
     terminal = Terminal(project, "reset")
 
@@ -214,6 +217,7 @@ def test_in_a_repository_without_git(project: Project, tmp_path: Path) -> None:
     assert "git does not report whether the migration files are committed: No such file or directory" in said
 
 
+@pytest.mark.soak
 def test_committed_files_are_taken_away(project: Project) -> None:
     git(project, "init", "-q")
     git(project, "add", "-A")
@@ -567,6 +571,7 @@ class Order(models.Model):
 ENGINE_OF_TEST = combinations(ENGINES, quick=[("sqlite",), ("postgresql",), ("mariadb",)])
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", ENGINE_OF_TEST)
 def test_tables_that_no_migration_makes_are_named_and_kept(engine: str, site: Callable[..., Site]) -> None:
     here = site(engine, simple_app(**{"models.py": model() + UNMANAGED}))
@@ -839,6 +844,7 @@ class Config(AppConfig):
 """
 
 
+@pytest.mark.soak
 def test_a_run_afterwards_that_fails_says_what_is_there_and_what_to_type(project: Project) -> None:
     project.write("core/apps.py", FAILS)
     project.write("no-mail", "")
@@ -867,6 +873,7 @@ def test_a_run_afterwards_that_fails_is_the_same_in_json(project: Project) -> No
     assert failed.json["result"]["type"] == "run"
 
 
+@pytest.mark.soak
 def test_an_app_whose_migration_files_are_gone_gets_new_ones(project: Project) -> None:
     (project.root / "core/migrations/0001_initial.py").unlink()
 
@@ -877,6 +884,7 @@ def test_an_app_whose_migration_files_are_gone_gets_new_ones(project: Project) -
     assert "Nothing pending" in dbmigrate("all", cwd=project.root).expect(0).stdout
 
 
+@pytest.mark.soak
 def test_a_new_app_that_the_others_point_to_gets_its_first_migration(project: Project) -> None:
     for path, text in {"__init__.py": "", "models.py": model("Maker"), "migrations/__init__.py": ""}.items():
         project.write(f"maker/{path}", text)
@@ -892,6 +900,7 @@ def test_a_new_app_that_the_others_point_to_gets_its_first_migration(project: Pr
     assert "Nothing pending" in dbmigrate("all", cwd=project.root).expect(0).stdout
 
 
+@pytest.mark.soak
 def test_an_app_that_stays_is_imported_from_where_it_is(project: Project) -> None:
     reads = """
     from pathlib import Path
@@ -940,6 +949,7 @@ class Config(AppConfig):
 """
 
 
+@pytest.mark.soak
 def test_a_table_of_the_trial_that_is_not_there_afterwards(project: Project) -> None:
     project.write("core/apps.py", LOSES)
     project.write("lose", "")
@@ -970,6 +980,7 @@ CursorWrapper.execute = stop
 """Stops the process above when a table is dropped for the first time, in the rehearsal, or for the second."""
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("name", "said", "code"), [("SIGINT", "interrupted", 130), ("SIGTERM", "ended by SIGTERM", 143)]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from support.cli import dbmigrate
 from support.projects import Project, applied, create, failing, migration, model, simple_app, write_project
 
@@ -15,6 +16,7 @@ def project(folder: Path, second: str) -> Project:
     return write_project(folder / "site", {"core": simple_app(**{"migrations/0002_more.py": second})})
 
 
+@pytest.mark.soak
 def test_fake_says_that_nothing_was_run(tmp_path: Path) -> None:
     site = project(tmp_path, migration('migrations.RunSQL("nonsense")', after=AFTER))
     dbmigrate("run", "--app", "core", "--to", "0001", cwd=site.root).expect(0)
@@ -69,6 +71,7 @@ def test_to_without_an_app_says_what_is_missing(sample: Project) -> None:
     assert "--to and --fake require one app, but none is named" in outcome.stderr
 
 
+@pytest.mark.soak
 def test_a_replica_does_not_stand_in_the_way_of_reset(tmp_path: Path) -> None:
     replica = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "default.sqlite3")}
     site = write_project(

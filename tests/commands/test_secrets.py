@@ -417,6 +417,7 @@ def test_what_makemigrations_prints_is_hidden_too(tmp_path: Path) -> None:
         assert "b0ne" not in outcome.stdout + outcome.stderr, outcome
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 @pytest.mark.parametrize(
     ("command", "option"),

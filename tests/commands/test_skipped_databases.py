@@ -131,6 +131,7 @@ def unreadable(postgresql: PostgresqlServer) -> dict[str, Any]:
     return {**entry, "USER": "reader"}
 
 
+@pytest.mark.soak
 def test_a_skipped_database_that_may_not_be_read_fails_nothing(tmp_path: Path, unreadable: dict[str, Any]) -> None:
     write_project(
         tmp_path,
@@ -242,6 +243,7 @@ def test_a_role_that_may_not_connect_is_not_waited_for(
     assert 'hint: GRANT access to that database to the user of DATABASES["default"]' in refused.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_a_table_that_mariadb_hides_is_not_taken_for_none(tmp_path: Path, mariadb: MariadbServer) -> None:
     entry = mariadb.create_database()

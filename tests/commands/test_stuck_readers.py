@@ -167,6 +167,7 @@ def test_a_report_that_nobody_reads_holds_nothing_up(migrated_sample: Project, t
     assert outcome.code == outcome.json["exit"]["code"] == 0
 
 
+@pytest.mark.soak
 def test_an_answer_waits_for_its_reader_and_comes_whole(sample: Project) -> None:
     with unread(sample, "status", "--migrations", "--format", "json") as run:
         until(lambda: run.is_waiting, "waiting for its reader")
@@ -185,6 +186,7 @@ def test_a_signal_ends_an_answer_that_nobody_reads(sample: Project) -> None:
         assert run.process.wait(TERM_SECONDS) == 143
 
 
+@pytest.mark.soak
 def test_a_reader_that_is_slow_gets_everything(site: Callable[..., Site], tmp_path: Path) -> None:
     here = site("sqlite", loud_app(tmp_path, lines=3000))
     read = bytearray()

@@ -30,6 +30,7 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
+@pytest.mark.soak
 def test_what_cannot_be_undone_offers_only_a_target_that_undoes_something(project: Project) -> None:
     refused = dbmigrate(*TO_ZERO, cwd=project.root).expect(2)
     assert "or undo only what comes after it: --to 0002_go\n" in refused.stderr
@@ -45,6 +46,7 @@ def test_what_cannot_be_undone_offers_only_a_target_that_undoes_something(projec
     assert "hint: write its reverse (reverse_code or reverse_sql; noop if there is nothing to do)\n" in again.stderr
 
 
+@pytest.mark.soak
 def test_status_says_in_which_zone_a_time_is_and_quietly_only_what_is_wrong(project: Project) -> None:
     assert dbmigrate("status", cwd=project.root).expect(0).stdout.rstrip().endswith("Z")
     assert dbmigrate("status", "-q", cwd=project.root).expect(0).stdout == ""

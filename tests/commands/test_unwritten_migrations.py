@@ -43,6 +43,7 @@ def steps_of(plan: Any) -> dict[str, list[tuple[str, bool, bool]]]:
     return found
 
 
+@pytest.mark.soak
 def test_the_plan_has_the_steps_of_what_would_be_written_and_the_run_does_them(tmp_path: Path) -> None:
     project = write_shop(tmp_path / "site")
     before = project.content()
@@ -68,6 +69,7 @@ def test_the_plan_has_the_steps_of_what_would_be_written_and_the_run_does_them(t
     }
 
 
+@pytest.mark.soak
 def test_what_is_not_written_yet_is_marked_wherever_the_plan_is_shown(tmp_path: Path) -> None:
     project = write_shop(tmp_path / "site")
 
@@ -84,6 +86,7 @@ def test_what_is_not_written_yet_is_marked_wherever_the_plan_is_shown(tmp_path: 
     assert [database["pending"] for database in status["databases"]] == [0, 0]
 
 
+@pytest.mark.soak
 def test_what_is_written_and_pending_comes_before_what_is_not(tmp_path: Path) -> None:
     project = write_shop(tmp_path / "site")
     dbmigrate("make", "blog", cwd=project.root).expect(0)
@@ -110,6 +113,7 @@ def test_a_foreign_key_that_would_cross_databases_is_found_in_what_is_not_writte
     assert project.content() == before
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_what_a_failure_would_leave_half_done_is_said_of_what_is_not_written(site: Callable[..., Site]) -> None:
     project = site("mariadb").project
@@ -157,6 +161,7 @@ def with_rows(site: Site) -> Project:
     return site.project
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("loss", "engine", "command"),
     combinations(

@@ -24,6 +24,7 @@ def test_what_check_finds(batch: Batch, tmp_path: Path) -> None:
     look(batch, tmp_path, *batch.cases[0].options)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("django", EVERY_DJANGO)
 @pytest.mark.parametrize("batch", [batch for batch in BATCHES if len(batch.cases) > 1], ids=lambda batch: batch.name)
 def test_every_django_gives_the_same(django: str, batch: Batch, tmp_path: Path) -> None:

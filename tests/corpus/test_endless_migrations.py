@@ -80,6 +80,7 @@ def test_an_order_that_somebody_changed_by_hand_is_none(tmp_path: Path) -> None:
     assert "DBM105" not in outcome.stdout + outcome.stderr
 
 
+@pytest.mark.soak
 def test_a_function_that_says_the_same_everywhere_is_none(tmp_path: Path) -> None:
     project = write(tmp_path, LOOP.replace('{"s", "m", "l", "xl", "xxl"}', '("s", "m", "l")'))
     dbmigrate("all", cwd=project.root).expect(0)

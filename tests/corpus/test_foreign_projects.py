@@ -83,6 +83,7 @@ def test_with_a_router_that_answers_always_each_database_is_as_plain_django_leav
     assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("age", AGES)
 def test_with_routers_as_djangos_docs_show_them_only_the_routed_tables_are_there(tmp_path: Path, age: str) -> None:
     python = environment(f"axes-and-silk-{age}")
@@ -99,6 +100,7 @@ def test_with_routers_as_djangos_docs_show_them_only_the_routed_tables_are_there
     assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("age", AGES)
 def test_without_a_router_everything_is_on_default_and_the_others_are_left_alone(tmp_path: Path, age: str) -> None:
     python = environment(f"axes-and-silk-{age}")
@@ -168,6 +170,7 @@ def test_a_wagtail_site_with_three_databases(tmp_path: Path, age: str) -> None:
     assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=ours.root).expect(0).stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("age", AGES)
 def test_check_raises_no_false_alarm(tmp_path: Path, age: str) -> None:
     python = environment(f"axes-and-silk-{age}")

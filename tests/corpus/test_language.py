@@ -73,6 +73,7 @@ def german(root: Path, settings: str = "", **files: str) -> Project:
     )
 
 
+@pytest.mark.soak
 def test_models_are_compared_with_their_migrations_where_nothing_is_translated(tmp_path: Path) -> None:
     look_at(german(tmp_path / "site", "USE_I18N = False\n"))
 

@@ -238,6 +238,7 @@ def test_a_logger_that_was_made_at_import_is_heard_in_a_migration(tmp_path: Path
     assert "heard" in outcome.stderr
 
 
+@pytest.mark.soak
 def test_a_process_that_main_starts_and_ends_is_no_copys(tmp_path: Path) -> None:
     project = project_of(
         tmp_path,

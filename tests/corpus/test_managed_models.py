@@ -39,6 +39,7 @@ def take_over(project: Project) -> None:
     project.write("core/migrations/0002_take_over.py", TAKE_OVER)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", combinations(ENGINES, quick=[("sqlite",), ("mariadb",)]))
 def test_a_table_that_is_there_is_taken_over_by_a_record_alone(engine: str, site: Callable[..., Site]) -> None:
     here = site(engine, UNMANAGED)
@@ -56,6 +57,7 @@ def test_a_table_that_is_there_is_taken_over_by_a_record_alone(engine: str, site
     assert "everything recorded exists" in after.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", combinations(ENGINES, quick=[("sqlite",), ("postgresql",)]))
 def test_a_table_that_nothing_will_make_is_named_before_and_after(engine: str, site: Callable[..., Site]) -> None:
     here = site(engine, UNMANAGED)

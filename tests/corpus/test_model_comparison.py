@@ -155,6 +155,7 @@ def test_what_is_pending_and_what_is_missing_come_in_one_run(tmp_path: Path) -> 
     assert report["run"]["databases"][0]["applied"][-1] == "core.0002_item_more"
 
 
+@pytest.mark.soak
 def test_what_one_app_carries_with_it_is_what_makemigrations_would_write(tmp_path: Path) -> None:
     head = (
         "from django.db import models\n\n\nclass {}(models.Model):\n    to = models.ForeignKey('{}', models.CASCADE)\n"

@@ -44,6 +44,7 @@ def excluding_project(folder: Path, router: str, *aliases: str) -> Project:
     return project
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("router", "launcher"),
     combinations((BY_EXCLUSION, REFUSING_DEFAULT), ("fork", "spawn"), quick=[(BY_EXCLUSION, "fork")]),
@@ -193,6 +194,7 @@ def make_older_site(file: Path, *, recorded: bool) -> bytes:
     return file.read_bytes()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("recorded", "launcher"),
     combinations((True, False), ("fork", "spawn"), quick=[(True, "fork"), (False, "fork")]),
@@ -338,6 +340,7 @@ def test_a_data_migration_may_name_its_hints_as_it_likes(tmp_path: Path) -> None
     assert "filled metrics_db" in done.stdout + done.stderr
 
 
+@pytest.mark.soak
 def test_check_looks_at_each_table_that_belongs_somewhere_by_what_a_run_made_or_by_decision(tmp_path: Path) -> None:
     project = write_project(tmp_path, {"shop": simple_app(), "blog": simple_app()}, aliases=("default", "blog_db"))
     project.write("pyproject.toml", '[tool.dbmigrate]\ndatabases.blog_db.open = "migrate"\n')

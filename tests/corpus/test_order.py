@@ -68,7 +68,8 @@ def groups(tmp_path: Path) -> Project:
 NEED = "core.0002_group on default needs auth.0012_alter_user_first_name_max_length on auth_db"
 
 
-@pytest.mark.parametrize("launcher", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
 def test_what_the_data_of_default_needs_of_another_database_is_there_first(groups: Project, launcher: str) -> None:
     environment = {"DBMIGRATE_LAUNCHER": launcher}
     plan = dbmigrate("plan", "--jobs", "1", cwd=groups.root, environment=environment).expect(0)
@@ -80,6 +81,7 @@ def test_what_the_data_of_default_needs_of_another_database_is_there_first(group
     assert rows(groups, "auth_db", "auth_group") == 1
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "label", "what"),
     [
@@ -162,6 +164,7 @@ def test_an_order_that_puts_a_database_before_default_is_kept(tmp_path: Path) ->
     assert [step["id"] for step in outcome.json["result"]["plan"]["steps"]] == ["blog_db:blog", "default"]
 
 
+@pytest.mark.soak
 def test_a_part_that_needs_what_is_pending_elsewhere_is_refused_and_its_hint_goes_on(groups: Project) -> None:
     outcome = dbmigrate("run", "--app", "core", cwd=groups.root).expect(2)
     before = groups.tables()
@@ -186,6 +189,7 @@ def test_a_need_of_a_database_that_is_excluded_is_a_warning(groups: Project) -> 
     assert f"warning: DBM210: {NEED}, and that database is skipped (excluded)" in outcome.stdout
 
 
+@pytest.mark.soak
 def test_databases_that_need_each_other_are_refused_and_the_hint_begins(tmp_path: Path) -> None:
     core, blog = simple_app(), simple_app()
     core["migrations/0002_data.py"] = makes("blog", ("core", FIRST), ("blog", FIRST))
@@ -212,6 +216,7 @@ def test_databases_that_need_each_other_are_refused_and_the_hint_begins(tmp_path
     assert (rows(project, "default", "core_item"), rows(project, "blog_db", "blog_item")) == (1, 1)
 
 
+@pytest.mark.soak
 def test_needs_that_are_not_real_can_be_ignored(groups: Project) -> None:
     dbmigrate("run", "--database", "auth_db", cwd=groups.root).expect(0)
     with closing(sqlite3.connect(groups.database("auth_db"))) as connection, connection:
@@ -328,6 +333,7 @@ def go(apps, schema_editor):
 """
 
 
+@pytest.mark.soak
 def test_what_a_migration_of_another_database_reads_is_undone_after_it(tmp_path: Path) -> None:
     blog = {
         "models.py": model("Post", "title = models.TextField(default=str)") + "\nclass Tag(models.Model):\n    pass\n",

@@ -61,6 +61,7 @@ def commands_of(project: Project, *words: str) -> list[str]:
     return [" ".join(step["arguments"]) for step in planned.json["result"]["plan"]["steps"]]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_migrate_that_knows_noinput_alone_is_called_with_it(tmp_path: Path, launcher: str) -> None:
     project = site_with_migrate(tmp_path, APP_LABEL, MIGRATION, DATABASE, NOINPUT)
@@ -270,6 +271,7 @@ def test_one_name_is_for_one_app(tmp_path: Path) -> None:
         assert "--name requires exactly one app" in outcome.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_makemigrations_that_ends_well_and_writes_nothing_is_noticed(tmp_path: Path, launcher: str) -> None:
     project = site_with_makemigrations(tmp_path, SILENT)
@@ -312,6 +314,7 @@ def handle(self, *app_labels, **options):
     assert error["changed"] is True
 
 
+@pytest.mark.soak
 def test_a_makemigrations_that_writes_into_the_migration_that_is_there(tmp_path: Path) -> None:
     project = site_with_makemigrations(tmp_path, "def handle(self, *app_labels, **options):\n        pass")
     project.write(

@@ -70,7 +70,8 @@ def tenant_project(folder: Path, router: str, command: str | None, aliases: dict
     return project
 
 
-@pytest.mark.parametrize("launcher", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
 def test_what_a_replaced_migrate_does_in_other_schemas_is_counted(
     tmp_path: Path, postgresql: PostgresqlServer, launcher: str
 ) -> None:

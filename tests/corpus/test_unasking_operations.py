@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from support.cli import dbmigrate
 from support.projects import Project, create, migration, model, simple_app, write_project
 
@@ -261,6 +262,7 @@ def test_what_decides_by_itself_is_not_called_only_recorded_and_stops_nothing(tm
     dbmigrate("all", cwd=project.root).expect(0)
 
 
+@pytest.mark.soak
 def test_operations_that_ask_nobody_stop_everything_where_they_do_not_belong(tmp_path: Path) -> None:
     project = site_of(tmp_path / "site", *RUNNING)
 

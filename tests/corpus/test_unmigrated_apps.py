@@ -75,6 +75,7 @@ def planned(project: Project, *options: str) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("django", "package"),
     combinations(EVERY_DJANGO, PACKAGES, quick=[("django32", "none"), ("newest", "empty")]),
@@ -98,6 +99,7 @@ def test_a_new_project_with_its_own_user_is_made_and_migrated(tmp_path: Path, dj
     assert "Nothing pending" in dbmigrate("all", "--python", python, cwd=project.root).expect(0).stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("package", "engine", "launcher"),
     combinations(
@@ -198,6 +200,7 @@ def test_the_menu_says_what_is_missing_and_offers_to_run_no_plan_that_is_refused
     assert terminal.wait_for_end() == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("package", PACKAGES)
 def test_make_without_names_makes_them_too(tmp_path: Path, package: str) -> None:
     project = write_site(tmp_path / "site", package=package)
@@ -208,6 +211,7 @@ def test_make_without_names_makes_them_too(tmp_path: Path, package: str) -> None
     dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
 
 
+@pytest.mark.soak
 def test_several_of_them_that_need_each_other(tmp_path: Path) -> None:
     user = (
         "from django.contrib.auth.models import AbstractUser\nfrom django.db import models\n\n\n"
@@ -279,6 +283,7 @@ def test_a_migration_may_name_the_first_or_the_last_one_of_an_app(tmp_path: Path
     assert applied(project.database("default")) == ["base.0001_initial", "core.0001_initial"]
 
 
+@pytest.mark.soak
 def test_an_app_that_has_nothing_to_write_can_be_given_an_empty_migration(tmp_path: Path) -> None:
     project = write_project(
         tmp_path / "site",

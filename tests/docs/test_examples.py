@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
+from support.background import read_until, until
+from support.cli import EXECUTABLE, clean_environment
 from support.documents import blocks, run_console, shell
 from support.projects import Project, applied
 
 from dbmigrate.config import find_config_file, merge_settings
+from dbmigrate.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -24,6 +28,7 @@ READ_FIRST = [
     if "```console" in page.read_text()
 ]
 """The pages with console blocks: the first in `make test`, as the README is; the others in `make soak`."""
+ENTRYPOINT = ROOT / "docs/examples/entrypoint.sh"
 LANGUAGES = {"", "console", "python", "sh", "text", "toml", "yaml"}
 
 
@@ -68,6 +73,14 @@ def test_commands_in_manifests_run_in_their_order(document: str, sample: Project
     assert "blog.0004_fill_slugs" in applied(sample.database("blog_db"))
 
 
+def test_the_job_of_kubernetes_retries_what_is_worth_it() -> None:
+    job = yaml.safe_load(blocks((ROOT / "docs/kubernetes.md").read_text(), "yaml")[0])
+    (rule,) = job["spec"]["podFailurePolicy"]["rules"]
+
+    retried = {ExitCode.LOCKED, ExitCode.UNREACHABLE, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+    assert set(rule["onExitCodes"]["values"]) == {*ExitCode} - retried - {ExitCode.OK, ExitCode.PENDING}
+
+
 def test_python_and_configuration_blocks_are_valid(tmp_path: Path) -> None:
     for page in PAGES:
         for block in blocks(page.read_text(), "python"):
@@ -77,6 +90,57 @@ def test_python_and_configuration_blocks_are_valid(tmp_path: Path) -> None:
             merge_settings(find_config_file(tmp_path), {}, {})
 
 
+def test_the_entrypoint_stands_in_the_guide_to_docker_as_it_is() -> None:
+    assert blocks((ROOT / "docs/docker.md").read_text(), "sh") == [ENTRYPOINT.read_text()]
+
+
+@pytest.mark.parametrize("then", ["the migration ends", "the shell gets SIGTERM again"])
+def test_the_entrypoint_passes_sigterm_on_and_does_not_start_the_server(
+    then: str, sample: Project, tmp_path: Path
+) -> None:
+    ready, go = tmp_path / "ready", tmp_path / "go"
+    sample.write(
+        "blog/migrations/0005_slow.py",
+        f"""
+        import pathlib, time
+        from django.db import migrations
+
+        def work(apps, schema_editor):
+            pathlib.Path({str(ready)!r}).touch()
+            while not pathlib.Path({str(go)!r}).exists():
+                time.sleep(0.02)
+
+        class Migration(migrations.Migration):
+            dependencies = [("blog", "0004_fill_slugs")]
+            operations = [migrations.RunPython(work)]
+        """,
+    )
+    environment = {"PATH": f"{EXECUTABLE.parent}{os.pathsep}{os.environ['PATH']}", "DBMIGRATE_GRACE": "60"}
+    script = ENTRYPOINT.read_text().replace(" --grace 5", "")
+    with subprocess.Popen(
+        ["sh", "-c", script, "entrypoint", "echo", "serving"],
+        cwd=sample.root,
+        env=clean_environment(**environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        until(lambda: ready.exists() or process.poll() is not None, "in the migration")
+        process.send_signal(signal.SIGTERM)
+        said = read_until(process, "SIGTERM")
+        if then == "the migration ends":
+            go.touch()
+        else:
+            process.send_signal(signal.SIGTERM)
+        said += process.communicate(timeout=60)[0]
+
+    assert process.returncode == ExitCode.TERMINATED, said
+    assert "serving" not in said
+    assert ("blog.0005_slow" in applied(sample.database("blog_db"))) is (then == "the migration ends")
+
+
+@pytest.mark.soak
 def test_the_site_builds_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "mkdocs"), "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
 

@@ -80,6 +80,7 @@ def test_every_script_of_the_documents_ends_with_the_code_that_says_why(
         assert changed.returncode == ExitCode.MODEL_CHANGES, changed.stdout
 
 
+@pytest.mark.soak
 def test_the_two_commands_of_the_readme_exist_and_the_demo_says_that_nothing_is_pending() -> None:
     makefile = (ROOT / "Makefile").read_text()
     demo = ["make", "demo", f"BIN={Path(sys.executable).parent}", "--assume-old=.venv/.demo"]

@@ -199,6 +199,7 @@ def test_a_failure_for_a_table_that_was_there_offers_fake_initial(tmp_path: Path
     assert "to record it without running it (only names were compared): dbmigrate all --fake-initial" in (failed.stderr)
 
 
+@pytest.mark.soak
 def test_an_app_whose_tables_syncdb_made_gets_migrations_by_the_commands_that_are_printed(tmp_path: Path) -> None:
     project = write_project(
         tmp_path,

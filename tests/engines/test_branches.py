@@ -178,6 +178,7 @@ def two_branches(root: Path, field: str = "models.IntegerField(default=0)") -> P
     return project
 
 
+@pytest.mark.soak
 def test_what_another_branch_has_applied_is_no_harmless_record(tmp_path: Path) -> None:
     project = two_branches(tmp_path / "site", "models.IntegerField(null=True)")
 
@@ -203,6 +204,7 @@ def test_what_only_the_other_code_can_undo_is_no_line_to_paste_here(tmp_path: Pa
     assert not [line for line in repaired.splitlines() if line.startswith("dbmigrate run")]
 
 
+@pytest.mark.soak
 def test_the_other_branches_column_that_refuses_inserts_is_named(tmp_path: Path) -> None:
     project = two_branches(tmp_path / "site")
 

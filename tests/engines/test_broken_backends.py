@@ -51,6 +51,7 @@ def run(project: Project, words: str, code: int) -> Outcome:
     return outcome
 
 
+@pytest.mark.soak
 def test_a_backend_that_cannot_list_its_tables_is_said_by_every_command_that_looks(tmp_path: Path) -> None:
     project = broken(tmp_path, LIST)
 
@@ -98,6 +99,7 @@ def test_a_backend_that_cannot_describe_a_table_leaves_the_others_verified(tmp_p
     assert "1 database checked" in outcome.stdout
 
 
+@pytest.mark.soak
 def test_a_broken_backend_where_nothing_belongs_stops_nothing(tmp_path: Path) -> None:
     project = broken(tmp_path, LIST, rules={"blog": "shop_db"})
     project.write("core/migrations/0002_more.py", MORE)

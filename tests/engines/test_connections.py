@@ -98,6 +98,7 @@ def app(act: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "engine",
     [pytest.param("postgresql", marks=pytest.mark.postgresql), pytest.param("mariadb", marks=pytest.mark.mariadb)],
@@ -131,6 +132,7 @@ def test_what_a_receiver_opens_of_sqlite_files_is_closed_before_a_step_is_forked
     assert applied(project.database("default")) == ["core.0001_initial"]
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_the_types_of_postgresqls_extensions_leave_no_connection_and_are_asked_for_anew(
     tmp_path: Path, postgresql: PostgresqlServer

@@ -91,6 +91,7 @@ def test_what_django_makes_at_the_end_of_a_migration_is_not_said_to_be_there(
     assert "either do the rest by hand" in outcome.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_what_was_finished_by_hand_is_recorded_with_the_commands_that_are_printed(site: Callable[..., Site]) -> None:
     here = site("mariadb", app(create(), INDEX, BROKEN))
@@ -156,11 +157,12 @@ def test_a_role_that_may_not_create(site: Callable[..., Site]) -> None:
     assert here.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "engine",
     [
         pytest.param("postgresql", marks=pytest.mark.postgresql),
-        pytest.param("mariadb", marks=[pytest.mark.mariadb, pytest.mark.soak]),
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
     ],
 )
 def test_a_role_that_may_not_create_while_that_of_another_alias_may(engine: str, site: Callable[..., Site]) -> None:
@@ -208,6 +210,7 @@ def test_a_database_that_another_process_has_locked(site: Callable[..., Site]) -
     dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(0)
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_server_that_ends_the_session_between_two_migrations(site: Callable[..., Site]) -> None:
     end = "migrations.RunSQL('SELECT pg_terminate_backend(pg_backend_pid())')"

@@ -147,6 +147,7 @@ def test_only_what_the_catalogue_cannot_show_is_left_to_a_person(tmp_path: Path)
     }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", combinations(ENGINES, quick=[("postgresql",), ("mariadb",)]))
 def test_a_column_that_is_seen_to_be_altered_needs_no_judgement(engine: str, site: Callable[..., Site]) -> None:
     files = half_applied('migrations.AlterField("item", "name", models.CharField(max_length=30, null=True))')
@@ -217,6 +218,7 @@ def test_what_wrote_into_a_column_that_is_gone_is_named_with_it(tmp_path: Path) 
     assert "what RunSQL of core.0002_more wrote there is not restored" in printed
 
 
+@pytest.mark.soak
 def test_a_migration_that_was_half_undone_is_made_whole_again_and_its_rows_are_spoken_of(tmp_path: Path) -> None:
     head = HEAD + "\n\ndef write(apps, schema_editor):\n    pass\n"
     operations = (add("a"), "migrations.RunPython(write, fill)", add("b"))
@@ -235,6 +237,7 @@ def test_a_migration_that_was_half_undone_is_made_whole_again_and_its_rows_are_s
     assert "--fake" not in printed
 
 
+@pytest.mark.soak
 def test_a_column_that_is_still_to_be_dropped_or_renamed_is_not_made_again(tmp_path: Path) -> None:
     operations = (
         'migrations.RenameField("item", "name", "title")',
@@ -358,6 +361,7 @@ def with_own_parts(root: Path, columns: str) -> Project:
     return project
 
 
+@pytest.mark.soak
 def test_a_lost_index_of_a_field_is_made_alone_and_the_table_is_not_made_anew(tmp_path: Path) -> None:
     project = with_own_parts(tmp_path, "name varchar(20) NOT NULL, size integer NOT NULL")
 
@@ -388,6 +392,7 @@ def test_a_table_of_sqlite_is_not_made_anew_without_an_index_and_a_trigger_of_it
     assert 'ON "core_item" ("name")' not in printed
 
 
+@pytest.mark.soak
 def test_a_run_that_would_work_on_data_twice_says_it_before(tmp_path: Path) -> None:
     head = "def fill(apps, schema_editor):\n    raise RuntimeError\n"
     alter = 'migrations.AlterField("item", "name", models.CharField(max_length=20, null=True))'

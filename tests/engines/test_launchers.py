@@ -78,6 +78,7 @@ def run(project: Project, launcher: str, *arguments: str) -> Outcome:
     return dbmigrate("all", "--skip-makemigrations", "--launcher", launcher, *arguments, cwd=project.root)
 
 
+@pytest.mark.soak
 def test_the_sample_ends_in_the_same_tables_and_the_same_report(sample: Project, launcher: str) -> None:
     report = run(sample, launcher, "--format", "json").expect(0).json["result"]["run"]
 
@@ -122,6 +123,7 @@ def test_a_failure_is_told_with_its_traceback(tmp_path: Path, launcher: str) -> 
     assert "[default] failed: core.0001_initial (exit 1 after" in outcome.stderr
 
 
+@pytest.mark.soak
 def test_however_a_child_ends_it_is_told(tmp_path: Path, launcher: str) -> None:
     project = everywhere(tmp_path / "site", numbered(4))
     head = (
@@ -203,6 +205,7 @@ SOCKET = (
 SQLITE = "import sqlite3; from django.conf import settings; CoreConfig.own = sqlite3.connect({!r})"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("ready", "reason"),
     [
@@ -398,6 +401,7 @@ def _users() -> set[int]:
     return found
 
 
+@pytest.mark.soak
 def test_few_open_files_are_enough_for_a_few_databases(tmp_path: Path, launcher: str) -> None:
     project = everywhere(tmp_path / "site", numbered(3))
 
@@ -423,6 +427,7 @@ def test_too_few_open_files_for_all_at_once_are_enough_one_after_the_other(tmp_p
     assert (ends[6], ends[24]) == (3, 0)
 
 
+@pytest.mark.soak
 def test_too_few_open_files_for_the_locks_is_one_error_and_nothing_is_touched(tmp_path: Path, launcher: str) -> None:
     project = everywhere(tmp_path / "site", numbered(80))
 
@@ -462,6 +467,7 @@ def test_too_few_processes_are_the_right_result_or_one_error(
     assert ends[12] == 0
 
 
+@pytest.mark.soak
 def test_a_host_that_is_killed_while_three_children_run(tmp_path: Path, launcher: str) -> None:
     body = (
         "import os, pathlib, time\n"

@@ -94,6 +94,7 @@ def test_what_a_german_postgresql_refuses_is_known_by_its_code(
     assert "Passwort-Authentifizierung für Benutzer »starting up« fehlgeschlagen" in said["password"]["error"]
 
 
+@pytest.mark.soak
 @pytest.mark.localised
 def test_a_wrong_password_of_a_german_postgresql_is_not_waited_for(tmp_path: Path, german: PostgresqlServer) -> None:
     entry = {**german.create_database(), "USER": "starting up", "PASSWORD": "mistaken-password"}
@@ -156,6 +157,7 @@ def test_a_right_that_a_german_server_misses_is_told_with_what_to_grant(
     assert 'hint: GRANT access to that database to the user of DATABASES["default"]' in outcome.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.localised
 def test_a_german_postgresql_without_room_for_the_lock_is_told_apart(tmp_path: Path, german: PostgresqlServer) -> None:
     entry = german.create_database()

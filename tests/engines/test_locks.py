@@ -98,6 +98,7 @@ def test_of_runs_that_start_together_one_migrates_and_the_others_find_it_done(
     assert list(here.project.root.glob("*lock*")) == []
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["hard link", "symbolic link"])
 def test_another_name_of_a_sqlite_file_is_locked_with_it(name: str, site: Callable[..., Site], tmp_path: Path) -> None:
     here = site("sqlite", waiting_app(tmp_path))
@@ -122,6 +123,7 @@ def test_another_name_of_a_sqlite_file_is_locked_with_it(name: str, site: Callab
     assert "Nothing pending" in again.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_schemas_of_one_database_that_may_share_records_are_locked_once_by_a_run_and_against_others(
     tmp_path: Path, postgresql: PostgresqlServer
@@ -165,6 +167,7 @@ def test_a_lock_that_is_held_for_longer_than_lock_wait(engine: str, site: Callab
     assert first.returncode == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "driver", "launcher"),
     combinations(
@@ -204,6 +207,7 @@ connection.cursor().execute("SELECT SLEEP(60)")
 """
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 @pytest.mark.parametrize("launcher", combinations(LAUNCHERS, quick=[("spawn",)]))
 def test_only_what_a_server_does_for_the_run_itself_is_ended_with_it(
@@ -232,6 +236,7 @@ def test_only_what_a_server_does_for_the_run_itself_is_ended_with_it(
     here.query(f"KILL {number}")
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_what_a_step_of_another_database_does_on_a_server_is_ended_too(tmp_path: Path, mariadb: MariadbServer) -> None:
     entry = mariadb.create_database()
@@ -255,6 +260,7 @@ def test_what_a_step_of_another_database_does_on_a_server_is_ended_too(tmp_path:
     until(lambda: not mariadb.query(entry, SESSIONS["mariadb"]), "free of our sessions", seconds=3)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "launcher"),
     combinations(ENGINES, LAUNCHERS, quick=[("sqlite", "fork"), ("postgresql", "fork"), ("mariadb", "spawn")]),
@@ -279,6 +285,7 @@ def test_a_migration_ends_with_its_host_even_if_it_hears_no_interrupt(
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_where_a_session_does_not_look_for_its_client_the_lock_lasts_until_the_migration_has_ended(
     site: Callable[..., Site], tmp_path: Path
@@ -302,6 +309,7 @@ def test_where_a_session_does_not_look_for_its_client_the_lock_lasts_until_the_m
     assert here.recorded() == {"core.0001_initial": 1, "more.0001_initial": 1}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "signals", "launcher"),
     combinations(
@@ -353,6 +361,7 @@ time.time = lambda: _real() - 3600 * next(_steps)
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("launcher", combinations(LAUNCHERS, quick=[("fork",)]))
 def test_a_clock_that_goes_backwards_changes_no_wait(launcher: str, site: Callable[..., Site], tmp_path: Path) -> None:
     here = site("sqlite", waiting_app(tmp_path))
@@ -387,8 +396,9 @@ def test_a_lock_file_that_a_killed_run_left_is_no_lock(site: Callable[..., Site]
     assert not stale.exists()
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
-@pytest.mark.parametrize("number", [2, pytest.param(10, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("number", [2, 10])
 def test_waiters_do_not_hang_an_index_that_is_built_concurrently(
     number: int, site: Callable[..., Site], tmp_path: Path
 ) -> None:
@@ -424,6 +434,7 @@ def wait(apps, schema_editor):
     assert here.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'item_name'::regclass") == [(True,)]
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 @pytest.mark.pgbouncer
 def test_the_lock_holds_behind_a_pooler_that_gives_out_transactions(site: Callable[..., Site], tmp_path: Path) -> None:

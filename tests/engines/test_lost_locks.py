@@ -101,6 +101,7 @@ def taken_away(engine: str, site: Site, server: PostgresqlServer | MariadbServer
         yield
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("engine", "launcher"),
     combinations(ENGINES, LAUNCHERS, quick=[("sqlite", "spawn"), ("postgresql", "fork"), ("mariadb", "fork")]),
@@ -147,7 +148,7 @@ def test_a_lock_that_somebody_else_has_got_interrupts_the_migration_and_starts_n
     assert "error: the lock of default was lost at" in said
     assert "it could not be acquired again: " in said
     assert "core.0002_fill was interrupted" in said
-    assert "check that no other run is migrating default: dbmigrate verify --database default" in said
+    assert "check that no other run is migrating default:\n        dbmigrate verify --database default\n" in said
     assert here.recorded()["core.0002_fill"] == 0
 
 
@@ -162,6 +163,7 @@ def two_databases(folder: Path, entry: dict[str, object], settings: str = "") ->
     )
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_server_that_is_restarted_between_two_steps_takes_the_lock_only_for_a_while(tmp_path: Path) -> None:
     with private_postgresql() as server:
@@ -223,6 +225,7 @@ def note(apps, schema_editor):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 @pytest.mark.parametrize("launcher", combinations(LAUNCHERS, quick=[("fork",)]))
 def test_both_ends_of_a_steps_session_look_for_each_other(

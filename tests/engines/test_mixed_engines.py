@@ -47,6 +47,7 @@ def test_three_kinds_of_databases_are_migrated_together(mixed: Project) -> None:
     assert "Nothing pending" in dbmigrate("all", cwd=mixed.root).expect(0).stdout
 
 
+@pytest.mark.soak
 def test_reset_empties_all_three(mixed: Project) -> None:
     mixed.write("shop/models.py", model("Item", "name = models.TextField()"))
     mixed.write("shop/migrations/0001_initial.py", migration(create(field='("name", models.TextField())')))
@@ -59,6 +60,7 @@ def test_reset_empties_all_three(mixed: Project) -> None:
     assert "core_item" in mixed.tables()["default"]
 
 
+@pytest.mark.soak
 def test_two_names_of_one_mariadb_database_are_seen(tmp_path: Path, mariadb: MariadbServer) -> None:
     entry = mariadb.create_database()
     project = write_project(

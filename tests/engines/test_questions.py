@@ -81,6 +81,7 @@ def test_every_reply_has_the_type_that_the_protocol_says(channel: Channel, tmp_p
     assert misfits == dict.fromkeys(get_args(Question), (None, None))
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_what_steps_left_is_unknown_where_the_server_cannot_be_asked(tmp_path: Path) -> None:
     with private_mariadb() as (server, folder):

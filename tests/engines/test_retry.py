@@ -314,6 +314,7 @@ def asked_in_vain(
     (project.root / "db2.go").touch()
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_signal_while_it_is_asked_whether_to_try_again_lets_the_other_databases_finish(
@@ -372,6 +373,7 @@ def deadlocked(here: Site, mariadb: MariadbServer, *operations: str) -> tuple[su
     return process, line
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_a_real_deadlock_on_mariadb_of_a_migration_of_rows_alone(
     migrated_site: Callable[[str], Site], mariadb: MariadbServer
@@ -403,6 +405,7 @@ def test_a_deadlock_on_mariadb_behind_what_is_committed_is_not_tried_again(
     assert "core.0002_now may be half done: this migration is not rolled back" in rest
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_a_deadlock_on_mariadb_in_a_database_with_a_table_without_transactions_is_not_tried_again(
     migrated_site: Callable[[str], Site], mariadb: MariadbServer

@@ -120,6 +120,7 @@ RECORD = "GRANT SELECT, INSERT, DELETE ON django_migrations TO {role}"
 OWNS_ALL = [f"ALTER TABLE {name} OWNER TO {{role}}" for name in ("core_item", "core_log")]
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_what_a_postgresql_role_may_not_do_is_found_and_nothing_else(roles: Roles, tmp_path: Path) -> None:
     new = roles.add("new", empty=True)
@@ -202,6 +203,7 @@ class Users:
         return user
 
 
+@pytest.mark.soak
 @pytest.mark.mariadb
 def test_what_a_mariadb_user_may_not_do_is_found_and_nothing_else(users: Users, tmp_path: Path) -> None:
     rows = "GRANT SELECT, INSERT, UPDATE, DELETE ON `{db}`.* TO {user}"
@@ -367,6 +369,7 @@ def test_rights_are_known_of_other_schemas_sequences_extensions_and_for_undoing(
         dbmigrate("run", "--database", alias, "--app", alias, "--to", "0001", "--fake", cwd=project.root).expect(0)
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_nothing_is_claimed_where_code_may_work_as_another_role(roles: Roles, tmp_path: Path) -> None:
     """A receiver of pre_migrate, SQL of an earlier migration, or a migrate of the project's own may choose the role."""
@@ -490,11 +493,12 @@ def changing(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Proje
     return engine, write_project(tmp_path / "site", apps, aliases=aliases, settings=settings)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "changing",
     [
         pytest.param("postgresql", marks=pytest.mark.postgresql),
-        pytest.param("mariadb", marks=[pytest.mark.mariadb, pytest.mark.soak]),
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
     ],
     indirect=True,
 )

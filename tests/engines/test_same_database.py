@@ -54,6 +54,7 @@ def split(own_postgresql: PostgresqlServer) -> Iterator[Callable[[], tuple[dict[
         yield create
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_standby_that_was_promoted_is_another_database(
     tmp_path: Path, own_postgresql: PostgresqlServer, split: Callable[[], tuple[dict[str, Any], dict[str, Any]]]
@@ -71,6 +72,7 @@ def test_a_standby_that_was_promoted_is_another_database(
     assert "Nothing pending" in again.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_of_two_servers_that_were_one_both_are_migrated_with_equal_routes_and_neither_twice(
     tmp_path: Path, own_postgresql: PostgresqlServer, split: Callable[[], tuple[dict[str, Any], dict[str, Any]]]
@@ -97,8 +99,9 @@ def test_a_copy_of_a_stopped_server_is_another_database(tmp_path: Path, own_post
         assert own_postgresql.tables(copy) == {"django_migrations", "blog_item"}
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
-@pytest.mark.parametrize("launcher", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("launcher", ["fork", "spawn"])
 def test_schemas_that_a_receiver_makes_are_two_databases(
     tmp_path: Path, postgresql: PostgresqlServer, launcher: str
 ) -> None:
@@ -148,6 +151,7 @@ def schemas_made_by_a_receiver(root: Path, entry: dict[str, Any]) -> Project:
     return project
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_schema_that_also_looks_into_that_of_default_shares_its_records(
     tmp_path: Path, postgresql: PostgresqlServer
@@ -169,15 +173,16 @@ def test_a_schema_that_also_looks_into_that_of_default_shares_its_records(
     assert "Nothing pending" in dbmigrate("all", cwd=(tmp_path / "behind")).expect(0).stdout
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 @pytest.mark.pgbouncer
 @pytest.mark.parametrize(
     ("mode", "size"),
     [
         ("transaction", 1),
-        pytest.param("transaction", 20, marks=pytest.mark.soak),
-        pytest.param("session", 20, marks=pytest.mark.soak),
-        pytest.param("statement", 20, marks=pytest.mark.soak),
+        ("transaction", 20),
+        ("session", 20),
+        ("statement", 20),
     ],
 )
 def test_one_database_directly_and_through_a_pooler(
@@ -326,6 +331,7 @@ def test_a_copy_of_a_mariadb_server_that_says_the_same_of_itself_is_another_data
     assert found == {"default": "default", "blog_db": "routed"}
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_role_that_may_not_read_the_records_reaches_the_same_database_still(
     tmp_path: Path, postgresql: PostgresqlServer

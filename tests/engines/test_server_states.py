@@ -27,6 +27,7 @@ def own_mariadb() -> Iterator[tuple[MariadbServer, Path]]:
         yield own
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_wrong_password_of_postgresql_is_not_waited_for(tmp_path: Path, own_postgresql: PostgresqlServer) -> None:
     entry = own_postgresql.create_database()
@@ -65,6 +66,7 @@ def test_a_role_that_has_all_its_connections_is_waited_for(tmp_path: Path, postg
     assert process.returncode == 0, line + rest
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_server_that_shuts_down_is_not_told_as_full(tmp_path: Path) -> None:
     with private_postgresql() as server:
@@ -146,6 +148,7 @@ def test_tls_that_the_server_does_not_have_is_told_in_words(tmp_path: Path, mari
     assert "default: the TLS connection failed: " in outcome.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_server_that_is_starting_up_is_waited_for(tmp_path: Path) -> None:
     with private_postgresql() as server:
@@ -175,6 +178,7 @@ def test_a_server_that_is_starting_up_is_waited_for(tmp_path: Path) -> None:
     assert "All migrations completed successfully" in rest
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_a_standby_is_left_alone_and_refused_where_it_is_to_be_migrated(
     tmp_path: Path, own_postgresql: PostgresqlServer

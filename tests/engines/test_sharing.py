@@ -195,6 +195,7 @@ def run(project: Project, launcher: str, python: str, notes: Path) -> tuple[Outc
     return outcome, {file.name: json.loads(file.read_text()) for file in sorted(notes.iterdir())}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", EVERY_DJANGO)
 def test_receivers_and_migrations_see_the_state_that_django_would_have_built(tmp_path: Path, name: str) -> None:
     python = environment(name)
@@ -227,6 +228,7 @@ def meddle(apps, schema_editor):
 """
 
 
+@pytest.mark.soak
 def test_a_state_is_taken_only_by_databases_that_have_what_it_was_made_for(tmp_path: Path) -> None:
     project = shop_project(tmp_path / "site")
     run(project, "fork", sys.executable, tmp_path / "fresh")
@@ -253,6 +255,7 @@ def own(app_configs, databases, **_):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("more", ["", "    shelf = models.ForeignKey(Shelf, models.CASCADE, related_name='items')"])
 def test_system_checks_are_told_by_every_step_and_a_failing_one_stops_it(tmp_path: Path, more: str) -> None:
     said = {}

@@ -88,14 +88,15 @@ def freeze(between: Proxy, engine: str, place: str) -> None:
         between.freeze_at(b"SELECT 1" if place == "when it is connected" else LOOK_WORDS[engine])
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [
         ("check", 21, ("error: database other is unreachable: connected, and silent for 2 s", "1 database checked")),
         ("verify", 21, ("connected, and silent for 2 s", "1 database checked")),
-        pytest.param("plan", 21, ("database other is unreachable", "silent for 2 s"), marks=pytest.mark.soak),
-        pytest.param("info", 0, ("other (routed, unreachable): far",), marks=pytest.mark.soak),
+        ("plan", 21, ("database other is unreachable", "silent for 2 s")),
+        ("info", 0, ("other (routed, unreachable): far",)),
     ],
 )
 def test_each_command_names_the_silent_database(
@@ -108,6 +109,7 @@ def test_each_command_names_the_silent_database(
     assert all(words in outcome.stdout + outcome.stderr for words in told), outcome
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", SERVERS)
 def test_a_server_that_falls_silent_while_its_lock_is_taken_is_named(engine: str, site: Callable[..., Site]) -> None:
     here = site(engine)
@@ -277,6 +279,7 @@ def blackhole() -> Iterator[str]:
                 client.close()
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_several_silent_servers_take_no_longer_than_one(tmp_path: Path, postgresql: PostgresqlServer) -> None:
     entry = postgresql.create_database()

@@ -38,13 +38,14 @@ def read_statuses(status: Outcome) -> Mapping[str, Any]:
     return {one["alias"]: (one["kind"], one["pending"]) for one in status.json["result"]["databases"]}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "name",
     [
         ":memory:",
         "file:shared?mode=memory&cache=shared",
-        pytest.param("file::memory:?cache=shared", marks=pytest.mark.soak),
-        pytest.param("file:/shared?vfs=memdb", marks=pytest.mark.soak),
+        "file::memory:?cache=shared",
+        "file:/shared?vfs=memdb",
     ],
 )
 def test_a_database_in_memory_is_skipped_and_counted_nowhere(tmp_path: Path, name: str) -> None:
@@ -86,6 +87,7 @@ def test_a_database_without_a_name_is_not_taken_for_one_in_memory(tmp_path: Path
     assert read_statuses(status) == {"default": ("default", 2), "blog_db": ("routed", None)}
 
 
+@pytest.mark.soak
 def test_a_default_database_in_memory_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
     project = two(tmp_path, "default", ":memory:")
     before = project.content()
@@ -151,6 +153,7 @@ connection_created.connect(forbid)
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("way", ["mode=ro", "file", "folder", "immutable=1", "query_only"])
 def test_an_sqlite_file_that_takes_no_writes_is_skipped_and_what_is_pending_there_is_said(
     tmp_path: Path, way: str, request: pytest.FixtureRequest
@@ -192,6 +195,7 @@ def test_a_read_only_file_that_cannot_be_read_is_not_called_up_to_date(tmp_path:
     assert "Nothing pending: every database but blog_db is up to date" in again.stdout
 
 
+@pytest.mark.soak
 def test_a_read_only_file_that_is_complete_is_verified_and_a_missing_table_is_found(tmp_path: Path) -> None:
     project = two(tmp_path)
     dbmigrate("all", cwd=project.root).expect(0)
@@ -211,6 +215,7 @@ def test_a_read_only_file_that_is_complete_is_verified_and_a_missing_table_is_fo
     )
 
 
+@pytest.mark.soak
 def test_a_default_file_that_takes_no_writes_is_refused_while_something_is_pending_there(tmp_path: Path) -> None:
     receivers = """
     from django.db.models.signals import post_migrate
@@ -270,6 +275,7 @@ def test_the_exit_code_of_a_plan_says_what_is_pending_where_no_writes_are_taken(
     assert answer["refusal"]["message"] == "database default is read-only: it is opened with mode=ro"
 
 
+@pytest.mark.soak
 def test_reset_refuses_a_default_file_that_takes_no_writes_and_leaves_one_beside_it(tmp_path: Path) -> None:
     project = two(tmp_path, settings="DEBUG = True\n")
     dbmigrate("all", cwd=project.root).expect(0)
@@ -309,6 +315,7 @@ def test_a_file_that_has_to_be_there_and_is_not(tmp_path: Path) -> None:
     assert not project.database("default").exists()
 
 
+@pytest.mark.soak
 def test_a_journal_in_memory_needs_no_folder(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     project, _ = _read_only("folder", tmp_path, request)
     project.append("site_settings.py", QUERY_ONLY.replace("query_only = 1", "journal_mode = memory"))

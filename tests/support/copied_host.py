@@ -91,10 +91,10 @@ class Interpreter:
     def become(self, argv: Sequence[str], options: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         """In a copy: be the process that was asked for, to its end."""
         os.setsid()
+        _restore_signals()
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
         _close_all_but({0, 1, 2, *options["pass_fds"]})
-        _restore_signals()
         os.chdir(options["cwd"])
         os.environ.clear()
         os.environ.update(options["env"])
@@ -134,12 +134,16 @@ class CopiedProcess:
                 stream.flush()
         self.returncode: int | None = None
         self._waiting = threading.Lock()
+        begun, closed_there = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 interpreter.become(argv, options, theirs)
             finally:
                 os._exit(70)
+        os.close(closed_there)
+        os.read(begun, 1)  # as Popen does: from now on it hears signals, alone and as a group
+        os.close(begun)
         for descriptor in theirs:
             os.close(descriptor)
         self.stdin = os.fdopen(pipes[0][1], "wb")

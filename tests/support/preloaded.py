@@ -26,10 +26,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from support.copied_host import Interpreter, copy_hosts, counting_when_python_starts
 from support.own_words import ROOM, show_words
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 PACKAGES = ("cli", "commands", "models", "planning", "project", "renderers", "running")
 ONLY_ON_A_TERMINAL = ("dbmigrate.cli.menu", "dbmigrate.renderers.live", "dbmigrate.renderers.terminal")
@@ -40,6 +43,7 @@ def main() -> None:
     interpreter = Interpreter()  # before anything is imported that a project does not have
     import dbmigrate
     from dbmigrate.__main__ import main as run
+    from dbmigrate.models.base import Value
 
     for name in PACKAGES:
         package = importlib.import_module(f"dbmigrate.{name}")
@@ -47,14 +51,29 @@ def main() -> None:
             if module.name not in ONLY_ON_A_TERMINAL:
                 importlib.import_module(module.name)
     assert dbmigrate.__version__
+    ending: Any = importlib.import_module("dbmigrate.inside.ending")
+    _build_validators(Value)
     if sys.platform == "linux":
         copy_hosts(interpreter)
     gc.freeze()  # a collection in a copy would write to every page
     serve(socket.socket(fileno=int(sys.argv[1])))
-    if sys.argv[0].endswith(".py"):
-        runpy.run_path(sys.argv[0], run_name="__main__")
-    else:
-        run()
+    raised = None
+    try:
+        if sys.argv[0].endswith(".py"):
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        else:
+            run()
+    except BaseException as error:
+        raised = error
+    # Not as the interpreter ends: that would look at each object, and so copy each page.
+    ending.finalize(*ending.tell_end(raised), waits=True)
+
+
+def _build_validators(model: type[BaseModel]) -> None:
+    """Do what each model does when it is used for the first time, for it and those that are made of it."""
+    model.model_rebuild()
+    for more in model.__subclasses__():
+        _build_validators(more)
 
 
 def serve(connection: socket.socket) -> None:

@@ -9,7 +9,7 @@ import click
 
 from dbmigrate.cli.global_options import read_global_options
 from dbmigrate.cli.host_lifetime import KeptHost, open_project
-from dbmigrate.cli.options import global_options
+from dbmigrate.cli.options import menu_options
 from dbmigrate.cli.session import Session, keep_session, new_session, session_of
 from dbmigrate.errors import DbmigrateError, ExitCode, Interrupted, UsageError
 from dbmigrate.redact import Redactor
@@ -22,10 +22,13 @@ REPEATED = ("settings", "project", "manage", "python")
 
 
 @click.command("menu", short_help="Choose what to migrate in a menu.")
-@global_options
+@menu_options
 @click.pass_context
 def command(context: click.Context) -> ExitCode:
-    """Show databases and apps, and ask what to do; every choice shows its plan and its command line first."""
+    """Show databases and apps, and ask what to do. Needs a terminal.
+
+    Each choice shows its plan and the command that does the same, and asks before anything changes.
+    """
     return show_menu(context)
 
 

@@ -26,47 +26,96 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 COLORS = ("auto", "always", "never")
 
 
+def _number(read: type[int] | type[float], meaning: str, is_in: Callable[[float], bool]) -> Callable[[str], float]:
+    """Return what reads a number; a word that is not what `meaning` says is refused with that."""
+
+    def convert(word: str) -> float:
+        try:
+            number = read(word)
+        except ValueError:
+            raise click.BadParameter(f"{word!r} is not {meaning}") from None
+        if not is_in(number):
+            raise click.BadParameter(f"{word} is not {meaning}")
+        return number
+
+    return convert
+
+
+_NUMBER = _number(int, f"a whole number between 1 and {MOST_NUMBER}", lambda number: 1 <= number <= MOST_NUMBER)
+_SECONDS = _number(
+    float, f"a number of seconds between 0 and {MOST_SECONDS}", lambda number: 0 <= number <= MOST_SECONDS
+)
+_POSITIVE_SECONDS = _number(
+    float, f"a number of seconds above 0 and up to {MOST_SECONDS}", lambda number: 0 < number <= MOST_SECONDS
+)
+
+
 def _global(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
     return click.option(*names, expose_value=False, is_eager=True, callback=remember_option, **attributes)
 
 
+def _output_file(*, hidden: bool) -> Callable[[Decorated], Decorated]:
+    return _global(
+        "-o",
+        "--output-file",
+        metavar="FILE",
+        shell_complete=complete_file,
+        hidden=hidden,
+        help="Also write the document of --format json to FILE: whole or not at all, however the command ends.",
+    )
+
+
+def _no_input(*, hidden: bool) -> Callable[[Decorated], Decorated]:
+    return _global("--no-input", is_flag=True, hidden=hidden, help="Never ask questions, even on a terminal.")
+
+
+_OUTPUT_FILE = _output_file(hidden=False)
+_NO_INPUT = _no_input(hidden=False)
+_IN_MENU = {_OUTPUT_FILE: _output_file(hidden=True), _NO_INPUT: _no_input(hidden=True)}
+
 _GLOBAL_OPTIONS = (
-    _global("--settings", metavar="DOTTED", help="Settings module, for example myproj.settings."),
+    _global(
+        "--settings",
+        metavar="DOTTED",
+        help="Settings module, for example myproj.settings (default: DBMIGRATE_SETTINGS, else DJANGO_SETTINGS_MODULE, "
+        "else settings in pyproject.toml, else what manage.py sets).",
+    ),
     _global(
         "--project",
         metavar="DIR",
         shell_complete=complete_folder,
         help="Project folder (default: the nearest one with a manage.py).",
     ),
-    _global("--manage", metavar="COMMAND", help="Command to run instead of manage.py."),
-    _global("--python", metavar="PATH", shell_complete=complete_file, help="The project's Python interpreter."),
+    _global("--manage", metavar="COMMAND", help='Command to run instead of manage.py, for example "kiosk manage".'),
+    _global(
+        "--python",
+        metavar="PATH",
+        shell_complete=complete_file,
+        help="The project's Python interpreter or its environment (default: VIRTUAL_ENV, else .venv, else the one "
+        "dbmigrate runs in if it has Django, else python3).",
+    ),
     _global(
         "--format",
         type=click.Choice(FORMATS),
         help="Output format (default: rich on a terminal, github in GitHub Actions, otherwise plain).",
     ),
-    _global(
-        "-o",
-        "--output-file",
-        metavar="FILE",
-        shell_complete=complete_file,
-        help="Also write the document of --format json to FILE: whole or not at all, however the command ends.",
-    ),
+    _OUTPUT_FILE,
     _global("--color", type=click.Choice(COLORS), help="Use of color in the output."),
     _global("-v", "--verbose", count=True, help="Show subprocess output, executed commands and tracebacks."),
     _global("-q", "--quiet", count=True, help="Show only warnings and errors."),
     _global(
         "--wait",
-        type=click.FloatRange(min=0, max=MOST_SECONDS),
+        type=_SECONDS,
         metavar="SECONDS",
-        help="Wait up to SECONDS for unreachable databases (default: 0; of `wait` 60).",
+        help="Wait up to SECONDS for unreachable databases (default: 0; the command wait: 60).",
     ),
     _global(
         "--launcher",
         type=click.Choice(LAUNCHERS),
-        help="How to start migrate processes (default: auto, which forks where that is safe).",
+        help="How to start migrate processes: fork copies the loaded project, spawn loads it again, auto forks where "
+        "that is safe (default: auto).",
     ),
-    _global("--no-input", is_flag=True, help="Never ask questions."),
+    _NO_INPUT,
     click.version_option(__version__, message="dbmigrate %(version)s", help="Show the version and exit."),
 )
 
@@ -75,6 +124,13 @@ def global_options(command: Decorated) -> Decorated:
     """Add the options that are valid before and after every command."""
     for option in reversed(_GLOBAL_OPTIONS):
         command = option(command)
+    return command
+
+
+def menu_options(command: Decorated) -> Decorated:
+    """Add these options to the menu; its help leaves out those that it refuses."""
+    for option in reversed(_GLOBAL_OPTIONS):
+        command = _IN_MENU.get(option, option)(command)
     return command
 
 
@@ -100,9 +156,12 @@ def selection_options(command: Decorated) -> Decorated:
                 "--to",
                 metavar="MIGRATION",
                 shell_complete=complete_migration,
-                help='Migrate the app to this migration, forward or back; "zero" undoes all.',
+                help="Migrate the app to exactly this migration: apply what is pending up to it, or undo what is "
+                'applied after it; "zero" undoes all.',
             ),
-            click.option("--fake", is_flag=True, help="Record the app's migrations as applied without running them."),
+            click.option(
+                "--fake", is_flag=True, help="Change only the records of the app's migrations, and run nothing."
+            ),
         )
     ):
         command = option(command)
@@ -111,9 +170,10 @@ def selection_options(command: Decorated) -> Decorated:
 
 jobs_option = click.option(
     "--jobs",
-    type=click.IntRange(min=1, max=MOST_NUMBER),
+    type=_NUMBER,
     metavar="N",
-    help="Databases to migrate in parallel (default: one per CPU; on servers four per CPU, at most 16).",
+    help="Migrate up to N databases in parallel (default: the number of CPUs; if a database is on a "
+    "server, four times that, but at most 16).",
 )
 
 
@@ -135,13 +195,17 @@ def migrate_options(command: Decorated) -> Decorated:
             click.option(
                 "--allow-data-loss",
                 is_flag=True,
-                help="Apply newly created migrations even if they drop columns or tables.",
+                help="Apply migrations that this run creates even if they drop columns or tables.",
             ),
-            click.option("--fake-initial", is_flag=True, help="Pass --fake-initial to migrate."),
+            click.option(
+                "--fake-initial",
+                is_flag=True,
+                help="Only record an initial migration whose tables exist already, as `migrate --fake-initial`.",
+            ),
             click.option(
                 "--run-syncdb",
                 is_flag=True,
-                help="Pass --run-syncdb to migrate: create tables of apps without migrations.",
+                help="Also create the tables of apps without migrations, as `migrate --run-syncdb`.",
             ),
             click.option("--always", is_flag=True, help="Run migrate even where nothing is pending."),
             jobs_option,
@@ -153,7 +217,7 @@ def migrate_options(command: Decorated) -> Decorated:
 
 lock_wait_option = click.option(
     "--lock-wait",
-    type=click.FloatRange(min=0, max=MOST_SECONDS),
+    type=_SECONDS,
     metavar="SECONDS",
     help="Wait up to SECONDS for another run on the same database (default: 60).",
 )
@@ -185,27 +249,29 @@ def stopping_options(command: Decorated) -> Decorated:
         (
             click.option(
                 "--grace",
-                type=click.FloatRange(min=0, max=MOST_SECONDS),
+                type=_SECONDS,
                 metavar="SECONDS",
-                help="After SIGTERM, interrupt migrations that still run after SECONDS (default: let them finish).",
+                help="After SIGTERM or SIGHUP, give running migrations SECONDS to finish, then interrupt them "
+                "(default: no limit).",
             ),
             click.option(
                 "--step-timeout",
-                type=click.FloatRange(min=0, max=MOST_SECONDS, min_open=True),
+                type=_POSITIVE_SECONDS,
                 metavar="SECONDS",
-                help="Interrupt a migrate process that runs longer than SECONDS (default: let it run).",
+                help="Interrupt a migrate process that runs longer than SECONDS (default: no limit).",
             ),
             click.option(
                 "--ddl-lock-timeout",
-                type=click.FloatRange(min=0, max=MOST_SECONDS, min_open=True),
+                type=_POSITIVE_SECONDS,
                 metavar="SECONDS",
-                help="PostgreSQL: retry a migration that waits longer than SECONDS for a table lock.",
+                help="PostgreSQL: cancel a migration that waits longer than SECONDS for a table lock, and retry it "
+                "(default: the server's setting).",
             ),
             click.option(
                 "--ddl-retries",
-                type=click.IntRange(min=1, max=MOST_NUMBER),
+                type=_NUMBER,
                 metavar="N",
-                help="Retries after --ddl-lock-timeout, with increasing delays (default: 5).",
+                help="With --ddl-lock-timeout: retry up to N times, with increasing delays (default: 5).",
             ),
         )
     ):
@@ -302,7 +368,7 @@ junit_option = click.option(
     "--junit",
     metavar="FILE",
     shell_complete=complete_file,
-    help="Also write a JUnit report with a test case for each check or database.",
+    help="Also write a JUnit report to FILE.",
 )
 
 

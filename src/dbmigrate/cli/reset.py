@@ -15,21 +15,26 @@ from dbmigrate.config import flags_of
 from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode, Interrupted
 
 
-@click.command("reset", short_help="Development: recreate migrations and databases.")
+@click.command("reset", short_help="For development: recreate migrations and tables; all rows are lost.")
 @database_option("Only this database and the apps on it; repeatable.")
-@click.option("--confirm", metavar="NAME", help="Confirm without a question, by the project's name.")
+@click.option(
+    "--confirm", metavar="NAME", help="The project's name (myproj for myproj.settings): confirms without a question."
+)
 @lock_options
 @global_options
 @click.pass_context
 def command(
     context: click.Context, *, databases: tuple[str, ...], confirm: str | None, no_lock: bool, lock_wait: float | None
 ) -> ExitCode:
-    """Move the project's migration files aside, drop the tables they create, and create and apply migrations again.
+    """Replace the migrations of the project's own apps with new ones, and recreate all tables, empty.
 
-    For development: refused unless DEBUG is on, the databases are on this machine, and the project's name is typed or
-    given with --confirm. The new migrations are tried first, in a copy and on scratch databases. Only tables that they
-    create are dropped. The old files go to a dated folder; operations written by hand, for example RunPython, are not
-    run again.
+    Every table that a migration creates is dropped with its rows: those of the project's own apps, and those of Django
+    and of third-party apps, for example auth_user. Other tables stay. The old migration files are moved to a dated
+    folder in .dbmigrate-reset. Operations written by hand, for example RunPython, are not in the new ones.
+
+    For development: refused unless DEBUG is on, the databases are on this machine, no migration file has uncommitted
+    changes, and the project's name is typed or given with --confirm. First, the new migrations are created in a copy of
+    the project and applied to scratch databases.
     """
     session = session_of(context)
     with open_project(session, flags_of({"skip_makemigrations": False, "lock_wait": lock_wait})) as (work, output):

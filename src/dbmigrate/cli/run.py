@@ -24,7 +24,7 @@ from dbmigrate.errors import ExitCode, UsageError
 
 @click.command("run", short_help="Migrate selected databases and apps.")
 @selection_options
-@click.option("--auto", is_flag=True, help="Migrate everything without questions: makemigrations, then every database.")
+@click.option("--auto", is_flag=True, help="The same as `dbmigrate all`, but never ask.")
 @migrate_options
 @run_options
 @expect_option
@@ -42,11 +42,11 @@ def command(
     junit: str | None,
     **options: Any,
 ) -> ExitCode:
-    """Migrate selected databases and apps.
+    """Migrate selected databases and apps; without a selection, on a terminal, the menu opens.
 
-    --database with --app migrates that app on that database. --app alone migrates the app wherever it is routed. Only
-    --auto creates migrations. On a terminal, --to asks before it undoes migrations, and without arguments the menu
-    opens.
+    --database alone migrates all apps of that database, --app alone migrates the app on every database it belongs on.
+    No migrations are created, except with --auto. On a terminal, --to asks before it undoes migrations; elsewhere, or
+    with --no-input, it undoes them without asking.
     """
     is_named = options["databases"] or options["apps"]
     if auto and (is_named or options["to"] or options["fake"]):

@@ -11,7 +11,7 @@ from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode
 
 
-@click.command("squash", short_help="Squash migrations of an app, if no database is between them.")
+@click.command("squash", short_help="Squash migrations of an app, unless a database has only some.")
 @click.argument("app", shell_complete=complete_app)
 @click.argument("names", nargs=-1, required=True, metavar="[FROM] TO", shell_complete=complete_migration)
 @click.option("--squashed-name", metavar="NAME", help="Name of the squashed migration.")
@@ -23,7 +23,7 @@ def command(
 ) -> ExitCode:
     """Run the project's squashmigrations for APP, from FROM (default: the first) to TO.
 
-    Refused while a database has applied some of these migrations and not the others.
+    Refused while a database has applied some of these migrations and not the others. Nothing is migrated.
     """
     if len(names) > 2:
         raise click.UsageError("squash takes one or two migrations: [FROM] TO")

@@ -13,14 +13,15 @@ from dbmigrate.errors import ExitCode
 DEFAULT_SECONDS = 60.0
 
 
-@click.command("wait", short_help="Wait until every database answers.")
+@click.command("wait", short_help="Wait until every database answers, for example in a container.")
 @database_option()
 @global_options
 @click.pass_context
 def command(context: click.Context, *, databases: tuple[str, ...]) -> ExitCode:
-    """Wait until every database that would be migrated answers: up to 60 seconds, or --wait SECONDS.
+    """Wait until every database that is not skipped answers: up to 60 seconds, or --wait SECONDS.
 
-    Exits 21 if one is still unreachable then, or at once if waiting cannot help, for example after a wrong password.
+    Exits 21 if a database is still unreachable then; or at once if waiting cannot help, for example if the password is
+    wrong.
     """
     session = session_of(context)
     settings, _ = session.read_settings({})
