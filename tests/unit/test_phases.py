@@ -11,8 +11,9 @@ from support.snapshots import app, database, pending, routes, settings, skips, s
 from dbmigrate.config import ConfigFile, merge_settings
 from dbmigrate.errors import FindingsError, UsageError
 from dbmigrate.models.plan import PlannedMigration
-from dbmigrate.models.snapshot import Command, Database, Migration, PhaseMark, PhaseOf, PhaseWork, Snapshot
+from dbmigrate.models.snapshot import Command, Database, Effect, Migration, PhaseMark, PhaseOf, PhaseWork, Snapshot
 from dbmigrate.planning.decide import Decision, refuse
+from dbmigrate.planning.pending import with_pending
 from dbmigrate.planning.phases import find_unmatched, with_phases
 
 MARKED, OTHER = "blog.0007_fill", "auth.0012_name"
@@ -338,3 +339,23 @@ def test_a_faulty_graph_is_refused_and_a_fault_is_named(seed: int) -> None:
 
 def run(graph: Graph, decided: Decision) -> Graph:
     return migrated(graph, [(step.alias, step.app, step.to) for step in decided.plan.steps])
+
+
+def test_a_squashed_migration_is_gone_to_where_it_counts_and_what_it_replaces_elsewhere() -> None:
+    graph = {
+        "blog.0001": Migration(marks=(mark("pre"),), work=FILLS),
+        "blog.0002": Migration(after=("blog.0001",), marks=(mark("pre"),), work=FILLS),
+        "blog.0001_squashed": Migration(replaces=("blog.0001", "blog.0002"), marks=(mark("pre"),), work=FILLS),
+        "blog.0003": Migration(after=("blog.0002",), marks=(mark("post"),), work=FILLS),
+    }
+    effects = {one: Effect(answer="yes") for one in graph}
+    bases = [
+        database(alias, routes(blog="yes", core="no"), recorded=number, effects=effects)
+        for number, alias in enumerate(("default", "half"))
+    ]
+    taken = snapshot(*bases).model_copy(update={"migrations": graph, "recorded": (OLD, (*OLD, "blog.0001"))})
+
+    plan = decide_phase(with_pending(taken), "pre").plan
+
+    assert steps(plan) == {"default:blog": ["blog.0001_squashed"], "half:blog": ["blog.0002"]}
+    assert [step.to for step in plan.steps] == ["0001_squashed", "0002"]
