@@ -85,6 +85,21 @@ def test_the_first_phase_leaves_the_drop_and_the_second_does_it(tmp_path: Path) 
     assert dbmigrate("status", "--exit-code", cwd=project.root).code == 0
 
 
+def test_a_saved_plan_of_a_phase_is_stale_once_another_phase_is_configured(tmp_path: Path) -> None:
+    project = deployed(two_databases(tmp_path, *THREE))
+    every("plan --phase pre -o plan.json", project)
+    project.write("pyproject.toml", '[tool.dbmigrate.phases]\n"blog.0003" = "pre"\n')
+
+    stale = dbmigrate("apply", "plan.json", cwd=project.root).expect(32)
+
+    assert "blog.0003" in stale.stderr
+    assert "hint: dbmigrate plan --skip-makemigrations --phase pre -o plan.json\n" in stale.stderr
+    assert blog(project) == ["blog.0001"]
+    (project.root / "pyproject.toml").unlink()
+    dbmigrate("apply", "plan.json", cwd=project.root).expect(0)
+    assert blog(project) == ["blog.0001", "blog.0002"]
+
+
 def test_new_databases_take_everything_in_the_first_phase_and_say_so(tmp_path: Path) -> None:
     project = two_databases(tmp_path, *THREE, marked(FILL, number=4))
 

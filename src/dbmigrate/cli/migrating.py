@@ -117,7 +117,8 @@ def migrate(
     if dry_run:
         return show_plan(context, asked, junit=junit)
     session = session_of(context)
-    differs = saying_what_differs("to see what would run now, and its digest: dbmigrate plan")
+    phase = f" --phase {asked.phase}" if asked.phase is not None else ""
+    differs = saying_what_differs(f"to see what would run now, and its digest: dbmigrate plan{phase}")
     with open_project(session, asked.flags, junit, _load) as (work, output), differs:
         return run(
             work,
@@ -146,7 +147,8 @@ def apply_plan(
 
     session = session_of(context)
     document = read_document(session.cwd, name)
-    with open_project(session, flags, junit, _load) as (work, output), saying_what_differs(save_again(name)):
+    differs = saying_what_differs(save_again(name, document.plan.selection))
+    with open_project(session, flags, junit, _load) as (work, output), differs:
         from dbmigrate.commands.approval import SavedApproval
 
         return run(

@@ -16,6 +16,7 @@ from dbmigrate.system import shortened
 
 if TYPE_CHECKING:
     from dbmigrate.models.basis import SavedPlan
+    from dbmigrate.models.selection import Selection
     from dbmigrate.models.snapshot import MigrationId
 
 MOST_BYTES = 64 << 20
@@ -158,6 +159,17 @@ def _read_statements(result: dict[str, Any]) -> dict[tuple[str, MigrationId], tu
     return found
 
 
-def save_again(name: str) -> str:
-    """Return what to type for a plan that no longer holds."""
-    return f"dbmigrate plan --skip-makemigrations -o {shlex.quote(shortened(name))}"
+def save_again(name: str, selection: Selection) -> str:
+    """Return what to type for a plan that no longer holds: the same selection again."""
+    words = [word for alias in selection.databases for word in ("--database", alias)]
+    words += [word for label in selection.apps for word in ("--app", label)]
+    words += ["--to", selection.to] if selection.to is not None else []
+    words += ["--phase", selection.phase] if selection.phase is not None else []
+    flags = {
+        "--fake": selection.fake,
+        "--fake-initial": selection.fake_initial,
+        "--run-syncdb": selection.run_syncdb,
+        "--always": selection.always,
+    }
+    words += [flag for flag, is_given in flags.items() if is_given]
+    return shlex.join(["dbmigrate", "plan", "--skip-makemigrations", *words, "-o", shortened(name)])
