@@ -162,6 +162,7 @@ MARKS = {
     "safe = broken": "undecided",
     "safe = Safe.before_deploy; is_post_deployment = True": "undecided",
     "is_post_deployment = 1": "undecided",
+    "safe = property(lambda self: 1 / 0)": "undecided",
     "": "undecided",
 }
 
@@ -209,6 +210,20 @@ def test_what_no_mark_says_the_operations_say(tmp_path: Path) -> None:
     project = one_app_for_each(tmp_path, {work: ("", work) for work in WORK}, head=NO_PACKAGE)
 
     assert phases(project, WORK) == WORK
+
+
+def test_a_field_that_cannot_be_compared_leaves_its_migration_undecided(tmp_path: Path) -> None:
+    head = """\
+        class Odd(models.CharField):
+            def deconstruct(self):
+                raise ValueError("no")
+        """
+    odd = "migrations.AlterField('item', 'name', Odd(max_length=20))"
+    project = one_app_for_each(tmp_path, {"odd": ("", odd)}, head=head)
+
+    status = dbmigrate("status", "--format", "json", cwd=project.root).expect(0).json["result"]
+
+    assert [database["by_phase"] for database in status["databases"]] == [{"undecided": 1}]
 
 
 def one_app_for_each(root: Path, cases: dict[str, tuple[str, str]], *, head: str = "", settings: str = "") -> Project:

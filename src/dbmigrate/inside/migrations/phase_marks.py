@@ -26,7 +26,17 @@ STAGES = {"pre_deploy": "pre", "post_deployment": "post", "post_deploy": "post"}
 
 
 def read_marks(migration) -> list[PhaseMarkReply]:
-    """Return what a migration says of itself, and what django-syzygy's settings say over it."""
+    """Return what a migration says of itself, and what django-syzygy's settings say over it.
+
+    Code of the project that raises when it is asked is a mark that says nothing.
+    """
+    try:
+        return _read_marks(migration)
+    except Exception as error:
+        return [_mark("a mark", None, "{}: {}".format(type(error).__name__, error))]
+
+
+def _read_marks(migration):
     marks = []
     if hasattr(migration, "safe"):
         marks.append(_read_safety(migration.safe))

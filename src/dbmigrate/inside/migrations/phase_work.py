@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import migrations
 from django.db.models import NOT_PROVIDED
 
+from ..sentences import one_line
 from .effects import all_operations, model_name, numbered_operations
 from .phase_marks import read_fallback, read_marks, read_stage
 
@@ -53,9 +54,18 @@ def describe_phases(disk, owned) -> dict[str, PhaseFacts]:
             before = dict(fields) if is_twin else fields
             described["{}.{}".format(label, name)] = {
                 "marks": read_marks(migration),
-                "work": _describe(migration, before, label in owned),
+                "work": _describe_or_leave(migration, before, label in owned),
             }
     return described
+
+
+def _describe_or_leave(migration, fields, is_own) -> PhaseWorkReply:
+    """Return what `_describe` does; where a field or an operation of the project raises, a person has to decide."""
+    try:
+        return _describe(migration, fields, is_own)
+    except Exception as error:
+        text = one_line("{}: {}".format(type(error).__name__, error))
+        return {"says": "undecided", "operation": "", "text": text, "by": ""}
 
 
 def _describe(migration, fields, is_own) -> PhaseWorkReply:
