@@ -304,7 +304,9 @@ KEYS: Mapping[str, Key] = {
     ),
     "scope": Key(_one_of(SCOPES), '`"app"`', "`app` or `database`: what is migrated on a database; see below"),
     "open": Key(
-        _one_of(UNCLAIMED_POLICIES), '`"skip"`', '`"migrate"` migrates databases that no router or rule mentions'
+        _one_of(UNCLAIMED_POLICIES),
+        '`"skip"`',
+        '`"migrate"`: on a database on which nothing belongs otherwise, everything that no router refuses does',
     ),
     "receivers": Key(
         _one_of(RECEIVER_POLICIES),
@@ -312,12 +314,12 @@ KEYS: Mapping[str, Key] = {
         'receivers of migrate signals: `"pending"` calls them only where something is pending',
     ),
     "exclude": Key(_names, "`[]`", "databases to skip"),
-    "order": Key(_names, "`[]`", "databases to migrate in this order, before or after `default`"),
+    "order": Key(_names, "`[]`", "databases to migrate in this order; without `default` in it, after `default`"),
     "ignore": Key(
         _ids,
         "`[]`",
-        'checks not to report, for example `["DBM206"]`; of those that stop a run only DBM209, DBM210, DBM305 and '
-        "DBM307, which become warnings",
+        'checks not to report, for example `["DBM206"]`; one that stops a run cannot be ignored, except DBM209, '
+        "DBM210, DBM305 and DBM307, which become warnings",
     ),
     "skip_makemigrations": Key(_truth, "`false`", "do not create migrations"),
     "keep_going": Key(

@@ -47,6 +47,7 @@ def test_the_sample_project_is_clean_before_and_after(sample: Project) -> None:
     assert "3 databases checked: nothing found" in fresh.stdout
     not_run = "not run (needs a database, and --offline asks none): DBM103, DBM207, DBM210, DBM301, DBM302, DBM303"
     assert not_run in offline.stdout
+    assert "no database was checked (--offline): nothing found" in offline.stdout
     assert "3 databases checked: nothing found" in done.stdout
 
 
@@ -126,6 +127,7 @@ def test_pending_migrations_are_10_where_they_are_asked_for(sample: Project) -> 
     _, outcome = looks({"check": 0, "check --pending": 10}, cwd=sample.root)
 
     assert "error: blog_db: 6 migrations pending: contenttypes.0001_initial" in outcome.stdout
+    assert "3 databases checked: migrations pending on 3 databases" in outcome.stdout
 
 
 def test_what_a_pending_migration_destroys_is_a_note_in_the_plan_and_fails_where_it_is_asked_for(

@@ -23,10 +23,10 @@ def command(
 ) -> ExitCode:
     """Create missing migrations of the project's own apps, then migrate every database.
 
-    The default database comes first, unless its data migrations need another one; then the others in parallel, each
-    with the apps that the routers put there. Skipped are replicas, read-only and in-memory databases, databases that no
-    router mentions, and those in exclude. Nothing changes unless every other database answers and no check stops the
-    run. Running it again resumes where it stopped.
+    The default database comes first, unless its pending data migrations depend on another one; then the others in
+    parallel, each with the apps that the routers put there. Skipped are replicas, read-only and in-memory databases,
+    databases on which nothing belongs, and those in exclude. Nothing changes unless every database that is not skipped
+    answers and no check stops the run. Running it again resumes where it stopped.
     """
     return migrate(
         context, Asked.read(options), has_locks=not no_lock, may_ask=True, dry_run=dry_run, expect=expect, junit=junit

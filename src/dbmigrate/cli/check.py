@@ -20,7 +20,7 @@ FAIL_ON = ("note", "warning", "error", "destructive")
 
 
 @click.command("check", short_help="Find problems before a deploy, for CI.")
-@database_option("Only findings of this database or the whole project; repeatable.")
+@database_option("Only findings of this database, and those of the project as a whole; repeatable.")
 @click.option("--select", multiple=True, metavar="IDS", help="Run only these checks, separated by commas; repeatable.")
 @click.option("--ignore", multiple=True, metavar="IDS", help="Skip these checks, separated by commas; repeatable.")
 @click.option(
@@ -50,8 +50,8 @@ def command(
 ) -> ExitCode:
     """Check migrations, routers and databases for problems. Read-only.
 
-    Exits 13 if there are errors, 12 if all of them are schema drift, 11 if all of them are missing migrations, and 21
-    if a database is unreachable.
+    Exits 13 if there are errors (12 if all of them are schema drift, 11 if all of them are missing migrations),
+    otherwise 21 if a database is unreachable.
     """
     if offline and pending:
         raise UsageError(

@@ -15,7 +15,7 @@ from dbmigrate.config import flags_of
 from dbmigrate.errors import DbmigrateError, DeclinedError, ExitCode, Interrupted
 
 
-@click.command("reset", short_help="For development: recreate migrations and tables; all rows are lost.")
+@click.command("reset", short_help="For development: recreate migrations and their tables; rows are lost.")
 @database_option("Only this database and the apps on it; repeatable.")
 @click.option(
     "--confirm", metavar="NAME", help="The project's name (myproj for myproj.settings): confirms without a question."

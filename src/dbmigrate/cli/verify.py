@@ -31,7 +31,7 @@ def command(
 ) -> ExitCode:
     """Compare the recorded migrations of every database with its tables, columns, indexes and constraints. Read-only.
 
-    Exits 12 if they differ, 21 if a database is unreachable and 10 if migrations are pending.
+    Exits 12 if they differ, otherwise 21 if a database is unreachable, otherwise 10 if migrations are pending.
     """
     if judged and not repair:
         raise UsageError(

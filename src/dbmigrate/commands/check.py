@@ -71,6 +71,7 @@ def check(work: CommandContext, wanted: CheckSelection) -> Generator[Event, None
         lint=report,
         limits=reviewed.plan.limits,
         cures=find_cures(reviewed.snapshot),
+        is_offline=wanted.offline,
     )
 
 

@@ -354,6 +354,8 @@ class CheckReport(Report):
     """What was not looked at (MigrationPlan.limits)."""
     cures: dict[str, str] = Field(default_factory=dict)
     """By alias of a database that could not be checked: what to do about it."""
+    is_offline: bool = False
+    """Whether `--offline` kept it from asking any database."""
 
     @property
     def failing(self) -> tuple[Finding, ...]:

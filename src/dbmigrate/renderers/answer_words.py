@@ -40,14 +40,18 @@ def belonging(database: ExplainedDatabase) -> str:
 
 
 def check_verdict(report: CheckReport) -> str:
-    """Return how many findings of each level `check` has."""
+    """Return how many findings of each level `check` has, and on how many databases something is pending."""
     counted = Counter(finding.level for finding in report.findings)
     levels: tuple[Level, ...] = ("error", "warning", "note")
-    found = ", ".join(plural(counted[level], level) for level in levels if counted[level])
+    found = [plural(counted[level], level) for level in levels if counted[level]]
+    if pending := [alias for alias, migrations in (report.pending or {}).items() if migrations]:
+        found.append(f"migrations pending on {plural(len(pending), 'database')}")
     where = f"{plural(len(report.databases), 'database')} checked{extent(report.limits)}"
     if not report.databases and not report.not_checked:
         where = "no database was checked (see the kind of each: dbmigrate status)"
-    return f"{where}: {found or 'nothing found'}"
+    if report.is_offline:
+        where = "no database was checked (--offline)"
+    return f"{where}: {', '.join(found) or 'nothing found'}"
 
 
 def server(database: DatabaseStatus) -> str:
