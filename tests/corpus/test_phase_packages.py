@@ -209,3 +209,27 @@ def chain() -> Graph:
     after = {"core.0000": (), **after, "blog.0000": (), "shop.0000": ()}
     marks = dict.fromkeys(after, "pre") | {"core.0002": "post", "core.0003": "post"}
     return Graph(after, marks, {})
+
+
+def test_a_migrate_derived_from_safemigrate_runs_the_first_phase_and_is_refused_for_what_it_never_applies(
+    tmp_path: Path,
+) -> None:
+    flags = ("--skip-makemigrations", "--python", environment("phases"))
+    project = marked_project(tmp_path / "site", "safemigrate", chain())
+    manage("migrate", "core", "0000", cwd=project.root, python=flags[-1]).expect(0)
+    for package in ("core/management", "core/management/commands"):
+        project.write(f"{package}/__init__.py", "")
+    project.write(
+        "core/management/commands/migrate.py",
+        "from django_safemigrate.management.commands.safemigrate import Command as Safe\n\n"
+        "class Command(Safe):\n    pass\n",
+    )
+
+    dbmigrate("all", "--phase", "pre", *flags, cwd=project.root).expect(0)
+    refused = dbmigrate("all", "--phase", "post", *flags, cwd=project.root).expect(3)
+
+    assert "which never applies what is marked Safe.after_deploy(): core.0002, core.0003" in refused.stderr
+    assert {"core.0001", "core.0002"} & {*applied(project.database("default"))} == {"core.0001"}
+    project.append("site_settings.py", 'SAFEMIGRATE = "disabled"\n')
+    dbmigrate("all", "--phase", "post", *flags, cwd=project.root).expect(0)
+    assert applied(project.database("default"))[-1] == "core.0003"
