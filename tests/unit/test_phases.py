@@ -359,3 +359,16 @@ def test_a_squashed_migration_is_gone_to_where_it_counts_and_what_it_replaces_el
 
     assert steps(plan) == {"default:blog": ["blog.0001_squashed"], "half:blog": ["blog.0002"]}
     assert [step.to for step in plan.steps] == ["0001_squashed", "0002"]
+
+
+def test_what_is_pending_where_nobody_can_write_has_no_phase() -> None:
+    taken = project(("core.0001", "pre", ()), ("blog.0001", "post", ()))
+    frozen = tuple(
+        one.model_copy(update={"read_only": "it is opened with mode=ro"}) if one.alias == "blog_db" else one
+        for one in taken.databases
+    )
+
+    plan = decide_phase(taken.model_copy(update={"databases": frozen}), None).plan
+
+    assert [(one.id, one.phase) for one in plan.planned_on("default")] == [("core.0001", "pre"), ("blog.0001", "pre")]
+    assert [(one.id, one.phase) for one in plan.planned_on("blog_db")] == [("blog.0001", None)]

@@ -401,7 +401,7 @@ class _DatabasePlanner:
         )
 
     def _phase(self, migration: PendingMigration) -> PhaseFacts:
-        if self.split is None or migration.backwards:
+        if self.split is None or migration.backwards or not self.routing.is_migrated(self.alias):
             return {"phase": None, "phase_because": None}
         phase = self.split.phase_on(self.alias, migration.id)
         because = None if phase is None else self.split.because(migration.id)
