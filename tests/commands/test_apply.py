@@ -415,6 +415,15 @@ def test_a_document_holds_no_host_and_no_password(tmp_path: Path) -> None:
     assert str(tmp_path / "files") not in text
 
 
+def test_a_password_that_is_a_part_of_a_hash_leaves_the_hash_as_it_is(begun: Project) -> None:
+    plan = read(begun)["result"]["plan"]
+    parts = {"DIGEST_KEY": plan["digest"][8:20], "FILE_TOKEN": plan["basis"]["code"]["core.0002_note"]["sha256"][:8]}
+    dbmigrate(*SAVE, cwd=begun.root, environment=parts).expect(0)
+
+    assert read(begun)["result"]["plan"]["digest"] == plan["digest"]
+    apply(begun).expect(0)
+
+
 def test_a_document_of_this_version_is_read_whatever_a_later_one_adds(begun: Project) -> None:
     plan = read(begun)["result"]["plan"]
     more = json.loads(json.dumps(plan).replace('"is_own":', '"later": [1], "is_own":'))

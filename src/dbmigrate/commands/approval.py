@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from dbmigrate.commands.basis import read_basis, read_statements
+from dbmigrate.commands.basis import read_basis
 from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, review_patiently, with_begun
 from dbmigrate.errors import DbmigrateError, LockedError, StalePlanError, UnreachableError, UsageError
 from dbmigrate.models.basis import SavedPlan
@@ -15,8 +15,8 @@ from dbmigrate.models.events import Event
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import MigrationId
-from dbmigrate.planning.basis import save_plan, working_on
-from dbmigrate.planning.comparison import compare, compare_files, find_foreign, is_done
+from dbmigrate.planning.basis import save_plan
+from dbmigrate.planning.comparison import compare, compare_files, find_foreign, is_done, is_same_code
 from dbmigrate.planning.decide import refuse
 
 DIGEST_CHARACTERS = 12
@@ -62,23 +62,25 @@ class SavedApproval:
     def is_done(self, work: CommandContext, reviewed: Review) -> bool:
         """Return whether everything that the plan wanted is recorded, by the same code."""
         self._check_project(reviewed)
-        return is_done(self.saved, reviewed.snapshot, work.host.describe_files([*self.saved.basis.code]))
+        return is_done(self.saved, reviewed.snapshot) and is_same_code(
+            self.saved, work.host.describe_files([*self.saved.basis.code])
+        )
 
     def check(self, work: CommandContext, reviewed: Review) -> None:
         """Compare all that the plan was made from."""
         self._check_project(reviewed)
         # Also of databases on which nothing is planned any more.
         aliases = [alias for alias in self.saved.basis.databases if reviewed.snapshot.database(alias) is not None]
-        basis = read_basis(work, reviewed, statements=True, aliases=aliases)
-        now = save_plan(reviewed.plan, basis)
-        files = work.host.describe_files([*self.saved.basis.code])
-        known = self._read_known(work, reviewed) if self.statements else {}
+        evidence = read_basis(work, reviewed, statements=True, files=[*self.saved.basis.code], aliases=aliases)
         differences = compare(
             self.saved,
-            now,
+            save_plan(reviewed.plan, evidence.basis),
             reviewed.snapshot,
-            files,
-            statements=(self.statements, known),
+            evidence.files,
+            statements=(
+                self.statements,
+                {(alias, one.id): one.statements for alias, own in evidence.statements.items() for one in own},
+            ),
             any_database=self.any_database,
         )
         if differences:
@@ -99,13 +101,6 @@ class SavedApproval:
                 changed=False,
             )
 
-    def _read_known(self, work: CommandContext, reviewed: Review) -> dict[tuple[str, MigrationId], tuple[str, ...]]:
-        return {
-            (alias, one.id): one.statements
-            for alias, migrations in working_on(reviewed.plan).items()
-            for one in read_statements(work, reviewed, alias, migrations)
-        }
-
 
 @dataclass(frozen=True)
 class DigestApproval:
@@ -125,7 +120,7 @@ class DigestApproval:
             raise StalePlanError([PlanDiffers(step=None, change="writes", apps=plan.make.apps)])
         if not _migrates(plan):
             return
-        digest = save_plan(plan, read_basis(work, reviewed, statements=False)).digest
+        digest = save_plan(plan, read_basis(work, reviewed, statements=False).basis).digest
         if not digest.startswith(self.expected):
             now = digest[: max(DIGEST_CHARACTERS, len(self.expected))]
             raise StalePlanError([DigestDiffers(expected=self.expected, now=now)])

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from queue import SimpleQueue
 
@@ -83,7 +83,9 @@ def migrate(
     options = ReviewOptions(changes="compared", records=approval is not None, meanwhile=work.launcher.warm_up)
     # Under the locks it is all asked again, and until then the models can be compared beside.
     is_compared_later = has_locks and not is_asked
-    first_options = ReviewOptions(changes="compared-if-idle") if is_compared_later else options
+    first_options = (
+        replace(options, changes="compared-if-idle", meanwhile=lambda: None) if is_compared_later else options
+    )
     reviewed, is_done = yield from _review(work, selection, first_options, approval, is_locked_later=has_locks)
     if not reviewed.plan.is_empty:
         agree(reviewed.shown)

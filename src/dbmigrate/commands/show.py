@@ -93,7 +93,7 @@ def _with_basis(work: CommandContext, reviewed: Review, *, is_saved: bool) -> Sh
     if shown.make is not None:
         return shown
     try:
-        basis = read_basis(work, reviewed, statements=is_saved)
+        basis = read_basis(work, reviewed, statements=is_saved).basis
     except (ProjectError, UnreachableError):
         if is_saved:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from dbmigrate.models.base import Value
+from dbmigrate.models.base import Hashed, Value
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import AppRoute, MigrationId, Recorded
 
@@ -12,7 +12,7 @@ Sha256 = str
 """64 hexadecimal digits."""
 
 
-class FileHash(Value):
+class FileHash(Hashed):
     """The file of a migration."""
 
     sha256: Sha256
@@ -35,7 +35,7 @@ class CodeBasis(FileHash):
     """What it was squashed from."""
 
 
-class TableBasis(Value):
+class TableBasis(Hashed):
     """One table of the catalogue."""
 
     columns: dict[str, Sha256]
@@ -55,7 +55,7 @@ class DatabaseFacts(Value):
     """By name of a table that the plan touches; None where it is not there."""
 
 
-class DatabaseBasis(Value):
+class DatabaseBasis(Hashed):
     """One database on which the plan has steps."""
 
     identity: Sha256
@@ -71,7 +71,7 @@ class DatabaseBasis(Value):
     """By name of a table that the plan touches there; None where it was not there."""
 
 
-class StatementsBasis(Value):
+class StatementsBasis(Hashed):
     """What one migration runs on one database."""
 
     alias: str

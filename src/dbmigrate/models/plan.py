@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from dbmigrate.models.base import Value
+from dbmigrate.models.base import Value, Whole
 from dbmigrate.models.basis import Basis, Sha256
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
@@ -290,7 +290,7 @@ class ShownPlan(MigrationPlan):
     """What destroys data in migrations that are not written yet: a run asks first, or refuses."""
     basis: Basis | None = None
     """What it was made from; None where nobody is going to compare it: only `plan` and what approves a plan ask."""
-    digest: Sha256 | None = None
+    digest: Annotated[Sha256 | None, Whole()] = None
     """Of the selection, the steps and the basis without statements, versions and times. Two machines get the same."""
 
     @classmethod

@@ -26,6 +26,9 @@ from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import AppRoute, Database, MigrationId, Snapshot, label_of
 from dbmigrate.models.sql import MigrationSql
 
+OPAQUE = "CANNOT BE WRITTEN AS SQL"
+"""What Django writes in place of an operation that is more than SQL (Migration.apply)."""
+
 UNIMPORTANT = ("make_migrations", "allow_data_loss")
 """What of a selection means nothing for a plan that writes no migration."""
 
@@ -48,6 +51,22 @@ def working_on(plan: MigrationPlan) -> dict[str, tuple[PlannedMigration, ...]]:
         alias: tuple(one for step in plan.steps_on(alias) for one in step.migrations if one.does)
         for alias in dict.fromkeys(step.alias for step in plan.steps)
     }
+
+
+def likeness_of(
+    snapshot: Snapshot, alias: str, migrations: Sequence[PlannedMigration], facts: DatabaseFacts
+) -> tuple[str, ...]:
+    """Return what is equal for databases on which migrations run the same SQL: Django asks for nothing else."""
+    database = snapshot.database(alias)
+    assert database is not None
+    routes = {label: database.routes.get(label) for label in sorted({label_of(one.id) for one in migrations})}
+    return (
+        database.engine,
+        database.server,
+        " ".join(f"{one.id}:{one.backwards}" for one in migrations),
+        repr(routes),
+        facts.model_dump_json(include={"tables"}),
+    )
 
 
 def build_basis(
@@ -183,12 +202,13 @@ def hash_statements(sql: MigrationSql) -> Sha256 | None:
     """Return the SHA-256 of the SQL of a migration; None where it is not known."""
     if sql.problem is not None:
         return None
-    return hashlib.sha256("\0".join(sql.statements).encode("utf-8", "surrogateescape")).hexdigest()
+    # The comments are Django's words, which another version may put otherwise.
+    run = [one for one in sql.statements if not (one.startswith("--") and "\n" not in one) or OPAQUE in one]
+    return hashlib.sha256("\0".join(run).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _is_opaque(sql: MigrationSql) -> bool:
-    """Return whether Django says of an operation that it cannot be written as SQL."""
-    return sql.is_by_cursor or any("CANNOT BE WRITTEN AS SQL" in one for one in sql.statements)
+    return sql.is_by_cursor or any(OPAQUE in one for one in sql.statements)
 
 
 def _save_step(step: Step) -> SavedStep:

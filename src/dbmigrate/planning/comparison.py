@@ -47,7 +47,7 @@ def compare(
     catalogue = [*_compare_catalogues(saved, now, unlike)]
     routes = [*_compare_routes(saved, now)]
     found: list[Difference] = [*code, *databases, *applied, *catalogue, *routes]
-    if not code:
+    if not code and not routes:
         unlike |= {one.alias for one in databases} | {one.alias for one in catalogue}
         found += _compare_statements(saved, now, unlike, statements)
     return tuple(found) or tuple(_compare_steps(saved, now))
@@ -78,21 +78,25 @@ def _find_other_calls(then: CodeBasis, now: FileHash) -> list[str]:
     return [name for name in sorted({*then.calls, *now.calls}) if then.calls.get(name) != now.calls.get(name)]
 
 
-def is_done(saved: SavedPlan, snapshot: Snapshot, files: Mapping[MigrationId, FileHash | None]) -> bool:
-    """Return whether all that a plan wanted is done already, by the same code; False if it wanted no migration."""
-    code = {one.migration for one in compare_files(saved, files, snapshot)}
+def is_done(saved: SavedPlan, snapshot: Snapshot) -> bool:
+    """Return whether all that a plan wanted is recorded, or not any more; False if it wanted no migration."""
     wanted = [(step.alias, one) for step in saved.steps for one in step.migrations]
-    if any(step.synced for step in saved.steps) or any(one.id in code for _, one in wanted):
-        return False
-    databases = {database.alias: database for database in snapshot.databases}
+    databases = {alias: snapshot.database(alias) for alias in dict.fromkeys(alias for alias, _ in wanted)}
     recorded = {
-        alias: {*recorded_on(snapshot, databases[alias])}
-        for alias in {alias for alias, _ in wanted} & {*databases}
-        if databases[alias].recorded is not None
+        alias: {*recorded_on(snapshot, database)}
+        for alias, database in databases.items()
+        if database is not None and database.recorded is not None
     }
-    return bool(wanted) and all(
-        alias in recorded and (one.id in recorded[alias]) is not one.backwards for alias, one in wanted
+    return (
+        bool(wanted)
+        and not any(step.synced for step in saved.steps)
+        and all(alias in recorded and (one.id in recorded[alias]) is not one.backwards for alias, one in wanted)
     )
+
+
+def is_same_code(saved: SavedPlan, files: Mapping[MigrationId, FileHash | None]) -> bool:
+    """Return whether the files of the planned migrations are as they were."""
+    return not any(saved.basis.code[one.migration].is_planned for one in compare_files(saved, files))
 
 
 def _find_added(saved: SavedPlan, now: SavedPlan) -> Iterator[CodeDiffers]:
