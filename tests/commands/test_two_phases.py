@@ -85,6 +85,7 @@ def test_the_first_phase_leaves_the_drop_and_the_second_does_it(tmp_path: Path) 
     assert dbmigrate("status", "--exit-code", cwd=project.root).code == 0
 
 
+@pytest.mark.soak
 def test_a_saved_plan_of_a_phase_is_stale_once_another_phase_is_configured(tmp_path: Path) -> None:
     project = deployed(two_databases(tmp_path, *THREE))
     every("plan --phase pre -o plan.json", project)
@@ -212,6 +213,7 @@ def test_what_no_mark_says_the_operations_say(tmp_path: Path) -> None:
     assert phases(project, WORK) == WORK
 
 
+@pytest.mark.soak
 def test_a_field_that_cannot_be_compared_leaves_its_migration_undecided(tmp_path: Path) -> None:
     head = """\
         class Odd(models.CharField):
@@ -244,6 +246,7 @@ def phases(project: Project, cases: dict[str, str]) -> dict[str, str]:
     return {case: found[f"app{number}.0002"] for number, case in enumerate(cases)}
 
 
+@pytest.mark.soak
 def test_settings_of_syzygy_decide_what_operations_do_not(tmp_path: Path) -> None:
     cases = {"app0": "post", "app1.0002": "pre", "app2": "undecided"}
     settings = """
@@ -333,6 +336,7 @@ def test_what_is_no_phase_is_a_usage_error(case: str, tmp_path: Path) -> None:
     assert said in dbmigrate(*words, cwd=project.root).expect(2).stderr
 
 
+@pytest.mark.soak
 def test_the_jobs_of_the_how_to_deploy_in_two_phases(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "two-phases.md").read_text()
     commands = [
@@ -349,6 +353,7 @@ def test_the_jobs_of_the_how_to_deploy_in_two_phases(tmp_path: Path) -> None:
     assert recorded == ["blog.0002", "blog.0003"]
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
 def test_two_databases_of_a_server_go_through_both_phases(tmp_path: Path, postgresql: PostgresqlServer) -> None:
     entries = {alias: postgresql.create_database() for alias in ("default", "blog_db")}
@@ -366,7 +371,7 @@ def test_two_databases_of_a_server_go_through_both_phases(tmp_path: Path, postgr
     assert columns() == {"id", "new"}
 
 
-@pytest.mark.parametrize("launcher", ["fork", "spawn"])
+@pytest.mark.parametrize("launcher", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
 def test_a_database_that_somebody_migrates_further_meanwhile_is_not_migrated_back(
     tmp_path: Path, launcher: str
 ) -> None:
