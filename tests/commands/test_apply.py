@@ -139,8 +139,9 @@ def test_the_digest_is_the_same_in_another_python(begun: Project, python: str) -
     assert other["basis"]["versions"]["python"] != saved["basis"]["versions"]["python"]
 
 
-def test_a_plan_of_another_django_that_runs_the_same_is_applied(begun: Project) -> None:
-    dbmigrate(*SAVE, "--python", environment("django42"), cwd=begun.root).expect(0)
+@pytest.mark.parametrize("django", ["django32", pytest.param("newest", marks=pytest.mark.soak)])
+def test_a_plan_of_another_django_that_runs_the_same_is_applied(begun: Project, django: str) -> None:
+    dbmigrate(*SAVE, "--python", environment(django), cwd=begun.root).expect(0)
 
     apply(begun).expect(0)
 

@@ -202,8 +202,13 @@ def hash_statements(sql: MigrationSql) -> Sha256 | None:
     """Return the SHA-256 of the SQL of a migration; None where it is not known."""
     if sql.problem is not None:
         return None
-    # The comments are Django's words, which another version may put otherwise.
-    run = [one for one in sql.statements if not (one.startswith("--") and "\n" not in one) or OPAQUE in one]
+    # The comments are Django's words, which another version puts otherwise.
+    comments = [one.startswith("--") and "\n" not in one for one in sql.statements]
+    run = [
+        OPAQUE if is_comment else one
+        for one, is_comment in zip(sql.statements, comments, strict=True)
+        if not is_comment or OPAQUE in one
+    ]
     return hashlib.sha256("\0".join(run).encode("utf-8", "surrogateescape")).hexdigest()
 
 

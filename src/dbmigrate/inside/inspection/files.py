@@ -49,7 +49,7 @@ def _describe(label, name):
     text = content.decode("utf-8", "surrogateescape")
     return {
         "sha256": _hash(content),
-        "code": _hash(_without_comments(text).encode("utf-8", "surrogateescape")),
+        "code": _hash(without_comments(text).encode("utf-8", "surrogateescape")),
         "calls": _find_called("{}.{}".format(package, name)),
     }
 
@@ -74,7 +74,8 @@ def _hash(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def _without_comments(text):
+def without_comments(text: str) -> str:
+    """Return a source without comments, blank lines and space at the ends of lines."""
     without = _STRING_OR_COMMENT.sub(lambda found: found[1] or "", text.replace("\r\n", "\n"))
     return "\n".join(line.rstrip() for line in without.split("\n") if line.strip())
 
