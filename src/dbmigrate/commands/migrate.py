@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from dbmigrate.commands.afterwards import Run, find_result, is_undone
-from dbmigrate.commands.approval import Approval, review_approved
 from dbmigrate.commands.capacity import check_room, find_caps_now
 from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, review_or_refuse
 from dbmigrate.commands.written_migrations import check_written, is_as_before
@@ -53,6 +53,9 @@ from dbmigrate.running.process import ChildMessage, ChildRequest
 from dbmigrate.running.retry import Retrying
 from dbmigrate.running.runner import MAKE, Children, run_makemigrations, run_steps
 from dbmigrate.running.stopping import Stops
+
+if TYPE_CHECKING:
+    from dbmigrate.commands.approval import Approval
 
 
 def migrate(
@@ -137,6 +140,8 @@ def _review(
     """Review, refuse what must not run, and return whether what was approved is done already."""
     if approval is None:
         return (yield from review_or_refuse(work, selection, options, is_locked_later=is_locked_later)), False
+    from dbmigrate.commands.approval import review_approved  # a run that nobody had approve needs none of it
+
     return (yield from review_approved(work, selection, options, approval, is_locked_later=is_locked_later))
 
 
