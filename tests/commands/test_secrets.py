@@ -476,7 +476,7 @@ KEEPING = """
 import json
 from pathlib import Path
 SECRETS = json.loads((Path(__file__).parent / "secrets.json").read_text())
-globals().update({f"SERVICE_{number}_TOKEN": secret for number, secret in enumerate(SECRETS)})
+globals().update({f"SERVICE_{number}_PASSWORD": secret for number, secret in enumerate(SECRETS)})
 DATABASES["default"]["PASSWORD"] = SECRETS[0]
 DATABASES["default"]["HOST"] = "db.internal.example"
 """
