@@ -57,6 +57,9 @@ from dbmigrate.running.stopping import Stops
 if TYPE_CHECKING:
     from dbmigrate.commands.approval import Approval
 
+if TYPE_CHECKING:
+    from dbmigrate.commands.approval import Approval
+
 
 def migrate(
     work: CommandContext,
@@ -140,7 +143,7 @@ def _review(
     """Review, refuse what must not run, and return whether what was approved is done already."""
     if approval is None:
         return (yield from review_or_refuse(work, selection, options, is_locked_later=is_locked_later)), False
-    from dbmigrate.commands.approval import review_approved  # a run that nobody had approve needs none of it
+    from dbmigrate.commands.approval import review_approved  # a run that nobody has approved need not load it
 
     return (yield from review_approved(work, selection, options, approval, is_locked_later=is_locked_later))
 
