@@ -57,9 +57,6 @@ from dbmigrate.running.stopping import Stops
 if TYPE_CHECKING:
     from dbmigrate.commands.approval import Approval
 
-if TYPE_CHECKING:
-    from dbmigrate.commands.approval import Approval
-
 
 def migrate(
     work: CommandContext,
