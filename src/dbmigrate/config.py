@@ -250,7 +250,7 @@ def _seconds(value: object, origin: str) -> float:
 
 def _urls(value: object, origin: str) -> dict[str, str]:
     if isinstance(value, str):
-        value = dict(entry.strip().split("=", 1) for entry in value.split(",") if "=" in entry) or value
+        value = _entries(value, origin, "ALIAS=URL")
     if not isinstance(value, dict) or not all(_is_url(url) for url in value.values()):
         raise UsageError(
             f"{origin}: is not a URL for each database", hint='write for example { default = "postgresql://host/name" }'
@@ -258,9 +258,19 @@ def _urls(value: object, origin: str) -> dict[str, str]:
     return value
 
 
+def _entries(value: str, origin: str, form: str) -> dict[str, str]:
+    entries = [entry.strip() for entry in value.split(",")]
+    wrong = next((entry for entry in entries if "=" not in entry), None)
+    if wrong is not None:
+        raise UsageError(
+            f"{origin}: {_shown(wrong)} is not of the form {form}", hint=f"write {form}, with commas between"
+        )
+    return dict(entry.split("=", 1) for entry in entries)
+
+
 def _phases(value: object, origin: str) -> dict[str, str]:
     if isinstance(value, str):
-        value = dict(entry.strip().split("=", 1) for entry in value.split(",") if "=" in entry) or value
+        value = _entries(value, origin, "PATTERN=pre or PATTERN=post")
     if not isinstance(value, dict):
         raise UsageError(f"{origin}: {_shown(value)} is not a table", hint=f"{_FOR_EXAMPLE} below it")
     read = {}

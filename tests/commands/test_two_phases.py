@@ -228,6 +228,17 @@ def test_a_field_that_cannot_be_compared_leaves_its_migration_undecided(tmp_path
     assert [database["by_phase"] for database in status["databases"]] == [{"undecided": 1}]
 
 
+def test_a_default_of_the_database_may_come_before_the_deploy_and_not_go(tmp_path: Path) -> None:
+    change = "migrations.AlterField('item', 'name', models.CharField(max_length=20{}))"
+    project = one_app_for_each(tmp_path, {"comes": ("", change.format(", db_default='x'"))})
+    goes = marked(change.format(""), number=3, mark="", after=(("app0", "0002"),))
+    project.write("app0/migrations/0003.py", goes)
+
+    status = dbmigrate("status", "--format", "json", cwd=project.root).expect(0).json["result"]
+
+    assert [database["by_phase"] for database in status["databases"]] == [{"pre": 1, "undecided": 1}]
+
+
 def one_app_for_each(root: Path, cases: dict[str, tuple[str, str]], *, head: str = "", settings: str = "") -> Project:
     """Write an app for each (mark, operations), whose first migration is applied and whose second has both."""
     labels = [f"app{number}" for number in range(len(cases))]
@@ -317,6 +328,11 @@ USAGE = {
         "",
         "--phase finds the migrations to go to and cannot be combined with --to",
     ),
+    "--phase with --run-syncdb": (
+        ("all", "--phase", "pre", "--run-syncdb"),
+        "",
+        "--run-syncdb cannot be combined with --phase: tables of apps without migrations belong to no phase",
+    ),
     "a pattern of nothing": (
         ("status",),
         '"blog.9999*" = "post"',
@@ -334,6 +350,15 @@ def test_what_is_no_phase_is_a_usage_error(case: str, tmp_path: Path) -> None:
     project.write("pyproject.toml", f"[tool.dbmigrate.phases]\n{configured}\n")
 
     assert said in dbmigrate(*words, cwd=project.root).expect(2).stderr
+
+
+def test_an_entry_of_the_variable_that_says_no_phase_is_refused(tmp_path: Path) -> None:
+    project = two_databases(tmp_path, *THREE)
+    environment = {"DBMIGRATE_PHASES": "blog.0001*=pre, blog.0002"}
+
+    refused = dbmigrate("status", cwd=project.root, environment=environment).expect(2)
+
+    assert "error: DBMIGRATE_PHASES: 'blog.0002' is not of the form PATTERN=pre or PATTERN=post" in refused.stderr
 
 
 @pytest.mark.soak

@@ -52,6 +52,12 @@ class Asked:
             raise UsageError(
                 "--phase finds the migrations to go to and cannot be combined with --to", hint="remove one of the two"
             )
+        if options["phase"] is not None and options["run_syncdb"]:
+            raise UsageError(
+                "--run-syncdb cannot be combined with --phase: tables of apps without migrations belong to no phase",
+                hint="create them before the deploy with: dbmigrate all --run-syncdb; or give the app migrations: "
+                "dbmigrate make APP",
+            )
         return Asked(
             flags_of(options),
             fake_initial=options["fake_initial"],

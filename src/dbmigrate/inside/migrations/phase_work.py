@@ -35,7 +35,7 @@ NON_DATABASE = (
     "related_query_name", "validators", "verbose_name", "on_delete", "auto_now", "auto_now_add", "upload_to", "storage",
 )  # fmt: skip
 """Arguments of a field that no database sees (Field.non_db_attrs, since Django 4.1, and those of files and dates)."""
-HARMLESS = ("db_index", "default", "db_default", "db_comment")
+HARMLESS = ("db_index", "default", "db_comment")
 """Those that change neither what may be written nor what is read."""
 
 
@@ -178,6 +178,8 @@ def _loosens(key, old, new):
         return bool(new)
     if key == "unique":
         return not new
+    if key == "db_default":  # without it, inserts that leave the column to the database fail
+        return new is not None
     if key == "max_length":
         return new is None or (old is not None and new >= old)
     return False
