@@ -121,6 +121,16 @@ def test_a_plan_is_already_applied_only_by_the_same_code(begun: Project) -> None
     assert refused(begun)[0] == "code: core.0002_note was edited since"
 
 
+def test_a_plan_is_already_applied_only_on_its_own_databases(begun: Project) -> None:
+    apply(begun).expect(0)
+    shutil.copyfile(begun.database("default"), begun.root / "tenant.sqlite3")
+    settings = begun.root / "site_settings.py"
+    settings.write_text(settings.read_text().replace(begun.database("default").name, "tenant.sqlite3"))
+
+    assert refused(begun)[0] == "database: default is another database than the one that the plan was made for"
+    assert "already applied" in apply(begun, "--any-database").expect(0).stdout
+
+
 def test_the_digest_is_the_same_on_another_machine_and_in_every_run(begun: Project, tmp_path: Path) -> None:
     other = begun.copy_to(tmp_path / "elsewhere" / "checkout")
     again = dbmigrate("plan", cwd=other.root).expect(0)

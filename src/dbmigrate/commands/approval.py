@@ -60,10 +60,19 @@ class SavedApproval:
     kind: Literal["plan", "digest"] = "plan"
 
     def is_done(self, work: CommandContext, reviewed: Review) -> bool:
-        """Return whether everything that the plan wanted is recorded, by the same code."""
+        """Return whether everything that the plan wanted is recorded, by the same code and on its databases."""
         self._check_project(reviewed)
-        return is_done(self.saved, reviewed.snapshot) and is_same_code(
-            self.saved, work.host.describe_files([*self.saved.basis.code])
+        return (
+            is_done(self.saved, reviewed.snapshot)
+            and is_same_code(self.saved, work.host.describe_files([*self.saved.basis.code]))
+            and (self.any_database or self._has_same_databases(work, reviewed))
+        )
+
+    def _has_same_databases(self, work: CommandContext, reviewed: Review) -> bool:
+        return all(
+            work.host.describe_tables(alias, ()).identity == then.identity
+            for alias, then in self.saved.basis.databases.items()
+            if reviewed.snapshot.database(alias) is not None
         )
 
     def check(self, work: CommandContext, reviewed: Review) -> None:
