@@ -336,6 +336,15 @@ def test_a_digest_covers_what_is_pending_and_models_without_migrations(begun: Pr
     assert differences(ended) == ["plan: models of core changed and have no migrations yet"]
 
 
+def test_a_digest_covers_steps_that_run_although_nothing_is_pending(begun: Project) -> None:
+    apply(begun).expect(0)
+    again = ("run", "--app", "core", "--always")
+    refusal = dbmigrate(*again, "--expect", "0" * 12, cwd=begun.root).expect(32)
+    digest = differences(refusal)[0].split()[6].rstrip(",")
+
+    dbmigrate(*again, "--expect", digest, cwd=begun.root).expect(0)
+
+
 def test_a_plan_that_undoes_is_applied(begun: Project) -> None:
     apply(begun).expect(0)
     begun.write("core/migrations/0003_fill.py", migration(after=(("core", "0002_note"),)))

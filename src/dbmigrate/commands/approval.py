@@ -123,11 +123,11 @@ class DigestApproval:
         return False
 
     def check(self, work: CommandContext, reviewed: Review) -> None:
-        """Compare the digest, if there is something to migrate."""
+        """Compare the digest, if there is something to run."""
         plan = reviewed.plan
         if plan.make is not None:
             raise StalePlanError([PlanDiffers(step=None, change="writes", apps=plan.make.apps)])
-        if not _migrates(plan):
+        if plan.is_empty:
             return
         digest = save_plan(plan, read_basis(work, reviewed, statements=False).basis).digest
         if not digest.startswith(self.expected):
@@ -170,10 +170,6 @@ def review_approved(
         approval.check(work, reviewed)
         raise
     return with_begun(work, reviewed), False
-
-
-def _migrates(plan: MigrationPlan) -> bool:
-    return any(step.migrations or step.synced for step in plan.steps)
 
 
 def _without_steps(plan: MigrationPlan) -> MigrationPlan:
