@@ -418,6 +418,17 @@ def test_options_that_say_what_is_done_are_refused_by_name(begun: Project, in_pr
         assert f"--expect cannot be combined with {more}" in ended.stderr
 
 
+def test_no_report_replaces_the_plan_that_is_applied(begun: Project, in_process: InProcess) -> None:
+    text = (begun.root / "plan.json").read_text()
+    (begun.root / "link.json").symlink_to("plan.json")
+    for words in (["-o", "plan.json"], ["-olink.json"], ["--junit", "./plan.json"]):
+        ended = in_process("apply", "plan.json", *words, cwd=begun.root).expect(2)
+        assert "would replace the saved plan" in ended.stderr
+    in_process("apply", "plan.json", "--output-file=plan.json", "--fake", cwd=begun.root).expect(2)
+
+    assert (begun.root / "plan.json").read_text() == text
+
+
 def test_a_document_holds_no_host_and_no_password(tmp_path: Path) -> None:
     entry = {
         "ENGINE": "django.db.backends.sqlite3",

@@ -152,6 +152,12 @@ def apply_plan(
     from dbmigrate.cli.saved_document import read_document, save_again
 
     session = session_of(context)
+    for option, file in (("-o", session.output_file), ("--junit", junit)):
+        if file is not None and session.names_as_plan(file):
+            raise UsageError(
+                f"{option} would replace the saved plan with the report (nothing was changed)",
+                hint=f"give {option} another file",
+            )
     document = read_document(session.cwd, name)
     differs = saying_what_differs(save_again(name, document.plan.selection))
     with open_project(session, flags, junit, _load) as (work, output), differs:
