@@ -21,6 +21,7 @@ from pathlib import Path
 
 import click
 
+from dbmigrate import __version__
 from dbmigrate.cli.root import COMMANDS, cli
 from dbmigrate.config import DATABASE_KEYS, KEYS
 from dbmigrate.models.json_schema import envelope_schema, line_schema
@@ -88,7 +89,7 @@ def commands_reference() -> str:
 
 
 def _options_table(parameters: Sequence[click.Parameter]) -> str:
-    options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
+    options = [one for one in parameters if isinstance(one, click.Option) and not one.hidden]
     lines = [f"| `{_spelling(option)}` | {_in_table(option.help or '')} |" for option in options]
     return "\n".join(["| option | meaning |", "|---|---|", *lines]) if lines else ""
 
@@ -203,6 +204,21 @@ def write_captures() -> None:
         shutil.rmtree(folder)
 
 
+def write_example() -> None:
+    """Save a plan on a copy of the sample: what this version writes, for readers and for later versions."""
+    import subprocess
+
+    with tempfile.TemporaryDirectory(prefix="sample-") as folder:
+        project = Path(shutil.copytree(SAMPLE, Path(folder) / "sample"))
+        words = ("plan", "--database", "shop_db", "--app", "shop", "--format", "json", "-o", "plan.json")
+        program = Path(sys.executable).parent / "dbmigrate"
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8"}
+        subprocess.run([str(program), *words], cwd=project, env=environment, check=True, stdout=subprocess.DEVNULL)
+        text = (project / "plan.json").read_text()
+    text = text.replace(sys.executable, "/srv/app/.venv/bin/python").replace(str(project), "/srv/app")
+    (DOCS / "examples" / f"plan-{__version__}.json").write_text(text)
+
+
 def damage(project: Path) -> None:
     """Let a foreign key lead into another database, and lose a table."""
     models = project / "blog" / "models.py"
@@ -220,6 +236,7 @@ def main() -> None:
     write_tables()
     if not arguments.tables:
         write_captures()
+        write_example()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dbmigrate.errors import UsageError
-from dbmigrate.models.settings import LINTER, DatabaseSettings, Settings
+from dbmigrate.models.settings import LINTER, THIRD_PARTY, UNMARKED, DatabaseSettings, Settings
 from dbmigrate.nearest import nearest
 from dbmigrate.system import looking, shortened
 
@@ -31,6 +31,7 @@ LAUNCHERS = ("auto", "fork", "spawn")
 SCOPES = ("app", "database")
 UNCLAIMED_POLICIES = ("skip", "migrate")
 RECEIVER_POLICIES = ("always", "pending")
+PHASES = ("pre", "post")
 
 MOST_SECONDS = 2_000_000
 """23 days. The servers and the system count time-outs in milliseconds, most of them in 31 bits."""
@@ -249,12 +250,40 @@ def _seconds(value: object, origin: str) -> float:
 
 def _urls(value: object, origin: str) -> dict[str, str]:
     if isinstance(value, str):
-        value = dict(entry.strip().split("=", 1) for entry in value.split(",") if "=" in entry) or value
+        value = _entries(value, origin, "ALIAS=URL")
     if not isinstance(value, dict) or not all(_is_url(url) for url in value.values()):
         raise UsageError(
             f"{origin}: is not a URL for each database", hint='write for example { default = "postgresql://host/name" }'
         )
     return value
+
+
+def _entries(value: str, origin: str, form: str) -> dict[str, str]:
+    entries = [entry.strip() for entry in value.split(",")]
+    wrong = next((entry for entry in entries if "=" not in entry), None)
+    if wrong is not None:
+        raise UsageError(
+            f"{origin}: {_shown(wrong)} is not of the form {form}", hint=f"write {form}, with commas between"
+        )
+    return dict(entry.split("=", 1) for entry in entries)
+
+
+def _phases(value: object, origin: str) -> dict[str, str]:
+    if isinstance(value, str):
+        value = _entries(value, origin, "PATTERN=pre or PATTERN=post")
+    if not isinstance(value, dict):
+        raise UsageError(f"{origin}: {_shown(value)} is not a table", hint=f"{_FOR_EXAMPLE} below it")
+    read = {}
+    for key, phase in value.items():
+        if isinstance(phase, dict):  # blog.0007 = "post": TOML takes what stands before the dot for a table
+            hint = f'write it in quotes, for example "{key}.{next(iter(phase), "*")}" = "post"'
+            raise UsageError(f"{origin}: {key} is a table and not the name of migrations", hint=hint)
+        choices = (*PHASES, "ask") if key in (THIRD_PARTY, UNMARKED) else PHASES
+        read[key] = _one_of(choices)(phase, f"{origin} {key}")
+    return read
+
+
+_FOR_EXAMPLE = 'write [tool.dbmigrate.phases], and lines such as "blog.0007*" = "post"'
 
 
 def _is_url(value: object) -> bool:
@@ -315,6 +344,12 @@ KEYS: Mapping[str, Key] = {
     ),
     "ddl_retries": Key(_number, "`5`", "retries after that, with increasing delays"),
     "lock_url": Key(_urls, "`{}`", "per alias: the URL that the lock's connection uses, to bypass a pooler; see below"),
+    "phases": Key(
+        _phases,
+        "`{}`",
+        'what runs before and after a deploy (`--phase`), by pattern: `"blog.0007*" = "post"`; `third_party` for '
+        "third-party apps, `unmarked` for what is otherwise undecided",
+    ),
     "format": Key(
         _one_of(FORMATS),
         '`"auto"`',

@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 21
     FAILED = 30
     PARTIAL = 31
+    STALE = 32
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -57,6 +58,7 @@ EXIT_MEANINGS = {
     ExitCode.UNREACHABLE: "a database is unreachable, read-only or could not be checked",
     ExitCode.FAILED: "a step failed, no migration was completed",
     ExitCode.PARTIAL: "some of the work was completed, but not all of it",
+    ExitCode.STALE: "the plan is not the one that was approved",
     ExitCode.INTERRUPTED: "interrupted before everything was done",
     ExitCode.TERMINATED: "ended by a signal before everything was done",
 }
@@ -149,6 +151,18 @@ class UnreachableError(DbmigrateError):
     """A database did not answer, or takes no writes."""
 
     code = ExitCode.UNREACHABLE
+
+
+class StalePlanError(DbmigrateError):
+    """What would run now is not what was approved."""
+
+    code = ExitCode.STALE
+    changed = False
+
+    def __init__(self, differences: Sequence[object], *, detail: str | None = None) -> None:
+        """Keep what differs (models.differences.Difference), the cause first; whoever shows it finds the words."""
+        super().__init__("the plan is not the one that was approved", detail=detail)
+        self.differences = differences
 
 
 class StepError(DbmigrateError):

@@ -21,6 +21,7 @@ MENU = [
     "  Show database status",
     "  View configuration info",
     "  Check for problems",
+    "  Apply a saved plan",
     "  Exit",
 ]
 
@@ -93,7 +94,9 @@ def test_what_is_typed_counts_also_when_enter_comes_with_it(project: Project) ->
     terminal.press("0001" + ENTER)
     terminal.wait_for("Run this plan?")
     terminal.press("n")
-    assert "$ dbmigrate run --app blog --to 0001_initial" in terminal.wait_for("$ dbmigrate run")
+    assert "$ dbmigrate run --app blog --to 0001_initial" in terminal.wait_for("Save this plan")
+    terminal.press("n")
+    terminal.wait_for("  Exit")
     terminal.press(CONTROL_C)
     assert terminal.wait_for_end() == 0
 
@@ -306,9 +309,20 @@ site_settings, Django VERSION, Python VERSION
      manage.py migrate blog --database=blog_db --no-input
      blog.0001_initial
 Cost: 1 process, forked from the one that has booted the project (in TIME)
+Digest: DIGEST
 ? Run this plan? No
 nothing was changed; the same from the command line:
 $ dbmigrate run --database blog_db
+? Save this plan to apply it later? Yes
+? In which file? plan.json
+site_settings, Django VERSION, Python VERSION
+1 step
+  1. blog_db:blog: 1 migration
+     manage.py migrate blog --database=blog_db --no-input
+     blog.0001_initial
+Cost: 1 process, forked from the one that has booted the project (in TIME)
+Digest: DIGEST
+$ dbmigrate plan --database blog_db -o plan.json
 ? What would you like to do? Migrate all databases (recommended)
 site_settings, Django VERSION, Python VERSION
 No changes detected
@@ -321,6 +335,7 @@ No changes detected
      manage.py migrate blog --database=blog_db --no-input
      blog.0001_initial
 Cost: 2 processes, forked from the one that has booted the project (in TIME); 1 of 3 migrations only recorded
+Digest: DIGEST
 ? Run this plan? Yes
 🚀 Migrating all databases...
 No changes detected
@@ -351,6 +366,7 @@ site_settings, Django VERSION, Python VERSION
      blog.0001_initial (undone)
        ! undoing drops the tables and columns they created, with all data in them
 Cost: 1 process, forked from the one that has booted the project (in TIME)
+Digest: DIGEST
 ? Run this plan, which undoes migrations? Yes
 🚀 Undoing migrations of blog...
 🔄 Undoing migrations of database: blog_db
@@ -376,6 +392,7 @@ def settled(screen: list[str]) -> list[str]:
     # What info says of interpreter and folders is another thing on every machine.
     text = re.sub(r"(View configuration info\n).*?(\$ dbmigrate info)", r"\1...\n\2", text, flags=re.DOTALL)
     text = re.sub(r"\d+\.\d s\b", "TIME", text)
+    text = re.sub(r"Digest: [0-9a-f]{12}\b", "Digest: DIGEST", text)
     text = re.sub(r"(Django|Python) [\d.]+", r"\1 VERSION", text)
     text = re.sub(r"(SQLite|PostgreSQL) [\d.]+(, no file yet)?", "SERVER", text)
     text = re.sub(r"─[─ ]*", "─", text)
@@ -399,7 +416,7 @@ def test_a_walk_through_every_entry(engine: str, tmp_path: Path, request: pytest
 
     terminal.press(DOWN, DOWN, DOWN, ENTER)
     terminal.wait_for("$ dbmigrate status")
-    terminal.press(UP, UP, ENTER)
+    terminal.press(UP, UP, UP, ENTER)
     terminal.wait_for("$ dbmigrate check")
     terminal.press(DOWN, DOWN, DOWN, DOWN, ENTER)
     terminal.wait_for("$ dbmigrate info")
@@ -408,7 +425,11 @@ def test_a_walk_through_every_entry(engine: str, tmp_path: Path, request: pytest
     terminal.press("blog", ENTER)
     terminal.wait_for("Run this plan?")
     terminal.press("n")
-    terminal.wait_for("$ dbmigrate run --database blog_db")
+    terminal.wait_for("Save this plan")
+    terminal.press("y")
+    terminal.wait_for("In which file?")
+    terminal.press(ENTER)
+    terminal.wait_for("$ dbmigrate plan")
     terminal.press(ENTER)
     terminal.wait_for("2 steps")
     terminal.wait_for("Run this plan? (Y/n)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -469,3 +470,52 @@ def test_the_log_of_a_crash_has_no_secrets(tmp_path: Path) -> None:
         assert "tr0m" not in text
         assert "b0ne" not in text
     assert "broken by ***" in log.read_text()
+
+
+KEEPING = """
+import json
+from pathlib import Path
+SECRETS = json.loads((Path(__file__).parent / "secrets.json").read_text())
+globals().update({f"SERVICE_{number}_PASSWORD": secret for number, secret in enumerate(SECRETS)})
+DATABASES["default"]["PASSWORD"] = SECRETS[0]
+DATABASES["default"]["HOST"] = "db.internal.example"
+"""
+
+USING = """
+from django.conf import settings
+
+class Migration(migrations.Migration):
+    dependencies = []
+    operations = [
+        migrations.CreateModel("Item", [
+            ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+            ("name", models.CharField(max_length=5000, default=settings.SECRETS[1])),
+        ]),
+        migrations.RunSQL("; ".join("SELECT '{}'".format(one.replace("'", "''")) for one in settings.SECRETS)),
+        migrations.RunSQL("SELECT 1 -- " + " ".join(map(repr, settings.SECRETS))),
+    ]
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_of_ten_thousand_secrets_none_is_in_a_saved_plan(tmp_path: Path) -> None:
+    rounds, each = 10, 1000
+    found = []
+    for number in range(rounds):
+        secrets = list(random_secrets(each, seed=number))
+        project = everywhere(tmp_path / f"site{number}", ("default",))
+        project.write("core/migrations/0001_initial.py", "from django.db import migrations, models\n" + USING)
+        project.append("site_settings.py", KEEPING)
+        (project.root / "secrets.json").write_text(json.dumps(secrets))
+        plan = ("plan", "--skip-makemigrations", "-o")
+        dbmigrate(*plan, "plan.json", cwd=project.root).expect(0)
+        dbmigrate(*plan, "sql.json", "--sql", cwd=project.root).expect(0)
+        project.append("core/migrations/0001_initial.py", "# edited")
+        dbmigrate("apply", "sql.json", "-v", "-o", "refused.json", cwd=project.root).expect(32)
+        for name in ("plan.json", "sql.json", "refused.json"):
+            text = re.sub(r"\b[0-9a-f]{64}\b", "", (project.root / name).read_text())
+            found += [(name, secret) for secret in secrets for trace in traces(secret) if trace in text]
+            assert "db.internal.example" not in text
+
+    assert found == []

@@ -74,8 +74,8 @@ def test_what_is_not_written_yet_is_marked_wherever_the_plan_is_shown(tmp_path: 
     project = write_shop(tmp_path / "site")
 
     shown = dbmigrate("plan", "--exit-code", cwd=project.root).expect(11).stdout
-    assert "     orders.0002_item_note (only recorded, not written yet)\n" in shown
-    assert "     orders.0002_item_note (not written yet)\n" in shown
+    assert "     orders.0002_item_note (pre, only recorded, not written yet)\n" in shown
+    assert "     orders.0002_item_note (pre, not written yet)\n" in shown
     assert "No step for" not in shown
     statements = dbmigrate("plan", "--sql", cwd=project.root).expect(0).stdout
     assert 'CREATE TABLE "blog_tag"' in statements

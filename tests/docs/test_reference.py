@@ -29,6 +29,7 @@ SCRIPTS = [
     f"{document.name}-{number}:{script}"
     for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
     for number, script in enumerate(blocks(document.read_text(), "sh"), 1)
+    if "dbmigrate" in script
 ] + [f"{file.name}:{file.read_text()}" for file in sorted((ROOT / "docs/examples").glob("*.sh"))]
 """Every shell script that people copy, its document in front."""
 SCRIPTS_AND_FLAGS = [

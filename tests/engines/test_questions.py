@@ -110,11 +110,17 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
     """Return what is asked, in this order: some questions need what another one did."""
     root = str(folder / "site")
     shelf = {"kind": "TABLE", "schema_name": "public", "name": "shelf", "on": None, "shown": "shelf", "in_sql": "shelf"}
-    step = {"death": int(signal.SIGKILL), "scope": None, "is_watched": False, "words": ["migrate", "core"]}
+    step = {
+        "death": int(signal.SIGKILL),
+        "scope": None,
+        "is_watched": False,
+        "is_forward": False,
+        "words": ["migrate", "core"],
+    }
     first = "core.0001_initial"
     look = {"records": True, "contact": True}
     return {
-        "inspect": {"root": root, "changes": True, "foreseen": [], **look},
+        "inspect": {"root": root, "changes": True, "foreseen": [], "phases": True, **look},
         "describe_undoing": {"undone": {"default": [first]}},
         "find_changes": {"started": []},
         "find_unstable": {"labels": ["core"], "altered": [["core.item", "name"]]},
@@ -126,7 +132,10 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
             "migrations": [{"id": first, "backwards": False}],
             "scope": {"alias": "default", "apps": {"core": None}, "others": True},
             "foreseen": [],
+            "is_compared": True,
         },
+        "describe_files": {"migrations": [first, "core.0009_gone"]},
+        "describe_tables": {"alias": "default", "migrations": [{"id": first, "backwards": False}], "root": root},
         "is_recorded": {"alias": "default", "migration": first},
         "trace": {"alias": "default", "migration": first},
         "verify": {"placements": {"default": {"core": None}, "archive": {}}, "repair": True},

@@ -49,6 +49,7 @@ RECIPES = {
     "gevent": Recipe(
         ("3.13", "3.12", "3.11", "3.10"), ("Django==5.2.*", "gevent", "psycogreen", "psycopg2-binary", "django-axes")
     ),
+    "phases": Recipe(("3.13", "3.12", "3.11", "3.10"), ("Django==5.2.*", "django-safemigrate", "django-syzygy")),
     "no-django": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12", "3.13"), ()),
 }
 

@@ -33,3 +33,10 @@ class FakePrompter:
         answer = self._answers.pop(0)
         assert answer is None or isinstance(answer, bool)
         return answer
+
+    def write(self, question: str, default: str) -> str | None:
+        """Return the next answer; an empty one is the default."""
+        self.asked.append(f"{question} ({default})")
+        answer = self._answers.pop(0)
+        assert answer is None or isinstance(answer, str)
+        return default if answer == "" else answer

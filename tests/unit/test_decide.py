@@ -99,7 +99,7 @@ def test_migrations_that_cannot_be_written_unasked_refuse_the_run(change: dict[s
 
 def test_what_cannot_be_undone_refuses_the_run() -> None:
     undone = pending("core.0002_fill", backwards=True, irreversible="RunPython")
-    decided = decision(snapshot(one(ways={"core": Way(migrations=(undone,))})), apps=("core",), to="0001")
+    decided = decision(snapshot(one(ways={"core.0001": Way(migrations=(undone,))})), apps=("core",), to="0001")
 
     error = refused(decided)
 
@@ -111,12 +111,12 @@ def test_a_goal_is_refused_for_what_cannot_be_undone_on_one_of_its_databases() -
     undone = pending("core.0002_fill", backwards=True)
     fixed = undone.model_copy(update={"irreversible": "RunPython"})
     two = snapshot(
-        one(ways={"core": Way(migrations=(undone,))}),
-        database("other", routes(core="yes"), ways={"core": Way(migrations=(fixed,))}),
+        one(ways={"core.0001": Way(migrations=(undone,))}),
+        database("other", routes(core="yes"), ways={"core.0001": Way(migrations=(fixed,))}),
     )
-    back, stays = {"core": "0001"}, Selection(make_migrations=False)
+    back, stays = (("core", "0001"),), Selection(make_migrations=False)
 
-    refuse(decide(two, settings(), Goal(stays, {"default": back, "other": {}})), (), is_run=True)
+    refuse(decide(two, settings(), Goal(stays, {"default": back, "other": ()})), (), is_run=True)
     error = refused(decide(two, settings(), Goal(stays, {"default": back, "other": back})))
 
     assert error.message.startswith("core.0002_fill cannot be undone on other: RunPython")

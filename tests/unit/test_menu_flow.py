@@ -105,7 +105,7 @@ def test_undoing_is_asked_with_no_as_the_answer_of_enter() -> None:
 
 
 def test_a_plan_that_is_not_run_teaches_its_command_line_all_the_same() -> None:
-    outside, _ = walk("all databases", False, "Exit")
+    outside, _ = walk("all databases", False, False, "Exit")
 
     assert outside.said[-2:] == [
         "nothing was changed; the same from the command line:",
@@ -123,7 +123,7 @@ def test_looking_needs_no_confirmation() -> None:
 def test_a_no_and_going_back_at_every_question_change_nothing() -> None:
     for answers in (
         (None,),
-        ("all databases", False, "Exit"),
+        ("all databases", False, False, "Exit"),
         ("all databases", None, "Exit"),
         ("specific database", None, "Exit"),
         ("specific app", None, "Exit"),
@@ -145,3 +145,36 @@ def test_a_project_that_cannot_be_loaded_leaves_the_menu_open() -> None:
 
     assert outside.ran == []
     assert len(prompter.asked) == 3
+
+
+def test_a_plan_that_is_not_run_can_be_saved_and_applied_later() -> None:
+    outside, prompter = walk(
+        "all databases",
+        False,
+        True,
+        "",
+        "all databases",
+        False,
+        True,
+        "next.json",
+        "saved plan",
+        "next.json",
+        True,
+        "Exit",
+    )
+
+    assert outside.ran == [
+        ["plan", "--exit-code"],
+        ["plan", "-o", "plan.json"],
+        ["plan", "--exit-code"],
+        ["plan", "-o", "next.json"],
+        ["apply", "next.json"],
+    ]
+    assert "Save this plan to apply it later? (y/N)" in prompter.asked
+    assert "$ dbmigrate apply next.json --settings=site" in outside.said
+
+
+def test_nothing_is_saved_or_applied_where_somebody_goes_back() -> None:
+    outside, _ = walk("all databases", False, True, None, "saved plan", None, "saved plan", "", False, "Exit")
+
+    assert outside.ran == [["plan", "--exit-code"]]

@@ -55,9 +55,9 @@ def test_what_is_recorded_afterwards_counts_as_applied() -> None:
 def test_a_goal_that_leads_back_on_one_database_and_on_on_another_is_held_to_both() -> None:
     back, on = pending(CORE, backwards=True), pending(BLOG)
     before = snapshot(
-        default(ways={"core": Way(migrations=(back,))}), blog_db(on, ways={"blog": Way(migrations=(on,))})
+        default(ways={"core.zero": Way(migrations=(back,))}), blog_db(on, ways={"blog.0001": Way(migrations=(on,))})
     )
-    plan = plan_of(before, targets={"default": {"core": "zero"}, "blog_db": {"blog": "0001"}})
+    plan = plan_of(before, targets={"default": (("core", "zero"),), "blog_db": (("blog", "0001"),)})
     steps = (ok("default:core"), ok("blog_db:blog"))
 
     done = build_result(

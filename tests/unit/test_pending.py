@@ -6,7 +6,7 @@ import pytest
 from support.snapshots import app, database, pending, routes, settings, snapshot
 
 from dbmigrate.errors import UsageError
-from dbmigrate.models.selection import Targets
+from dbmigrate.models.selection import Target, Targets
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import DatabaseSettings
 from dbmigrate.models.snapshot import Database, Effect, Migration, Snapshot, Undoing, UndoingOf
@@ -85,7 +85,7 @@ def two() -> Snapshot:
 
 def everywhere(label: str, name: str, other: str = "blog_db") -> Targets:
     """Return the goal that an app is at a migration on both databases."""
-    return {"default": {label: name}, other: {label: name}}
+    return {"default": ((label, name),), other: ((label, name),)}
 
 
 def test_the_way_to_a_migration_leads_back_where_more_is_applied_and_on_where_less_is() -> None:
@@ -101,28 +101,35 @@ def test_the_way_to_a_migration_leads_back_where_more_is_applied_and_on_where_le
 @pytest.mark.parametrize(
     ("targets", "ways", "undone"),
     [
-        ({"blog": "0001", "core": "0001"}, {"blog": ["blog.0002"], "core": ["core.0002"]}, ("blog.0002", "core.0002")),
         (
-            {"core": "0001", "blog": "0001"},
-            {"core": ["blog.0002", "core.0002"], "blog": []},
+            (("blog", "0001"), ("core", "0001")),
+            {"blog.0001": ["blog.0002"], "core.0001": ["core.0002"]},
             ("blog.0002", "core.0002"),
         ),
         (
-            {"core": "zero", "blog": "0001"},
-            {"core": ["blog.0002", "core.0002", "blog.0001", "core.0001"], "blog": ["core.0001", "blog.0001"]},
+            (("core", "0001"), ("blog", "0001")),
+            {"core.0001": ["blog.0002", "core.0002"], "blog.0001": []},
+            ("blog.0002", "core.0002"),
+        ),
+        (
+            (("core", "zero"), ("blog", "0001")),
+            {
+                "core.zero": ["blog.0002", "core.0002", "blog.0001", "core.0001"],
+                "blog.0001": ["core.0001", "blog.0001"],
+            },
             ("blog.0002", "core.0002", "blog.0001", "core.0001"),
         ),
-        ({}, {}, None),
+        ((), {}, None),
     ],
 )
 def test_the_way_of_an_app_begins_where_that_of_the_one_before_ends(
-    targets: dict[str, str], ways: dict[str, list[str]], undone: tuple[str, ...] | None
+    targets: tuple[Target, ...], ways: dict[str, list[str]], undone: tuple[str, ...] | None
 ) -> None:
     taken, backwards = find_ways(two(), {"default": targets})
 
     default, other = taken.databases
-    assert {label: [one.id for one in way.migrations] for label, way in default.ways.items()} == ways
-    assert (list(default.ways), other.ways) == (list(targets), {})
+    assert {target: [one.id for one in way.migrations] for target, way in default.ways.items()} == ways
+    assert (list(default.ways), other.ways) == ([".".join(target) for target in targets], {})
     assert backwards == ({"default": undone} if undone is not None else {})
 
 
@@ -171,7 +178,7 @@ def test_nobody_can_stop_inside_of_a_squashed_migration_but_where_it_is_partly_a
     inside = find_ways(with_pending(taken), everywhere("blog", "0002", "half"))[0].databases
     squashed = find_ways(with_pending(taken), everywhere("blog", "0001_squashed", "half"))[0].databases
 
-    assert [one.ways["blog"].replaced_by for one in inside] == ["0001_squashed", None]
+    assert [one.ways["blog.0002"].replaced_by for one in inside] == ["0001_squashed", None]
     assert [[way.id for way in one.targeted or ()] for one in inside] == [[], ["blog.0002"]]
     assert [[way.id for way in one.targeted or ()] for one in squashed] == [["blog.0001_squashed"], ["blog.0002"]]
 

@@ -408,18 +408,19 @@ def split(*, target: tuple[str, ...], backwards: bool, works_on_data: bool, **se
     second = pending(two, "yes", BLOG, backwards=backwards, works_on_data=works_on_data)
     here = {BLOG: first, two: second}
     there = {BLOG: pending(BLOG, backwards=backwards), two: pending(two, "no", BLOG, backwards=backwards)}
+    to = "blog.zero" if backwards else "blog.0002"
     looked_at = snapshot(
         database(
             "default",
             routes(blog={"post": "yes"}),
             *(() if backwards else here.values()),
-            ways={"blog": Way(migrations=tuple(here[one] for one in target))},
+            ways={to: Way(migrations=tuple(here[one] for one in target))},
         ),
         database(
             "other",
             routes(blog={"tag": "yes"}),
             *(() if backwards else there.values()),
-            ways={"blog": Way(migrations=tuple(there[one] for one in target))},
+            ways={to: Way(migrations=tuple(there[one] for one in target))},
         ),
         apps=(app("blog", "post", "tag", migrations=("0001_initial", "0002_data")),),
     )
@@ -455,11 +456,11 @@ def test_every_step_goes_to_the_migration_of_its_own_database() -> None:
     undone = pending("blog.0002_data", backwards=True)
     plan = plan_of(
         snapshot(
-            database("default", routes(blog="yes"), ways={"blog": Way(migrations=(undone,))}),
+            database("default", routes(blog="yes"), ways={"blog.0001": Way(migrations=(undone,))}),
             database("other", routes(blog="yes"), pending("blog.0003_more")),
         ),
         apps=("blog",),
-        targets={"default": {"blog": "0001"}},
+        targets={"default": (("blog", "0001"),)},
     )
 
     assert [(step.alias, step.to, step.arguments) for step in plan.steps] == [
@@ -478,11 +479,11 @@ def test_the_apps_of_a_database_move_in_the_order_of_its_targets_and_no_other_do
                 routes(core="yes", blog="yes", shop="yes"),
                 pending("core.0002_more"),
                 on,
-                ways={"shop": Way(migrations=(back,)), "blog": Way(migrations=(on,))},
+                ways={"shop.0001": Way(migrations=(back,)), "blog.0002": Way(migrations=(on,))},
             ),
             database("other", routes(core="yes", blog="yes", shop="yes"), pending("core.0002_more")),
         ),
-        targets={"default": {"shop": "0001", "blog": "0002"}, "other": {}},
+        targets={"default": (("shop", "0001"), ("blog", "0002")), "other": ()},
     )
 
     assert [(step.id, step.to) for step in plan.steps] == [("default:shop", "0001"), ("default:blog", "0002")]
@@ -493,8 +494,8 @@ def test_the_apps_of_a_database_move_in_the_order_of_its_targets_and_no_other_do
 def test_what_depends_on_a_migration_through_one_that_stays_is_undone_before_it() -> None:
     first, last = pending("blog.0002_data", backwards=True), pending("shop.0001_initial", backwards=True)
     looked_at = snapshot(
-        database("blog_db", routes(blog="yes", core="no", shop="no"), ways={"blog": Way(migrations=(first,))}),
-        database("other", routes(blog="no", core="yes", shop="yes"), ways={"shop": Way(migrations=(last,))}),
+        database("blog_db", routes(blog="yes", core="no", shop="no"), ways={"blog.0001": Way(migrations=(first,))}),
+        database("other", routes(blog="no", core="yes", shop="yes"), ways={"shop.zero": Way(migrations=(last,))}),
     )
     graph = {
         first.id: Migration(),
@@ -503,7 +504,7 @@ def test_what_depends_on_a_migration_through_one_that_stays_is_undone_before_it(
     }
     plan = plan_of(
         looked_at.model_copy(update={"migrations": graph}),
-        targets={"blog_db": {"blog": "0001"}, "other": {"shop": "zero"}},
+        targets={"blog_db": (("blog", "0001"),), "other": (("shop", "zero"),)},
     )
 
     assert [(step.id, step.needs) for step in plan.steps] == [("other:shop", ()), ("blog_db:blog", ("other:shop",))]
@@ -629,7 +630,7 @@ def test_an_app_named_on_default_is_migrated_by_itself() -> None:
 def test_going_to_a_migration_uses_what_the_database_says_it_takes() -> None:
     undone = pending("core.0002_more", "yes", backwards=True)
     plan = plan_of(
-        snapshot(database("default", routes(core="yes"), ways={"core": Way(migrations=(undone,))})),
+        snapshot(database("default", routes(core="yes"), ways={"core.0001": Way(migrations=(undone,))})),
         apps=("core",),
         to="0001",
         fake=True,

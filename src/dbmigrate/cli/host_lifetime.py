@@ -125,11 +125,20 @@ class KeptHost:
         self._say = say
         self._host: BootedProject | None = None
         self._taken: Fingerprint = {}
+        self._root: Path | None = None
+
+    def ignore(self, file: Path) -> None:
+        """Take a file for unchanged that dbmigrate itself has written in the project."""
+        if self._root is not None and file.is_relative_to(self._root):
+            name = str(file.relative_to(self._root))
+            self._taken = {key: value for key, value in self._taken.items() if key != name}
+            self._taken |= {key: value for key, value in fingerprint(self._root).items() if key == name}
 
     @contextmanager
     def open(self, target: Target, environment: Mapping[str, str], redactor: Redactor) -> Iterator[BootedProject]:
         """Give the host that is there, or a new one."""
         now = fingerprint(target.root)
+        self._root = target.root
         if self._host is not None and now != self._taken:
             names = sorted({*now, *self._taken} - {name for name in now if now[name] == self._taken.get(name)})
             self._say(f"the project changed ({names[0]}{', …' if len(names) > 1 else ''}): reloading it")

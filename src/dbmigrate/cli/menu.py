@@ -102,6 +102,8 @@ class _CommandLine:
         assert isinstance(root, click.Group)
         session = self._new_session(words)
         keep_session(self._root, session)
+        given = read_global_options(self._root)
+        before = dict(given)
         try:
             name, sub, rest = root.resolve_command(self._root, list(words))
             assert sub is not None
@@ -110,6 +112,12 @@ class _CommandLine:
                 return code
         except (DbmigrateError, KeyboardInterrupt) as error:
             return self._refuse(error, session)
+        finally:
+            if given.get("output_file") is not None:
+                self._keeper.ignore(session.cwd / given["output_file"])
+            # What was given to this command (-o FILE) is not for the next one.
+            given.clear()
+            given.update(before)
 
     def plan(self, words: Sequence[str]) -> bool:
         """Show the plan; a refusal is shown too, and may have the code that stands for missing migrations."""

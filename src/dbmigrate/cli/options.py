@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,8 +16,10 @@ from dbmigrate.cli.completion_cache import (
     complete_folder,
     complete_migration,
 )
-from dbmigrate.cli.global_options import remember_option
-from dbmigrate.config import FORMATS, LAUNCHERS, MOST_NUMBER, MOST_SECONDS
+from dbmigrate.cli.global_options import is_given, remember_option
+from dbmigrate.config import FORMATS, LAUNCHERS, MOST_NUMBER, MOST_SECONDS, PHASES
+from dbmigrate.errors import UsageError
+from dbmigrate.system import shortened
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -165,10 +168,24 @@ def selection_options(command: Decorated) -> Decorated:
     return command
 
 
+jobs_option = click.option(
+    "--jobs",
+    type=_NUMBER,
+    metavar="N",
+    help="Migrate up to N databases in parallel (default: the number of CPUs; if a database is on a "
+    "server, four times that, but at most 16).",
+)
+
+
 def migrate_options(command: Decorated) -> Decorated:
     """Add what `all`, `run` and `plan` have in common."""
     for option in reversed(
         (
+            click.option(
+                "--phase",
+                type=click.Choice(PHASES),
+                help="Only what runs before a deploy (pre), while the old code still serves, or after it (post).",
+            ),
             click.option(
                 "--skip-makemigrations",
                 is_flag=True,
@@ -191,29 +208,26 @@ def migrate_options(command: Decorated) -> Decorated:
                 help="Also create the tables of apps without migrations, as `migrate --run-syncdb`.",
             ),
             click.option("--always", is_flag=True, help="Run migrate even where nothing is pending."),
-            click.option(
-                "--jobs",
-                type=_NUMBER,
-                metavar="N",
-                help="Migrate up to N databases in parallel (default: the number of CPUs; if a database is on a "
-                "server, four times that, but at most 16).",
-            ),
+            jobs_option,
         )
     ):
         command = option(command)
     return command
 
 
+lock_wait_option = click.option(
+    "--lock-wait",
+    type=_SECONDS,
+    metavar="SECONDS",
+    help="Wait up to SECONDS for another run on the same database (default: 60).",
+)
+
+
 def lock_options(command: Decorated) -> Decorated:
     """Add how other runs on the same databases are kept away."""
     for option in reversed(
         (
-            click.option(
-                "--lock-wait",
-                type=_SECONDS,
-                metavar="SECONDS",
-                help="Wait up to SECONDS for another run on the same database (default: 60).",
-            ),
+            lock_wait_option,
             click.option("--no-lock", is_flag=True, help="Do not take the lock; concurrent runs are not prevented."),
         )
     ):
@@ -221,17 +235,18 @@ def lock_options(command: Decorated) -> Decorated:
     return command
 
 
-def run_options(command: Decorated) -> Decorated:
-    """Add what `all` and `run` have and `plan` has not: how to go about it."""
+keep_going_option = click.option(
+    "--keep-going",
+    is_flag=True,
+    default=None,
+    help="After a failure, continue with databases that do not depend on the failed one.",
+)
+
+
+def stopping_options(command: Decorated) -> Decorated:
+    """Add how long a migration may run, and what for."""
     for option in reversed(
         (
-            click.option(
-                "--keep-going",
-                is_flag=True,
-                default=None,
-                help="After a failure, continue with databases that do not depend on the failed one.",
-            ),
-            lock_options,
             click.option(
                 "--grace",
                 type=_SECONDS,
@@ -258,11 +273,95 @@ def run_options(command: Decorated) -> Decorated:
                 metavar="N",
                 help="With --ddl-lock-timeout: retry up to N times, with increasing delays (default: 5).",
             ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def run_options(command: Decorated) -> Decorated:
+    """Add what `all` and `run` have and `plan` has not: how to go about it."""
+    for option in reversed(
+        (
+            keep_going_option,
+            lock_options,
+            stopping_options,
             click.option("--dry-run", is_flag=True, help="Show the plan and do nothing, like `dbmigrate plan`."),
         )
     ):
         command = option(command)
     return command
+
+
+def how_options(command: Decorated) -> Decorated:
+    """Add what says how to go about a plan that says what is to be done."""
+    for option in reversed((jobs_option, keep_going_option, lock_wait_option, stopping_options)):
+        command = option(command)
+    return command
+
+
+def _refuse_option(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    """Do nothing if an option was not given (an option's callback).
+
+    Raises:
+        UsageError: it was.
+    """
+    if is_given(context, parameter.name or ""):
+        raise UsageError(
+            f"{parameter.opts[0]} cannot be combined with a saved plan, which says what is done (nothing was changed)",
+            hint="remove it, or save a plan that was made with it: dbmigrate plan … -o FILE",
+        )
+
+
+def refused_options(command: Decorated) -> Decorated:
+    """Add the options that say what is done, in order to refuse them by name."""
+    valued = ("--database", "--app", "--to", "--phase", "--expect")
+    flags = (
+        "--fake",
+        "--fake-initial",
+        "--run-syncdb",
+        "--always",
+        "--skip-makemigrations",
+        "--allow-data-loss",
+        "--no-lock",
+        "--dry-run",
+        "--auto",
+    )
+    for name in (*valued, *flags):
+        refused = click.option(
+            name,
+            is_flag=name in flags,
+            multiple=name in valued,
+            hidden=True,
+            expose_value=False,
+            callback=_refuse_option,
+        )
+        command = refused(command)
+    return command
+
+
+expect_option = click.option(
+    "--expect",
+    metavar="DIGEST",
+    callback=lambda context, parameter, value: None if value is None else read_digest(value),
+    help="Run only the plan with this digest, as `dbmigrate plan` shows it; otherwise change nothing and exit 32.",
+)
+
+
+def read_digest(text: str) -> str:
+    """Return a digest in lower case.
+
+    Raises:
+        UsageError: it is not one, or too short to be one.
+    """
+    digest = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{12,64}", digest):
+        raise UsageError(
+            f"--expect {shortened(text)} is not a digest: it has 12 to 64 characters, 0 to 9 and a to f (nothing was "
+            "changed)",
+            hint="copy it from the last line of: dbmigrate plan",
+        )
+    return digest
 
 
 junit_option = click.option(

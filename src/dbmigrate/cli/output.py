@@ -154,7 +154,8 @@ class Output:
         session = self._session
         if not self._sinks.is_begun:
             if not self._is_file_checked:
-                self._file = session.output_file or session.find_option("-o", "--output-file")
+                file = session.output_file or session.find_option("-o", "--output-file")
+                self._file = None if file is None or session.names_as_plan(file) else file
             self.begin(session.options.get("format") or session.format_of_line())
         return self._sinks.refuse(error)
 

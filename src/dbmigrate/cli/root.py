@@ -37,6 +37,7 @@ COMMANDS = (
     "all",
     "run",
     "plan",
+    "apply",
     "status",
     "info",
     "check",

@@ -10,7 +10,14 @@ import click
 from dbmigrate.cli.completion_cache import known_names
 from dbmigrate.cli.global_options import given_words, is_given
 from dbmigrate.cli.migrating import Asked, migrate
-from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options, selection_options
+from dbmigrate.cli.options import (
+    expect_option,
+    global_options,
+    junit_option,
+    migrate_options,
+    run_options,
+    selection_options,
+)
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
 
@@ -20,6 +27,7 @@ from dbmigrate.errors import ExitCode, UsageError
 @click.option("--auto", is_flag=True, help="The same as `dbmigrate all`, but never ask.")
 @migrate_options
 @run_options
+@expect_option
 @junit_option
 @global_options
 @click.pass_context
@@ -30,6 +38,7 @@ def command(
     auto: bool,
     no_lock: bool,
     dry_run: bool,
+    expect: str | None,
     junit: str | None,
     **options: Any,
 ) -> ExitCode:
@@ -54,7 +63,15 @@ def command(
             raise UsageError("--to and --fake require one app, but none is named", hint=_named(context, options["to"]))
         everything = shlex.join(["dbmigrate", "all", *given_words(context)])
         raise UsageError("no database and no app is named", hint=f"{everything}, or {_named(context, None)}")
-    return migrate(context, Asked.read(options), has_locks=not no_lock, may_ask=not auto, dry_run=dry_run, junit=junit)
+    return migrate(
+        context,
+        Asked.read(options),
+        has_locks=not no_lock,
+        may_ask=not auto,
+        dry_run=dry_run,
+        expect=expect,
+        junit=junit,
+    )
 
 
 def _named(context: click.Context, migration: str | None) -> str:

@@ -24,7 +24,7 @@ from dbmigrate.redact import Redactor
 if TYPE_CHECKING:
     from dbmigrate.menu.prompter import Prompter
 
-WORK = ("all", "run", "reset", "make", "squash", "menu")
+WORK = ("all", "run", "apply", "reset", "make", "squash", "menu")
 """The commands that do something: their exit code says whether it was done, whoever reads what they print."""
 
 FOR_MACHINES = ("json", "jsonl", "github")
@@ -143,10 +143,25 @@ class Session:
                     found = word.removeprefix(name).removeprefix("=")
         return found
 
+    def names_as_plan(self, file: str) -> bool:
+        """Return whether the command line of `apply` gives a file as the plan too, which must not be replaced."""
+        values = ("-o", "--output-file", "--junit")
+        words = [
+            word for before, word in zip(["", *self.arguments], self.arguments, strict=False) if before not in values
+        ]
+        return self.command == "apply" and any(_is_same(self.cwd / word, self.cwd / file) for word in words)
+
     def format_of_line(self) -> str:
         """Return the format asked for on a command line that could not be read, or by the environment."""
         wanted = self.find_option("--format") or self.environ.get("DBMIGRATE_FORMAT", "auto")
         return wanted if wanted in FORMATS else "auto"
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def new_session(

@@ -33,7 +33,12 @@ def check(work: CommandContext, wanted: CheckSelection) -> Generator[Event, None
     check_ids(wanted.select, "--select")
     check_lint(wanted)
     options = ReviewOptions(
-        changes="compared", stability=True, contact=not wanted.offline, named_unclaimed="looked-at", may_read_only=True
+        changes="compared",
+        stability=True,
+        contact=not wanted.offline,
+        named_unclaimed="looked-at",
+        may_read_only=True,
+        phases="judged",
     )
     reviewed = yield from review_patiently(work, selection, options)
     check_order(work.settings, reviewed.plan)

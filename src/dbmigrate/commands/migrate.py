@@ -7,9 +7,10 @@ import os
 import signal
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from dbmigrate.commands.afterwards import Run, find_result, is_undone
 from dbmigrate.commands.capacity import check_room, find_caps_now
@@ -37,7 +38,7 @@ from dbmigrate.models.events import (
 )
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, ShownPlan, Step
-from dbmigrate.models.result import StepResult
+from dbmigrate.models.result import RunResult, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import LockState
 from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
@@ -53,6 +54,9 @@ from dbmigrate.running.retry import Retrying
 from dbmigrate.running.runner import MAKE, Children, run_makemigrations, run_steps
 from dbmigrate.running.stopping import Stops
 
+if TYPE_CHECKING:
+    from dbmigrate.commands.approval import Approval
+
 
 def migrate(
     work: CommandContext,
@@ -62,6 +66,7 @@ def migrate(
     has_locks: bool = True,
     agree: Callable[[ShownPlan], None] = lambda plan: None,
     is_asked: bool = False,
+    approval: Approval | None = None,
 ) -> Generator[Event, None, None]:
     """Write missing migrations, migrate every database of the plan, and ask the databases what became of it.
 
@@ -69,7 +74,7 @@ def migrate(
     free again. Until the generator is closed after it a signal ends nothing: the report is written. Only what waits for
     a lock comes before the plan. `has_locks`: whether to keep other runs away. `agree` is called with a plan
     before it is run, before the locks too, and raises what ends the run; `is_asked`: whether it asks a person, who has
-    to know of all that is to be written before the locks.
+    to know of all that is to be written before the locks. `approval`: what the plan has to be, under the locks.
 
     Raises:
         DbmigrateError: before any database was touched: the preflight refuses, somebody declines, another run does not
@@ -77,15 +82,19 @@ def migrate(
         PartialError: the databases could not be asked afterwards.
     """
     started_at = work.clock()
-    options = ReviewOptions(changes="compared", meanwhile=work.launcher.warm_up)
+    # When something was applied is said where that is why a saved plan no longer holds.
+    options = ReviewOptions(changes="compared", records=approval is not None, meanwhile=work.launcher.warm_up)
     # Under the locks it is all asked again, and until then the models can be compared beside.
     is_compared_later = has_locks and not is_asked
-    first_options = ReviewOptions(changes="compared-if-idle") if is_compared_later else options
-    reviewed = yield from review_or_refuse(work, selection, first_options, is_locked_later=has_locks)
+    first_options = (
+        replace(options, changes="compared-if-idle", meanwhile=lambda: None) if is_compared_later else options
+    )
+    reviewed, is_done = yield from _review(work, selection, first_options, approval, is_locked_later=has_locks)
     if not reviewed.plan.is_empty:
         agree(reviewed.shown)
+    approved = _Approved(approval, is_done=is_done)
     if reviewed.plan.is_empty or not has_locks:
-        yield from _migrate(work, selection, reviewed, None, keep_going=keep_going, started_at=started_at)
+        yield from _migrate(work, selection, reviewed, None, approved, keep_going=keep_going, started_at=started_at)
         return
     yield from check_room(work, reviewed.snapshot, reviewed.plan.targeted)
     try:
@@ -98,11 +107,42 @@ def migrate(
             sleep=work.sleep,
         )
         # Whatever was true before the locks were held may have been done by another run meanwhile.
-        reviewed = yield from review_or_refuse(work, selection, options)
+        reviewed, is_done = yield from _review(work, selection, options, approval)
         agree(reviewed.shown)
-        yield from _migrate(work, selection, reviewed, locks, keep_going=keep_going, started_at=started_at)
+        approved = _Approved(approval, is_done=is_done)
+        yield from _migrate(work, selection, reviewed, locks, approved, keep_going=keep_going, started_at=started_at)
     finally:
         work.host.unlock()
+
+
+@dataclass(frozen=True)
+class _Approved:
+    """What the plan was compared with, and whether all of it was done before."""
+
+    approval: Approval | None
+    is_done: bool
+
+    def mark(self, result: RunResult) -> RunResult:
+        """Return a result that says it."""
+        if self.approval is None:
+            return result
+        return result.model_copy(update={"approved_by": self.approval.kind, "is_already_applied": self.is_done})
+
+
+def _review(
+    work: CommandContext,
+    selection: Selection,
+    options: ReviewOptions,
+    approval: Approval | None,
+    *,
+    is_locked_later: bool = False,
+) -> Generator[Event, None, tuple[Review, bool]]:
+    """Review, refuse what must not run, and return whether what was approved is done already."""
+    if approval is None:
+        return (yield from review_or_refuse(work, selection, options, is_locked_later=is_locked_later)), False
+    from dbmigrate.commands.approval import review_approved  # a run that nobody has approved need not load it
+
+    return (yield from review_approved(work, selection, options, approval, is_locked_later=is_locked_later))
 
 
 def _migrate(
@@ -110,6 +150,7 @@ def _migrate(
     selection: Selection,
     reviewed: Review,
     locks: LockState | None,
+    approved: _Approved,
     *,
     keep_going: bool,
     started_at: float,
@@ -177,7 +218,7 @@ def _migrate(
             yield event
         run = Run(selection, reviewed, written, results, stops, started_at, children.heartbeat.all_lost)
         with stops.asking():
-            result = find_result(work, run)
+            result = approved.mark(find_result(work, run))
             work.host.unlock()
         yield RunFinished(result=result)
 
@@ -328,6 +369,7 @@ def _request(
         "parent": os.getpid(),
         "death": int(death),
         "is_watched": is_watched and isinstance(job, Step) and any(one.does for one in job.migrations),
+        "is_forward": isinstance(job, Step) and job.is_forward,
         "scope": job.scope.model_dump() if isinstance(job, Step) and job.scope is not None else None,
         "twin": asdict(work.twin) if work.twin is not None else None,
         "manage": list(work.target.manage),

@@ -16,7 +16,7 @@ from dbmigrate.models.events import (
     DatabaseReached,
     Event,
 )
-from dbmigrate.models.findings import Finding
+from dbmigrate.models.findings import Finding, Location, Subject, place_of
 from dbmigrate.models.plan import MigrationPlan, ShownPlan
 from dbmigrate.models.selection import Selection, Targets
 from dbmigrate.models.servers import Reached
@@ -63,6 +63,9 @@ class ReviewOptions:
     """Whether all of the project's models are read for what differs in each process."""
     may_read_only: bool = False
     """Whether a database may be named that takes no writes."""
+    phases: Literal["asked-for", "shown", "judged"] = "asked-for"
+    """Whether migrations are asked in which phase of a deploy they run: if one was asked for; to show it; to check too
+    that it can work."""
     starts: bool = False
     """Whether the models of an app without migrations are compared where others depend on it, also if no migrations
     are made for the selection."""
@@ -150,6 +153,7 @@ def review(
         changes=options.changes != "left-out" and work.may_copy,
         records=options.records,
         contact=options.contact,
+        phases=selection.phase is not None or options.phases != "asked-for",
         seconds=seconds,
     )
     snapshot = inspect()
@@ -157,7 +161,13 @@ def review(
     targets = selection.targets_on(database.alias for database in snapshot.databases)
     folder = Path(work.target.choices["project"].value)
     check_settings(snapshot, work.settings, lambda named: settings_hint(folder, named))
-    goal = Goal(selection, targets, options.named_unclaimed, options.may_read_only)
+    goal = Goal(
+        selection,
+        targets,
+        options.named_unclaimed,
+        options.may_read_only,
+        judges_phases=options.phases == "judged",
+    )
     decision = _with_changes(work, decide(_with_ways(work, snapshot, targets), work.settings, goal), options)
     make = decision.plan.make
     if make is not None and find_refusal(decision.snapshot, make) is None:
@@ -209,17 +219,21 @@ def _open_another(work: CommandContext, seed: str) -> BootedProject:
 
 def locate_findings(work: CommandContext, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Add file and line to the findings that are about something in the project's files."""
-    subjects = tuple(dict.fromkeys(finding.subject for finding in findings if finding.subject))
+    named = (subject for finding in findings for subject in (finding.subject, finding.also))
+    subjects = tuple(subject for subject in dict.fromkeys(named) if subject)
     if not subjects:
         return tuple(findings)
     locations = dict(zip(subjects, work.host.locate(subjects), strict=True))
-    located = []
-    for finding in findings:
-        location = locations.get(finding.subject)
-        located.append(
-            finding if location is None else finding.model_copy(update={"file": location[0], "line": location[1]})
-        )
-    return tuple(located)
+    return tuple(_locate(finding, locations) for finding in findings)
+
+
+def _locate(finding: Finding, locations: Mapping[Subject, Location | None]) -> Finding:
+    location, other = locations.get(finding.subject), locations.get(finding.also)
+    if location is not None:
+        finding = finding.model_copy(update={"file": location[0], "line": location[1]})
+    if other is not None:
+        finding = finding.model_copy(update={"also_at": place_of(*other)})
+    return finding
 
 
 def review_patiently(
@@ -269,6 +283,11 @@ def review_or_refuse(
     """
     reviewed = yield from review_patiently(work, selection, options)
     refuse(reviewed.decision, reviewed.findings, is_run=is_run, is_locked_later=is_locked_later)
+    return with_begun(work, reviewed)
+
+
+def with_begun(work: CommandContext, reviewed: Review) -> Review:
+    """Return a review that is not refused with a warning for what seems to have run in part."""
     return replace(reviewed, findings=(*reviewed.findings, *locate_findings(work, _find_begun(work, reviewed))))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Literal
 
+from dbmigrate.commands.basis import read_basis
 from dbmigrate.commands.review import (
     CommandContext,
     Review,
@@ -14,9 +15,10 @@ from dbmigrate.commands.review import (
     review_or_refuse,
     review_patiently,
 )
-from dbmigrate.errors import ExitCode, UsageError
+from dbmigrate.errors import ExitCode, ModelChangesError, ProjectError, UnreachableError, UsageError
+from dbmigrate.listing import listed
 from dbmigrate.models.events import Event
-from dbmigrate.models.plan import MakeMigrations, Refusal, Step
+from dbmigrate.models.plan import MakeMigrations, Refusal, ShownPlan, Step
 from dbmigrate.models.reports import (
     ExplainReport,
     InfoReport,
@@ -38,6 +40,7 @@ from dbmigrate.planning.answers import (
     describe_wait,
     only_about,
 )
+from dbmigrate.planning.basis import save_plan
 from dbmigrate.planning.preflight import describe_stop, find_unwritable
 from dbmigrate.planning.room import find_refusal
 from dbmigrate.planning.selection import check_names
@@ -45,14 +48,22 @@ from dbmigrate.running.fork import describe_launcher
 
 
 def plan(
-    work: CommandContext, selection: Selection, *, sql: bool, graph: Literal["mermaid", "dot"] | None
+    work: CommandContext,
+    selection: Selection,
+    *,
+    sql: bool,
+    graph: Literal["mermaid", "dot"] | None,
+    is_saved: bool = False,
 ) -> Generator[Event, None, PlanReport]:
     """Answer what `all` or `run` would do, refusals included.
 
+    `is_saved`: whether the plan is to be applied later, so that it has to hold what its migrations run.
     A database that takes no writes is part of the answer, a role that may not do what is pending, and one that has no
     connection for the lock.
     """
-    reviewed = yield from review_or_refuse(work, selection, ReviewOptions(changes="compared"), is_run=False)
+    reviewed = yield from review_or_refuse(
+        work, selection, ReviewOptions(changes="compared", phases="shown"), is_run=False
+    )
     refusal, refused_with = _find_refusal(work, reviewed)
     statements = None
     if sql:
@@ -62,7 +73,7 @@ def plan(
         )
     return PlanReport(
         project=reviewed.snapshot.project,
-        plan=reviewed.shown,
+        plan=_with_basis(work, reviewed, is_saved=is_saved),
         boot_seconds=work.host.boot_seconds,
         launcher=_launcher(work, reviewed, is_needed=not reviewed.plan.is_empty).value,
         sql=statements,
@@ -70,6 +81,39 @@ def plan(
         refusal=refusal,
         refused_with=refused_with,
     )
+
+
+def _with_basis(work: CommandContext, reviewed: Review, *, is_saved: bool) -> ShownPlan:
+    """Return the plan with what it was made from, and its digest; without them if it writes migrations first.
+
+    Raises:
+        DbmigrateError: it is to be saved, and that cannot be asked.
+    """
+    shown = reviewed.shown
+    if shown.make is not None:
+        return shown
+    try:
+        basis = read_basis(work, reviewed, statements=is_saved).basis
+    except (ProjectError, UnreachableError):
+        if is_saved:
+            raise
+        return shown
+    return shown.model_copy(update={"basis": basis, "digest": save_plan(shown, basis).digest})
+
+
+def check_saved(plan: ShownPlan) -> None:
+    """Do nothing if a plan can be applied later.
+
+    Raises:
+        ModelChangesError: it would write migrations, and nobody has read those.
+    """
+    if plan.make is not None:
+        raise ModelChangesError(
+            f"this plan cannot be applied later: models of {listed(plan.make.apps)} changed and have no migrations yet",
+            hint=f"dbmigrate make {' '.join(plan.make.apps)}, commit the result and save the plan again; or pass "
+            "--skip-makemigrations",
+            changed=False,
+        )
 
 
 def _find_refusal(work: CommandContext, reviewed: Review) -> tuple[Refusal | None, ExitCode]:
@@ -109,7 +153,10 @@ def status(
         UsageError: a database or an app that is not there.
     """
     reviewed = yield from review_patiently(
-        work, Selection(make_migrations=False), ReviewOptions(records=migrations or bool(apps)), all_of_them=True
+        work,
+        Selection(make_migrations=False),
+        ReviewOptions(records=migrations or bool(apps), phases="shown"),
+        all_of_them=True,
     )
     check_names(reviewed.snapshot, databases, apps)
     report = describe_status(

@@ -54,7 +54,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     """
     # Imported here: they import Django, which only the booted project is sure to have on its path.
     from . import language
-    from .inspection import inspection, stability
+    from .inspection import files, inspection, stability
     from .locks import blockers, locks
     from .migrations import routes
     from .servers import connecting, emptying, holdings, patience, pooling, room, troubles
@@ -78,6 +78,8 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         "forget": inspector.forget,
         "locate": locate.locate,
         "sql": inspector.write_sql,
+        "describe_files": files.describe_files,
+        "describe_tables": inspector.describe_tables,
         "database_host": emptying.database_host,
         "describe_holdings": holdings.describe,
         "find_hand_written": emptying.find_hand_written,

@@ -20,6 +20,8 @@ Question = Literal[
     "forget",
     "locate",
     "sql",
+    "describe_files",
+    "describe_tables",
     "database_host",
     "describe_holdings",
     "find_hand_written",
@@ -236,6 +238,7 @@ class InspectArguments(TypedDict):
     records: bool  # whether to list what is applied
     contact: bool  # whether to ask the databases
     foreseen: List[str]  # labels of apps whose changes are described as if they were written
+    phases: bool  # whether to say what migrations say of when around a deploy they may run
 
 
 class InspectedProject(TypedDict):
@@ -246,6 +249,24 @@ class InspectedProject(TypedDict):
     debug: bool
 
 
+class PhaseMarkReply(TypedDict):
+    attribute: str  # of the migration, or a setting
+    says: Optional[str]
+    text: str  # the value
+
+
+class PhaseWorkReply(TypedDict):
+    says: str
+    operation: str  # the number of the one that decides it; "" for none
+    text: str
+    by: str  # the setting that decides it; "" for none
+
+
+class PhaseFacts(TypedDict):
+    marks: List[PhaseMarkReply]
+    work: PhaseWorkReply
+
+
 class MigrationReply(TypedDict, total=False):
     """models.snapshot.Migration; what is left out is as that has it."""
 
@@ -254,6 +275,8 @@ class MigrationReply(TypedDict, total=False):
     atomic: bool
     is_written: bool
     is_initial: bool
+    marks: List[PhaseMarkReply]
+    work: PhaseWorkReply
 
 
 class RoomReply(TypedDict):
@@ -401,6 +424,7 @@ class SqlArguments(TypedDict):
     migrations: List[AskedMigration]
     scope: Optional[GuardScope]
     foreseen: List[str]
+    is_compared: bool  # whether no time of day may stand in the statements
 
 
 class MigrationSqlReply(TypedDict):
@@ -412,6 +436,36 @@ class MigrationSqlReply(TypedDict):
 
 
 SqlReply = List[MigrationSqlReply]  # in the order asked
+
+
+class DescribeFilesArguments(TypedDict):
+    migrations: List[str]
+
+
+class FileHashReply(TypedDict):
+    sha256: str
+    code: str
+    calls: Optional[Dict[str, str]]  # by dotted name of a module; None: the migration is not loaded
+
+
+DescribeFilesReply = Dict[str, Optional[FileHashReply]]  # by migration; None: it has no file
+
+
+class DescribeTablesArguments(TypedDict):
+    alias: str
+    migrations: List[AskedMigration]  # of the last inspect, in the order of the plan
+    root: str  # the project's
+
+
+class TableBasisReply(TypedDict):
+    columns: Dict[str, str]
+    others: Dict[str, str]
+
+
+class DescribeTablesReply(TypedDict):
+    identity: str
+    driver: str
+    tables: Dict[str, Optional[TableBasisReply]]  # by name; None: it is not there
 
 
 class DatabaseHostArguments(TypedDict):
@@ -658,6 +712,7 @@ class ForkedStep(TypedDict):
     death: int  # number of the signal for when dbmigrate dies
     scope: Optional[GuardScope]
     is_watched: bool  # whether to say why a migration failed
+    is_forward: bool  # whether it may undo nothing
     words: List[str]  # of the command
 
 

@@ -13,7 +13,16 @@ from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_trouble
 
 QUESTION = "What would you like to do?"
 
-ALL, DATABASE, APP, STATUS, INFO, CHECK, EXIT = "all", "database", "app", "status", "info", "check", "exit"
+ALL, DATABASE, APP, STATUS, INFO, CHECK, APPLY, EXIT = (
+    "all",
+    "database",
+    "app",
+    "status",
+    "info",
+    "check",
+    "apply",
+    "exit",
+)
 
 ENTRIES = (
     MenuItem(ALL, "Migrate all databases (recommended)"),
@@ -22,8 +31,12 @@ ENTRIES = (
     MenuItem(STATUS, "Show database status"),
     MenuItem(INFO, "View configuration info"),
     MenuItem(CHECK, "Check for problems"),
+    MenuItem(APPLY, "Apply a saved plan"),
     MenuItem(EXIT, "Exit"),
 )
+
+PLAN_FILE = "plan.json"
+"""Where a plan is saved if nothing else is typed."""
 
 EVERYTHING = "*"
 """The choice of all of an app's migrations; no migration has this name."""
@@ -67,6 +80,9 @@ class Menu:
                 return
             if entry in (STATUS, INFO, CHECK):
                 self._act([entry])
+            elif entry == APPLY:
+                if self._apply():
+                    report = self._header()
             elif self._migrate(entry, report):
                 report = self._header()
 
@@ -95,11 +111,29 @@ class Menu:
             return False
         is_undoing = report is not None and _undoes(report, words)
         question = "Run this plan, which undoes migrations?" if is_undoing else "Run this plan?"
-        if not self._prompter.confirm(question, is_yes=not is_undoing):
+        is_wanted = self._prompter.confirm(question, is_yes=not is_undoing)
+        if not is_wanted:
             self._outside.say("nothing was changed; the same from the command line:")
             self._outside.say(f"$ {self._command_line(words)}")
+            if is_wanted is not None:
+                self._save(words[1:])
             return False
         self._act(words)
+        return True
+
+    def _save(self, words: Sequence[str]) -> None:
+        """Ask whether a plan that was shown is to be saved, and where."""
+        if self._prompter.confirm("Save this plan to apply it later?", is_yes=False):
+            file = self._prompter.write("In which file?", PLAN_FILE)
+            if file:
+                self._act(["plan", *words, "-o", file])
+
+    def _apply(self) -> bool:
+        """Ask for the file of a saved plan and apply it; return whether that was tried."""
+        file = self._prompter.write("Which file?", PLAN_FILE)
+        if not file or not self._prompter.confirm(f"Apply the plan in {file}, if nothing has changed?", is_yes=False):
+            return False
+        self._act(["apply", file])
         return True
 
     def _act(self, words: Sequence[str]) -> None:

@@ -73,6 +73,12 @@ class InquirerPrompter:
         answer: bool | None = _ask(prompt, prompt._session.app)
         return answer
 
+    def write(self, question: str, default: str) -> str | None:
+        """Ask for a line of text."""
+        prompt = inquirer.text(message=question, default=default, **self._marks, **BACK)  # type: ignore[attr-defined]
+        answer: str | None = _ask(prompt, prompt._session.app)
+        return answer
+
 
 class _Fuzzy(FuzzyPrompt):
     """Lets Enter wait until the list is narrowed by what was typed before it.

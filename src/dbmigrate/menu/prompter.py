@@ -26,3 +26,6 @@ class Prompter(Protocol):
 
     def confirm(self, question: str, *, is_yes: bool) -> bool | None:
         """Return whether the answer is yes; `is_yes`: whether Enter alone means that."""
+
+    def write(self, question: str, default: str) -> str | None:
+        """Return the text that is typed; `default`: what Enter alone means."""

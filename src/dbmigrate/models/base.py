@@ -16,6 +16,10 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+class Hashed(Value):
+    """A value of hashes and of names: no secret is in it, and a hash that is hidden in part compares with nothing."""
+
+
 class Report(Value):
     """The answer of a command."""
 
@@ -23,6 +27,10 @@ class Report(Value):
     def exit_code(self) -> ExitCode:
         """What the process returns; 0 for one that only informs."""
         return ExitCode.OK
+
+
+class Whole:
+    """Marks a text that is never hidden in part: a hash."""
 
 
 @dataclass(frozen=True)

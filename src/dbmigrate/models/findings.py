@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from dbmigrate.models.base import Value
-from dbmigrate.models.settings import LINTER
+from dbmigrate.models.settings import LINTER, Phase
 from dbmigrate.models.snapshot import MigrationId
 
 Level = Literal["error", "warning", "note"]
@@ -20,7 +20,16 @@ differ, or models changed and no migration covers it."""
 Subject = tuple[str, ...]
 """What a finding is about, as the host can find it in the project's files: ("model", "blog.post"),
 ("field", "blog.post", "author"), ("migration", "blog.0002_tags"), ("operation", "blog.0002_tags", "0", "author"),
-("router", "routers.Router"), ("setting", "DATABASES", "blog_db")."""
+("mark", "blog.0002_tags", "safe"), ("router", "routers.Router"), ("setting", "DATABASES", "blog_db")."""
+
+
+Location = tuple[str, int | None]
+"""A file, relative to the project's root or absolute outside of it, and a line, from 1."""
+
+
+def place_of(file: str, line: int | None) -> str:
+    """Return file and line as editors and terminals make a link of them."""
+    return file if line is None else f"{file}:{line}"
 
 
 class Finding(Value):
@@ -42,6 +51,8 @@ class Finding(Value):
     stops_locked_only: bool = False
     """Of one that stops: whether it stops a run only once that holds the locks. Until then another run may be the
     reason, which has made a table and has not recorded it yet."""
+    stops_phases: tuple[Phase, ...] = ()
+    """Of one that stops: the phases whose runs it stops alone (`--phase`); empty means any run."""
     message: str
     hint: str
     aliases: tuple[str, ...] = ()
@@ -53,6 +64,10 @@ class Finding(Value):
     """Where it is: relative to the project's root, or absolute outside of it; None if it is in no file."""
     line: int | None = None
     """From 1."""
+    also: Subject = ()
+    """What else it is about."""
+    also_at: str = ""
+    """File and line of that."""
     fails_runs: bool = False
     """Whether a run that it does not stop ends with exit 12 (drift) because of it."""
     destroys: bool = False
@@ -61,14 +76,13 @@ class Finding(Value):
     @property
     def location(self) -> str:
         """File and line as editors and terminals make a link of them; "" if it is in no file."""
-        if self.file is None:
-            return ""
-        return self.file if self.line is None else f"{self.file}:{self.line}"
+        return "" if self.file is None else place_of(self.file, self.line)
 
     @property
     def sentence(self) -> str:
         """The whole of it in one line, but for what to do."""
-        return f"{self.id}: {self.message}" + (f" ({self.location})" if self.location else "")
+        places = ", ".join(place for place in (self.location, self.also_at) if place)
+        return f"{self.id}: {self.message}" + (f" ({places})" if places else "")
 
     def as_warning(self, *, fails_run: bool = False) -> Finding:
         """Return it as a run shows it that it does not stop: an error to `check` is a warning there, and says so.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from dbmigrate.models.base import Value
+from dbmigrate.models.base import Value, Whole
+from dbmigrate.models.basis import Basis, Sha256
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import DEFAULT_ALIAS, Change, MigrationId
@@ -21,7 +22,11 @@ SkipReason = Literal[
     "excluded",
     "nothing-pending",
     "not-selected",
+    "other-phase",
 ]
+
+PlannedPhase = Literal["pre", "post", "undecided"]
+"""When around a deploy a pending migration runs; "undecided" is for a person to say."""
 
 StepReason = Literal["pending", "squashed", "receivers", "replaced-command", "always"]
 
@@ -53,6 +58,10 @@ class PlannedMigration(Value):
     """Whether all that it makes is there already and `--fake-initial` records it without running it."""
     works_on_data: bool = False
     """Whether it works on rows there, or may; `--fake-initial` would skip that too."""
+    phase: PlannedPhase | None = None
+    """None where it was not asked, and where the database takes everything at once."""
+    phase_because: str | None = None
+    """What says so: a pattern of the configuration, a mark, what an operation does, or what it waits for."""
 
 
 class Refusal(Value):
@@ -88,6 +97,11 @@ class Step(Value):
     refusal: Refusal | None = None
     """Why the project's own migrate cannot be called like this; None if it can."""
 
+    @property
+    def is_forward(self) -> bool:
+        """Whether it goes to a migration that was not applied when it was planned, and so undoes nothing."""
+        return self.to is not None and not any(migration.backwards for migration in self.migrations)
+
 
 class PlannedDatabase(Value):
     """One database of the project, and what the plan does with it."""
@@ -104,6 +118,10 @@ class PlannedDatabase(Value):
     """What is pending on a "read-only" database, which nobody can apply there."""
     is_unknown: bool = False
     """Whether it could not be asked what is applied there."""
+    at_once: bool = False
+    """Whether nothing is recorded there, so that it takes what runs in any phase of a deploy."""
+    later: tuple[PlannedMigration, ...] = ()
+    """What is pending there and left to the other phase."""
     may_stand_in: bool = False
     """Of a "same": whether it would take its owner's place if that one was excluded and this one not left open."""
     unopposed: int
@@ -112,7 +130,7 @@ class PlannedDatabase(Value):
     @property
     def is_targeted(self) -> bool:
         """Whether the plan looks after it, be it that nothing is pending there."""
-        return self.skip in (None, "nothing-pending")
+        return self.skip in (None, "nothing-pending", "other-phase")
 
 
 class Need(Value):
@@ -218,6 +236,11 @@ class MigrationPlan(Value):
         return tuple(one for step in self.steps_on(alias) for one in step.migrations) + tuple(out_of_reach)
 
     @property
+    def at_once(self) -> tuple[str, ...]:
+        """The databases with steps that take everything in any phase of a deploy."""
+        return tuple(database.alias for database in self.databases if database.at_once and database.skip is None)
+
+    @property
     def targeted(self) -> tuple[str, ...]:
         """The databases that it looks after, those with nothing pending included."""
         return tuple(database.alias for database in self.databases if database.is_targeted)
@@ -265,6 +288,10 @@ class ShownPlan(MigrationPlan):
     findings: tuple[Finding, ...]
     losses: tuple[Finding, ...] = ()
     """What destroys data in migrations that are not written yet: a run asks first, or refuses."""
+    basis: Basis | None = None
+    """What it was made from; None where nobody is going to compare it: only `plan` and what approves a plan ask."""
+    digest: Annotated[Sha256 | None, Whole()] = None
+    """Of the selection, the steps and the basis without statements, versions and times. Two machines get the same."""
 
     @classmethod
     def of(

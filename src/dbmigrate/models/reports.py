@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Union
+from typing import Literal, Union, cast
 
 from pydantic import Field
 
-from dbmigrate.errors import DbmigrateError, ExitCode
+from dbmigrate.errors import DbmigrateError, ExitCode, StalePlanError
 from dbmigrate.models.base import Report, Value
+from dbmigrate.models.differences import Difference
 from dbmigrate.models.findings import FailOn, Finding
-from dbmigrate.models.plan import Kind, Refusal, ShownPlan
+from dbmigrate.models.plan import Kind, PlannedPhase, Refusal, ShownPlan
 from dbmigrate.models.reset import ResetList
 from dbmigrate.models.result import RunReport
 from dbmigrate.models.snapshot import (
@@ -91,6 +92,9 @@ class DatabaseStatus(Value):
     """Migrations that `all` would apply there; None if it cannot be known."""
     only_recorded: int
     """How many of `pending` would do nothing there."""
+    by_phase: dict[PlannedPhase, int] | None = None
+    """How many of `pending` run before the deploy, after it, or nobody has decided when; None where the database takes
+    everything at once, or nobody knows."""
     unknown: int
     """Recorded there after everything that this code knows of their apps."""
     missing: tuple[str, ...] = ()
@@ -462,13 +466,22 @@ class ErrorReport(Value):
     detail: str | None
     changed: bool | None = None
     """Whether the command had changed files or databases before it; null where that goes without saying."""
+    differences: tuple[Difference, ...] = ()
+    """Of an exit 32: how what is there differs from what the plan was made from, the cause first."""
 
     @classmethod
     def of(cls, error: DbmigrateError | None) -> ErrorReport | None:
         """Return it for an error; None for none."""
         if error is None:
             return None
-        return cls(message=error.message, hint=error.hint, detail=error.detail, changed=error.changed)
+        differences = tuple(error.differences) if isinstance(error, StalePlanError) else ()
+        return cls(
+            message=error.message,
+            hint=error.hint,
+            detail=error.detail,
+            changed=error.changed,
+            differences=cast("tuple[Difference, ...]", differences),
+        )
 
 
 class Envelope(Value):

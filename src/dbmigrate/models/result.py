@@ -283,10 +283,16 @@ class RunResult(Value):
     seconds: float
     is_everything: bool = True
     """Whether no database and no app was named."""
+    later: int = 0
+    """How many different migrations it left to the other phase of a deploy."""
     limits: tuple[str, ...] = ()
     """What was not looked at (MigrationPlan.limits)."""
     lost_locks: tuple[LostLock, ...] = ()
     """Locks that were lost while it ran, those that were taken again included."""
+    approved_by: Literal["plan", "digest"] | None = None
+    """What the plan was compared with under the locks: a saved plan (`apply`) or a digest (`--expect`)."""
+    is_already_applied: bool = False
+    """Whether all that the saved plan wanted was done before, by the same code."""
 
     @property
     def unlocked(self) -> tuple[LostLock, ...]:

@@ -6,11 +6,15 @@ from collections.abc import Collection, Iterable, Mapping
 
 from dbmigrate.models.base import Value
 from dbmigrate.models.findings import FailOn
+from dbmigrate.models.settings import Phase
 
-Targets = Mapping[str, Mapping[str, str]]
-"""By alias, and by app there: the migration to go to, as it was named, the beginning of its name, or "zero".
+Target = tuple[str, str]
+"""An app, and the migration to go to: its name, the beginning of that, or "zero"."""
 
-On an alias that is in it no other app moves, and they move in this order; on the others every app goes to its last."""
+Targets = Mapping[str, tuple[Target, ...]]
+"""By alias: where apps go there, one after the other; an app may go to the ends of several branches.
+
+On an alias that is in it no other app moves; on the others every app goes to its last."""
 
 
 class Selection(Value):
@@ -29,6 +33,8 @@ class Selection(Value):
     """Write missing migrations first."""
     allow_data_loss: bool = False
     """Apply also what destroys data and was not written before this run."""
+    phase: Phase | None = None
+    """Only what runs in this phase of a deploy; None is all."""
     always: bool = False
     """Run every step, also where nothing is pending."""
 
@@ -44,7 +50,10 @@ class Selection(Value):
 
     def targets_on(self, aliases: Iterable[str]) -> Targets:
         """Return where its apps go on these databases: `--to` is the same on all of them."""
-        return {alias: dict.fromkeys(self.apps, self.to) for alias in aliases} if self.to is not None else {}
+        if self.to is None:
+            return {}
+        everywhere = tuple((app, self.to) for app in self.apps)
+        return dict.fromkeys(aliases, everywhere)
 
     def leaves_out(self, apps: Collection[str]) -> bool:
         """Return whether something was named, and none of these apps."""

@@ -12,6 +12,12 @@ Scope = Literal["app", "database"]
 UnclaimedPolicy = Literal["skip", "migrate"]
 ReceiverPolicy = Literal["always", "pending"]
 LauncherName = Literal["auto", "fork", "spawn"]
+Phase = Literal["pre", "post"]
+"""Before the new code serves, while the old one still does; or after that, when only the new one does."""
+
+THIRD_PARTY, UNMARKED = "third_party", "unmarked"
+"""In `phases`: what counts for the migrations of third-party apps, and for those that neither a mark nor their
+operations decide; "ask" is as if it was not there."""
 
 LINTER = "squawk"
 """Begins the ids of what `check --lint` finds, and stands for all of them."""
@@ -62,6 +68,9 @@ class Settings:
     """How often a step is retried that did not get its lock in that time."""
     lock_url: dict[str, str] = field(default_factory=dict)
     """By alias: another way to the database for its lock alone, around a pooler."""
+    phases: dict[str, str] = field(default_factory=dict)
+    """By pattern of migrations ("blog.0007*"), the first that matches counts: "pre" or "post". And by THIRD_PARTY and
+    UNMARKED."""
     format: str = "auto"
     databases: dict[str, DatabaseSettings] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)

@@ -335,6 +335,47 @@ class MadePart(Value):
         return f"column {self.table}.{self.column}" if self.column else f"table {self.table}"
 
 
+class PhaseMark(Value):
+    """What a migration says of when around a deploy it may run, in the words of one package."""
+
+    attribute: str
+    """Of the migration: "safe", "stage" or "is_post_deployment"; or the setting that says it over it."""
+    says: Literal["pre", "post", "either"] | None
+    """None if it is none of the words that it may be."""
+    text: str
+    """The value."""
+
+
+class PhaseWork(Value):
+    """What its operations say of that."""
+
+    says: Literal["pre", "post", "either", "undecided", "mixed", "wrong"]
+    """"mixed": some are "pre" and some "post"; "wrong": the `stage` of one is none of the words that it may be."""
+    operation: str
+    """The number of the one that decides it; "" for none."""
+    text: str
+    """What that one does, in Django's words; of "mixed" two of them."""
+    by: str = ""
+    """The setting that decides what the operations do not; "" for none."""
+
+
+class PhaseOf(Value):
+    """In which phase of a deploy a migration is to run, and what says so."""
+
+    says: Literal["pre", "post", "either", "undecided", "mixed", "wrong"]
+    """"undecided", "mixed" and "wrong" are for a person to decide."""
+    by: Literal["configuration", "mark", "operations"]
+    text: str
+    """What says so: a pattern, a mark, or what an operation does."""
+    subject: tuple[str, ...]
+    """Where that is (findings.Subject)."""
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it can be run in a phase."""
+        return self.says in ("pre", "post", "either")
+
+
 class Migration(Value):
     """What is true of a migration wherever it is applied."""
 
@@ -347,6 +388,9 @@ class Migration(Value):
     """Whether it is in a file; otherwise makemigrations would write it."""
     is_initial: bool = False
     """Whether `--fake-initial` looks at it."""
+    marks: tuple[PhaseMark, ...] = ()
+    work: PhaseWork | None = None
+    """None, and without marks, where phases were not asked for."""
 
 
 class Effect(Value):
@@ -486,8 +530,8 @@ class Database(Value):
     """Not applied, in the order Django would run them: it follows from `recorded` and `effects` (planning/pending.py),
     and so do `applied` and `unrecorded`."""
     ways: dict[str, Way] = Field(default_factory=dict)
-    """By label of an app for which a migration was asked for here, in the order in which they are gone: each begins
-    where the one before it ends. They follow from `recorded`, too (`find_ways`)."""
+    """By target here ("blog.0002" as it was named, "blog.zero"), in the order in which they are gone: each begins where
+    the one before it ends. They follow from `recorded`, too (`find_ways`)."""
     routes: dict[str, AppRoute]
     """By app label: every installed app."""
     existing: tuple[str, ...] = ()
@@ -601,6 +645,8 @@ class Command(Value):
     """How many names it takes, the app label first; None for any number."""
     required: tuple[tuple[str, ...], ...] = ()
     """What has to be given: each time the options of which one is needed, in all of their spellings."""
+    delays: bool = False
+    """Whether it applies nothing that is marked to come after a deploy, whatever it is called with."""
     required_names: tuple[str, ...] = ()
     """What the names are called that have to be given, in their order."""
 
@@ -674,6 +720,12 @@ class Snapshot(Value):
     dependencies: dict[MigrationId, tuple[MigrationId, ...]] = Field(default_factory=dict)
     """By migration that works on data and is to be done on some database: what it depends on, directly or not, each
     after what it depends on itself. It follows from `migrations` (planning/pending.py)."""
+
+    phases: dict[MigrationId, PhaseOf] = Field(default_factory=dict)
+    """By migration on disk, where phases were asked for. They follow from `migrations` and the configuration
+    (planning/phases.py)."""
+    uses_phases: bool = False
+    """Whether the configuration or a mark on a migration of the project's own speaks of phases."""
 
     @property
     def last_app(self) -> str | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.plan import MigrationPlan
+from dbmigrate.models.plan import MigrationPlan, PlannedMigration, PlannedPhase
 from dbmigrate.models.reports import (
     Because,
     DatabaseStatus,
@@ -224,6 +225,7 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan, apps: S
         is_skipped=not routing.is_migrated(database.alias) and database.alias not in routing.undecided,
         pending=None if database.state in UNKNOWN_STATES else len(planned),
         only_recorded=sum(not migration.does for migration in planned),
+        by_phase=_count_by_phase(planned),
         unknown=sum(counts(identifier) for identifier in routing.ahead(database)),
         missing=tuple(
             table.table
@@ -232,6 +234,14 @@ def _database(database: Database, routing: Routing, plan: MigrationPlan, apps: S
         ),
         last_applied=max(records, key=lambda record: record.at, default=None) if apps else database.last_applied,
     )
+
+
+def _count_by_phase(planned: Sequence[PlannedMigration]) -> dict[PlannedPhase, int] | None:
+    counted = Counter(migration.phase for migration in planned if migration.phase is not None)
+    return {phase: counted[phase] for phase in PHASES if counted[phase]} if counted else None
+
+
+PHASES: tuple[PlannedPhase, ...] = ("pre", "post", "undecided")
 
 
 def _migrations(snapshot: Snapshot, routing: Routing) -> tuple[MigrationStatus, ...]:
@@ -253,7 +263,11 @@ def _migrations(snapshot: Snapshot, routing: Routing) -> tuple[MigrationStatus, 
 
 def _configuration(settings: Settings) -> tuple[SettingOrigin, ...]:
     origins = settings.origins
-    shown = {**vars(settings), "lock_url": tuple(f"{alias}={url}" for alias, url in settings.lock_url.items())}
+    shown = {
+        **vars(settings),
+        "lock_url": tuple(f"{alias}={url}" for alias, url in settings.lock_url.items()),
+        "phases": tuple(f"{pattern}={phase}" for pattern, phase in settings.phases.items()),
+    }
     rows = [
         SettingOrigin(key=key, value=shown[key], origin=origin) for key, origin in origins.items() if key != "databases"
     ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from dbmigrate.models.plan import Need
 from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot, label_of
+from dbmigrate.planning.pending import closure_of
 from dbmigrate.planning.routing import Routing
 
 
@@ -157,19 +158,6 @@ def beginnings(snapshot: Snapshot, needs: Sequence[Need]) -> Iterator[Need]:
     """Yield those of needs whose needed migration can be applied as things are: it needs nothing itself."""
     for need in needs:
         database = snapshot.database(need.other)
-        before = _closure(database, need.needed) if database is not None else ()
+        before = closure_of(database.pending, [need.needed]) if database is not None else ()
         if not any(other.alias == need.other and other.migration in before for other in needs):
             yield need
-
-
-def _closure(database: Database, identifier: MigrationId) -> set[MigrationId]:
-    """Return a pending migration and what is pending there that it depends on."""
-    after = {migration.id: migration.after for migration in database.pending}
-    found: set[MigrationId] = set()
-    queue = [identifier]
-    while queue:
-        one = queue.pop()
-        if one in after and one not in found:
-            found.add(one)
-            queue.extend(after[one])
-    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
-from dbmigrate.models.check_ids import ALREADY_THERE, UNMIGRATED_APPS
+from dbmigrate.models.check_ids import ALREADY_THERE, PHASES, PHASES_BEHIND, UNMIGRATED_APPS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.selection import Selection, Targets
@@ -17,6 +17,8 @@ from dbmigrate.planning.checks import OF_PLANS, check_ids, run_checks
 from dbmigrate.planning.checks.already_there import will_be_faked
 from dbmigrate.planning.checks.dangers import find_dangers
 from dbmigrate.planning.checks.unmigrated_apps import find_unsynced
+from dbmigrate.planning.pending import find_ways
+from dbmigrate.planning.phases import Split, find_targets, split_phases, with_phases
 from dbmigrate.planning.planner import build_plan
 from dbmigrate.planning.preflight import (
     check_callable,
@@ -48,6 +50,8 @@ class Goal:
     named_unclaimed: NamedUnclaimed = "migrated"
     may_read_only: bool = False
     """Whether a database may be named that takes no writes."""
+    judges_phases: bool = False
+    """Whether it is checked that phases can work, where none is asked for and the project uses them."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,13 @@ class Decision:
     goal: Goal
     routing: Routing
     plan: MigrationPlan
+    split: Split | None = None
+    """What runs in which phase of a deploy; None where that was not asked."""
 
     def with_changes(self, changes: tuple[Change, ...] | None) -> Decision:
         """Return the decision for models that lack these migrations; what belongs where stays."""
         snapshot = self.snapshot.model_copy(update={"changes": changes})
-        plan = _plan(snapshot, self.routing, self.settings, self.goal)
+        plan = _plan(snapshot, self.routing, self.settings, self.goal, self.split)
         return replace(self, snapshot=snapshot, plan=plan)
 
     @cached_property
@@ -75,7 +81,9 @@ class Decision:
         return tuple(
             finding
             for finding in run_checks(self.snapshot, self.routing, self.settings.ignore)
-            if not self._is_provided(finding) and (finding.id not in OF_PLANS or is_planned(finding, self.plan))
+            if not self._is_provided(finding)
+            and (finding.id not in (PHASES, PHASES_BEHIND) or self._is_about_phases(finding))
+            and (finding.id not in OF_PLANS or is_planned(finding, self.plan))
         )
 
     def losses(self, identifiers: Collection[MigrationId]) -> tuple[Finding, ...]:
@@ -87,6 +95,14 @@ class Decision:
             for alias in finding.aliases
             if {*finding.migrations} & {*identifiers} & {*self.plan.pending_on(alias)}
         )
+
+    def _is_about_phases(self, finding: Finding) -> bool:
+        """Return whether a finding about phases is of interest: a run of one, or a check where they are used."""
+        phase = self.goal.selection.phase
+        if phase is not None:
+            return finding.id != PHASES_BEHIND or phase == "post"
+        is_due = finding.id != PHASES_BEHIND or (self.split is not None and self.split.has_post)
+        return self.goal.judges_phases and self.snapshot.uses_phases and is_due
 
     def _is_provided(self, finding: Finding) -> bool:
         """Return whether a run of the plan makes what a finding misses, or records what is there already."""
@@ -113,13 +129,20 @@ def decide(snapshot: Snapshot, settings: Settings, goal: Goal) -> Decision:
     check_selection(snapshot, routing, selection, may_read_only=goal.may_read_only)
     if goal.named_unclaimed != "migrated":
         check_has_apps(routing, selection.databases, or_unclaimed=goal.named_unclaimed == "looked-at")
-    plan = _plan(snapshot, routing, settings, goal)
-    check_targets(snapshot, goal.targets, plan.targeted)
-    return Decision(snapshot, settings, goal, routing, plan)
+    split = None
+    if any(migration.work is not None for migration in snapshot.migrations.values()):
+        snapshot = with_phases(snapshot, settings)
+        split = split_phases(snapshot, routing)
+    if split is not None and selection.phase is not None:
+        goal = replace(goal, targets=find_targets(snapshot, routing, split, selection))
+        snapshot, _ = find_ways(snapshot, goal.targets)
+    plan = _plan(snapshot, routing, settings, goal, split)
+    check_targets(snapshot, plan.targeted)
+    return Decision(snapshot, settings, goal, routing, plan, split)
 
 
-def _plan(snapshot: Snapshot, routing: Routing, settings: Settings, goal: Goal) -> MigrationPlan:
-    return build_plan(snapshot, routing, settings=settings, selection=goal.selection, targets=goal.targets)
+def _plan(snapshot: Snapshot, routing: Routing, settings: Settings, goal: Goal, split: Split | None) -> MigrationPlan:
+    return build_plan(snapshot, routing, settings=settings, selection=goal.selection, targets=goal.targets, split=split)
 
 
 def refuse(decision: Decision, findings: Sequence[Finding], *, is_run: bool, is_locked_later: bool = False) -> None:

@@ -65,6 +65,7 @@ def build_result(
         signal=signal,
         seconds=seconds,
         is_everything=plan.selection.is_everything,
+        later=len({migration.id for planned in plan.databases for migration in planned.later}),
         limits=plan.limits,
         lost_locks=tuple(lost_locks),
     )
@@ -132,7 +133,7 @@ def new_migrations(before: Snapshot, after: Snapshot) -> tuple[MigrationId, ...]
 def _untouched(planned: PlannedDatabase) -> DatabaseResult:
     return DatabaseResult(
         alias=planned.alias,
-        status="unchanged" if planned.skip == "nothing-pending" else "skipped",
+        status="unchanged" if planned.skip in ("nothing-pending", "other-phase") else "skipped",
         skip=planned.skip,
         owner=planned.because if planned.kind == "same" else None,
         may_stand_in=planned.may_stand_in,

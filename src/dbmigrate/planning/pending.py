@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dbmigrate.errors import UsageError
-from dbmigrate.models.selection import Targets
+from dbmigrate.models.selection import Target, Targets
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.snapshot import (
     Database,
@@ -68,16 +68,16 @@ def find_ways(snapshot: Snapshot, targets: Targets) -> tuple[Snapshot, Undone]:
     return snapshot.model_copy(update={"databases": databases}), {alias: ids for alias, ids in undone.items() if ids}
 
 
-def _find_ways(snapshot: Snapshot, database: Database, history: _History, targets: Mapping[str, str]) -> dict[str, Way]:
-    """Return by app the way on a database of this history, each from where the one before it ends."""
+def _find_ways(snapshot: Snapshot, database: Database, history: _History, targets: Sequence[Target]) -> dict[str, Way]:
+    """Return by target the way on a database of this history, each from where the one before it ends."""
     ways: dict[str, Way] = {}
-    for label, name in targets.items():
+    for label, name in targets:
         app = snapshot.app(label)
         if app is not None and app.has_migrations:
             target = None if name == "zero" else _find_target(snapshot, label, name)
             steps, replaced_by = history.way_to(label, target)
-            ways[label] = Way(migrations=history.go(database, steps), replaced_by=replaced_by)
-            history = history if label == [*targets][-1] else history.after(steps)
+            ways[f"{label}.{name}"] = Way(migrations=history.go(database, steps), replaced_by=replaced_by)
+            history = history if (label, name) == targets[-1] else history.after(steps)
     return ways
 
 
@@ -109,7 +109,7 @@ def _add_undoing(database: Database, answer: UndoingOf | Reached) -> Database:
     if isinstance(answer, Reached):
         return database.model_copy(update={"ways": {}, **dict(answer)})
     ways = {
-        label: way.model_copy(
+        target: way.model_copy(
             update={
                 "migrations": tuple(
                     one.model_copy(update=dict(answer.undoing[one.id])) if one.backwards else one
@@ -117,7 +117,7 @@ def _add_undoing(database: Database, answer: UndoingOf | Reached) -> Database:
                 )
             }
         )
-        for label, way in database.ways.items()
+        for target, way in database.ways.items()
     }
     return database.model_copy(
         update={
@@ -210,6 +210,19 @@ class _History:
         return PendingMigration(id=identifier, answer="yes").model_copy(
             update=_facts(self.migrations, self.graph, identifier)
         )
+
+
+def closure_of(pending: Sequence[PendingMigration], starts: Iterable[MigrationId]) -> set[MigrationId]:
+    """Return some pending migrations and all that they depend on and that is pending too."""
+    after = {migration.id: migration.after for migration in pending}
+    found: set[MigrationId] = set()
+    queue = list(starts)
+    while queue:
+        identifier = queue.pop()
+        if identifier in after and identifier not in found:
+            found.add(identifier)
+            queue.extend(after[identifier])
+    return found
 
 
 def find_concerned(database: Database, routing: Routing) -> tuple[PendingMigration, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from dbmigrate.models.plan import (
     GuardScope,
@@ -13,11 +14,12 @@ from dbmigrate.models.plan import (
     Need,
     PlannedDatabase,
     PlannedMigration,
+    PlannedPhase,
     SkipReason,
     Step,
     StepReason,
 )
-from dbmigrate.models.selection import Selection, Targets
+from dbmigrate.models.selection import Selection, Target, Targets
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import (
     DEFAULT_ALIAS,
@@ -32,8 +34,19 @@ from dbmigrate.models.snapshot import (
 from dbmigrate.planning.already_there import may_be_faked
 from dbmigrate.planning.data_needs import find_needs, pick_needs
 from dbmigrate.planning.order import order_databases
-from dbmigrate.planning.project_commands import NO_INPUT, Option, Spelled, database_option, spell, spell_makemigrations
-from dbmigrate.planning.routing import Routing, migrated_apps
+from dbmigrate.planning.pending import closure_of
+from dbmigrate.planning.phases import Split
+from dbmigrate.planning.project_commands import (
+    NO_INPUT,
+    PRE_DEPLOY,
+    Option,
+    Spelled,
+    database_option,
+    find_delaying,
+    spell,
+    spell_makemigrations,
+)
+from dbmigrate.planning.routing import Routing, is_migrated_whole
 from dbmigrate.planning.unseen_databases import find_limits
 
 WHOLE = (
@@ -50,10 +63,14 @@ def build_plan(
     settings: Settings,
     selection: Selection,
     targets: Targets,
+    split: Split | None = None,
 ) -> MigrationPlan:
-    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist."""
+    """Decide every step, its order, and why the other databases get none. The names in `selection` must exist.
+
+    `split`: what runs in which phase of a deploy, where that was asked.
+    """
     planners = [
-        _DatabasePlanner(snapshot, routing, settings, selection, database, targets.get(database.alias))
+        _DatabasePlanner(snapshot, routing, settings, selection, database, targets.get(database.alias), split)
         for database in snapshot.databases
     ]
     found = {planner.alias: planner.steps() for planner in planners if planner.skip() is None}
@@ -138,6 +155,23 @@ def _plan_last_app(
     )
 
 
+class PhaseFacts(TypedDict):
+    """What PlannedMigration says of phases."""
+
+    phase: PlannedPhase | None
+    phase_because: str | None
+
+
+@dataclass(frozen=True)
+class _End:
+    """Where a step leads."""
+
+    app: str | None = None
+    """None for all of them."""
+    to: str | None = None
+    """The migration to go to; None for the last."""
+
+
 @dataclass(frozen=True)
 class _DatabasePlanner:
     """Plans one database; the steps it returns are in order, but know nothing of other databases yet."""
@@ -147,8 +181,9 @@ class _DatabasePlanner:
     settings: Settings
     selection: Selection
     database: Database
-    targets: Mapping[str, str] | None
-    """By app that moves here: the migration to go to. None if every app goes to its last."""
+    targets: Sequence[Target] | None
+    """Where apps go here, in this order. None if every app goes to its last."""
+    split: Split | None
 
     @property
     def alias(self) -> str:
@@ -158,8 +193,9 @@ class _DatabasePlanner:
         """Return the database's line in the plan."""
         kind = self.routing.kinds[self.alias]
         skip = self.skip()
+        later = self._later(steps) if skip is None else ()
         if skip is None and not steps:
-            skip = "nothing-pending"
+            skip = "other-phase" if later else "nothing-pending"
         return PlannedDatabase(
             alias=self.alias,
             kind=kind.kind,
@@ -169,6 +205,8 @@ class _DatabasePlanner:
             may_stand_in=kind.kind == "same" and self._takes_anything(),
             out_of_reach=self._out_of_reach() if skip == "read-only" else (),
             is_unknown=self.database.state in UNKNOWN_STATES,
+            at_once=self.split is not None and self.alias in self.split.at_once,
+            later=later,
             unopposed=len(self.routing.unopposed[self.alias]) if kind.kind == "routed" else 0,
         )
 
@@ -185,22 +223,39 @@ class _DatabasePlanner:
 
     def steps(self) -> list[Step]:
         """Return the steps with work, or with another reason to run."""
-        apps: list[str | None] = [None] if self._is_whole() else list(self._labels_in_order())
+        ends = self._ends()
         steps: list[Step] = []
         covered: set[MigrationId] = set()
-        for app in apps:
-            planned = self._planned(app, covered)
-            synced = self._unsynced(app) if self.selection.run_syncdb else ()
-            reason, because = self._reason(app, planned, has_tables_to_make=bool(synced))
+        for end in ends:
+            planned = self._planned(end, covered)
+            synced = self._unsynced(end.app) if self.selection.run_syncdb else ()
+            reason, because = self._reason(end, planned, has_tables_to_make=bool(synced))
             if reason is None:
                 continue
             covered.update(migration.id for migration in planned)
-            steps.append(self._step(app, planned, reason, because, synced))
+            steps.append(self._step(end, planned, reason, because, synced))
         is_for_receivers = self.settings.receivers == "always" and self.targets is None
-        if not steps and is_for_receivers and self._receivers() and apps:
+        if not steps and is_for_receivers and self._receivers() and ends:
             # One process is enough: migrate sends the signals for every app, whichever it was called for.
-            steps.append(self._step(apps[0], (), "receivers", self._receivers()))
+            steps.append(self._step(ends[0], (), "receivers", self._receivers()))
         return steps
+
+    def _ends(self) -> list[_End]:
+        """Return where the steps lead, in their order."""
+        if self.targets is not None:
+            labels = self._labels()
+            return [_End(app, to) for app, to in self.targets if app in labels or self._takes_all_apps()]
+        return [_End()] if self._takes_all_apps() else [_End(label) for label in self._labels_in_order()]
+
+    def _later(self, steps: Sequence[Step]) -> tuple[PlannedMigration, ...]:
+        """Return what the selection has pending here and leaves to the other phase of a deploy."""
+        if self.split is None or self.selection.phase is None:
+            return ()
+        planned = {migration.id for step in steps for migration in step.migrations}
+        whole = replace(self, targets=None)
+        return tuple(
+            migration for step in whole.steps() for migration in step.migrations if migration.id not in planned
+        )
 
     def _takes_anything(self) -> bool:
         return bool(self.routing.placements[self.alias] or self.routing.unopposed[self.alias])
@@ -212,18 +267,18 @@ class _DatabasePlanner:
 
     def _step(
         self,
-        app: str | None,
+        end: _End,
         migrations: tuple[PlannedMigration, ...],
         reason: StepReason,
         because: tuple[str, ...],
         synced: tuple[str, ...] = (),
     ) -> Step:
-        spelled = self._spell(app)
+        spelled = self._spell(end, migrations)
         return Step(
-            id=self.alias if app is None else f"{self.alias}:{app}",
+            id=":".join(part for part in (self.alias, end.app, self._branch(end)) if part is not None),
             alias=self.alias,
-            app=app,
-            to=self._target(app),
+            app=end.app,
+            to=end.to,
             arguments=spelled.arguments,
             migrations=migrations,
             synced=synced,
@@ -235,33 +290,48 @@ class _DatabasePlanner:
             refusal=spelled.refusal,
         )
 
-    def _target(self, app: str | None) -> str | None:
-        return self.targets.get(app) if self.targets is not None and app is not None else None
+    def _branch(self, end: _End) -> str | None:
+        """Return what tells a step from others of its app here, which goes to several branches; None if it does not."""
+        return end.to if [app for app, _ in self.targets or ()].count(str(end.app)) > 1 else None
 
-    def _spell(self, app: str | None) -> Spelled:
-        """Return the words of the process for an app, or for the whole database."""
+    def _spell(self, end: _End, migrations: Sequence[PlannedMigration] = ()) -> Spelled:
+        """Return the words of the process for an app, or for the whole database, that applies these migrations."""
         options = [database_option(self.alias), NO_INPUT]
         if self.selection.fake:
             options.append(Option("--fake"))
         if self.selection.fake_initial:
             options.append(Option("--fake-initial"))
-        if self.selection.run_syncdb and (app is None or not self._app(app).has_migrations):
+        if self.selection.run_syncdb and (end.app is None or not self._app(end.app).has_migrations):
             options.append(Option("--run-syncdb"))
-        return spell(
+        if self._is_early(migrations):
+            options.append(PRE_DEPLOY)
+        spelled = spell(
             self.snapshot,
             "migrate",
-            [name for name in (app, self._target(app)) if name is not None],
+            [name for name in (end.app, end.to) if name is not None],
             options,
             names_way_out=WHOLE if self.selection.is_everything else "",
         )
+        if self.selection.phase is None or spelled.refusal is not None:
+            return spelled
+        return replace(spelled, refusal=find_delaying(self.snapshot, migrations))
+
+    def _is_early(self, migrations: Sequence[PlannedMigration]) -> bool:
+        """Return whether a project's own migrate may be told that this comes before the deploy.
+
+        Not where the configuration overrules what that command goes by: it would leave these migrations out.
+        """
+        if self.selection.phase != "pre" or self.split is None or self.alias in self.split.at_once:
+            return False
+        return not any(self.snapshot.phases[migration.id].by == "configuration" for migration in migrations)
 
     def _reason(
-        self, app: str | None, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
+        self, end: _End, planned: Sequence[PlannedMigration], *, has_tables_to_make: bool
     ) -> tuple[StepReason | None, tuple[str, ...]]:
         replaced = self.snapshot.replaced_commands.get("migrate")
         if planned or has_tables_to_make:
             return "pending", ()
-        squashed = tuple(name for name in self.database.unrecorded if app in (None, label_of(name)))
+        squashed = tuple(name for name in self.database.unrecorded if end.app in (None, label_of(name)))
         if squashed:
             return "squashed", squashed
         if self.database.read_only is not None:
@@ -269,7 +339,7 @@ class _DatabasePlanner:
         if self.selection.always:
             return "always", ()
         # One that cannot even be asked is planned, and refused: it may have work that shows nowhere here.
-        if replaced is not None and (self._spell(app).refusal is None or self.snapshot.commands["migrate"].error):
+        if replaced is not None and (self._spell(end).refusal is None or self.snapshot.commands["migrate"].error):
             return "replaced-command", (replaced,)
         return None, ()
 
@@ -278,30 +348,18 @@ class _DatabasePlanner:
             return ()  # they could write nothing
         return tuple(f"{receiver.name} ({receiver.signal})" for receiver in self.snapshot.receivers)
 
-    def _is_whole(self) -> bool:
-        if self.selection.apps or self.targets is not None:
-            return False
-        if self.alias in self.routing.whole:
-            return True
-        placements = self.routing.placements[self.alias]
-        return all(app.label in placements and placements[app.label].is_whole for app in migrated_apps(self.snapshot))
+    def _takes_all_apps(self) -> bool:
+        return not self.selection.apps and is_migrated_whole(self.snapshot, self.routing, self.alias)
 
     def _labels(self) -> list[str]:
         placements = self.routing.placements[self.alias]
         labels = [label for label in placements if not self.selection.apps or label in self.selection.apps]
-        if self.targets is not None:
-            return [label for label in self.targets if label in labels]
         if self.selection.run_syncdb and not self.selection.apps:
             labels += [app.label for app in self.snapshot.apps if not app.has_migrations and self._unsynced(app.label)]
         return labels
 
     def _labels_in_order(self) -> list[str]:
-        """Return the apps in the order of the targets, or in that of their first pending migration on this database.
-
-        Without targets the last app comes last.
-        """
-        if self.targets is not None:
-            return self._labels()
+        """Return the apps in the order of their first pending migration on this database; the last app comes last."""
         position = {migration.id: index for index, migration in reversed(list(enumerate(self.database.pending)))}
         first: dict[str, int] = {}
         for identifier, index in position.items():
@@ -313,17 +371,19 @@ class _DatabasePlanner:
             key=lambda label: (label == self.snapshot.last_app, first.get(label, len(position)), labels.index(label)),
         )
 
-    def _planned(self, app: str | None, covered: Iterable[MigrationId]) -> tuple[PlannedMigration, ...]:
+    def _planned(self, end: _End, covered: Iterable[MigrationId]) -> tuple[PlannedMigration, ...]:
         done = set(covered)
-        if app is not None and self._target(app) is not None:
-            way = self.database.ways.get(app)
+        if end.to is not None:
+            way = self.database.ways.get(f"{end.app}.{end.to}")
             # It begins where the one before it ends, and may do again what that one has undone.
             wanted: Sequence[PendingMigration] = way.migrations if way is not None else ()
             done = set()
-        elif app is None:
+        elif end.app is None:
             wanted = self.database.pending
         else:
-            wanted = _closure(self.database.pending, app)
+            own = (one.id for one in self.database.pending if label_of(one.id) == end.app)
+            needed = closure_of(self.database.pending, own)
+            wanted = [one for one in self.database.pending if one.id in needed]
         return tuple(
             PlannedMigration(
                 id=migration.id,
@@ -334,10 +394,18 @@ class _DatabasePlanner:
                 irreversible=migration.irreversible,
                 may_be_faked=may_be_faked(self.routing, self.alias, migration),
                 works_on_data=migration.works_on_data,
+                **self._phase(migration),
             )
             for migration in wanted
             if migration.id not in done
         )
+
+    def _phase(self, migration: PendingMigration) -> PhaseFacts:
+        if self.split is None or migration.backwards or not self.routing.is_migrated(self.alias):
+            return {"phase": None, "phase_because": None}
+        phase = self.split.phase_on(self.alias, migration.id)
+        because = None if phase is None else self.split.because(migration.id)
+        return {"phase": phase, "phase_because": because}
 
     def _unsynced(self, app: str | None) -> tuple[str, ...]:
         """Return the models whose tables `--run-syncdb` makes in the process for an app, or for all of them."""
@@ -371,16 +439,3 @@ class _DatabasePlanner:
         app = self.snapshot.app(label)
         assert app is not None, label
         return app
-
-
-def _closure(pending: Sequence[PendingMigration], app: str) -> list[PendingMigration]:
-    """Return what `migrate APP` would run: the app's pending migrations and all they depend on, in order."""
-    by_id = {migration.id: migration for migration in pending}
-    wanted: set[MigrationId] = set()
-    queue = [identifier for identifier in by_id if label_of(identifier) == app]
-    while queue:
-        identifier = queue.pop()
-        if identifier in by_id and identifier not in wanted:
-            wanted.add(identifier)
-            queue.extend(by_id[identifier].after)
-    return [migration for migration in pending if migration.id in wanted]

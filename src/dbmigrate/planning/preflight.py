@@ -185,6 +185,7 @@ def find_stopping(findings: Sequence[Finding], plan: MigrationPlan, targeted: Se
         finding
         for finding in findings
         if finding.stops
+        and not (finding.stops_phases and plan.selection.phase not in finding.stops_phases)
         and not (finding.stops_app_only and plan.selection.leaves_out(finding.apps))
         and not (finding.stops_work_only and plan.selection.fake)
         and (not finding.aliases or {*finding.aliases} & {*targeted})
@@ -272,10 +273,12 @@ def check_needs(settings: Settings, plan: MigrationPlan) -> None:
     """
     if plan.unmet and MUTUAL_NEEDS not in settings.ignore:
         others = dict.fromkeys(need.other for need in plan.unmet)
+        first = f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command"
+        if plan.selection.phase is not None:  # a new database, which takes everything, needs what waits elsewhere
+            first = f'"{plan.unmet[0].needed}" = "pre" under [tool.dbmigrate.phases]'
         raise UsageError(
             "; ".join(need.sentence for need in plan.unmet[:FEW]) + "; it is pending there, but not part of this run",
-            hint=f"dbmigrate run {' '.join(f'--database {alias}' for alias in others)}, then rerun the command; "
-            f'or dbmigrate all; if this is wrong, ignore = ["{MUTUAL_NEEDS}"] under [tool.dbmigrate]',
+            hint=f'{first}; or dbmigrate all; if this is wrong, ignore = ["{MUTUAL_NEEDS}"] under [tool.dbmigrate]',
             changed=False,
         )
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dbmigrate.models.plan import Refusal
+from dbmigrate.listing import listed
+from dbmigrate.models.plan import PlannedMigration, Refusal
 from dbmigrate.models.snapshot import DEFAULT_ALIAS, Command, Snapshot
 
 
@@ -35,6 +36,8 @@ _NAME = re.compile(r"\bnam(e|ed|es|ing)\b|(?<!\S)-n\b", re.IGNORECASE)
 """Where a command that refused speaks of the name of a migration."""
 
 NO_INPUT = Option("--no-input", is_needed=False)
+PRE_DEPLOY = Option("--pre-deploy", is_needed=False)
+"""Of django-syzygy's migrate: leave out what comes after the deploy."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,20 @@ def database_option(alias: str) -> Option:
         is_needed=alias != DEFAULT_ALIAS,
         way_out=f'let that command accept --database, as Django\'s does, or set exclude = ["{alias}"] under '
         "[tool.dbmigrate] and migrate it by hand",
+    )
+
+
+def find_delaying(snapshot: Snapshot, migrations: Sequence[PlannedMigration]) -> Refusal | None:
+    """Return that the project's own migrate would leave out what is marked to come after a deploy; None if not."""
+    command = snapshot.commands["migrate"]
+    delayed = [one.id for one in migrations if any(mark.says == "post" for mark in snapshot.migrations[one.id].marks)]
+    if not command.delays or not delayed:
+        return None
+    return Refusal(
+        message=f"the migrate command of {command.module} is django-safemigrate's, which never applies what is marked "
+        f"Safe.after_deploy(): {listed(delayed)}",
+        hint='set SAFEMIGRATE = "disabled" in the settings of this run, for example from a variable of the '
+        "environment: dbmigrate has split the migrations already",
     )
 
 

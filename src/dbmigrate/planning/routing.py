@@ -166,6 +166,14 @@ def migrated_apps(snapshot: Snapshot) -> tuple[App, ...]:
     return tuple(app for app in snapshot.apps if app.has_migrations)
 
 
+def is_migrated_whole(snapshot: Snapshot, routing: Routing, alias: str) -> bool:
+    """Return whether a database is migrated in one process for all apps: each belongs there, or it was asked for."""
+    placements = routing.placements[alias]
+    return alias in routing.whole or all(
+        app.label in placements and placements[app.label].is_whole for app in migrated_apps(snapshot)
+    )
+
+
 def has_router_error(snapshot: Snapshot, label: str) -> bool:
     """Return whether a router raised for an app, so that nobody knows where it belongs (DBM205)."""
     return any(label_of(error.model) == label for error in snapshot.router_errors)

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 
 from dbmigrate.errors import ProjectError, UsageError
-from dbmigrate.models.selection import Selection, Targets
+from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Database, Snapshot
 from dbmigrate.nearest import nearest
+from dbmigrate.planning.phases import find_unmatched
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.unseen_databases import find_limits
 
@@ -42,6 +43,16 @@ def check_settings(snapshot: Snapshot, settings: Settings, meant: Callable[[str]
                     hint=nearest(alias, aliases, what="databases"),
                 )
     _check_order(settings)
+    _check_phases(snapshot, settings)
+
+
+def _check_phases(snapshot: Snapshot, settings: Settings) -> None:
+    unmatched = find_unmatched(snapshot, settings)
+    if unmatched is not None:
+        meant = nearest(unmatched.rstrip("*"), sorted(snapshot.migrations), what="migrations")
+        raise UsageError(
+            f'{settings.origins["phases"]}: phases names "{unmatched}", which matches no migration', hint=meant
+        )
 
 
 def _check_order(settings: Settings) -> None:
@@ -132,7 +143,7 @@ def check_has_apps(routing: Routing, aliases: Iterable[str], *, or_unclaimed: bo
             )
 
 
-def check_targets(snapshot: Snapshot, targets: Targets, aliases: Iterable[str]) -> None:
+def check_targets(snapshot: Snapshot, aliases: Iterable[str]) -> None:
     """Do nothing if each of these databases can go to the migrations that were asked for.
 
     Raises:
@@ -140,10 +151,11 @@ def check_targets(snapshot: Snapshot, targets: Targets, aliases: Iterable[str]) 
     """
     for alias in aliases:
         database = snapshot.database(alias)
-        for label, way in database.ways.items() if database is not None else ():
+        for target, way in database.ways.items() if database is not None else ():
             if way.replaced_by is not None:
+                _, name = target.split(".", 1)
                 raise UsageError(
-                    f"on database {alias} migration {targets[alias][label]} is part of {way.replaced_by}, "
+                    f"on database {alias} migration {name} is part of {way.replaced_by}, "
                     "and Django cannot stop inside a squashed migration",
                     hint=f"--to {way.replaced_by}",
                 )

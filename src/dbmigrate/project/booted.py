@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dbmigrate.inside import protocol
+    from dbmigrate.models.basis import DatabaseFacts, FileHash
     from dbmigrate.models.findings import Subject
     from dbmigrate.models.holdings import Holder, Holdings, Thing
     from dbmigrate.models.plan import GuardScope, PlannedMigration
@@ -153,6 +154,7 @@ class BootedProject:
         records: bool = False,
         contact: bool = True,
         foreseen: Sequence[str] = (),
+        phases: bool = False,
         seconds: float | None = None,
     ) -> Snapshot:
         """Look at the project and at every database.
@@ -160,7 +162,8 @@ class BootedProject:
         `changes`: begin, in a copy of the process, with what `find_changes` is asked for next. `records`: list what
         is applied. `contact`: ask the databases; without, each is described as if it were empty. `foreseen`: apps
         whose changes are described as if makemigrations had written them; there must be nothing that it would have to
-        ask. `seconds`: how long a server may say nothing, if not `silence_seconds`.
+        ask. `phases`: say what migrations say of when around a deploy they may run. `seconds`: how long a server may
+        say nothing, if not `silence_seconds`.
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
@@ -174,6 +177,7 @@ class BootedProject:
             "records": records,
             "contact": contact,
             "foreseen": list(foreseen),
+            "phases": phases,
         }
         answer = self._ask("inspect", arguments, dict[str, object], seconds=seconds or self.silence_seconds)
         answer["project"] = {
@@ -246,11 +250,18 @@ class BootedProject:
         return self._ask("locate", arguments, tuple[tuple[str, int | None] | None, ...])
 
     def sql(
-        self, alias: str, migrations: Sequence[PlannedMigration], scope: GuardScope | None, foreseen: Sequence[str] = ()
+        self,
+        alias: str,
+        migrations: Sequence[PlannedMigration],
+        scope: GuardScope | None,
+        foreseen: Sequence[str] = (),
+        *,
+        is_compared: bool = False,
     ) -> tuple[MigrationSql, ...]:
         """Return the statements of these migrations on one alias, in their order; nothing is run.
 
-        `foreseen`: apps of which some are not written yet (`inspect`).
+        `foreseen`: apps of which some are not written yet (`inspect`). `is_compared`: whether the statements are to be
+        the same each time: a default that a function makes is not in them.
         """
         from dbmigrate.models.sql import MigrationSql
 
@@ -259,8 +270,34 @@ class BootedProject:
             "migrations": [{"id": planned.id, "backwards": planned.backwards} for planned in migrations],
             "scope": None if scope is None else cast("protocol.GuardScope", scope.model_dump()),
             "foreseen": list(foreseen),
+            "is_compared": is_compared,
         }
         return self._ask("sql", arguments, tuple[MigrationSql, ...])
+
+    def describe_files(self, migrations: Sequence[MigrationId]) -> dict[MigrationId, FileHash | None]:
+        """Return the hashes of the files of these migrations; None for one that has none.
+
+        Asked also where `inspect` fails for the migrations.
+        """
+        from dbmigrate.models.basis import FileHash
+
+        arguments: protocol.DescribeFilesArguments = {"migrations": list(migrations)}
+        return self._ask("describe_files", arguments, dict[str, FileHash | None])
+
+    def describe_tables(self, alias: str, migrations: Sequence[PlannedMigration]) -> DatabaseFacts:
+        """Return which physical database an alias is, and how the tables are defined that these migrations touch.
+
+        Raises:
+            UnreachableError: the database does not answer.
+        """
+        from dbmigrate.models.basis import DatabaseFacts
+
+        arguments: protocol.DescribeTablesArguments = {
+            "alias": alias,
+            "migrations": [{"id": planned.id, "backwards": planned.backwards} for planned in migrations],
+            "root": str(self._target.root),
+        }
+        return self._ask("describe_tables", arguments, DatabaseFacts, seconds=self.silence_seconds)
 
     def find_blockers(self, alias: str) -> tuple[str, ...]:
         """Return the sessions that hold locks on tables of a PostgreSQL database, as the server describes them.
@@ -448,7 +485,7 @@ class BootedProject:
     def fork(self, step: Mapping[str, Any], variables: Mapping[str, str], pipes: Sequence[int]) -> str | None:
         """Run a step in a copy of the process; return why it cannot be forked, or None.
 
-        `step`: "death", "scope" and "words" of what inside/steps/step.py takes; `variables`: what its environment has
+        `step`: of what inside/steps/step.py takes, what ForkedStep has; `variables`: what its environment has
         in addition to the process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two
         lines: its process id (0: the system refused it after all), and how it ended (negative: by that signal).
 
@@ -459,6 +496,7 @@ class BootedProject:
             "death": step["death"],
             "scope": step["scope"],
             "is_watched": step["is_watched"],
+            "is_forward": step["is_forward"],
             "words": step["words"],
         }
         arguments: protocol.ForkArguments = {"step": forked, "variables": dict(variables)}

@@ -172,9 +172,12 @@ def _advice(result: RunResult) -> str:
             "spawned while dbmigrate has it booted: use --launcher fork (dbmigrate info says if that is possible, "
             "and why not)"
         )
+    resume = "rerun the command; it resumes where it stopped"
+    if result.approved_by is not None and result.moved:
+        resume = "approve a new plan for the rest: a part of this one is applied, so it no longer holds"
     if any(failure.kind != "interrupted" for failure in failures):
-        return f"{FIX} rerun the command; it resumes where it stopped"
-    return "rerun the command; it resumes where it stopped"
+        return f"{FIX} {resume}"
+    return resume
 
 
 def _make_it_wait(database: DatabaseResult) -> str | None:

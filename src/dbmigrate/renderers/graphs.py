@@ -45,7 +45,9 @@ def _waits(plan: MigrationPlan) -> dict[str, list[str]]:
         others = waits.setdefault(step.alias, [])
         others += [alias for alias in (alias_of[before] for before in step.after) if alias not in (step.alias, *others)]
     if not waits:
-        waits = {database.alias: [] for database in plan.databases if database.skip == "nothing-pending"}
+        waits = {
+            database.alias: [] for database in plan.databases if database.skip in ("nothing-pending", "other-phase")
+        }
     return waits or {EMPTY: []}
 
 

@@ -120,6 +120,8 @@ class Story:
         if is_second:
             return
         yield Line("start", run_words.heading(plan))
+        for alias in plan.at_once if plan.selection.phase is not None else ():
+            yield Line("note", plan_words.at_once(alias))
         for finding in plan.warnings():
             yield Line("warning", finding.sentence, hint=finding.hint)
         for need in plan.needed_elsewhere[:MANY]:

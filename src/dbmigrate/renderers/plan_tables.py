@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dbmigrate.models.reports import PlanReport, StepSql
 
 
+DIGEST_CHARACTERS = 12
+"""Of a digest that are shown, and that `--expect` takes at least."""
+
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
 
@@ -53,6 +56,7 @@ def show_plan(page: Page, report: PlanReport) -> None:
         )
     for sentence in plan_words.needs(plan):
         page.line(f"  {sentence}")
+    _show_phases(page, plan)
     if plan.losses:
         page.line()
         page.line(plan_words.guard(plan), "yellow")
@@ -77,7 +81,26 @@ def show_plan(page: Page, report: PlanReport) -> None:
     if plan.is_empty:
         page.line()
         is_everything = plan.selection.is_everything
+        if any(database.later for database in plan.databases):
+            page.line(plan_words.nothing_for_phase(plan), "green")
+            return
         page.line(plan_words.nothing_pending(plan.databases, plan.limits, is_everything=is_everything), "green")
+    elif plan.digest is not None:
+        page.line()
+        page.line(f"Digest: {plan.digest[:DIGEST_CHARACTERS]}", is_copied=True)
+
+
+def _show_phases(page: Page, plan: MigrationPlan) -> None:
+    """Write which databases take everything at once, and what a phase leaves to the other one."""
+    if plan.selection.phase is None:
+        return
+    for alias in plan.at_once:
+        page.line(f"  {plan_words.at_once(alias)}")
+    later = plan_words.later(plan)
+    if later:
+        page.title(plan_words.LATER)
+    for line in later:
+        page.line(f"  {line}")
 
 
 def _show_step(page: Page, number: int, step: Step, project: Project, notes: Sequence[Finding]) -> None:
@@ -95,7 +118,10 @@ def _show_step(page: Page, number: int, step: Step, project: Project, notes: Seq
             page.line(f"     not written yet: {', '.join(unwritten)}")
     for migration in step.migrations:
         if not is_short:
-            page.line(f"     {migration.id}{plan_words.note(migration)}", "" if migration.does else "dim")
+            page.line(
+                f"     {migration.id}{plan_words.note(migration, explains=page.verbosity >= 1)}",
+                "" if migration.does else "dim",
+            )
         for finding in notes:
             if step.alias in finding.aliases and migration.id in finding.migrations:
                 page.line(f"       ! {finding.sentence}", LEVEL_STYLES["warning" if finding.destroys else "note"])

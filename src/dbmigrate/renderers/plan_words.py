@@ -28,6 +28,7 @@ SKIPS: dict[SkipReason, str] = {
     "excluded": "excluded by the configuration",
     "nothing-pending": "nothing pending",
     "not-selected": "not selected",
+    "other-phase": "nothing pending for this phase",
 }
 
 UNSEEN: frozenset[SkipReason | None] = frozenset({"open", "replica", "in-memory", "excluded"})
@@ -60,9 +61,15 @@ def guard(plan: ShownPlan) -> str:
     )
 
 
-def note(migration: PlannedMigration) -> str:
-    """Return what is unusual about a planned migration, in brackets; "" where nothing is."""
-    notes = ["undone"] if migration.backwards else [] if migration.does else ["only recorded"]
+def note(migration: PlannedMigration, *, explains: bool = False) -> str:
+    """Return what is unusual about a planned migration, in brackets; "" where nothing is.
+
+    `explains`: whether to say why it runs in its phase of a deploy.
+    """
+    notes: list[str] = [migration.phase] if migration.phase is not None else []
+    if explains and migration.phase_because is not None:
+        notes = [f"{migration.phase}: {migration.phase_because}"]
+    notes += ["undone"] if migration.backwards else [] if migration.does else ["only recorded"]
     notes += [] if migration.is_written else ["not written yet"]
     return f" ({', '.join(notes)})" if notes else ""
 
@@ -134,6 +141,34 @@ def needs(plan: MigrationPlan) -> list[str]:
     ]
     more = [f"and {len(told) - MANY} more"] if len(told) > MANY else []
     return [f"{need.first} comes before {need.then}: {need.sentence}" for need in told[:MANY]] + more
+
+
+def at_once(alias: str) -> str:
+    """Return why a database takes everything in any phase of a deploy."""
+    return f"{alias}: nothing is recorded there, so no old code uses it: all phases at once"
+
+
+LATER = "Left for after the deploy (--phase post)"
+
+
+def later(plan: MigrationPlan) -> list[str]:
+    """Return what a run of the first phase leaves to the other: a line for each database."""
+    return [
+        f"{database.alias}: {listed([one.id for one in database.later])}"
+        for database in plan.databases
+        if database.later
+    ]
+
+
+def nothing_for_phase(plan: MigrationPlan) -> str:
+    """Return that nothing of a phase is left, and what of the other is."""
+    later = {migration.id for database in plan.databases for migration in database.later}
+    return f"Nothing pending for this phase; {waiting(len(later))}"
+
+
+def waiting(later: int) -> str:
+    """Return how many migrations are left for after the deploy."""
+    return f"{plural(later, 'migration')} left for after the deploy: dbmigrate all --phase post"
 
 
 def left_out(need: Need) -> tuple[str, str]:

@@ -20,7 +20,15 @@ from dbmigrate.models.result import DatabaseResult, RunResult, SchemaChange
 from dbmigrate.renderers import lock_words
 from dbmigrate.renderers.durations import duration
 from dbmigrate.renderers.failure_words import failure_subject
-from dbmigrate.renderers.plan_words import SKIPS, counts, lacking_writes, nothing_pending, skip_sentence, synced
+from dbmigrate.renderers.plan_words import (
+    SKIPS,
+    counts,
+    lacking_writes,
+    nothing_pending,
+    skip_sentence,
+    synced,
+    waiting,
+)
 from dbmigrate.renderers.words import TROUBLES, extent, plural
 
 FEW = 5
@@ -61,11 +69,13 @@ def _deed(*, is_undoing: bool, fake: bool) -> Deed:
 def heading(plan: MigrationPlan) -> str:
     """Return the first line of a run."""
     selection = plan.selection
+    phase = f" (phase {selection.phase})" if selection.phase is not None else ""
     if selection.is_everything:
-        return "Migrating all databases..."
+        return f"Migrating all databases{phase}..."
     doing = _DOING[deed_of((one for step in plan.steps for one in step.migrations), fake=selection.fake)]
     apps = listed(selection.apps) if selection.apps else "all apps"
-    return f"{doing} {apps} on {listed(selection.databases)}..." if selection.databases else f"{doing} {apps}..."
+    where = f" on {listed(selection.databases)}" if selection.databases else ""
+    return f"{doing} {apps}{where}{phase}..."
 
 
 def database_heading(alias: str, deed: Deed) -> str:
@@ -124,7 +134,7 @@ def database_sentence(database: DatabaseResult) -> str:
             if database.counted is not None:
                 return f"ran, and {plural(database.counted, 'schema')} are unchanged"
             if database.skip:
-                return SKIPS["nothing-pending"]
+                return SKIPS[database.skip]
             return "nothing was pending" + (f"; ran for {listed(database.ran_for)}" if database.ran_for else "")
         case "ran":
             return "ran, not counted: nothing was pending where dbmigrate checked"
@@ -215,16 +225,21 @@ def verdict(result: RunResult) -> str:
     if not result.unfinished:
         if result.exit_code:
             return "; ".join(without_table(database) for database in result.databases if database.without_table)
+        if result.is_already_applied:
+            return "The saved plan is already applied: nothing to do"
         if not result.moved:
             if any(database.status == "ran" for database in result.databases):
                 return f"Completed successfully; what it changed is not counted{extent(result.limits)}"
+            if result.later:
+                return f"Nothing pending for this phase; {waiting(result.later)}"
             return nothing_pending(result.databases, result.limits, is_everything=result.is_everything)
         lacking = lacking_writes(result.databases)
         deed = _deed(
             is_undoing=any(database.undone for database in result.databases),
             fake=any(database.fake for database in result.databases),
         )
-        return _ALL_DONE[deed] + (f"; {lacking}" if lacking else "")
+        left = f"; {waiting(result.later)}" if result.later else ""
+        return _ALL_DONE[deed] + left + (f"; {lacking}" if lacking else "")
     by_status = {
         "failed": [database for database in result.unfinished if database.status == "failed"],
         "interrupted": [database for database in result.unfinished if database.status == "interrupted"],

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass, replace
 from typing import Any
 
-from dbmigrate.errors import DbmigrateError
-from dbmigrate.models.base import Most, Value
+from dbmigrate.errors import DbmigrateError, StalePlanError
+from dbmigrate.models.base import Hashed, Most, Value, Whole
 from dbmigrate.redact import Redactor
 
 SHORT = 400
@@ -35,6 +35,8 @@ def _scrub_error(error: Any, redactor: Redactor) -> Any:
     shown.hint = error.hint and redactor.scrub(error.hint, is_own=True)
     shown.detail = error.detail and redactor.scrub(error.detail)
     shown.facts = _scrub(tuple(error.facts), redactor)
+    if isinstance(error, StalePlanError):
+        shown.differences = _scrub(tuple(error.differences), redactor)
     return shown
 
 
@@ -42,7 +44,7 @@ def _texts(shown: object) -> Iterator[str]:
     """Yield every text that is in a value; keys of dictionaries are aliases and names."""
     if isinstance(shown, str):
         yield shown
-    elif isinstance(shown, Value):
+    elif isinstance(shown, Value) and not isinstance(shown, Hashed):
         for part in shown.__dict__.values():
             yield from _texts(part)
     elif isinstance(shown, Mapping):
@@ -57,6 +59,8 @@ def _scrub(shown: Any, redactor: Redactor, most: Most | None = None) -> Any:
     if isinstance(shown, str):
         # What is shortened comes from the project.
         return redactor.scrub(shown, is_own=True) if most is None else most.shorten(redactor.scrub(shown))
+    if isinstance(shown, Hashed):
+        return shown
     if isinstance(shown, Value):
         return shown.model_copy(
             update={
@@ -64,6 +68,7 @@ def _scrub(shown: Any, redactor: Redactor, most: Most | None = None) -> Any:
                     getattr(shown, name), redactor, next((one for one in field.metadata if isinstance(one, Most)), None)
                 )
                 for name, field in type(shown).model_fields.items()
+                if not any(isinstance(one, Whole) for one in field.metadata)
             }
         )
     if isinstance(shown, Mapping):

@@ -120,9 +120,9 @@ def _pending(database: DatabaseStatus) -> str:
     if database.pending is None:
         return "?"
     text = str(database.pending)
-    if database.only_recorded:
-        text += f" ({database.only_recorded} only recorded)"
-    return text
+    notes = [f"{count} {phase}" for phase, count in (database.by_phase or {}).items()]
+    notes += [f"{database.only_recorded} only recorded"] if database.only_recorded else []
+    return f"{text} ({', '.join(notes)})" if notes else text
 
 
 def _problems(database: DatabaseStatus) -> str:

@@ -4,6 +4,7 @@ import argparse
 import functools
 import sys
 
+from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
 DESTINATIONS = {
@@ -13,6 +14,7 @@ DESTINATIONS = {
         "--fake": "fake",
         "--fake-initial": "fake_initial",
         "--run-syncdb": "run_syncdb",
+        "--pre-deploy": "",  # django-syzygy's, under no other name
     },
     "makemigrations": {
         "--no-input": "interactive",
@@ -65,10 +67,17 @@ def _describe(name):
     try:
         command = load_command(name)
         described["module"] = type(command).__module__
+        described["delays"] = _delays(command)
         return dict(described, **_read_parser(command.create_parser(sys.argv[0], name), DESTINATIONS[name]))
     except (Exception, SystemExit) as error:
         text = " ".join("{}: {}".format(type(error).__name__, error).split())
         return dict(described, module=str(described["module"]), error=text)
+
+
+def _delays(command):
+    """Whether it is django-safemigrate's, which applies nothing that is marked to come after a deploy."""
+    is_safe = any(cls.__module__.startswith("django_safemigrate.") for cls in type(command).__mro__)
+    return is_safe and str(getattr(settings, "SAFEMIGRATE", "")).lower() != "disabled"
 
 
 def _read_parser(parser, destinations):

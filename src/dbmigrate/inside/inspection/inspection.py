@@ -18,6 +18,7 @@ from ..migrations.effects import Effects
 from ..migrations.facts import Records, describe_migrations
 from ..migrations.graph import Disk
 from ..migrations.makers import Makers
+from ..migrations.phase_work import describe_phases
 from ..migrations.relations import find_relations
 from ..migrations.routes import RouteBook, describe_routers
 from ..migrations.sql import write_sql
@@ -28,11 +29,13 @@ from .changes import find_changes, foresee
 from .commands import describe_commands, find_replaced_commands
 from .databases import DatabaseDescriber
 from .sameness import settle_identities
+from .touched_tables import describe_tables
 from .undoing import describe_undoing
 
 if TYPE_CHECKING:
     from ..protocol import (
         AskedMigration,
+        DescribeTablesReply,
         DescribeUndoingReply,
         FindChangesReply,
         GuardScope,
@@ -65,12 +68,14 @@ class Inspector:
         records: bool,
         contact: bool,
         foreseen: list[str],
+        phases: bool,
     ) -> InspectReply:
         """Look at the project and at every database; nothing is written anywhere.
 
         `changes`: whether to begin, in a copy of this process, with what `find_changes` is asked for next.
         `records`: whether to list what is applied. `contact`: whether to ask the databases; without, each is described
         as if it were empty. `foreseen`: apps whose changes are described as if makemigrations had written them.
+        `phases`: whether to say what migrations say of when around a deploy they may run.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
         if self._disk is None or not self._disk.is_current():
@@ -78,7 +83,7 @@ class Inspector:
         is_to_begin = changes and self._comparison is None and () not in self._changes
         if is_to_begin and self._why_not_copy() is None:
             self._comparison = Aside(self._compare)
-        return self._look(self._disk_with(foreseen), root, records, contact)
+        return self._look(self._disk_with(foreseen), root, records, contact, phases)
 
     def describe_undoing(self, undone: dict[str, list[str]]) -> DescribeUndoingReply:
         """Return by alias what it would do there to undo these migrations of the last look, in this order."""
@@ -102,10 +107,19 @@ class Inspector:
         return self._changes[key]
 
     def write_sql(
-        self, alias: str, migrations: list[AskedMigration], scope: GuardScope | None, foreseen: list[str]
+        self,
+        alias: str,
+        migrations: list[AskedMigration],
+        scope: GuardScope | None,
+        foreseen: list[str],
+        is_compared: bool,
     ) -> SqlReply:
         """Return the statements of migrations of the last look (sql.write_sql)."""
-        return write_sql(self._disk_with(foreseen), alias, migrations, scope)
+        return write_sql(self._disk_with(foreseen), alias, migrations, scope, is_compared)
+
+    def describe_tables(self, alias: str, migrations: list[AskedMigration], root: str) -> DescribeTablesReply:
+        """Return what migrations of the last look touch (touched_tables.describe_tables)."""
+        return describe_tables(self._disk, alias, migrations, root)
 
     def forget(self, labels: list[str]) -> None:
         """Know no migration of these apps any more: files of the same names will hold other ones."""
@@ -159,7 +173,7 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, disk, root, records, contact) -> InspectReply:
+    def _look(self, disk, root, records, contact, phases) -> InspectReply:
         before = self._before if disk is self._disk else {}
         self._alike = None
         routes = RouteBook()
@@ -173,6 +187,12 @@ class Inspector:
         )
         databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
         settle_identities(databases, self._watch.seconds)
+        described = describe_apps(root, disk, effects)
+        migrations = describe_migrations(disk)
+        if phases:
+            owned = {app["label"] for app in described if app["is_own"]}
+            for identifier, facts in describe_phases(disk, owned).items():
+                migrations[identifier]["marks"], migrations[identifier]["work"] = facts["marks"], facts["work"]
         return {
             "project": {
                 "settings_module": settings.SETTINGS_MODULE if hasattr(settings, "SETTINGS_MODULE") else "",
@@ -182,9 +202,9 @@ class Inspector:
                 "debug": bool(settings.DEBUG),
             },
             "databases": databases,
-            "migrations": describe_migrations(disk),
+            "migrations": migrations,
             "recorded": recorded.describe(),
-            "apps": describe_apps(root, disk, effects),
+            "apps": described,
             "routers": describe_routers(routes),
             "router_errors": routes.errors,
             "rules": rules,

@@ -110,7 +110,7 @@ class Effects:
 
     def _ask(self, connection, label, operation):
         """Return (what the routers say if they are asked as Django's operations ask them, model it is about)."""
-        name = _model_name(operation)
+        name = model_name(operation)
         if name is not None:
             return self.answer_model(connection, label, name), name
         hints = getattr(operation, "hints", None) or {}
@@ -143,7 +143,7 @@ class Effects:
         """Whether anything that a migration does reaches a database that takes all of it."""
         return any(
             name is None or self.is_made_by_migrate(migration.app_label, name)
-            for name in (_model_name(operation) for _, operation in self._operations_of(migration))
+            for name in (model_name(operation) for _, operation in self._operations_of(migration))
         )
 
     def is_made_by_migrate(self, label, name):
@@ -231,7 +231,8 @@ def _is_noop(operation):
     return type(operation) is Operation
 
 
-def _model_name(operation):
+def model_name(operation):
+    """Return the lower-case name of the model that an operation is about, or None."""
     if isinstance(operation, migrations.RenameModel):
         return operation.new_name_lower  # the name that Django asks about
     if isinstance(operation, ModelOperation):

@@ -54,7 +54,7 @@ class SchemaWalk:
     def step(self, migration, operation):
         """Go on by one operation; return (parts it adds, parts it takes away)."""
         label = migration.app_label
-        touched = _touched(operation, label)
+        touched = touched_models(operation, label)
         before = {part: self.makers[part] for key in touched for part in self._parts.get(key, ())}
         operation.state_forwards(label, self.state)
         after = {}
@@ -150,6 +150,11 @@ def automatic_table(field, table, name):
     return field.db_table or _shorten("{}_{}".format(table.strip('"'), name))
 
 
+def default_table(key):
+    """Return the table of a model, (app label, lower-case name), that is given no other name."""
+    return _shorten("{}_{}".format(*key))
+
+
 def _shorten(name):
     """Return the name of a table that Django made up.
 
@@ -166,11 +171,11 @@ def has_table_of_its_own(state):
     return options.get("managed", True) and not options.get("proxy") and not options.get("abstract") and not is_swapped
 
 
-def _touched(operation, label):
+def touched_models(operation, label):
     """Return the keys of the models that an operation changes."""
     inner = getattr(operation, "state_operations", None)  # of SeparateDatabaseAndState and of RunSQL
     if inner:
-        return {key for operation in inner for key in _touched(operation, label)}
+        return {key for operation in inner for key in touched_models(operation, label)}
     names = (
         getattr(operation, attribute, None)
         for attribute in ("name_lower", "model_name_lower", "old_name_lower", "new_name_lower", "model_name")
@@ -188,7 +193,7 @@ class ModelParts:
         self._key = key
         self._state = state
         self._fields = dict(state.fields)
-        self.table = state.options.get("db_table") or _shorten("{}_{}".format(key[0], key[1]))
+        self.table = state.options.get("db_table") or default_table(key)
 
     def find(self):
         """Yield every part, the table first."""

@@ -19,12 +19,17 @@ def find_apps(function):
 
     It may work with others, in ways that its source does not show.
     """
+    return frozenset(label for label, _ in find_models(function))
+
+
+def find_models(function):
+    """Return the (app label, lower-case name) of the models of which `find_apps` returns the apps."""
     function, _ = plain_function(function)
-    return frozenset() if function is None else _find_apps(function)
+    return frozenset() if function is None else _find_models(function)
 
 
 @functools.lru_cache(maxsize=None)
-def _find_apps(function):
+def _find_models(function):
     reader = _Reader()
     reader.read(function)
     return _with_related(reader.models, reader.words)
@@ -32,8 +37,7 @@ def _find_apps(function):
 
 def find_apps_in_sql(sql):
     """Return the labels of the apps whose tables a RunSQL names."""
-    parts = [sql] if isinstance(sql, str) else [part if isinstance(part, str) else part[0] for part in sql]
-    words = {word.casefold() for part in parts for word in re.findall(r"\w+", part)}
+    words = words_in_sql(sql)
     return frozenset(
         model._meta.app_label
         for model in apps.get_models(include_auto_created=True)
@@ -41,8 +45,14 @@ def find_apps_in_sql(sql):
     )
 
 
+def words_in_sql(sql):
+    """Return the folded words of a RunSQL: the tables that it names are among them."""
+    parts = [sql] if isinstance(sql, str) else [part if isinstance(part, str) else part[0] for part in sql]
+    return {word.casefold() for part in parts for word in re.findall(r"\w+", part)}
+
+
 def _with_related(models, words):
-    """Return the labels of models and of those that they lead to by a field that is named."""
+    """Return models and those that they lead to by a field that is named."""
     found, queue = set(), list(models)
     while queue:
         name = queue.pop()
@@ -56,7 +66,7 @@ def _with_related(models, words):
         related = [field.related_model for field in fields if field.is_relation and words.intersection(_names(field))]
         # None is that of a generic foreign key.
         queue += [(model._meta.app_label, model._meta.model_name) for model in related if model is not None]
-    return frozenset(label for label, _ in found)
+    return frozenset(found)
 
 
 def _names(field):
@@ -89,11 +99,11 @@ class _Reader:
                     self.models.add((parts[0], parts[1].lower()))
             if isinstance(node, ast.Name):
                 helper, _ = plain_function(function.__globals__.get(node.id))
-                if helper is not None and helper not in self._seen and not _is_of_library(helper):
+                if helper is not None and helper not in self._seen and not is_of_library(helper):
                     self.read(helper)
 
 
-def _is_of_library(function):
+def is_of_library(function):
     """Whether a function is one of Python's or Django's."""
     module = function.__module__ or ""
     path = os.path.realpath(getattr(sys.modules.get(module), "__file__", None) or "")

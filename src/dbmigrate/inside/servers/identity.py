@@ -1,5 +1,6 @@
 """What each kind of database server says of itself: product, identity, whether it takes writes."""
 
+import hashlib
 import os
 import re
 import urllib.parse
@@ -216,6 +217,46 @@ def find_mysql_database(cursor):
     cursor.execute("SELECT DATABASE(), @@lower_case_table_names")
     name, are_folded = cursor.fetchone()
     return str(name).lower() if are_folded else str(name)
+
+
+def hash_identity(connection, root):
+    """Return the SHA-256 of what names a physical database and its schema: the same whichever way leads to it.
+
+    It outlives the server's process, unlike what two aliases are compared by. An SQLite file is known by its place
+    below `root`, the project's: the same project on another machine has the same databases.
+    """
+    if connection.vendor == "sqlite":
+        file = sqlite_file(connection)
+        parts = ["memory", connection.alias] if file is None else [_place_below(os.path.realpath(file), root)]
+    else:
+        name = {"postgresql": _name_postgresql, "mysql": _name_mysql}.get(connection.vendor, _name_other)
+        with connection.cursor() as cursor:
+            parts = name(connection, cursor)
+    return hashlib.sha256("\0".join([connection.vendor, *parts]).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _place_below(file, root):
+    root = os.path.realpath(root)
+    return os.path.relpath(file, root) if file.startswith(root + os.sep) else file
+
+
+def _name_postgresql(connection, cursor):
+    cursor.execute("SELECT current_database()::text")
+    (database,) = cursor.fetchone()
+    identifier = _describe_cluster(cursor)[0]
+    if identifier is None:  # everybody may ask for it, unless somebody has taken that right away
+        cursor.execute("SELECT concat_ws(':', inet_server_addr(), inet_server_port())")
+        (identifier,) = cursor.fetchone()
+    return [identifier, database, find_home(cursor)[0]]
+
+
+def _name_mysql(connection, cursor):
+    clue = _describe_mysql(connection, cursor)["clue"]
+    return [clue.process, clue.database]
+
+
+def _name_other(connection, cursor):
+    return [_describe_other(connection, cursor)["identity"]]
 
 
 def _describe_other(connection, cursor):

@@ -24,6 +24,7 @@ def locate(subjects: list[list[str]], root: str) -> LocateReply:
         "model": _find_model,
         "field": _find_field,
         "migration": _find_migration,
+        "mark": _find_mark,
         "operation": _find_operation,
         "router": _find_router,
         "setting": _find_setting,
@@ -141,6 +142,13 @@ def _find_migration(sources, identifier):
         (node for node in sources.tree(file).body if isinstance(node, ast.ClassDef) and node.name == "Migration"),
         None,
     )
+
+
+def _find_mark(sources, identifier, attribute):
+    """Find where a migration says something of itself; where it inherits it or is told by a setting, its class."""
+    file, migration = _find_migration(sources, identifier)
+    body = getattr(migration, "body", ())
+    return file, next((node for node in body if attribute in assigned(node)), migration)
 
 
 def _find_operation(sources, identifier, number, word=""):

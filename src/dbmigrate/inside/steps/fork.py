@@ -110,7 +110,8 @@ class Forker:
         They are stdout, stderr, what `retelling` writes to, and the step's status.
         It returns a second time, in the copy that is to run the step, and there a `Copy`.
 
-        step: {"death", "scope", "is_watched", "words"}; variables: what its environment has next to this process's own.
+        step: {"death", "scope", "is_watched", "is_forward", "words"}; variables: what its environment has next to this
+        process's own.
         """
         self._copies = [pid for pid in self._copies if runs(pid)]
         received = _receive(self._handover, 4)
@@ -301,7 +302,7 @@ def _become(step, variables, arrange, out, err, told, parent):
     random.seed()
     os.environ.update(variables)
     _forget_types()
-    arrange_in_copy(step["scope"], os.dup(told) if step["is_watched"] else None)
+    arrange_in_copy(step["scope"], os.dup(told) if step["is_watched"] else None, step["is_forward"])
     arrange()
 
 

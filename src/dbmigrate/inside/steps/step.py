@@ -1,8 +1,8 @@
 """One step: become manage.py, or run it with the guard router or marked sessions; never outlive dbmigrate.
 
 The first line of stdin is {"parent": process id of dbmigrate, "death": the signal for when it dies, "scope":
-models.plan.GuardScope or null, "is_watched": whether to say why a migration failed, "twin": models.target.Twin or null,
-"manage": script, "words": what follows it}; afterwards stdin is empty.
+models.plan.GuardScope or null, "is_watched": whether to say why a migration failed, "is_forward": whether it may undo
+nothing, "twin": models.target.Twin or null, "manage": script, "words": what follows it}; afterwards stdin is empty.
 """
 
 import functools
@@ -14,7 +14,7 @@ import sys
 from .. import boot, ending
 from ..locks import session_marks
 from ..trial import twin
-from . import retelling
+from . import forward, retelling
 
 
 def main():
@@ -27,13 +27,15 @@ def main():
     descriptor = retelling.take_descriptor()
     if request["twin"] is not None:
         twin.arrange(request["twin"])
-    elif request["scope"] is None and not session_marks.are_wanted() and not request["is_watched"]:
+    elif not (request["scope"] or session_marks.are_wanted() or request["is_watched"] or request["is_forward"]):
         try:
             os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
         except UnicodeEncodeError:
             pass  # the locale has no bytes for a name among the words; within this process they need none
     if request["is_watched"] and descriptor is not None:
         retelling.arrange(descriptor)
+    if request["is_forward"]:
+        forward.arrange()
     _run(request["manage"], request["words"], request["scope"])
 
 
@@ -65,15 +67,18 @@ def _run(manage, words, scope):
     boot.run_manage(manage, words)
 
 
-def arrange_in_copy(scope, descriptor):
+def arrange_in_copy(scope, descriptor, is_forward):
     """Do for a step, in a copy of the process that has booted, what `main` does for one in a process of its own.
 
-    `descriptor`: where to say why a migration failed (`retelling`), None if that is not wanted.
+    `descriptor`: where to say why a migration failed (`retelling`), None if that is not wanted. `is_forward`: whether
+    it may undo nothing.
     """
     from ..migrations.guard_router import add_router
 
     if descriptor is not None:
         retelling.arrange(descriptor)
+    if is_forward:
+        forward.arrange()
     if session_marks.are_wanted():
         session_marks.mark_sessions()
     if scope is not None:

@@ -15,6 +15,8 @@ from dbmigrate.models.check_ids import (
     MISSING_TABLES,
     MODEL_CHANGES,
     MUTUAL_NEEDS,
+    PHASES,
+    PHASES_BEHIND,
     UNMIGRATED_APPS,
 )
 from dbmigrate.models.findings import Category, Finding, is_of_linter
@@ -33,6 +35,7 @@ from dbmigrate.planning.checks.lacking_rights import find_lacking_rights
 from dbmigrate.planning.checks.missing_tables import find_missing_tables
 from dbmigrate.planning.checks.model_changes import find_model_changes
 from dbmigrate.planning.checks.mutual_needs import find_mutual_needs
+from dbmigrate.planning.checks.phases import find_phases, find_phases_behind
 from dbmigrate.planning.checks.refusing_columns import find_refusing_columns
 from dbmigrate.planning.checks.router_errors import find_router_errors
 from dbmigrate.planning.checks.routing_rules import find_broken_rules, find_rules_not_followed
@@ -95,6 +98,8 @@ RULES: tuple[Rule, ...] = (
         is_about_plan=True,
         may_be_ignored=True,
     ),
+    Rule(PHASES, find_phases, needs_databases=True),
+    Rule(PHASES_BEHIND, find_phases_behind, needs_databases=True),
 )
 """In the order of their ids."""
 
