@@ -316,7 +316,7 @@ KEYS: Mapping[str, Key] = {
     "open": Key(
         _one_of(UNCLAIMED_POLICIES),
         '`"skip"`',
-        '`"migrate"`: on a database on which nothing belongs otherwise, everything that no router refuses does',
+        'a database on which nothing belongs is skipped; `"migrate"` creates everything there that no router refuses',
     ),
     "receivers": Key(
         _one_of(RECEIVER_POLICIES),

@@ -28,7 +28,7 @@ FAIL_ON = ("note", "warning", "error", "destructive")
     type=click.Choice(FAIL_ON),
     default="error",
     show_default=True,
-    help="Lowest level that fails; destructive: also pending migrations that destroy data.",
+    help="Lowest level that fails; destructive: also pending migrations that destroy data or cannot be undone.",
 )
 @click.option("--pending", is_flag=True, help="Also fail, with exit code 10, if migrations are pending.")
 @click.option("--offline", is_flag=True, help="Connect to no database; checks that need one are listed as not run.")

@@ -42,7 +42,7 @@ def command(
     junit: str | None,
     **options: Any,
 ) -> ExitCode:
-    """Migrate selected databases and apps; without a selection, on a terminal, the menu opens.
+    """Migrate selected databases and apps. Without a selection the menu opens; without a terminal that is an error.
 
     --database alone migrates all apps of that database, --app alone migrates the app on every database it belongs on.
     No migrations are created, except with --auto. On a terminal, --to asks before it undoes migrations; elsewhere, or

@@ -21,7 +21,7 @@ from dbmigrate.errors import ExitCode, UsageError
     multiple=True,
     metavar="APP.MIGRATION",
     shell_complete=complete_whole_migration,
-    help="With --repair: confirm that the data operations of this half-applied migration have run; repeatable.",
+    help="With --repair: confirm that all it lists as unknown for this half-applied migration has run; repeatable.",
 )
 @junit_option
 @global_options
