@@ -175,6 +175,47 @@ def test_what_a_data_migration_calls_counts(begun: Project) -> None:
     assert refused(begun) == ["code: shop.texts, which shop.0003_fill calls, was edited since"]
 
 
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("", "    from core.services.deep import fill\n    fill()"),
+        ("", "    from .. import services\n    from ..services import deep\n    deep.fill()"),
+        ("import core.services.deep", "    core.services.deep.fill()"),
+        ("from core.services import deep", "    (lambda: deep.fill())()"),
+        ("from core.services.deep import Filler", "    Filler().run()"),
+    ],
+)
+def test_a_helper_counts_however_it_is_reached(begun: Project, head: str, body: str) -> None:
+    begun.write("core/services/__init__.py", "")
+    deep = "def fill():\n    pass\n\nclass Filler:\n    def run(self):\n        pass\n"
+    begun.write("core/services/deep.py", deep)
+    function = f"{head}\n\ndef work(apps, schema_editor):\n{body}\n"
+    begun.write(
+        "core/migrations/0004_work.py",
+        migration("migrations.RunPython(work)", head=function, after=(("core", "0003_fill"),)),
+    )
+    dbmigrate(*SAVE, cwd=begun.root).expect(0)
+    begun.append("core/services/deep.py", "x = 1")
+
+    assert refused(begun) == ["code: core.services.deep, which core.0004_work calls, was edited since"]
+
+
+def test_a_digest_covers_sql_that_is_read_from_a_file(begun: Project) -> None:
+    head = "from pathlib import Path"
+    operation = 'migrations.RunSQL(Path("work.sql").read_text())'
+    begun.write("core/migrations/0004_sql.py", migration(operation, head=head, after=(("core", "0003_fill"),)))
+    begun.write("work.sql", "SELECT 1")
+    dbmigrate(*SAVE, cwd=begun.root).expect(0)
+    digest = read(begun)["result"]["plan"]["digest"]
+    plan = dbmigrate("plan", cwd=begun.root).expect(0)
+    begun.write("work.sql", "SELECT 2")
+
+    assert plan.stdout.splitlines()[-1] == f"Digest: {digest[:12]}"
+    dbmigrate("all", "--skip-makemigrations", "--expect", digest, cwd=begun.root).expect(32)
+    begun.write("work.sql", "SELECT 1")
+    dbmigrate("all", "--skip-makemigrations", "--expect", digest, cwd=begun.root).expect(0)
+
+
 def test_a_file_without_which_nothing_can_be_loaded_is_named(begun: Project) -> None:
     (begun.root / "core" / "migrations" / "0002_note.py").unlink()
 
