@@ -412,6 +412,12 @@ def test_whatever_is_in_the_file_the_answer_is_one_sentence(
 ) -> None:
     text = (begun.root / "plan.json").read_text()
     edited = text.replace('"core.0002_note"', '"core.0002_more"')
+    bare = json.loads(text)
+    bare["result"]["plan"]["basis"]["statements"] = []
+    strange = [
+        {**json.loads(text), "result": {**json.loads(text)["result"], "sql": sql}}
+        for sql in (5, [{"migrations": None}])
+    ]
     status = dbmigrate("status", "--format", "json", cwd=begun.root).expect(0).stdout
     files = {
         "status.json": (status, "is the document of dbmigrate status, not a saved plan"),
@@ -421,6 +427,9 @@ def test_whatever_is_in_the_file_the_answer_is_one_sentence(
         "empty.json": ("", "is not JSON: "),
         "twice.json": (text.replace('"version": 1', '"version": 1, "version": 1', 1), 'has the key "version" twice'),
         "edited.json": (edited, "was changed after it was written"),
+        "bare.json": (json.dumps(bare), "was changed after it was written: the hash of what core.0002_note runs is"),
+        "number.json": (json.dumps(strange[0]), "has SQL that cannot be read"),
+        "null.json": (json.dumps(strange[1]), "has SQL that cannot be read"),
         "plain.json": ("hello", "is not JSON: "),
         "list.json": ("[]", "is JSON, but not a document of dbmigrate"),
         "deep.json": ("[" * 100_000, "is not a document of dbmigrate: it is nested too deeply"),
