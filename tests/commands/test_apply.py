@@ -245,10 +245,10 @@ def test_what_another_run_applied_or_took_back_is_named(begun: Project, tmp_path
     write(stranger, sql.format("gone", "0001_initial"))
 
     assert refused(begun) == [
-        "applied: shop_db: shop.0002_note was applied at 2026-03-04T14:02:00+00:00 by another run"
+        "applied: shop_db: shop.0002_note was applied at 2026-03-04T14:02:00+00:00, after the plan was made"
     ]
     assert refused(fewer) == ["applied: default: core.0001_initial is not recorded any more"]
-    assert refused(stranger) == ["applied: default: gone.0001_initial was applied by another run"]
+    assert refused(stranger) == ["applied: default: gone.0001_initial was applied, after the plan was made"]
 
 
 def test_a_table_of_the_plan_that_was_altered_by_hand_is_named(begun: Project, tmp_path: Path) -> None:
