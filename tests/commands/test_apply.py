@@ -175,6 +175,47 @@ def test_what_a_data_migration_calls_counts(begun: Project) -> None:
     assert refused(begun) == ["code: shop.texts, which shop.0003_fill calls, was edited since"]
 
 
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("", "    from core.services.deep import fill\n    fill()"),
+        ("", "    from .. import services\n    from ..services import deep\n    deep.fill()"),
+        ("import core.services.deep", "    core.services.deep.fill()"),
+        ("from core.services import deep", "    (lambda: deep.fill())()"),
+        ("from core.services.deep import Filler", "    Filler().run()"),
+    ],
+)
+def test_a_helper_counts_however_it_is_reached(begun: Project, head: str, body: str) -> None:
+    begun.write("core/services/__init__.py", "")
+    deep = "def fill():\n    pass\n\nclass Filler:\n    def run(self):\n        pass\n"
+    begun.write("core/services/deep.py", deep)
+    function = f"{head}\n\ndef work(apps, schema_editor):\n{body}\n"
+    begun.write(
+        "core/migrations/0004_work.py",
+        migration("migrations.RunPython(work)", head=function, after=(("core", "0003_fill"),)),
+    )
+    dbmigrate(*SAVE, cwd=begun.root).expect(0)
+    begun.append("core/services/deep.py", "x = 1")
+
+    assert refused(begun) == ["code: core.services.deep, which core.0004_work calls, was edited since"]
+
+
+def test_a_digest_covers_sql_that_is_read_from_a_file(begun: Project) -> None:
+    head = "from pathlib import Path"
+    operation = 'migrations.RunSQL(Path("work.sql").read_text())'
+    begun.write("core/migrations/0004_sql.py", migration(operation, head=head, after=(("core", "0003_fill"),)))
+    begun.write("work.sql", "SELECT 1")
+    dbmigrate(*SAVE, cwd=begun.root).expect(0)
+    digest = read(begun)["result"]["plan"]["digest"]
+    plan = dbmigrate("plan", cwd=begun.root).expect(0)
+    begun.write("work.sql", "SELECT 2")
+
+    assert plan.stdout.splitlines()[-1] == f"Digest: {digest[:12]}"
+    dbmigrate("all", "--skip-makemigrations", "--expect", digest, cwd=begun.root).expect(32)
+    begun.write("work.sql", "SELECT 1")
+    dbmigrate("all", "--skip-makemigrations", "--expect", digest, cwd=begun.root).expect(0)
+
+
 def test_a_file_without_which_nothing_can_be_loaded_is_named(begun: Project) -> None:
     (begun.root / "core" / "migrations" / "0002_note.py").unlink()
 
@@ -204,10 +245,10 @@ def test_what_another_run_applied_or_took_back_is_named(begun: Project, tmp_path
     write(stranger, sql.format("gone", "0001_initial"))
 
     assert refused(begun) == [
-        "applied: shop_db: shop.0002_note was applied at 2026-03-04T14:02:00+00:00 by another run"
+        "applied: shop_db: shop.0002_note was applied at 2026-03-04T14:02:00+00:00, after the plan was made"
     ]
     assert refused(fewer) == ["applied: default: core.0001_initial is not recorded any more"]
-    assert refused(stranger) == ["applied: default: gone.0001_initial was applied by another run"]
+    assert refused(stranger) == ["applied: default: gone.0001_initial was applied, after the plan was made"]
 
 
 def test_a_table_of_the_plan_that_was_altered_by_hand_is_named(begun: Project, tmp_path: Path) -> None:
@@ -371,6 +412,12 @@ def test_whatever_is_in_the_file_the_answer_is_one_sentence(
 ) -> None:
     text = (begun.root / "plan.json").read_text()
     edited = text.replace('"core.0002_note"', '"core.0002_more"')
+    bare = json.loads(text)
+    bare["result"]["plan"]["basis"]["statements"] = []
+    strange = [
+        {**json.loads(text), "result": {**json.loads(text)["result"], "sql": sql}}
+        for sql in (5, [{"migrations": None}])
+    ]
     status = dbmigrate("status", "--format", "json", cwd=begun.root).expect(0).stdout
     files = {
         "status.json": (status, "is the document of dbmigrate status, not a saved plan"),
@@ -380,6 +427,9 @@ def test_whatever_is_in_the_file_the_answer_is_one_sentence(
         "empty.json": ("", "is not JSON: "),
         "twice.json": (text.replace('"version": 1', '"version": 1, "version": 1', 1), 'has the key "version" twice'),
         "edited.json": (edited, "was changed after it was written"),
+        "bare.json": (json.dumps(bare), "was changed after it was written: the hash of what core.0002_note runs is"),
+        "number.json": (json.dumps(strange[0]), "has SQL that cannot be read"),
+        "null.json": (json.dumps(strange[1]), "has SQL that cannot be read"),
         "plain.json": ("hello", "is not JSON: "),
         "list.json": ("[]", "is JSON, but not a document of dbmigrate"),
         "deep.json": ("[" * 100_000, "is not a document of dbmigrate: it is nested too deeply"),

@@ -44,7 +44,7 @@ def read_document(cwd: Path, name: str) -> Document:
         raise UsageError("apply requires a file name, and - is not one (nothing was changed)", hint=SAVE)
     envelope = _parse(name, _read(cwd / name, name))
     result = _check_envelope(name, envelope)
-    return Document(_build_plan(name, result["plan"]), _read_statements(result))
+    return Document(_build_plan(name, result["plan"]), _read_statements(name, result))
 
 
 def _refuse(name: str, why: str, hint: str = SAVE) -> NoReturn:
@@ -145,17 +145,26 @@ def _build_plan(name: str, plan: dict[str, Any]) -> SavedPlan:
         _refuse(name, f"has no plan that can be read: {shortened(at)}: {shortened(first['msg'])}")
     if digest_of(saved.selection, saved.steps, saved.basis) != saved.digest:
         _refuse(name, "was changed after it was written: its digest is another one")
+    hashed = {(one.alias, one.migration) for one in saved.basis.statements or ()}
+    wanted = [(step.alias, one.id) for step in saved.steps for one in step.migrations if one.does]
+    missing = next((identifier for alias, identifier in wanted if (alias, identifier) not in hashed), None)
+    if missing is not None:
+        _refuse(name, f"was changed after it was written: the hash of what {shortened(missing)} runs is missing")
     return saved
 
 
-def _read_statements(result: dict[str, Any]) -> dict[tuple[str, MigrationId], tuple[str, ...]]:
-    """Return the SQL of a document; what is not as it should be is only not shown."""
+def _read_statements(name: str, result: dict[str, Any]) -> dict[tuple[str, MigrationId], tuple[str, ...]]:
+    """Return the SQL of a document."""
     found = {}
-    for step in result.get("sql") or ():
-        for migration in step.get("migrations", ()) if isinstance(step, dict) else ():
-            statements = migration.get("statements") if isinstance(migration, dict) else None
-            if isinstance(statements, list) and all(isinstance(one, str) for one in statements):
-                found[str(step.get("alias")), str(migration.get("id"))] = tuple(statements)
+    try:
+        for step in result.get("sql") or []:
+            for migration in step["migrations"]:
+                statements = migration["statements"]
+                if not isinstance(statements, list) or not all(isinstance(one, str) for one in statements):
+                    raise TypeError
+                found[str(step["alias"]), str(migration["id"])] = tuple(statements)
+    except (TypeError, KeyError):
+        _refuse(name, "has SQL that cannot be read")
     return found
 
 

@@ -446,6 +446,7 @@ class FileHashReply(TypedDict):
     sha256: str
     code: str
     calls: Optional[Dict[str, str]]  # by dotted name of a module; None: the migration is not loaded
+    sql: Optional[str]  # "": it has no RunSQL; None: the migration is not loaded
 
 
 DescribeFilesReply = Dict[str, Optional[FileHashReply]]  # by migration; None: it has no file

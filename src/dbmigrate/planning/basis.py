@@ -121,7 +121,7 @@ def digest_of(selection: Selection, steps: Sequence[SavedStep], basis: Basis) ->
         "selection": canonical_selection(selection),
         "steps": [step.model_dump(mode="json", exclude_defaults=True) for step in steps],
         "code": {
-            identifier: [code.sha256, code.calls] if code.is_planned else [code.code]
+            identifier: [code.sha256, code.calls, *([code.sql] if code.sql else [])] if code.is_planned else [code.code]
             for identifier, code in basis.code.items()
             if code.is_planned or code.is_own
         },

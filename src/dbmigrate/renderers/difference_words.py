@@ -89,7 +89,7 @@ def _applied(difference: AppliedDiffers) -> str:
     if not difference.is_applied:
         return f"{alias}: {difference.migration} is not recorded any more"
     at = f" at {difference.at}" if difference.at else ""
-    return f"{alias}: {difference.migration} was applied{at} by another run"
+    return f"{alias}: {difference.migration} was applied{at}, after the plan was made"
 
 
 def _catalogue(difference: CatalogueDiffers) -> str:

@@ -8,17 +8,20 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import json
+import os
 import re
 import sys
 import types
 from typing import TYPE_CHECKING
 
-from django.db.migrations import RunPython
+from django.db.migrations import RunPython, RunSQL
 from django.db.migrations.loader import MigrationLoader
 
 from ..migrations.data_migrations import plain_function
 from ..migrations.effects import all_operations
 from ..migrations.used_models import is_of_library
+from .imports import codes_in, find_imported, imports_of, is_installed
 
 if TYPE_CHECKING:
     from ..protocol import DescribeFilesReply
@@ -47,10 +50,12 @@ def _describe(label, name):
     if content is None:
         return None
     text = content.decode("utf-8", "surrogateescape")
+    operations = _operations("{}.{}".format(package, name))
     return {
         "sha256": _hash(content),
         "code": _hash(without_comments(text).encode("utf-8", "surrogateescape")),
-        "calls": _find_called("{}.{}".format(package, name)),
+        "calls": None if operations is None else _find_called("{}.{}".format(package, name), operations),
+        "sql": None if operations is None else _find_sql(operations),
     }
 
 
@@ -80,50 +85,119 @@ def without_comments(text: str) -> str:
     return "\n".join(line.rstrip() for line in without.split("\n") if line.strip())
 
 
-def _find_called(name):
+def _operations(name):
+    """Return all operations of a migration; None where it is not loaded."""
+    migration = getattr(sys.modules.get(name), "Migration", None)
+    return None if migration is None else list(all_operations(migration.operations))
+
+
+def _find_sql(operations):
+    """Return the hash of what RunSQL operations were given, wherever it was read; "" for none of them."""
+    texts = [
+        json.dumps([one.sql, one.reverse_sql], default=_name_type, skipkeys=True)
+        for one in operations
+        if isinstance(one, RunSQL)
+    ]
+    return _hash("\n".join(texts).encode()) if texts else ""
+
+
+def _name_type(value):
+    return type(value).__name__
+
+
+def _find_called(name, operations):
     """Return {dotted name of another module of the project: hash} of what a migration's functions are in, or call.
 
-    None where the migration is not loaded.
+    Also of what they import themselves, with what that imports. A module that has no file, or that is one too many, is
+    not followed.
     """
-    migration = getattr(sys.modules.get(name), "Migration", None)
-    if migration is None:
-        return None
     functions = [
         function
-        for operation in all_operations(migration.operations)
+        for operation in operations
         if isinstance(operation, RunPython)
         for function in (operation.code, operation.reverse_code)
     ]
-    called: dict[str, str] = {}
-    for function in _follow(functions):
-        module = function.__module__
-        if module != name and module not in called:
-            spec = getattr(sys.modules.get(module), "__spec__", None)
-            content = None if spec is None else _read(spec.loader, spec.origin)
-            if content is not None:
-                called[module] = _hash(content)
-    return called
+    followed, modules = _follow(functions)
+    imported = [
+        one
+        for function in followed
+        for one in imports_of(function.__code__, function.__globals__.get("__package__") or "")
+    ]
+    called = {
+        one: content for one in modules if one != name for content in [_read_module_of(one)] if content is not None
+    }
+    called.update(find_imported(imported))
+    called.pop(name, None)
+    return {one: _hash(content) for one, content in called.items()}
+
+
+def _read_module_of(name):
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return None if spec is None else _read(spec.loader, spec.origin)
 
 
 def _follow(functions):
-    """Return these functions as they are written down, and those of the project that they call, directly or not."""
+    """Return these functions as they are written down and those of the project that they call, directly or not.
+
+    And the names of the modules that these are in, or name.
+    """
     found: list[types.FunctionType] = []
+    modules: dict[str, None] = {}
     queue = list(functions)
     while queue and len(found) < MOST_FUNCTIONS:
         function = plain_function(queue.pop(0))[0]
         if function is None or function in found or is_of_library(function):
             continue
         found.append(function)
-        queue += _find_named(function.__code__.co_names, function.__globals__)
-    return found
+        named = _find_named(function)
+        modules.update(dict.fromkeys([function.__module__, *(vars(one)["__name__"] for one in named[0])]))
+        queue += named[1]
+    return found, modules
 
 
-def _find_named(names, values):
-    """Return the functions that these names stand for, in a module or in one that it has imported.
+def _find_named(function):
+    """Return (the modules, the functions) that a function's names stand for: its own, and in modules and classes.
 
     By their type alone: an object of the project's may do anything when it is asked what it is.
     """
-    named = [values[name] for name in names if name in values]
-    modules = [one for one in named if type(one) is types.ModuleType]
-    named += [vars(module)[name] for module in modules for name in names if name in vars(module)]
-    return [one for one in named if type(one) is types.FunctionType]
+    names = {name for code in codes_in(function.__code__) for name in code.co_names}
+    values = function.__globals__
+    queue = [values[name] for name in sorted(names) if name in values]
+    queue += [one for cell in function.__closure__ or () for one in _content_of(cell)]
+    modules: list[types.ModuleType] = []
+    functions: list[types.FunctionType] = []
+    while queue:
+        one = queue.pop(0)
+        if type(one) is types.FunctionType:
+            functions.append(one)
+        elif type(one) is types.ModuleType:
+            if one not in modules and _is_of_project(vars(one)["__name__"]):
+                modules.append(one)
+                queue += [vars(one)[name] for name in sorted(names) if name in vars(one)]
+        else:
+            functions += _find_methods(one if issubclass(type(one), type) else type(one))
+    return modules, functions
+
+
+def _content_of(cell):
+    try:
+        return [cell.cell_contents]
+    except ValueError:  # it is empty
+        return []
+
+
+def _is_of_project(name):
+    path = getattr(sys.modules.get(name), "__file__", None)
+    return isinstance(path, str) and not is_installed(os.path.realpath(path))
+
+
+def _find_methods(kind):
+    """Return the functions of a class of the project and of its bases."""
+    return [
+        method
+        for base in type.__dict__["__mro__"].__get__(kind)
+        if _is_of_project(type.__dict__["__module__"].__get__(base))
+        for value in type.__dict__["__dict__"].__get__(base).values()
+        for method in [value.__func__ if type(value) in (staticmethod, classmethod) else value]
+        if type(method) is types.FunctionType
+    ]
