@@ -450,7 +450,7 @@ def test_names_that_do_not_fit_the_project(sample: Project) -> None:
         ),
         (("run",), ("no database and no app is named", "dbmigrate all")),
         (("run", "--auto", "--app", "blog"), ("--auto",)),
-        (("al",), ("no command al", "did you mean all?")),
+        (("al",), ("no command al", "did you mean all or apply?")),
         (("all", "--jobs", "0"), ("--jobs",)),
         (("all", "--nonsense"), ("--nonsense", "dbmigrate all --help")),
         (("run", "--app"), ("'--app' requires an argument", "dbmigrate run --help")),
