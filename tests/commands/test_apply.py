@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.background import read_until, start
 from support.cli import Outcome, dbmigrate
 from support.environments import environment
 from support.in_process import InProcess
@@ -214,6 +216,22 @@ def test_a_digest_covers_sql_that_is_read_from_a_file(begun: Project) -> None:
     dbmigrate("all", "--skip-makemigrations", "--expect", digest, cwd=begun.root).expect(32)
     begun.write("work.sql", "SELECT 1")
     dbmigrate("all", "--skip-makemigrations", "--expect", digest, cwd=begun.root).expect(0)
+
+
+def test_what_was_loaded_before_the_locks_counts(begun: Project) -> None:
+    file = begun.root / "shop/migrations/0003_fill.py"
+    approved = file.read_text()
+    file.write_text(approved.replace("texts.note()", "'another'"))
+    with Path(f"{begun.database('shop_db')}.dbmigrate-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = start(begun, "apply", "plan.json")
+        said = read_until(process, "Waiting for the lock of database: shop_db")
+        file.write_text(approved)
+    said += process.communicate(timeout=60)[0]
+
+    assert process.returncode == 32, said
+    assert "code: shop.0003_fill was edited since" in said
+    assert applied(begun.database("shop_db")) == ["shop.0001_initial"]
 
 
 def test_a_file_without_which_nothing_can_be_loaded_is_named(begun: Project) -> None:

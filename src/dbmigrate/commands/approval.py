@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from dbmigrate.commands.basis import read_basis
 from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, review_patiently, with_begun
 from dbmigrate.errors import DbmigrateError, LockedError, StalePlanError, UnreachableError, UsageError
-from dbmigrate.models.basis import SavedPlan
-from dbmigrate.models.differences import DigestDiffers, PlanDiffers
+from dbmigrate.models.basis import FileHash, SavedPlan
+from dbmigrate.models.differences import CodeDiffers, DigestDiffers, PlanDiffers
 from dbmigrate.models.events import Event
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.selection import Selection
@@ -29,6 +29,10 @@ class Approval(Protocol):
     @property
     def kind(self) -> Literal["plan", "digest"]:
         """What that is."""
+
+    @property
+    def loaded(self) -> dict[MigrationId, FileHash | None]:
+        """By planned migration: its file when it was loaded, before the locks."""
 
     def is_done(self, work: CommandContext, reviewed: Review) -> bool:
         """Return whether all that was approved is done already."""
@@ -58,6 +62,7 @@ class SavedApproval:
     """By (alias, migration): what it ran when the plan was made, where that was saved (`--sql`)."""
     any_database: bool
     kind: Literal["plan", "digest"] = "plan"
+    loaded: dict[MigrationId, FileHash | None] = field(default_factory=dict)
 
     def is_done(self, work: CommandContext, reviewed: Review) -> bool:
         """Return whether everything that the plan wanted is recorded, by the same code and on its databases."""
@@ -117,6 +122,7 @@ class DigestApproval:
 
     expected: str
     kind: Literal["plan", "digest"] = "digest"
+    loaded: dict[MigrationId, FileHash | None] = field(default_factory=dict)
 
     def is_done(self, work: CommandContext, reviewed: Review) -> bool:
         """Return False: a digest does not say what the plan wanted."""
@@ -158,6 +164,7 @@ def review_approved(
     except DbmigrateError as error:
         approval.explain(work, error)
         raise
+    _check_loaded(work, reviewed, approval.loaded, is_locked_later=is_locked_later)
     if approval.is_done(work, reviewed):
         return replace(reviewed, decision=replace(reviewed.decision, plan=_without_steps(reviewed.plan))), True
     if not is_locked_later or reviewed.plan.is_empty:
@@ -170,6 +177,22 @@ def review_approved(
         approval.check(work, reviewed)
         raise
     return with_begun(work, reviewed), False
+
+
+def _check_loaded(
+    work: CommandContext, reviewed: Review, loaded: dict[MigrationId, FileHash | None], *, is_locked_later: bool
+) -> None:
+    """Remember what files were like when they were loaded; under the locks, refuse those that changed meanwhile.
+
+    A migration runs as it was loaded, before the locks were waited for, and its file is compared afterwards.
+    """
+    planned = {migration.id for step in reviewed.plan.steps for migration in step.migrations}
+    files = work.host.describe_files(sorted({*planned, *loaded}))
+    if is_locked_later:
+        loaded.update(files)
+    changed = [identifier for identifier, was in loaded.items() if files[identifier] != was]
+    if changed:
+        raise StalePlanError([CodeDiffers(migration=identifier, change="edited") for identifier in changed])
 
 
 def _without_steps(plan: MigrationPlan) -> MigrationPlan:
