@@ -116,7 +116,7 @@ class Bench:
         for count in (8, 3):
             for site in self._both(partial(Layout, aliases_of(count))):
                 site.migrate_everything()
-                contenders = {"shell": site.shell, "dbmigrate": site.dbmigrate}
+                contenders: dict[str, Callable[[], None]] = {"shell": site.shell, "dbmigrate": site.dbmigrate}
                 if count == 8:
                     contenders |= {"one process": site.one_process, "check": site.check}
                 taken = race(site, contenders, self._rounds)
@@ -187,6 +187,32 @@ class Bench:
             shutil.copy(site.folder / "default.sqlite3", site.folder / f"{alias}.sqlite3")
         site.keep(self._folder / f"{name}-databases")
         return site
+
+    def plans(self) -> Iterator[Row]:
+        """Saved plans: what it takes to make one, and to apply it."""
+        for site in self._both(partial(Layout, aliases_of(8))):
+            saved = "plan.json"
+            words = ("plan", "--skip-makemigrations")
+            looks: dict[str, Callable[[], None]] = {
+                "plan": partial(site.dbmigrate, *words),
+                "dbmigrate": partial(site.dbmigrate, *words, "-o", saved),
+            }
+            row = self._rows(
+                "`plan -o` of fresh databases, 8 SQLite", site, race(site, looks, self._slow_rounds), self._slow_rounds
+            )
+            yield row("`plan`", "plan", 3.0)
+            site.dbmigrate(*words, "-o", saved)
+            runs: dict[str, Callable[[], None]] = {
+                "all": partial(site.dbmigrate, "all", "--skip-makemigrations"),
+                "dbmigrate": partial(site.dbmigrate, "apply", saved),
+            }
+            row = self._rows(
+                "`apply` of a plan for fresh databases, 8 SQLite",
+                site,
+                race(site, runs, self._slow_rounds, with_records=True),
+                self._slow_rounds,
+            )
+            yield row("`all --skip-makemigrations`", "all", 1.05)
 
     def waits(self) -> Iterator[Row]:
         """Migrations that wait, on eight PostgreSQL databases beside the default one."""
@@ -275,7 +301,7 @@ def versions() -> str:
     )
 
 
-PARTS = ("nothing", "one", "deploy", "fresh", "waits", "many", "jobs", "growth", "own")
+PARTS = ("nothing", "one", "deploy", "fresh", "plans", "waits", "many", "jobs", "growth", "own")
 
 
 def main() -> None:

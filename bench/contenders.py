@@ -65,9 +65,9 @@ class Site:
         """Run one single `migrate --check`."""
         self.run([self.python, "manage.py", "migrate", "--check"])
 
-    def dbmigrate(self) -> None:
-        """Run `dbmigrate all`."""
-        self.run([DBMIGRATE, "all", "--python", self.python])
+    def dbmigrate(self, *words: str) -> None:
+        """Run `dbmigrate all`, or what these words say."""
+        self.run([DBMIGRATE, *(words or ("all",)), "--python", self.python])
 
     def migrate_everything(self) -> None:
         """Record every migration everywhere, as `migrate` for each database would: nobody finds anything to do then.
