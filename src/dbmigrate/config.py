@@ -259,7 +259,7 @@ def _urls(value: object, origin: str) -> dict[str, str]:
 
 
 def _entries(value: str, origin: str, form: str) -> dict[str, str]:
-    entries = [entry.strip() for entry in value.split(",")]
+    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
     wrong = next((entry for entry in entries if "=" not in entry), None)
     if wrong is not None:
         raise UsageError(

@@ -55,8 +55,7 @@ class Asked:
         if options["phase"] is not None and options["run_syncdb"]:
             raise UsageError(
                 "--run-syncdb cannot be combined with --phase: tables of apps without migrations belong to no phase",
-                hint="create them before the deploy with: dbmigrate all --run-syncdb; or give the app migrations: "
-                "dbmigrate make APP",
+                hint="give the app migrations: dbmigrate make APP; or, where no old code runs, leave --phase out",
             )
         return Asked(
             flags_of(options),

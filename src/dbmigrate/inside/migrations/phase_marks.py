@@ -26,7 +26,7 @@ STAGES = {"pre_deploy": "pre", "post_deployment": "post", "post_deploy": "post"}
 
 
 def read_marks(migration) -> list[PhaseMarkReply]:
-    """Return what a migration says of itself, and what django-syzygy's settings say over it.
+    """Return what a migration says of itself, and without a `stage` what django-syzygy's setting says.
 
     Code of the project that raises when it is asked is a mark that says nothing.
     """

@@ -146,7 +146,11 @@ def _works_as_django(operation):
 
 
 def _may_be_left_out(field):
-    """Whether rows that are there, and those of code that does not know a field, get along without a value for it."""
+    """Whether Django has a value for rows that are there.
+
+    Code that does not know the field may still fail to insert: Django takes a default of Python away from the column
+    once it has filled the rows.
+    """
     has_default = field.has_default() or getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED
     return field.null or field.many_to_many or has_default
 

@@ -39,7 +39,7 @@ def find_phases_behind(snapshot: Snapshot, routing: Routing) -> Iterator[Finding
         yield _behind(
             alias,
             f"database {alias} still lacks what runs before the deploy: {listed(identifiers)}",
-            "dbmigrate all --phase pre, deploy the new code everywhere, then dbmigrate all --phase post",
+            "dbmigrate all --phase pre; deploy the new code everywhere; then: dbmigrate all --phase post",
         )
     for database in snapshot.databases:
         if database.state in UNKNOWN_STATES and routing.is_migrated(database.alias):
