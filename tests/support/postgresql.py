@@ -217,7 +217,7 @@ def standby_of(server: PostgresqlServer, entry: dict[str, Any], folder: Path) ->
     folder.mkdir(mode=0o700)
     os.chown(folder, server.folder.stat().st_uid, -1)
     server.run_program("pg_basebackup", "-D", str(folder), "-R", "-c", "fast", "-h", entry["HOST"], "-U", entry["USER"])
-    with _started(server, folder, entry):
+    with _started(server, folder, entry, "5433"):
         yield {**entry, "PORT": "5433"}
 
 
@@ -225,13 +225,13 @@ def standby_of(server: PostgresqlServer, entry: dict[str, Any], folder: Path) ->
 def copy_of(server: PostgresqlServer, entry: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
     """Run a copy of a server's files, taken while it was stopped, and yield the entry of its copy of a database."""
     server.copy_files(folder)
-    with _started(server, folder, entry):
-        yield {**entry, "PORT": "5433"}
+    with _started(server, folder, entry, "5434"):  # next to a standby of the same server
+        yield {**entry, "PORT": "5434"}
 
 
 @contextmanager
-def _started(server: PostgresqlServer, folder: Path, entry: dict[str, Any]) -> Iterator[None]:
-    options = f'-h "" -p 5433 -k {entry["HOST"]}'
+def _started(server: PostgresqlServer, folder: Path, entry: dict[str, Any], port: str) -> Iterator[None]:
+    options = f'-h "" -p {port} -k {entry["HOST"]}'
     server.run_program("pg_ctl", "-w", "-D", str(folder), "-l", str(folder / "log"), "-o", options, "start")
     try:
         yield
