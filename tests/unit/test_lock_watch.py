@@ -57,9 +57,10 @@ class Regained:
 def test_a_record_that_was_announced_after_the_question_is_the_runs_own() -> None:
     watch = LockWatch(Regained())
 
-    watch.ask([], {}, 45)
+    assert watch.begin([], {})
+    ask_in_turn([watch], 45)
     first = watch.answer(time.monotonic() + 60)
-    watch.ask(["blog.0001_initial"], {}, 45)
+    assert not watch.begin(["blog.0001_initial"], {})
     second = watch.answer(0.0)
 
     assert (first["state"], second["state"]) == ("unsure", "retaken")
@@ -85,7 +86,8 @@ def test_a_file_system_that_hangs_holds_up_no_other_question() -> None:
     lock = Hung()
     watch = LockWatch(lock)
 
-    watch.ask([], {}, 45)
+    watch.begin([], {})
+    ask_in_turn([watch], 45)
     hung = watch.answer(0.0)
     lock.thawed.set()
     thawed = watch.answer(time.monotonic() + 60)

@@ -40,17 +40,12 @@ class LockWatch:
         self._regained = None
         """The records before a lock was lost, and those when it was held again, until they are compared."""
 
-    def ask(self, changed, replacements, idle):
-        """Begin to ask, unless that continues; it is asked again within `idle` seconds.
+    def begin(self, changed, replacements):
+        """Return whether it is to be asked now, by `ask_in_turn`.
 
         changed: labels of migrations ("app.name") that steps of this run may have recorded or taken back.
         replacements: {label of a squashed migration: labels of those it replaces}.
         """
-        if self.begin(changed, replacements):
-            ask_in_turn([self], idle)
-
-    def begin(self, changed, replacements):
-        """Return whether it is to be asked now, by `ask_in_turn`; the arguments are those of `ask`."""
         if self._why_not_again is not None or self._thread is not None:
             return False
         if self._regained is not None:
@@ -201,7 +196,7 @@ def _ask(watches, idle):
 def find_difference(before, now, changed, replacements):
     """Return what another run has done to the records of a database, [(app, name)] before and now; None if nothing.
 
-    changed, replacements: as of `LockWatch.ask`. Django records what a squashed migration replaces together with it,
+    changed, replacements: as of `LockWatch.begin`. Django records what a squashed migration replaces together with it,
     and the squashed one with the next `migrate` once all of that is recorded (executor.py, check_replacements).
     """
     if before is None or now is None:
