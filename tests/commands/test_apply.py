@@ -221,7 +221,7 @@ def test_a_digest_covers_sql_that_is_read_from_a_file(begun: Project) -> None:
 def test_what_was_loaded_before_the_locks_counts(begun: Project) -> None:
     file = begun.root / "shop/migrations/0003_fill.py"
     approved = file.read_text()
-    file.write_text(approved.replace("texts.note()", "'another'"))
+    file.write_text(approved.replace("note=texts.note()", "note=texts.note() * 2"))
     with Path(f"{begun.database('shop_db')}.dbmigrate-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         process = start(begun, "apply", "plan.json")

@@ -93,6 +93,17 @@ def test_what_follows_from_something_that_is_named_is_not_named() -> None:
     )
 
 
+def test_where_it_is_not_known_what_a_migration_runs_the_text_of_its_sql_is_compared() -> None:
+    unknown = (StatementsBasis(alias="default", migration=SECOND, sha256=None, is_opaque=True),)
+    saved = plan(code={FIRST: code(), SECOND: code(planned=True, sql="x")}, statements=unknown)
+    files = {FIRST: code(), SECOND: code(planned=True, sql="y")}
+
+    assert compare(saved, saved, now(), saved.basis.code) == ()
+    assert compare(saved, saved, now(), files) == (
+        StatementsDiffer(alias="default", migration=SECOND, django=("5.2", "5.2")),
+    )
+
+
 def test_what_was_recorded_is_found_by_its_hash_where_the_plan_does_not_have_its_name() -> None:
     times = ("shop.0001", "shop.0002")
     both = compare(plan(), plan(FIRST, *times), now(FIRST, *times, times=(FIRST, *times)), plan().basis.code)

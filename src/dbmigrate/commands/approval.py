@@ -9,18 +9,15 @@ from typing import Literal, Protocol
 from dbmigrate.commands.basis import read_basis
 from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, review_patiently, with_begun
 from dbmigrate.errors import DbmigrateError, LockedError, StalePlanError, UnreachableError, UsageError
-from dbmigrate.models.basis import FileHash, SavedPlan
+from dbmigrate.models.basis import DIGEST_CHARACTERS, FileHash, SavedPlan
 from dbmigrate.models.differences import CodeDiffers, DigestDiffers, PlanDiffers
 from dbmigrate.models.events import Event
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.snapshot import MigrationId
-from dbmigrate.planning.basis import save_plan
+from dbmigrate.planning.basis import planned_in, save_plan
 from dbmigrate.planning.comparison import compare, compare_files, find_foreign, is_done, is_same_code
 from dbmigrate.planning.decide import refuse
-
-DIGEST_CHARACTERS = 12
-"""Of a digest that are shown, and that are enough."""
 
 
 class Approval(Protocol):
@@ -97,6 +94,7 @@ class SavedApproval:
             ),
             any_database=self.any_database,
         )
+        differences = differences or tuple(_find_reloaded(self.loaded, evidence.files))
         if differences:
             raise StalePlanError(differences)
 
@@ -135,10 +133,14 @@ class DigestApproval:
             raise StalePlanError([PlanDiffers(step=None, change="writes", apps=plan.make.apps)])
         if plan.is_empty:
             return
-        digest = save_plan(plan, read_basis(work, reviewed, statements=False).basis).digest
+        evidence = read_basis(work, reviewed, statements=False)
+        digest = save_plan(plan, evidence.basis).digest
         if not digest.startswith(self.expected):
             now = digest[: max(DIGEST_CHARACTERS, len(self.expected))]
             raise StalePlanError([DigestDiffers(expected=self.expected, now=now)])
+        reloaded = _find_reloaded(self.loaded, evidence.files)
+        if reloaded:
+            raise StalePlanError(reloaded)
 
     def explain(self, work: CommandContext, error: DbmigrateError) -> None:
         """Do nothing: a digest does not say which files it is of."""
@@ -164,9 +166,10 @@ def review_approved(
     except DbmigrateError as error:
         approval.explain(work, error)
         raise
-    _check_loaded(work, reviewed, approval.loaded, is_locked_later=is_locked_later)
     if approval.is_done(work, reviewed):
         return replace(reviewed, decision=replace(reviewed.decision, plan=_without_steps(reviewed.plan))), True
+    if is_locked_later:
+        approval.loaded.update(work.host.describe_files([*planned_in(reviewed.plan)]))
     if not is_locked_later or reviewed.plan.is_empty:
         approval.check(work, reviewed)
     try:
@@ -179,20 +182,12 @@ def review_approved(
     return with_begun(work, reviewed), False
 
 
-def _check_loaded(
-    work: CommandContext, reviewed: Review, loaded: dict[MigrationId, FileHash | None], *, is_locked_later: bool
-) -> None:
-    """Remember what files were like when they were loaded; under the locks, refuse those that changed meanwhile.
-
-    A migration runs as it was loaded, before the locks were waited for, and its file is compared afterwards.
-    """
-    planned = {migration.id for step in reviewed.plan.steps for migration in step.migrations}
-    files = work.host.describe_files(sorted({*planned, *loaded}))
-    if is_locked_later:
-        loaded.update(files)
-    changed = [identifier for identifier, was in loaded.items() if files[identifier] != was]
-    if changed:
-        raise StalePlanError([CodeDiffers(migration=identifier, change="edited") for identifier in changed])
+def _find_reloaded(
+    loaded: Mapping[MigrationId, FileHash | None], files: Mapping[MigrationId, FileHash | None]
+) -> list[CodeDiffers]:
+    """Return the migrations whose files changed after they were loaded: they would run as they were loaded."""
+    changed = [identifier for identifier, was in loaded.items() if identifier in files and files[identifier] != was]
+    return [CodeDiffers(migration=identifier, change="edited") for identifier in changed]
 
 
 def _without_steps(plan: MigrationPlan) -> MigrationPlan:

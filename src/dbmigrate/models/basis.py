@@ -12,6 +12,10 @@ Sha256 = str
 """64 hexadecimal digits."""
 
 
+DIGEST_CHARACTERS = 12
+"""Of a digest that are shown, and that are enough."""
+
+
 class FileHash(Hashed):
     """The file of a migration."""
 

@@ -35,7 +35,7 @@ UNIMPORTANT = ("make_migrations", "allow_data_loss")
 
 def find_files(snapshot: Snapshot, plan: MigrationPlan) -> tuple[MigrationId, ...]:
     """Return the migrations of a plan and all that they depend on, sorted."""
-    queue = [*_planned(plan)]
+    queue = [*planned_in(plan)]
     found: set[MigrationId] = set()
     while queue:
         one = queue.pop()
@@ -78,7 +78,7 @@ def build_basis(
 ) -> Basis:
     """Return what a plan was made from; `facts` and `statements`: by alias, as the host gave them."""
     databases = {alias: snapshot.database(alias) for alias in facts}
-    labels = sorted({label_of(one) for one in _planned(plan)} | {step.app for step in plan.steps if step.app})
+    labels = sorted({label_of(one) for one in planned_in(plan)} | {step.app for step in plan.steps if step.app})
     return Basis(
         code=_build_code(snapshot, plan, files),
         statements=None if statements is None else _build_statements(statements),
@@ -153,7 +153,8 @@ def hash_names(names: Sequence[str]) -> Sha256:
     return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _planned(plan: MigrationPlan) -> dict[MigrationId, None]:
+def planned_in(plan: MigrationPlan) -> dict[MigrationId, None]:
+    """Return the migrations of a plan, each once, in its order."""
     return dict.fromkeys(one.id for step in plan.steps for one in step.migrations)
 
 
@@ -165,7 +166,7 @@ def _build_code(
     snapshot: Snapshot, plan: MigrationPlan, files: Mapping[MigrationId, FileHash | None]
 ) -> dict[MigrationId, CodeBasis]:
     own = {app.label for app in snapshot.apps if app.is_own}
-    planned = _planned(plan)
+    planned = planned_in(plan)
     return {
         identifier: CodeBasis(
             **dict(file),

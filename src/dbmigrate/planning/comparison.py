@@ -49,7 +49,7 @@ def compare(
     found: list[Difference] = [*code, *databases, *applied, *catalogue, *routes]
     if not code and not routes:
         unlike |= {one.alias for one in databases} | {one.alias for one in catalogue}
-        found += _compare_statements(saved, now, unlike, statements)
+        found += _compare_statements(saved, now, unlike, files, statements)
     return tuple(found) or tuple(_compare_steps(saved, now))
 
 
@@ -214,7 +214,11 @@ def _compare_routes(saved: SavedPlan, now: SavedPlan) -> Iterator[RoutesDiffer]:
 
 
 def _compare_statements(
-    saved: SavedPlan, now: SavedPlan, unlike: Collection[str], statements: tuple[Statements, Statements]
+    saved: SavedPlan,
+    now: SavedPlan,
+    unlike: Collection[str],
+    files: Mapping[MigrationId, FileHash | None],
+    statements: tuple[Statements, Statements],
 ) -> list[StatementsDiffer]:
     hashes = {(one.alias, one.migration): one.sha256 for one in now.basis.statements or ()}
     django = saved.basis.versions.django, now.basis.versions.django
@@ -229,9 +233,20 @@ def _compare_statements(
         )
         for then in saved.basis.statements or ()
         if then.alias not in unlike
-        and None not in (then.sha256, hashes.get((then.alias, then.migration)))
-        and then.sha256 != hashes[then.alias, then.migration]
+        and _is_other(
+            then.sha256,
+            hashes.get((then.alias, then.migration)),
+            saved.basis.code.get(then.migration),
+            files.get(then.migration),
+        )
     ]
+
+
+def _is_other(was: str | None, is_now: str | None, then: FileHash | None, now: FileHash | None) -> bool:
+    """Return whether SQL differs by its hashes; where one is not known, by what RunSQL was given."""
+    if was is not None and is_now is not None:
+        return was != is_now
+    return then is not None and now is not None and None not in (then.sql, now.sql) and then.sql != now.sql
 
 
 def _compare_steps(saved: SavedPlan, now: SavedPlan) -> list[PlanDiffers]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dbmigrate.listing import MANY
+from dbmigrate.models.basis import DIGEST_CHARACTERS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.snapshot import Project, label_of
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     # A run has nothing to do with the answers of the other commands, and need not load them.
     from dbmigrate.models.reports import PlanReport, StepSql
 
-
-DIGEST_CHARACTERS = 12
-"""Of a digest that are shown, and that `--expect` takes at least."""
 
 MOST_LISTED = 12
 """Migrations of a step that are named; of more, only the apps are, unless `-v` is given."""
