@@ -27,7 +27,8 @@ REPEATED = ("settings", "project", "manage", "python")
 def command(context: click.Context) -> ExitCode:
     """Show databases and apps, and ask what to do. Needs a terminal.
 
-    Each choice shows its plan and the command that does the same, and asks before anything changes.
+    Each choice shows the command that does the same, and asks before anything changes; all but the one for a saved
+    plan show the plan before.
     """
     return show_menu(context)
 
