@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from dbmigrate.cli.approval_options import expect_option
 from dbmigrate.cli.migrating import Asked, migrate
-from dbmigrate.cli.options import expect_option, global_options, junit_option, migrate_options, run_options
+from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options
 from dbmigrate.errors import ExitCode
 
 

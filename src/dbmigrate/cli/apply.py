@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from dbmigrate.cli.approval_options import how_options, refused_options
 from dbmigrate.cli.completion_cache import complete_file
 from dbmigrate.cli.migrating import apply_plan
-from dbmigrate.cli.options import global_options, how_options, junit_option, refused_options
+from dbmigrate.cli.options import global_options, junit_option
 from dbmigrate.config import flags_of
 from dbmigrate.errors import ExitCode
 

@@ -7,17 +7,11 @@ from typing import Any
 
 import click
 
+from dbmigrate.cli.approval_options import expect_option
 from dbmigrate.cli.completion_cache import known_names
 from dbmigrate.cli.global_options import given_words, is_given
 from dbmigrate.cli.migrating import Asked, migrate
-from dbmigrate.cli.options import (
-    expect_option,
-    global_options,
-    junit_option,
-    migrate_options,
-    run_options,
-    selection_options,
-)
+from dbmigrate.cli.options import global_options, junit_option, migrate_options, run_options, selection_options
 from dbmigrate.cli.session import session_of
 from dbmigrate.errors import ExitCode, UsageError
 
