@@ -6,8 +6,10 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import Effect, Migration, PhaseMark, PhaseWork
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import Database, Effect, Migration, PhaseMark, PhaseWork, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.decide import Decision, Goal, decide
 from dbmigrate.planning.pending import with_pending
 from support.snapshots import database, routes, settings, snapshot

@@ -6,29 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from dbmigrate.models.apps import App, AppModel, AppRoute, Change, Router, RouterError, RoutingRule
+from dbmigrate.models.database import Database
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import Answer, Migration, PendingMigration, Relation
 from dbmigrate.models.plan import MigrationPlan, ShownPlan
 from dbmigrate.models.selection import Selection, Targets
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import (
-    Answer,
-    App,
-    AppModel,
-    AppRoute,
-    Change,
-    Command,
-    Constance,
-    Database,
-    Migration,
-    PendingMigration,
-    Project,
-    Receiver,
-    Relation,
-    Router,
-    RouterError,
-    RoutingRule,
-    Snapshot,
-)
+from dbmigrate.models.snapshot import Command, Constance, Project, Receiver, Snapshot
 from dbmigrate.planning.planner import build_plan
 from dbmigrate.planning.routing import route
 

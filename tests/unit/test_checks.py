@@ -8,21 +8,13 @@ import pytest
 from support.snapshots import app, database, pending, plan_of, routes, settings, snapshot
 
 from dbmigrate.errors import FindingsError, ModelChangesError, UnreachableError
+from dbmigrate.models.apps import Change, RouterError
+from dbmigrate.models.database import MissingTable
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import Danger, DangerKind, DataOperation, PendingMigration, PlannedRelation, Relation
 from dbmigrate.models.plan import MakeMigrations
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import (
-    Change,
-    Danger,
-    DangerKind,
-    DataOperation,
-    MissingTable,
-    PendingMigration,
-    PlannedRelation,
-    Relation,
-    RouterError,
-    Snapshot,
-)
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks import run_checks
 from dbmigrate.planning.checks.cross_database_relations import without_constraint
 from dbmigrate.planning.preflight import check_findings, check_makemigrations, check_reachable

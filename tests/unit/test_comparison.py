@@ -7,6 +7,7 @@ from typing import Any
 from support.snapshots import database, routes, snapshot
 
 from dbmigrate.inside.inspection.files import without_comments
+from dbmigrate.models.apps import AppRoute
 from dbmigrate.models.basis import (
     Basis,
     CodeBasis,
@@ -18,9 +19,10 @@ from dbmigrate.models.basis import (
     TableBasis,
     Versions,
 )
+from dbmigrate.models.database import Recorded
 from dbmigrate.models.differences import AppliedDiffers, CatalogueDiffers, CodeDiffers, PlanDiffers, StatementsDiffer
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import AppRoute, Recorded, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.planning.basis import OPAQUE, digest_of, hash_names, hash_statements
 from dbmigrate.planning.comparison import compare, is_done

@@ -15,9 +15,12 @@ from dbmigrate.errors import (
     UnreachableError,
     UsageError,
 )
+from dbmigrate.models.apps import Change
+from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import Way
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Change, Database, Snapshot, Way
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.decide import Decision, Goal, decide, refuse
 
 CORE, BLOG = "core.0001_initial", "blog.0001_initial"

@@ -12,7 +12,7 @@ from django.db.migrations.loader import MigrationLoader
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from dbmigrate.models.snapshot import Migration
+from dbmigrate.models.migrations import Migration
 from dbmigrate.planning.graph import Graph, build_graph
 
 Key = tuple[str, str]

@@ -9,8 +9,8 @@ from support.snapshots import database, pending, plan_of, routes, settings, snap
 
 from dbmigrate.errors import ExitCode
 from dbmigrate.menu.flow import Menu, command_line
+from dbmigrate.models.database import Recorded
 from dbmigrate.models.reports import StatusReport
-from dbmigrate.models.snapshot import Recorded
 from dbmigrate.planning.answers import describe_status
 from dbmigrate.planning.routing import route
 

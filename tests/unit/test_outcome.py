@@ -6,8 +6,9 @@ import pytest
 from support.snapshots import database, pending, plan_of, routes, snapshot
 
 from dbmigrate.errors import ExitCode
+from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import PendingMigration, Way
 from dbmigrate.models.result import NotLaunched, RunInterrupted, RunResult, StepFailed, StepResult, WhyNotRun
-from dbmigrate.models.snapshot import Database, PendingMigration, Way
 from dbmigrate.planning.outcome import build_result, telling_line
 
 CORE, BLOG = "core.0001_initial", "blog.0001_initial"

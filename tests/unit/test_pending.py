@@ -6,10 +6,12 @@ import pytest
 from support.snapshots import app, database, pending, routes, settings, snapshot
 
 from dbmigrate.errors import UsageError
+from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import Effect, Migration, Undoing, UndoingOf
 from dbmigrate.models.selection import Target, Targets
 from dbmigrate.models.servers import Reached
 from dbmigrate.models.settings import DatabaseSettings
-from dbmigrate.models.snapshot import Database, Effect, Migration, Snapshot, Undoing, UndoingOf
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.pending import find_concerned, find_ways, with_pending, with_undoing
 from dbmigrate.planning.routing import route
 

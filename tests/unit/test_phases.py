@@ -10,8 +10,10 @@ from support.snapshots import app, database, pending, routes, settings, skips, s
 
 from dbmigrate.config import ConfigFile, merge_settings
 from dbmigrate.errors import FindingsError, UsageError
+from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import Effect, Migration, PhaseMark, PhaseOf, PhaseWork
 from dbmigrate.models.plan import PlannedMigration
-from dbmigrate.models.snapshot import Command, Database, Effect, Migration, PhaseMark, PhaseOf, PhaseWork, Snapshot
+from dbmigrate.models.snapshot import Command, Snapshot
 from dbmigrate.planning.decide import Decision, refuse
 from dbmigrate.planning.pending import with_pending
 from dbmigrate.planning.phases import find_unmatched, with_phases

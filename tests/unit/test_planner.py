@@ -18,9 +18,11 @@ from support.snapshots import (
     steps,
 )
 
+from dbmigrate.models.apps import AppRoute, Change
+from dbmigrate.models.migrations import Danger, Migration, Way
 from dbmigrate.models.plan import GuardScope, MigrationPlan
 from dbmigrate.models.settings import DatabaseSettings
-from dbmigrate.models.snapshot import AppRoute, Change, Danger, Migration, Receiver, Way
+from dbmigrate.models.snapshot import Receiver
 from dbmigrate.planning.jobs import count_jobs
 from dbmigrate.planning.routing import route
 from dbmigrate.renderers.plan_words import left_out

@@ -13,23 +13,15 @@ import pytest
 from dbmigrate.errors import DbmigrateError
 from dbmigrate.inside import protocol
 from dbmigrate.inside.protocol import FailureKind, Question
+from dbmigrate.models.apps import Change, ModelAnswers, OneAnswer, Unstable, UnstableFields
 from dbmigrate.models.base import Value
+from dbmigrate.models.database import Database, Trouble
 from dbmigrate.models.holdings import Holder, Holdings, Thing
+from dbmigrate.models.migrations import Migration, UndoingOf
 from dbmigrate.models.plan import GuardScope
 from dbmigrate.models.result import OperationTrace
 from dbmigrate.models.rooms import Room
 from dbmigrate.models.servers import LockCheck, LockHolder, LockState, Reached
-from dbmigrate.models.snapshot import (
-    Change,
-    Database,
-    Migration,
-    ModelAnswers,
-    OneAnswer,
-    Trouble,
-    UndoingOf,
-    Unstable,
-    UnstableFields,
-)
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.models.verification import VerifiedDatabase

@@ -22,10 +22,10 @@ from dbmigrate.models.events import (
     StepStarted,
     Stopping,
 )
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, PlannedMigration, Step
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import LockCheck
-from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.project.heartbeat import Heartbeat
 from dbmigrate.redact import Redactor
 from dbmigrate.renderers.scrubbing import scrubbed

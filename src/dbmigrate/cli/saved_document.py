@@ -16,8 +16,8 @@ from dbmigrate.system import shortened
 
 if TYPE_CHECKING:
     from dbmigrate.models.basis import SavedPlan
+    from dbmigrate.models.migrations import MigrationId
     from dbmigrate.models.selection import Selection
-    from dbmigrate.models.snapshot import MigrationId
 
 MOST_BYTES = 64 << 20
 """Of a document; that of a thousand migrations on a hundred databases is a tenth of it."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from dbmigrate.commands.review import CommandContext, Review
 from dbmigrate.errors import DbmigrateError, PartialError, ProjectError, UnreachableError
 from dbmigrate.models.check_ids import MISSING_TABLES
+from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import MigrationPlan, Step
 from dbmigrate.models.result import LostLock, OperationTrace, RunResult, StepResult
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.lacking_tables import with_lacking_tables
 from dbmigrate.planning.outcome import build_result, unasked, with_locations, with_spawned, with_traces
 from dbmigrate.project.booted import SILENCE_SECONDS

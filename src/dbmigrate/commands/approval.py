@@ -12,9 +12,9 @@ from dbmigrate.errors import DbmigrateError, LockedError, StalePlanError, Unreac
 from dbmigrate.models.basis import DIGEST_CHARACTERS, FileHash, SavedPlan
 from dbmigrate.models.differences import CodeDiffers, DigestDiffers, PlanDiffers
 from dbmigrate.models.events import Event
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.planning.basis import planned_in, save_plan
 from dbmigrate.planning.comparison import compare, compare_files, find_foreign, is_done, is_same_code
 from dbmigrate.planning.decide import refuse

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from dbmigrate.commands.review import CommandContext, Review
 from dbmigrate.models.basis import Basis, DatabaseFacts, FileHash
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import PlannedMigration
-from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.planning.basis import build_basis, find_files, likeness_of, working_on
 

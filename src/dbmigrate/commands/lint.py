@@ -8,11 +8,12 @@ from collections.abc import Collection, Sequence
 from dbmigrate.commands.review import CommandContext, Review, locate_findings
 from dbmigrate.commands.squawk import Squawk, findings_of, write_script
 from dbmigrate.errors import UsageError
+from dbmigrate.models.database import Database
 from dbmigrate.models.findings import Finding, is_of_linter
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.reports import Linted, LintReport, NotLinted
 from dbmigrate.models.selection import CheckSelection
 from dbmigrate.models.settings import LINTER
-from dbmigrate.models.snapshot import Database, MigrationId
 from dbmigrate.models.sql import MigrationSql
 
 

@@ -10,11 +10,13 @@ from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, rev
 from dbmigrate.commands.written_migrations import check_written
 from dbmigrate.errors import ModelChangesError, UsageError
 from dbmigrate.listing import listed
+from dbmigrate.models.apps import App, Change
 from dbmigrate.models.check_ids import CROSS_DATABASE_RELATIONS
 from dbmigrate.models.events import Event
+from dbmigrate.models.migrations import label_of
 from dbmigrate.models.reports import MakeReport, WrittenMigration
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import App, Change, Snapshot, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks.conflicts import find_conflicts
 from dbmigrate.planning.outcome import new_migrations
 from dbmigrate.planning.planner import build_plan

@@ -25,6 +25,7 @@ from dbmigrate.errors import (
     StepError,
 )
 from dbmigrate.models.base import MESSAGE
+from dbmigrate.models.database import Database
 from dbmigrate.models.events import (
     Event,
     MakeFinished,
@@ -37,11 +38,12 @@ from dbmigrate.models.events import (
     Stopping,
 )
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import MakeMigrations, ShownPlan, Step
 from dbmigrate.models.result import RunResult, StepResult
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.servers import LockState
-from dbmigrate.models.snapshot import Database, MigrationId, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.outcome import is_refusal, new_migrations, telling_line
 from dbmigrate.planning.preflight import losses_not_foreseen
 from dbmigrate.planning.project_commands import make_hint

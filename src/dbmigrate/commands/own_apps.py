@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from dbmigrate.errors import ModelChangesError, UsageError
+from dbmigrate.models.apps import App
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import App, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.nearest import nearest
 
 EVERYTHING = Selection(make_migrations=False)

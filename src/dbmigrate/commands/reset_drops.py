@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import DeclinedError
 from dbmigrate.models.holdings import Holder, Holdings, Thing
-from dbmigrate.models.snapshot import Project, Snapshot, label_of
+from dbmigrate.models.migrations import label_of
+from dbmigrate.models.snapshot import Project, Snapshot
 
 RECORDS = "django_migrations"
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from dbmigrate.commands.review import CommandContext, Review, ReviewOptions, review_patiently
 from dbmigrate.errors import DeclinedError, UnreachableError, UsageError
+from dbmigrate.models.database import UNKNOWN_STATES, describe_silence
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import label_of
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_silence, label_of
 from dbmigrate.planning.checks import GOES_WITH, IGNORABLE, run_checks
 from dbmigrate.planning.preflight import check_reachable, stopped_by
 from dbmigrate.planning.routing import route

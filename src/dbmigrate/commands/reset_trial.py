@@ -14,11 +14,11 @@ from typing import Any
 from dbmigrate.commands.migrate import migrate
 from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import DbmigrateError, DeclinedError, Interrupted
+from dbmigrate.models.apps import App
 from dbmigrate.models.events import RunFinished
 from dbmigrate.models.holdings import Holdings
 from dbmigrate.models.result import DatabaseResult, RunResult
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import App
 from dbmigrate.models.target import Twin
 from dbmigrate.project.booted import BootedProject
 from dbmigrate.running.fork import choose_launcher

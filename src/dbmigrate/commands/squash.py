@@ -15,9 +15,10 @@ from dbmigrate.errors import (
     UnreachableError,
     UsageError,
 )
+from dbmigrate.models.apps import App
+from dbmigrate.models.database import UNKNOWN_STATES, describe_silence
 from dbmigrate.models.events import Event
 from dbmigrate.models.reports import SquashReport
-from dbmigrate.models.snapshot import UNKNOWN_STATES, App, describe_silence
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.outcome import REFUSED, new_migrations
 from dbmigrate.planning.project_commands import Option, spell

@@ -13,8 +13,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from dbmigrate.errors import UsageError
 from dbmigrate.models.base import Value
 from dbmigrate.models.findings import Finding, Level, Subject
+from dbmigrate.models.migrations import MigrationId, label_of
 from dbmigrate.models.settings import LINTER
-from dbmigrate.models.snapshot import MigrationId, label_of
 from dbmigrate.models.sql import MigrationSql
 
 DOCUMENTS = "https://squawkhq.com/docs"

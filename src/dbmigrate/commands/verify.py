@@ -6,10 +6,12 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from dbmigrate.commands.review import CommandContext, ReviewOptions, review_patiently
 from dbmigrate.errors import UsageError
+from dbmigrate.models.database import UNKNOWN_STATES, Database
 from dbmigrate.models.events import Event
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.reports import Repair, VerifyReport
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import UNKNOWN_STATES, Database, MigrationId, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.preflight import find_cures

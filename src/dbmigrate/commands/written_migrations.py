@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 
 from dbmigrate.commands.review import CommandContext
 from dbmigrate.errors import ModelChangesError, ProjectError
-from dbmigrate.models.snapshot import Change, MigrationId, Snapshot, label_of
+from dbmigrate.models.apps import Change
+from dbmigrate.models.migrations import MigrationId, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.outcome import new_migrations
 
 

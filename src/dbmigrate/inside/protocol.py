@@ -268,7 +268,7 @@ class PhaseFacts(TypedDict):
 
 
 class MigrationReply(TypedDict, total=False):
-    """models.snapshot.Migration; what is left out is as that has it."""
+    """models.migrations.Migration; what is left out is as that has it."""
 
     after: List[str]  # sorted
     replaces: List[str]
@@ -306,7 +306,7 @@ class _AnyDatabase(TypedDict):
 
 
 class DatabaseReply(_AnyDatabase, total=False):
-    """What is left out is as models.snapshot.Database has it: of one that does not answer nearly all."""
+    """What is left out is as models.database.Database has it: of one that does not answer nearly all."""
 
     server: str
     pooler: Optional[str]
@@ -338,7 +338,7 @@ class InspectReply(TypedDict):
     databases: List[DatabaseReply]  # in the order of DATABASES
     migrations: Dict[str, MigrationReply]
     recorded: List[List[str]]  # sorted; what is recorded on several databases alike stands here once
-    apps: List[Dict[str, Any]]  # models.snapshot.App, in the order of INSTALLED_APPS
+    apps: List[Dict[str, Any]]  # models.apps.App, in the order of INSTALLED_APPS
     routers: List[Dict[str, Any]]
     router_errors: List[Dict[str, Any]]
     rules: List[Dict[str, Any]]
@@ -560,7 +560,7 @@ class DescribeUndoingArguments(TypedDict):
 
 
 class UndoingReply(TypedDict):
-    undoing: Dict[str, Dict[str, Any]]  # by migration: models.snapshot.Undoing
+    undoing: Dict[str, Dict[str, Any]]  # by migration: models.migrations.Undoing
     role: Optional[str]
     rights_unknown: Optional[str]
     lacking: List[Dict[str, Any]]

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from dbmigrate.errors import ExitCode
 from dbmigrate.menu.prompter import MenuItem, Prompter
+from dbmigrate.models.database import UNKNOWN_STATES, describe_trouble
 from dbmigrate.models.reports import DatabaseStatus, StatusReport
-from dbmigrate.models.snapshot import UNKNOWN_STATES, describe_trouble
 
 QUESTION = "What would you like to do?"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from dbmigrate.models.apps import AppRoute
 from dbmigrate.models.base import Hashed, Value
+from dbmigrate.models.database import Recorded
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import AppRoute, MigrationId, Recorded
 
 Sha256 = str
 """64 hexadecimal digits."""

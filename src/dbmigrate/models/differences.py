@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dbmigrate.models.base import Value
-from dbmigrate.models.snapshot import Answer, MigrationId
+from dbmigrate.models.migrations import Answer, MigrationId
 
 
 class CodeDiffers(Value):

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Annotated, Literal, Union
 
 from dbmigrate.models.base import LINE, Value
+from dbmigrate.models.database import Trouble
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import MakeMigrations, ShownPlan, Step
 from dbmigrate.models.reset import ResetList
 from dbmigrate.models.result import LostLock, RunResult, StepResult
 from dbmigrate.models.rooms import Cap
 from dbmigrate.models.servers import LockHolder
-from dbmigrate.models.snapshot import MigrationId, Trouble
 
 
 class Happening(Value):

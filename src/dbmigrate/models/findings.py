@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from dbmigrate.models.base import Value
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.settings import LINTER, Phase
-from dbmigrate.models.snapshot import MigrationId
 
 Level = Literal["error", "warning", "note"]
 

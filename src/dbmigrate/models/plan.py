@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from dbmigrate.models.apps import Change
 from dbmigrate.models.base import Value, Whole
 from dbmigrate.models.basis import Basis, Sha256
+from dbmigrate.models.database import DEFAULT_ALIAS
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import DEFAULT_ALIAS, Change, MigrationId
 
 Kind = Literal["default", "routed", "open", "replica", "read-only", "in-memory", "same", "empty", "excluded"]
 

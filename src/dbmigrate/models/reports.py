@@ -8,25 +8,16 @@ from typing import Literal, Union, cast
 from pydantic import Field
 
 from dbmigrate.errors import DbmigrateError, ExitCode, StalePlanError
+from dbmigrate.models.apps import OneAnswer, Router, RoutingRule
 from dbmigrate.models.base import Report, Value
+from dbmigrate.models.database import UNKNOWN_STATES, DatabaseState, Recorded, Trouble
 from dbmigrate.models.differences import Difference
 from dbmigrate.models.findings import FailOn, Finding
+from dbmigrate.models.migrations import Answer, MigrationId
 from dbmigrate.models.plan import Kind, PlannedPhase, Refusal, ShownPlan
 from dbmigrate.models.reset import ResetList
 from dbmigrate.models.result import RunReport
-from dbmigrate.models.snapshot import (
-    UNKNOWN_STATES,
-    Answer,
-    DatabaseState,
-    MigrationId,
-    OneAnswer,
-    Project,
-    Receiver,
-    Recorded,
-    Router,
-    RoutingRule,
-    Trouble,
-)
+from dbmigrate.models.snapshot import Project, Receiver
 from dbmigrate.models.sql import MigrationSql
 from dbmigrate.models.verification import VerifiedDatabase
 

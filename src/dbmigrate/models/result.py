@@ -9,8 +9,8 @@ from pydantic import Field, computed_field, model_validator
 
 from dbmigrate.errors import ExitCode
 from dbmigrate.models.base import LINE, MESSAGE, Report, Value
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import ShownPlan, SkipReason
-from dbmigrate.models.snapshot import MigrationId
 
 StepStatus = Literal["ok", "failed", "interrupted", "not-run"]
 

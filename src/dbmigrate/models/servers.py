@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from dbmigrate.models.base import Value
-from dbmigrate.models.snapshot import DatabaseState, Trouble
+from dbmigrate.models.database import DatabaseState, Trouble
 
 LIVELY_SECONDS = 10.0
 """A run that migrates asks for its lock every few seconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dbmigrate.models.base import Value
-from dbmigrate.models.snapshot import MigrationId
+from dbmigrate.models.migrations import MigrationId
 
 
 class MigrationSql(Value):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from dbmigrate.models.base import Value
-from dbmigrate.models.snapshot import MigrationId, Recorded, RefusingColumn, Trouble
+from dbmigrate.models.database import Recorded, RefusingColumn, Trouble
+from dbmigrate.models.migrations import MigrationId
 
 Outcome = Literal["there", "not-here", "pending", "pending-not-here", "faked", "missing", "unrecorded", "half-applied"]
 """Recorded: "there" (all that it made and that still counts is there), "not-here" (the routers put nothing of it here),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dbmigrate.models.snapshot import MadePart, PendingMigration, label_of
+from dbmigrate.models.migrations import MadePart, PendingMigration, label_of
 from dbmigrate.planning.routing import Routing
 
 

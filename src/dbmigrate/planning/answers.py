@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from dbmigrate.models.apps import ModelAnswers
+from dbmigrate.models.database import DEFAULT_ALIAS, UNKNOWN_STATES, Database
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import Answer, MigrationId, label_of
 from dbmigrate.models.plan import MigrationPlan, PlannedMigration, PlannedPhase
 from dbmigrate.models.reports import (
     Because,
@@ -23,16 +26,7 @@ from dbmigrate.models.reports import (
 )
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import (
-    DEFAULT_ALIAS,
-    UNKNOWN_STATES,
-    Answer,
-    Database,
-    MigrationId,
-    ModelAnswers,
-    Snapshot,
-    label_of,
-)
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.target import Choice, Target
 from dbmigrate.planning.preflight import find_cures
 from dbmigrate.planning.routing import Routing

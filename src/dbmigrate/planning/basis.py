@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dbmigrate import __version__
+from dbmigrate.models.apps import AppRoute
 from dbmigrate.models.basis import (
     Basis,
     CodeBasis,
@@ -21,9 +22,11 @@ from dbmigrate.models.basis import (
     StatementsBasis,
     Versions,
 )
+from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import MigrationId, label_of
 from dbmigrate.models.plan import MigrationPlan, PlannedMigration, Step
 from dbmigrate.models.selection import Selection
-from dbmigrate.models.snapshot import AppRoute, Database, MigrationId, Snapshot, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.sql import MigrationSql
 
 OPAQUE = "CANNOT BE WRITTEN AS SQL"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
+from dbmigrate.models.apps import AppRoute
 from dbmigrate.models.basis import CodeBasis, FileHash, SavedPlan, SavedStep, TableBasis
+from dbmigrate.models.database import Database
 from dbmigrate.models.differences import (
     AppliedDiffers,
     CatalogueDiffers,
@@ -16,7 +18,8 @@ from dbmigrate.models.differences import (
     RoutesDiffer,
     StatementsDiffer,
 )
-from dbmigrate.models.snapshot import AppRoute, Database, MigrationId, Snapshot, label_of
+from dbmigrate.models.migrations import MigrationId, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.basis import hash_names, recorded_on
 
 NOTHING_SAID = AppRoute(answer="no")

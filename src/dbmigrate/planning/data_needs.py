@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 
+from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import MigrationId, PendingMigration, label_of
 from dbmigrate.models.plan import Need
-from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.pending import closure_of
 from dbmigrate.planning.routing import Routing
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
+from dbmigrate.models.apps import Change
 from dbmigrate.models.check_ids import ALREADY_THERE, PHASES, PHASES_BEHIND, UNMIGRATED_APPS
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.selection import Selection, Targets
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Change, MigrationId, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks import OF_PLANS, check_ids, run_checks
 from dbmigrate.planning.checks.already_there import will_be_faked
 from dbmigrate.planning.checks.dangers import find_dangers

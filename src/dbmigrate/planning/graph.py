@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from dbmigrate.models.snapshot import Migration, MigrationId, label_of
+from dbmigrate.models.migrations import Migration, MigrationId, label_of
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dbmigrate.models.database import Database
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 
 JOBS_PER_CPU = 4
 """Databases on servers that are migrated at the same time for each CPU: their children wait for most of the time."""

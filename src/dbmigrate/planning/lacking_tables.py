@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from dbmigrate.models.apps import App
+from dbmigrate.models.migrations import MigrationId, label_of
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.result import DatabaseResult, Failure, LackingTable, RunResult
-from dbmigrate.models.snapshot import App, MigrationId, Snapshot, label_of
+from dbmigrate.models.snapshot import Snapshot
 
 _LACKS_A_TABLE = re.compile(r"no such table|UndefinedTable|relation \S+ does not exist|\(1146, ")
 """SQLite's words, psycopg's class for 42P01 and PostgreSQL's words, MySQL's number."""

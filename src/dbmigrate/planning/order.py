@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set
 from itertools import combinations, pairwise
 
+from dbmigrate.models.database import DEFAULT_ALIAS
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import MigrationPlan, Need, Step
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import DEFAULT_ALIAS, MigrationId, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.data_needs import find_way
 from dbmigrate.planning.graph import build_graph
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
 
+from dbmigrate.models.database import Database, SchemaCount
+from dbmigrate.models.migrations import MigrationId, label_of
 from dbmigrate.models.plan import MigrationPlan, PlannedDatabase, PlannedMigration, Step
 from dbmigrate.models.result import (
     DatabaseResult,
@@ -20,7 +22,7 @@ from dbmigrate.models.result import (
     StepFailed,
     StepResult,
 )
-from dbmigrate.models.snapshot import Database, MigrationId, SchemaCount, Snapshot, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks.missing_tables import is_drift
 from dbmigrate.sentences import one_line
 

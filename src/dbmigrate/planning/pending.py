@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbmigrate.errors import UsageError
+from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import Migration, MigrationId, PendingMigration, UndoingOf, Way, label_of
 from dbmigrate.models.selection import Target, Targets
 from dbmigrate.models.servers import Reached
-from dbmigrate.models.snapshot import (
-    Database,
-    Migration,
-    MigrationId,
-    PendingMigration,
-    Snapshot,
-    UndoingOf,
-    Way,
-    label_of,
-)
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.graph import Graph, build_graph
 from dbmigrate.planning.routing import Routing

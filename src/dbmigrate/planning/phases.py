@@ -10,20 +10,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from dbmigrate.models.database import UNKNOWN_STATES, Database
+from dbmigrate.models.migrations import Migration, MigrationId, PendingMigration, PhaseMark, PhaseOf, label_of
 from dbmigrate.models.plan import PlannedPhase
 from dbmigrate.models.selection import Selection, Target, Targets
 from dbmigrate.models.settings import THIRD_PARTY, UNMARKED, Settings
-from dbmigrate.models.snapshot import (
-    UNKNOWN_STATES,
-    Database,
-    Migration,
-    MigrationId,
-    PendingMigration,
-    PhaseMark,
-    PhaseOf,
-    Snapshot,
-    label_of,
-)
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.pending import closure_of
 from dbmigrate.planning.routing import Routing, is_migrated_whole
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
+from dbmigrate.models.apps import App
+from dbmigrate.models.database import DEFAULT_ALIAS, UNKNOWN_STATES, Database
+from dbmigrate.models.migrations import MigrationId, PendingMigration, label_of
 from dbmigrate.models.plan import (
     GuardScope,
     LastApp,
@@ -21,16 +24,7 @@ from dbmigrate.models.plan import (
 )
 from dbmigrate.models.selection import Selection, Target, Targets
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import (
-    DEFAULT_ALIAS,
-    UNKNOWN_STATES,
-    App,
-    Database,
-    MigrationId,
-    PendingMigration,
-    Snapshot,
-    label_of,
-)
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.already_there import may_be_faked
 from dbmigrate.planning.data_needs import find_needs, pick_needs
 from dbmigrate.planning.order import order_databases

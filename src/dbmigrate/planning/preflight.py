@@ -15,22 +15,14 @@ from dbmigrate.errors import (
     UsageError,
 )
 from dbmigrate.listing import MANY, listed
+from dbmigrate.models.apps import Change
 from dbmigrate.models.check_ids import MUTUAL_NEEDS
+from dbmigrate.models.database import DEFAULT_ALIAS, INCURABLE, UNKNOWN_STATES, Database, Trouble, describe_silence
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Refusal
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import (
-    DEFAULT_ALIAS,
-    INCURABLE,
-    UNKNOWN_STATES,
-    Change,
-    Database,
-    Project,
-    Snapshot,
-    Trouble,
-    describe_silence,
-)
+from dbmigrate.models.snapshot import Project, Snapshot
 from dbmigrate.planning.order import find_contradiction
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.selection import is_wanted

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dbmigrate.listing import listed
+from dbmigrate.models.database import DEFAULT_ALIAS
 from dbmigrate.models.plan import PlannedMigration, Refusal
-from dbmigrate.models.snapshot import DEFAULT_ALIAS, Command, Snapshot
+from dbmigrate.models.snapshot import Command, Snapshot
 
 
 @dataclass(frozen=True)

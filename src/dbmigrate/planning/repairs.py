@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from dbmigrate.models.migrations import MigrationId, label_of
 from dbmigrate.models.reports import Repair
-from dbmigrate.models.snapshot import MigrationId, Snapshot, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.models.verification import VerifiedDatabase, VerifiedMigration
 from dbmigrate.planning.checks.refusing_columns import hint_for_column
 from dbmigrate.planning.checks.unknown_migrations import words_to_undo

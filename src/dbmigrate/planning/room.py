@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote, urlsplit
 
 from dbmigrate.listing import listed
+from dbmigrate.models.database import Database
 from dbmigrate.models.plan import MigrationPlan, Refusal
 from dbmigrate.models.rooms import Cap, Room
-from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 
 Rooms = Mapping[str, Sequence[Room]]
 """What limits the sessions on each alias."""

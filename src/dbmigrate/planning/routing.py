@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from dbmigrate.models.apps import App
+from dbmigrate.models.database import DEFAULT_ALIAS, UNKNOWN_STATES, Database
+from dbmigrate.models.migrations import Answer, MigrationId, PendingMigration, label_of
 from dbmigrate.models.plan import Kind
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import (
-    DEFAULT_ALIAS,
-    UNKNOWN_STATES,
-    Answer,
-    App,
-    Database,
-    MigrationId,
-    PendingMigration,
-    Snapshot,
-    label_of,
-)
+from dbmigrate.models.snapshot import Snapshot
 
 WRITERS: tuple[Kind, ...] = ("default", "routed", "open", "empty")
 """Kinds of databases that could be migrated, if something belonged there."""

@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 
 from dbmigrate.errors import ProjectError, UsageError
+from dbmigrate.models.database import Database
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
-from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.phases import find_unmatched
 from dbmigrate.planning.routing import Routing

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dbmigrate.models.snapshot import App, Snapshot
+from dbmigrate.models.apps import App
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.routing import Routing, migrated_apps
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dbmigrate.models.snapshot import DEFAULT_ALIAS, App, Database, Snapshot, Unstarted
+from dbmigrate.models.apps import App, Unstarted
+from dbmigrate.models.database import DEFAULT_ALIAS, Database
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.project_commands import make_hint
 
 

@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dbmigrate.inside import protocol
+    from dbmigrate.models.apps import Change, ModelAnswers, Unstable
     from dbmigrate.models.basis import DatabaseFacts, FileHash
     from dbmigrate.models.findings import Subject
     from dbmigrate.models.holdings import Holder, Holdings, Thing
+    from dbmigrate.models.migrations import MigrationId, UndoingOf
     from dbmigrate.models.plan import GuardScope, PlannedMigration
     from dbmigrate.models.result import OperationTrace
     from dbmigrate.models.rooms import Room
     from dbmigrate.models.servers import LockCheck, LockState, Reached
-    from dbmigrate.models.snapshot import Change, MigrationId, ModelAnswers, Snapshot, UndoingOf, Unstable
+    from dbmigrate.models.snapshot import Snapshot
     from dbmigrate.models.sql import MigrationSql
     from dbmigrate.models.verification import VerifiedDatabase
     from dbmigrate.project.channel import PendingReply
@@ -195,8 +197,8 @@ class BootedProject:
 
         Of a database that does not answer any more, why.
         """
+        from dbmigrate.models.migrations import UndoingOf
         from dbmigrate.models.servers import Reached
-        from dbmigrate.models.snapshot import UndoingOf
 
         arguments: protocol.DescribeUndoingArguments = {
             "undone": {alias: list(identifiers) for alias, identifiers in undone.items()}
@@ -216,7 +218,7 @@ class BootedProject:
         contradict each other. It takes longer than the look at the databases does, which continues at the same time; so
         it is asked for on its own.
         """
-        from dbmigrate.models.snapshot import Change
+        from dbmigrate.models.apps import Change
 
         arguments: protocol.FindChangesArguments = {"started": list(started)}
         changes: tuple[Change, ...] | None = self._ask("find_changes", arguments, tuple[Change, ...] | None)
@@ -230,7 +232,7 @@ class BootedProject:
         `altered`: (label.model, field) of the fields that makemigrations would alter; those of them are doubtful whose
         source does not say what they are made with.
         """
-        from dbmigrate.models.snapshot import UnstableFields
+        from dbmigrate.models.apps import UnstableFields
 
         arguments: protocol.FindUnstableArguments = {"labels": list(labels), "altered": list(altered)}
         answer = self._ask("find_unstable", arguments, UnstableFields)
@@ -324,7 +326,7 @@ class BootedProject:
 
     def explain(self, model: str) -> ModelAnswers | None:
         """Return what every router says of "label.Model" on every alias; None if there is no such model."""
-        from dbmigrate.models.snapshot import ModelAnswers
+        from dbmigrate.models.apps import ModelAnswers
 
         arguments: protocol.ExplainArguments = {"name": model}
         answers: ModelAnswers | None = self._ask("explain", arguments, ModelAnswers | None)

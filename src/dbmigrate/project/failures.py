@@ -21,7 +21,7 @@ from dbmigrate.inside import protocol
 from dbmigrate.inside.protocol import FailureKind
 from dbmigrate.listing import FIRST, listed
 from dbmigrate.models.base import MESSAGE
-from dbmigrate.models.snapshot import describe_silence
+from dbmigrate.models.database import describe_silence
 from dbmigrate.models.target import Target, project_hint
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.room import write_lock_url

@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 from typing import NoReturn, Protocol
 
 from dbmigrate.errors import DbmigrateError
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.result import LostLock
 from dbmigrate.models.servers import LockCheck
-from dbmigrate.models.snapshot import MigrationId
 
 BEAT_SECONDS = 3.0
 """Between two questions. It also keeps the connection in use: balancers cut idle ones, the shortest after a minute."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from dbmigrate.errors import ProjectError
-from dbmigrate.models.snapshot import Snapshot, Unstable
+from dbmigrate.models.apps import Unstable
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.project.booted import BootedProject
 
 SEEDS = ("1", "2")

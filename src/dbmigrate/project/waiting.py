@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from dbmigrate.errors import LockedError
+from dbmigrate.models.database import INCURABLE, Trouble
 from dbmigrate.models.events import DatabaseAwaited, DatabaseReached, LockAwaited, LockMissing, LocksTaken
 from dbmigrate.models.servers import LockState, Reached
-from dbmigrate.models.snapshot import INCURABLE, Trouble
 from dbmigrate.project.booted import SHORTEST_SILENCE, SILENCE_SECONDS, BootedProject
 from dbmigrate.project.heartbeat import QUIET_SECONDS
 

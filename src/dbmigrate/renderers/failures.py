@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dbmigrate.listing import MANY, listed
-from dbmigrate.models.snapshot import INCURABLE, describe_silence
+from dbmigrate.models.database import INCURABLE, describe_silence
 from dbmigrate.renderers import verify_words, words
 
 if TYPE_CHECKING:

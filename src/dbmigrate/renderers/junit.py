@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from dbmigrate.errors import DbmigrateError, ExitCode, UsageError
+from dbmigrate.models.database import describe_silence
 from dbmigrate.models.events import Event
 from dbmigrate.models.findings import Finding, is_of_linter
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.reports import AnyReport, CheckReport, VerifyReport
 from dbmigrate.models.result import DatabaseResult, RunReport
-from dbmigrate.models.snapshot import MigrationId, describe_silence
 from dbmigrate.models.verification import VerifiedDatabase
 from dbmigrate.renderers import failure_words, run_words, verify_words, words
 from dbmigrate.renderers.encoding import encodable

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from dbmigrate.listing import MANY
 from dbmigrate.models.basis import DIGEST_CHARACTERS
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import label_of
 from dbmigrate.models.plan import MigrationPlan, Step
-from dbmigrate.models.snapshot import Project, label_of
+from dbmigrate.models.snapshot import Project
 from dbmigrate.renderers import plan_words, words
 from dbmigrate.renderers.page import LEVEL_STYLES, Page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dbmigrate.models.snapshot import UNKNOWN_STATES, Recorded, describe_silence
+from dbmigrate.models.database import UNKNOWN_STATES, Recorded, describe_silence
 from dbmigrate.renderers import answer_words, words
 from dbmigrate.renderers.page import Page
 from dbmigrate.renderers.sheet import Cell, Table

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from dbmigrate.models.snapshot import Trouble
+from dbmigrate.models.database import Trouble
 from dbmigrate.renderers.durations import duration
 
 TROUBLES: dict[Trouble, str] = {

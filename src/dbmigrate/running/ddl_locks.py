@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from dbmigrate.models.database import Database
 from dbmigrate.models.events import DdlLockTimeoutIgnored
 from dbmigrate.models.plan import MigrationPlan, Step
-from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

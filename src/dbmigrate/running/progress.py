@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import Step
-from dbmigrate.models.snapshot import MigrationId
 
 # "  Applying blog.0001_initial... OK" (django/core/management/commands/migrate.py, migration_progress_callback). A
 # migration may print inside that line ("...working..."), so only its beginning is looked at, up to the first dots; "OK"

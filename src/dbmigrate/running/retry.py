@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dbmigrate.errors import DbmigrateError
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import Step
 from dbmigrate.models.result import StepResult
-from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.running.runner import Retry
 
 LOCK_TIMEOUT = "55P03"

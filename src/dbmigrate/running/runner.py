@@ -23,10 +23,10 @@ from dbmigrate.models.events import (
     StepStarted,
     Stopping,
 )
+from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import MakeMigrations, MigrationPlan, Step
 from dbmigrate.models.result import NotLaunched, Overdue, RunInterrupted, RunUnlocked, StepFailed, StepResult, WhyNotRun
 from dbmigrate.models.rooms import Cap
-from dbmigrate.models.snapshot import MigrationId
 from dbmigrate.project.heartbeat import IDLE_SECONDS, QUIET_SECONDS, Heartbeat, without_locks
 from dbmigrate.running.job import STOP_LEVEL_SECONDS, STOP_SIGNALS, Job, Pause, read_transient
 from dbmigrate.running.process import (

@@ -36,7 +36,7 @@ class AlreadyThere:
         """Whether nothing that is pending before takes anything away, or may: a table, a column, by whatever name."""
 
     def find(self, migration, reaching, state_before):
-        """Return models.snapshot.MadePart for what the next migration makes; [] where nothing of it is there.
+        """Return models.migrations.MadePart for what the next migration makes; [] where nothing of it is there.
 
         state_before(number): the project's state before an operation; it is asked only where something is there.
         """

@@ -18,7 +18,7 @@ RULE_SETTINGS = ("DATABASE_ROUTING_RULES", "DATABASE_APPS_MAPPING")
 
 
 def describe_apps(root, disk, effects):
-    """Return the installed apps (models.snapshot.App) in the order of INSTALLED_APPS."""
+    """Return the installed apps (models.apps.App) in the order of INSTALLED_APPS."""
     names = disk.names_by_app()
     ownership = Ownership(root)
     judged = {config.label: ownership.judge(migrations_folder(config)) for config in app_configs()}

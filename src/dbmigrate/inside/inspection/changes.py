@@ -80,7 +80,7 @@ class _Questioner(MigrationQuestioner):
 
 
 def find_changes(disk, started=()):
-    """Return the apps whose models their migrations do not describe (models.snapshot.Change), sorted by label.
+    """Return the apps whose models their migrations do not describe (models.apps.Change), sorted by label.
 
     `started`: apps without migrations for which makemigrations is called by name, or it would leave them alone.
     """

@@ -37,7 +37,7 @@ class DangerFinder:
         self._rows = {}
 
     def find(self, migration, reaching, state_before):
-        """Return the dangers of the next migration (models.snapshot.Danger)."""
+        """Return the dangers of the next migration (models.migrations.Danger)."""
         found = []
         for number, operation, _, model in reaching:
             label = migration.app_label

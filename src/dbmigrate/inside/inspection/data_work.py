@@ -9,7 +9,7 @@ from ..migrations.used_models import find_apps, find_apps_in_sql
 def describe_data(reaching, backwards):
     """Return what a migration does to rows on a database, by its operations that reach it.
 
-    `backwards`: whether it is to be undone. The answer is part of models.snapshot.Effect.
+    `backwards`: whether it is to be undone. The answer is part of models.migrations.Effect.
     """
     working = [entry.operation for entry in reaching if _works_on_data(entry.operation, backwards)]
     found = [_find_apps(operation, backwards) for operation in working]

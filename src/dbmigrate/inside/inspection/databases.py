@@ -48,7 +48,7 @@ class DatabaseDescriber:
         """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
 
         `reached` is its answer to `reach`; one that was not asked is described as if it were empty. What is left out is
-        as models.snapshot.Database has it.
+        as models.database.Database has it.
         """
         configured = connection.settings_dict
         routed = {config.label: self._effects.routes.route(connection.alias, config) for config in app_configs()}
@@ -209,7 +209,7 @@ def _foreign_tables(connection):
 
 
 class MigrationDescriber:
-    """Describes what migrations would do on one database (models.snapshot.Effect)."""
+    """Describes what migrations would do on one database (models.migrations.Effect)."""
 
     def __init__(self, connection, loader, effects, tables, foreign):
         """Take a database; `tables`: the folded names of what is there, `foreign`: those of foreign tables."""

@@ -8,7 +8,7 @@ from ..migrations.schema import recorded_walk
 
 
 def find_missing_tables(connection, loader, tables, belongs):
-    """Return models.snapshot.MissingTable for one database, in the order of INSTALLED_APPS.
+    """Return models.database.MissingTable for one database, in the order of INSTALLED_APPS.
 
     `tables`: what is there; `belongs(model)`: whether a model class has its table here.
 
@@ -62,7 +62,7 @@ def find_missing_tables(connection, loader, tables, belongs):
 
 
 def find_unmade_tables(connection, loader, tables, belongs, effects):
-    """Return models.snapshot.MissingTable for the models that become managed here and have no table yet.
+    """Return models.database.MissingTable for the models that become managed here and have no table yet.
 
     Django makes none for them (AlterModelOptions.database_forwards does nothing), and believes that it is there.
     """

@@ -21,7 +21,7 @@ _SERVERS: dict[str, Any] = {"postgresql": PostgresqlRights, "mysql": MysqlRights
 
 
 def describe_rights(connection, loader, effects, plan, tables):
-    """Return role, rights_unknown and lacking of models.snapshot.Database.
+    """Return role, rights_unknown and lacking of models.database.Database.
 
     `plan`: what is pending there or was asked for, [(migration, backwards)]; `tables`: the folded names of what is
     there. Where a project replaces `migrate` nothing is claimed: nobody knows in which schema and as whom it works.
@@ -40,7 +40,7 @@ def describe_rights(connection, loader, effects, plan, tables):
 
 
 def _find(rights, connection, loader, effects, plan, tables):
-    """Return models.snapshot.LackingRight for what is known to be lacking: not what code may have changed by then."""
+    """Return models.migrations.LackingRight for what is known to be lacking: not what code may have changed by then."""
     for_record = rights.lacks_for_record(
         RECORD, is_there=RECORD in tables, directions={"backwards" if back else "forwards" for _, back in plan}
     )

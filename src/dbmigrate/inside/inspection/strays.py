@@ -46,7 +46,7 @@ WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND ACTION_TIMING = 'BEFORE' AND EVENT_MA
 
 
 def find_refusing_columns(connection, belongs, recorded_parts):
-    """Return models.snapshot.RefusingColumn for the tables of managed models that belong on a database.
+    """Return models.database.RefusingColumn for the tables of managed models that belong on a database.
 
     `belongs(model)`: whether its table belongs there. `recorded_parts()`: what the recorded migrations have made
     (schema.Part); it is asked only where there is a column that no model knows. What they have made is not another

@@ -39,7 +39,7 @@ COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def describe_data_operations(label, reaching):
-    """Return the RunPython and RunSQL among the operations of an app's migration (models.snapshot.DataOperation)."""
+    """Return the RunPython and RunSQL among the operations of an app's migration (models.migrations.DataOperation)."""
     found = []
     for number, operation, answer, _ in reaching:
         if isinstance(operation, migrations.RunPython):

@@ -87,7 +87,7 @@ class Effects:
         return self._operations[key]
 
     def find_unasked(self, connection, migration, backwards=False):
-        """Return models.snapshot.UnaskedOperation for each operation that asks no router and may have to be refused."""
+        """Return models.migrations.UnaskedOperation for each that asks no router and may have to be refused."""
         found = []
         for number, operation in self._operations_of(migration):
             answer, model = self._ask(connection, migration.app_label, operation)

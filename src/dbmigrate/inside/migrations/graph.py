@@ -188,7 +188,7 @@ class Disk:
         return self._files is not None and self._files == list_files()
 
     def unstarted(self):
-        """Return the apps without migrations that `migrate` cannot do without (models.snapshot.Unstarted).
+        """Return the apps without migrations that `migrate` cannot do without (models.apps.Unstarted).
 
         `migrate` reads no migration at all while MIGRATION_MODULES names a module that is not there, or while the
         migrations package of an app is empty which a migration of another names by `__first__`, as every

@@ -69,7 +69,7 @@ def _describe_or_leave(migration, fields, is_own) -> PhaseWorkReply:
 
 
 def _describe(migration, fields, is_own) -> PhaseWorkReply:
-    """Return models.snapshot.PhaseWork; `fields`, {(model, field): Field} as they are before it, is brought forward."""
+    """Return models.migrations.PhaseWork; `fields`, {(model, field): Field} before it, is brought forward."""
     verdicts = []
     made: set[str] = set()
     for index, operation in enumerate(migration.operations):

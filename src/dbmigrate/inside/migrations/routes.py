@@ -18,7 +18,7 @@ NOWHERE = "a_database_that_is_not_there"
 
 
 def describe_routers(book):
-    """Return each entry of DATABASE_ROUTERS (models.snapshot.Router), with what the book noticed when it asked it."""
+    """Return each entry of DATABASE_ROUTERS (models.apps.Router), with what the book noticed when it asked it."""
     return [
         {
             "name": _class_name(entry),
@@ -122,7 +122,7 @@ class RouteBook:
         return all(self._answer(NOWHERE, label, one)[0] in ("yes", "none") for one in hints or [{}])
 
     def explain(self, alias, model):
-        """Return what each router says of a model, whatever the others say (models.snapshot.OneAnswer)."""
+        """Return what each router says of a model, whatever the others say (models.apps.OneAnswer)."""
         meta = model._meta
         answers = []
         for entry in router.routers:
@@ -185,7 +185,7 @@ def _fits_server(model, alias):
 
 
 def explain(name: str) -> ExplainReply:
-    """Return models.snapshot.ModelAnswers for "label.Model", or None if there is no such model."""
+    """Return models.apps.ModelAnswers for "label.Model", or None if there is no such model."""
     model = _find_model(name) or _find_model(name.lower())
     if model is None:
         return None

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from dbmigrate.listing import listed
 from dbmigrate.models.check_ids import ALREADY_THERE
+from dbmigrate.models.database import Database
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import PendingMigration, label_of
 from dbmigrate.models.plan import MigrationPlan
-from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.already_there import may_be_faked, parts_made
 from dbmigrate.planning.routing import Routing
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dbmigrate.models.apps import App
+from dbmigrate.models.database import DEFAULT_ALIAS
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import DEFAULT_ALIAS, App, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.routing import Routing, has_router_error, migrated_apps
 from dbmigrate.planning.unseen_databases import answers_may_differ, is_for_added_databases
 

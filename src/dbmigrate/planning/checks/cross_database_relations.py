@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from dbmigrate.models.check_ids import CROSS_DATABASE_RELATIONS
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import MigrationId, PlannedRelation, Relation, Snapshot, label_of
+from dbmigrate.models.migrations import MigrationId, PlannedRelation, Relation, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks.installed import is_installed
 from dbmigrate.planning.routing import Routing
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.database import DEFAULT_ALIAS, Database
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import (
-    DEFAULT_ALIAS,
-    Database,
-    DataOperation,
-    MigrationId,
-    PendingMigration,
-    Snapshot,
-    label_of,
-)
+from dbmigrate.models.migrations import DataOperation, MigrationId, PendingMigration, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks.installed import hint_where
 from dbmigrate.planning.routing import Routing
 

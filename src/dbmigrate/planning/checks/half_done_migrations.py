@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from dbmigrate.listing import listed
 from dbmigrate.models.check_ids import HALF_DONE_MIGRATIONS
+from dbmigrate.models.database import Database
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, MigrationId, PendingMigration, Snapshot, label_of
+from dbmigrate.models.migrations import MigrationId, PendingMigration, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks.installed import hint_where
 from dbmigrate.planning.routing import Routing
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import MigrationId, Snapshot, label_of
+from dbmigrate.models.migrations import MigrationId, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.routing import Routing
 
 # Django's words (django/db/migrations/loader.py, check_consistent_history, the same from 3.2 to 6.0).

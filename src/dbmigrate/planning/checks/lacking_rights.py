@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dbmigrate.listing import listed
+from dbmigrate.models.database import Database
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, LackingRight, MigrationId, Needing, Snapshot, label_of
+from dbmigrate.models.migrations import LackingRight, MigrationId, Needing, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.pending import find_concerned
 from dbmigrate.planning.routing import Routing
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.check_ids import MISSING_TABLES
+from dbmigrate.models.database import Database, MissingTable
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, MissingTable, Snapshot, label_of
+from dbmigrate.models.migrations import label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.routing import Routing
 
 

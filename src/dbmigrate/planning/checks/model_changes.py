@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.apps import Unstarted
 from dbmigrate.models.check_ids import MODEL_CHANGES
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Snapshot, Unstarted
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.project_commands import make_hint
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.unstarted_apps import describe_unstarted, find_stuck

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from dbmigrate.models.check_ids import MUTUAL_NEEDS
 from dbmigrate.models.findings import Finding
+from dbmigrate.models.migrations import label_of
 from dbmigrate.models.plan import Need
-from dbmigrate.models.snapshot import Snapshot, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.data_needs import beginnings, find_circles, find_needs
 from dbmigrate.planning.routing import Routing
 

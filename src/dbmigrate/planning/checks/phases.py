@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from dbmigrate.listing import listed
 from dbmigrate.models.check_ids import PHASES, PHASES_BEHIND
+from dbmigrate.models.database import UNKNOWN_STATES
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import UNKNOWN_STATES, MigrationId, PhaseOf, Snapshot, label_of
+from dbmigrate.models.migrations import MigrationId, PhaseOf, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.phases import TABLE, Split, split_phases
 from dbmigrate.planning.routing import Routing
 

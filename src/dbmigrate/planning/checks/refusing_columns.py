@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dbmigrate.models.database import Database, RefusingColumn
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, MigrationId, RefusingColumn, Snapshot, label_of
+from dbmigrate.models.migrations import MigrationId, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks.unknown_migrations import words_to_undo
 from dbmigrate.planning.routing import Routing
 

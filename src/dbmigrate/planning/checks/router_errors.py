@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Snapshot, label_of
+from dbmigrate.models.migrations import label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.routing import Routing
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.apps import RoutingRule
+from dbmigrate.models.database import DEFAULT_ALIAS
 from dbmigrate.models.findings import Finding, Subject
-from dbmigrate.models.snapshot import DEFAULT_ALIAS, RoutingRule, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.nearest import nearest
 from dbmigrate.planning.routing import Routing, has_router_error
 

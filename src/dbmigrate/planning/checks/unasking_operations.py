@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.database import Database
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, PendingMigration, Snapshot, UnaskedOperation, label_of
+from dbmigrate.models.migrations import PendingMigration, UnaskedOperation, label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks.installed import is_installed
 from dbmigrate.planning.pending import find_concerned
 from dbmigrate.planning.routing import Routing

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.database import Database
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import Database, Snapshot
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.routing import Routing
 
 

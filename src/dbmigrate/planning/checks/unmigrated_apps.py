@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.apps import App, Unstarted
 from dbmigrate.models.check_ids import UNMIGRATED_APPS
 from dbmigrate.models.findings import Finding
-from dbmigrate.models.snapshot import App, Snapshot, Unstarted, label_of
+from dbmigrate.models.migrations import label_of
+from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks.installed import is_installed
 from dbmigrate.planning.routing import Routing
 from dbmigrate.planning.unstarted_apps import depending, describe_unstarted
