@@ -158,8 +158,11 @@ def _choose_python(
                 hint="pass --python with the path of the project's python",
             )
         return Choice(found, origin)
+    has_django = importlib.util.find_spec("django") is not None
+    # A hook of pre-commit runs in an environment of its own, which is then the active one and the first on PATH.
+    is_ours = sys.prefix != sys.base_prefix and not has_django
     environment = environ.get("VIRTUAL_ENV")
-    if environment:
+    if environment and not (is_ours and _is_same(environment, sys.prefix)):
         python = _interpreter_of(Path(environment))
         if python is None:
             raise ProjectError(
@@ -174,9 +177,11 @@ def _choose_python(
                 where = "next to" if place == folder else "above"
                 has_manage = settings.manage is None and (folder / MANAGE).is_file()
                 return Choice(python, f"{name} {where} {MANAGE}" if has_manage else f"{name} in {place}")
-    if importlib.util.find_spec("django") is not None:
+    if has_django:
         return Choice(sys.executable, "the interpreter dbmigrate runs in, which has Django")
-    on_path = shutil.which("python3", path=environ.get("PATH"))
+    folders = environ.get("PATH", os.defpath).split(os.pathsep)
+    others = [name for name in folders if not (is_ours and _is_same(name, os.path.dirname(sys.executable)))]  # noqa: PTH120
+    on_path = shutil.which("python3", path=os.pathsep.join(others))
     if on_path is None:
         raise ProjectError(
             f"no interpreter for the project: no VIRTUAL_ENV, no {', '.join(ENVIRONMENT_FOLDERS)} in {folder} "
@@ -184,6 +189,10 @@ def _choose_python(
             hint="pass --python with the path of the project's python",
         )
     return Choice(on_path, "python3 on PATH")
+
+
+def _is_same(folder: str, other: str) -> bool:
+    return os.path.realpath(folder) == os.path.realpath(other)
 
 
 def _find_executable(name: str, start: Path) -> str | None:
