@@ -130,6 +130,14 @@ def test_every_command_has_a_section_and_the_readme_is_short() -> None:
     assert len(README.split()) <= 900
 
 
+def test_help_and_readme_answer_what_it_is_in_the_same_words() -> None:
+    usage, what, *_ = (SOURCE / "cli/help.txt").read_text().split("\n\n")
+
+    assert usage.startswith("Usage: dbmigrate")
+    for document in (README, (ROOT / "docs/index.md").read_text()):
+        assert " ".join(document.split("\n\n")[1].split()).startswith(" ".join(what.split()))
+
+
 def test_messages_help_and_documents_use_the_words_of_the_field() -> None:
     table = (ROOT / "docs/contributing.md").read_text().split("## Words")[1]
     rows = re.findall(r"^\| (?!not \||-)([^|]+) \|", table, re.M)
