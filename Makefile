@@ -4,10 +4,12 @@ PYTHON ?= python3
 SAMPLE := fixtures/sample_django_project
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK = UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--no-header --no-annotate $(ARGS)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak services check format bench chaos hangs docs site clean
+.PHONY: help demo test soak services check format package lock bench chaos hangs docs site clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -45,6 +47,13 @@ format: .venv/.dev ## format the code and order its imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+package: .venv/.package ## build the package and check all that is published, one line each (ARGS="hooks action" for some)
+	$(BIN)/python .ci/release/check_published.py $(ARGS)
+
+lock: .venv/.package ## choose the versions for development again (ARGS=--upgrade for the newest)
+	$(LOCK) --group dev pyproject.toml --output-file .ci/locks/dev.txt
+	$(LOCK) --group package --constraint .ci/locks/dev.txt --output-file .ci/locks/package.txt
+
 bench: .venv/.dev ## measure against plain shell and one process with call_command; writes docs/performance.md
 	$(BIN)/python bench/compare.py --write
 
@@ -54,14 +63,15 @@ chaos: .venv/.dev ## races and kills at random moments, an hour; writes docs/rel
 hangs: .venv/.dev ## how long a run waits for servers that fall silent, some minutes; writes docs/reliability.md
 	$(BIN)/python bench/hangs.py $(if $(ARGS),$(ARGS),--write)
 
-docs: .venv/.dev ## write what the documents take from the program: tables, schema, captures
+docs: .venv/.dev ## write what the documents and the package take from the program: tables, schemas, captures, manual page
 	$(BIN)/python docs/generate.py
+	$(BIN)/python .ci/release/write_generated.py
 
 site: .venv/.dev ## build the documents as a site in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 clean: ## remove everything that was made here
-	rm -rf .venv .demo .cache .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf .venv .demo .cache .pytest_cache .mypy_cache .ruff_cache dist dist-man build
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -70,7 +80,12 @@ clean: ## remove everything that was made here
 	$(PIP) --editable . --requirement $(SAMPLE)/requirements.txt
 	@touch $@
 
-# After .demo: two pips at once in one environment would hurt each other.
-.venv/.dev: pyproject.toml .venv/.demo | .venv/bin/python
-	$(PIP) --editable ".[dev]"
+# After .demo: two pips at once in one environment would hurt each other. The groups of pyproject.toml, which a pip
+# before 25.1 does not read, stand in these files with versions and hashes.
+.venv/.dev: .ci/locks/dev.txt .venv/.demo | .venv/bin/python
+	$(PIP) --require-hashes --requirement .ci/locks/dev.txt
+	@touch $@
+
+.venv/.package: .ci/locks/package.txt .venv/.dev
+	$(PIP) --require-hashes --requirement .ci/locks/package.txt
 	@touch $@

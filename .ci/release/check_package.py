@@ -1,0 +1,179 @@
+"""The package: what is built, what is in it, and that it can be installed and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import tarfile
+import zipfile
+
+from claims import BIN, ROOT, Line, SkippedError, Workshop, claim, run, tracked
+from support.environments import find_python
+
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+SAMPLE = ROOT / "fixtures" / "sample_django_project"
+SHARED = (
+    "share/man/man1/dbmigrate.1",
+    "share/bash-completion/completions/dbmigrate",
+    "share/zsh/site-functions/_dbmigrate",
+    "share/fish/vendor_completions.d/dbmigrate.fish",
+)
+
+
+def two_builds_are_equal(workshop: Workshop) -> None:
+    first, second = workshop.builds
+    names = sorted(path.name for path in first.iterdir())
+    claim(names == sorted(path.name for path in second.iterdir()), "the names differ")
+    for name in names:
+        claim((first / name).read_bytes() == (second / name).read_bytes(), f"{name} differs")
+
+
+def twine_has_nothing_to_say(workshop: Workshop) -> None:
+    run([str(BIN / "twine"), "check", "--strict", str(workshop.wheel), str(workshop.sdist)], cwd=ROOT)
+
+
+def wheel_has_the_usual_shape(workshop: Workshop) -> None:
+    run([str(BIN / "check-wheel-contents"), str(workshop.wheel)], cwd=workshop.folder)
+
+
+def wheel_holds_the_tracked_files(workshop: Workshop) -> None:
+    with zipfile.ZipFile(workshop.wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    data = f"{workshop.wheel.name.rsplit('-', 3)[0]}.data/data/"
+    expected = {name.removeprefix("src/") for name in tracked() if name.startswith("src/")}
+    differ = names ^ (expected | {data + name for name in SHARED})
+    claim(not differ, f"only in the wheel or only in git: {sorted(differ)}")
+    claim("dbmigrate/py.typed" in names, "there is no py.typed")
+
+
+def sdist_holds_the_tracked_files(workshop: Workshop) -> None:
+    with tarfile.open(workshop.sdist) as archive:
+        names = {member.name.split("/", 1)[1] for member in archive.getmembers() if member.isfile()}
+    differ = names ^ {*tracked(), "PKG-INFO"}
+    claim(not differ, f"only in the sdist or only in git: {sorted(differ)}")
+
+
+def sdist_builds_the_same_wheel(workshop: Workshop) -> None:
+    folder = workshop.unpacked("unpacked")
+    run([sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", "again"], cwd=folder)
+    again = folder / "again" / workshop.wheel.name
+    claim(again.read_bytes() == workshop.wheel.read_bytes(), "the wheel made from the sdist differs")
+
+
+def sdist_passes_its_tests(workshop: Workshop) -> None:
+    """Make everything from python3 and make, as on a new machine; which tests: RELEASE_TESTS, else the fast folder."""
+    folder = workshop.unpacked("tested")
+    if (ROOT / ".cache").is_dir():  # other Djangos, which the tests of this folder have installed already
+        (folder / ".cache").symlink_to(ROOT / ".cache")
+    chosen = os.environ.get("RELEASE_TESTS", "tests/unit tests/package/test_release_files.py")
+    run(["make", "test", f"ARGS={chosen}"], cwd=folder)
+
+
+def generated_files_are_current(_: Workshop) -> None:
+    run([sys.executable, ".ci/release/write_generated.py", "--check"], cwd=ROOT)
+
+
+def manual_page_is_readable(workshop: Workshop) -> None:
+    if shutil.which("man") is None:
+        raise SkippedError("no man here")
+    page = ROOT / "dist-man" / "dbmigrate.1"
+    page.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(workshop.wheel) as archive:
+        page.write_bytes(next(archive.read(name) for name in archive.namelist() if name.endswith("man1/dbmigrate.1")))
+    shown = run(["man", "--warnings", "-E", "ascii", "-l", str(page)], cwd=ROOT, environ={"MANWIDTH": "80"})
+    claim(not re.search(r"warning(: | \[)", shown) and "dbmigrate - migrate every database" in shown, shown[:2000])
+
+
+def bill_of_materials_is_valid(workshop: Workshop) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    with zipfile.ZipFile(workshop.wheel) as archive:
+        bill = next(archive.read(name).decode() for name in archive.namelist() if "/sboms/" in name)
+    wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill)
+    claim(wrong is None, str(wrong))
+    with zipfile.ZipFile(workshop.wheel) as archive:
+        metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
+    needs = metadata.count("Requires-Dist: ") - metadata.count("extra == ")
+    claim(len(json.loads(bill)["components"]) == needs, f"METADATA has {needs} requirements, the bill others")
+
+
+def pipx_installs_it(workshop: Workshop) -> None:
+    home = {"PIPX_HOME": str(workshop.folder / "pipx"), "PIPX_BIN_DIR": str(workshop.folder / "bin")}
+    home["PIPX_MAN_DIR"] = str(workshop.folder / "man")
+    run([str(BIN / "pipx"), "install", "--python", sys.executable, str(workshop.wheel)], cwd=ROOT, environ=home)
+    _shows_status([str(workshop.folder / "bin" / "dbmigrate")], workshop)
+
+
+def uvx_runs_it_on_every_python(workshop: Workshop) -> None:
+    lacking = []
+    for version in PYTHONS:
+        python = find_python(version)
+        if python is None:
+            lacking.append(version)
+            continue
+        uvx = [str(BIN / "uvx"), "--python", python, "--from", str(workshop.wheel), "dbmigrate"]
+        claim("dbmigrate " in run([*uvx, "--version"], cwd=workshop.folder), "no version")
+        _shows_status(uvx, workshop)
+    if lacking:
+        raise SkippedError(f"no Python {', '.join(lacking)} here; run on the others")
+
+
+def _shows_status(command: list[str], workshop: Workshop, **environ: str) -> None:
+    words = ["status", "--project", str(SAMPLE), "--python", sys.executable]
+    shown = run([*command, *words], cwd=workshop.folder, environ=environ)
+    claim("shop_db" in shown, shown)
+
+
+def python_3_9_is_refused(workshop: Workshop) -> None:
+    words = ["install", "--dry-run", "--no-deps", "--no-index", "--target", str(workshop.folder / "nowhere")]
+    shown = run([str(BIN / "uv"), "pip", *words, "--python-version", "3.9", str(workshop.wheel)], cwd=ROOT, exits=1)
+    claim("depends on Python>=3.10" in shown, shown)
+    python = find_python("3.9")
+    if python is not None:
+        shown = run([python, "-m", "pip", *words, str(workshop.wheel)], cwd=ROOT, exits=1)
+        claim("requires a different Python" in shown and ">=3.10" in shown, shown)
+
+
+def without_network_the_wheel_installs(workshop: Workshop) -> None:
+    folder = workshop.folder / "without-network"
+    run([sys.executable, "-m", "venv", str(folder)], cwd=ROOT)
+    python = str(folder / "bin" / "python")
+    run([python, "-m", "pip", "install", "--no-index", "--no-deps", str(workshop.wheel)], cwd=ROOT)
+    executable = str(folder / "bin" / "dbmigrate")
+    claim("dbmigrate " in run([executable, "--version"], cwd=ROOT), "no version")
+    shown = run([executable, "status"], cwd=ROOT, exits=3)
+    claim("No module named 'click'" in shown and "Traceback" not in shown, shown)
+
+
+def a_home_that_takes_no_files_is_enough(workshop: Workshop) -> None:
+    """No folder can be made in a home that is a file, not even by root."""
+    home = workshop.folder / "home"
+    home.touch()
+    places = {name: str(home / name) for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    _shows_status([str(BIN / "dbmigrate")], workshop, HOME=str(home), **places)
+
+
+PACKAGE = [
+    Line("package", claimed, check)
+    for claimed, check in (
+        ("two builds give the same bytes", two_builds_are_equal),
+        ("twine check --strict finds nothing", twine_has_nothing_to_say),
+        ("check-wheel-contents finds nothing", wheel_has_the_usual_shape),
+        ("the wheel holds what is in git, manual page, completions and py.typed", wheel_holds_the_tracked_files),
+        ("the sdist holds what is in git, and nothing else", sdist_holds_the_tracked_files),
+        ("the sdist, without .git, builds the same wheel", sdist_builds_the_same_wheel),
+        ("the sdist passes its tests, from python3 and make alone", sdist_passes_its_tests),
+        ("manual page, completions, bill and schema are what the program says", generated_files_are_current),
+        ("man shows the manual page without a warning", manual_page_is_readable),
+        ("the bill of materials is valid CycloneDX and names every requirement", bill_of_materials_is_valid),
+        ("pipx install dist/*.whl gives a dbmigrate that runs", pipx_installs_it),
+        ("uvx --from dist/*.whl dbmigrate runs on every Python claimed", uvx_runs_it_on_every_python),
+        ("uv and pip refuse Python 3.9, with the version that is needed", python_3_9_is_refused),
+        ("pip without network installs the wheel, which says what it lacks", without_network_the_wheel_installs),
+        ("a home that takes no files is enough", a_home_that_takes_no_files_is_enough),
+    )
+]

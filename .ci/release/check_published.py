@@ -1,0 +1,54 @@
+"""Check what is published, by running it, and print a line for each claim.
+
+python .ci/release/check_published.py                  every line
+python .ci/release/check_published.py hooks twine      the lines whose group or claim has one of the words
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
+
+from check_action import ACTION
+from check_hooks import HOOKS
+from check_image import IMAGE
+from check_package import PACKAGE
+from check_repository import REPOSITORY
+from claims import FailedError, Line, SkippedError, Workshop
+
+LINES: list[Line] = [*PACKAGE, *REPOSITORY, *ACTION, *HOOKS, *IMAGE]
+
+
+def main() -> None:
+    """Run the chosen lines; exit 1 if one failed, or with CI set if one was skipped."""
+    words = sys.argv[1:]
+    chosen = [line for line in LINES if not words or any(word in f"{line.group} {line.claim}" for word in words)]
+    failures = []
+    skipped = 0
+    with tempfile.TemporaryDirectory(prefix="dbmigrate-release-") as folder:
+        workshop = Workshop(Path(folder))
+        for line in chosen:
+            began = time.monotonic()
+            outcome = "passed"
+            try:
+                line.check(workshop)
+            except FailedError as failed:
+                outcome = "failed"
+                failures.append(f"{line.claim}:\n{failed}")
+            except SkippedError as why:
+                outcome = "skipped"
+                skipped += 1
+                print(f"         {why}")
+            print(f"{outcome:8} {line.group}: {line.claim} ({time.monotonic() - began:.1f} s)", flush=True)
+    for failure in failures:
+        print(f"\n{failure}")
+    print(f"{len(chosen) - len(failures) - skipped} passed, {len(failures)} failed, {skipped} skipped")
+    sys.exit(1 if failures or not chosen else 0)
+
+
+if __name__ == "__main__":
+    main()
