@@ -373,3 +373,28 @@ def test_check_looks_at_each_table_that_belongs_somewhere_by_what_a_run_made_or_
         assert "column stray of shop_item on blog_db is in no model of this code" in outcome.stdout
     assert "DBM301" not in made.stdout
     assert "shop.0001_initial is recorded on blog_db, but its table shop_item (shop.item) is missing" in dropped.stdout
+
+
+def test_a_model_that_this_server_cannot_hold_is_not_missed_there(tmp_path: Path) -> None:
+    required: dict[str, dict[str, object]] = {
+        "Area": {"required_db_features": ["gis_enabled"]},
+        "Ledger": {"required_db_vendor": "postgresql"},
+        "Sealed": {"required_db_features": ["can_release_savepoints", "has_no_such_feature"]},
+    }
+    models = "".join(
+        f"class {name}(models.Model):\n    name = models.TextField()\n    class Meta:\n        {key} = {value!r}\n"
+        for name, options in required.items()
+        for key, value in options.items()
+    )
+    made = [
+        create(name, '("name", models.TextField())')[:-1] + f", options={options!r})"
+        for name, options in required.items()
+    ]
+    blog = {"models.py": model() + models, "migrations/0001_initial.py": migration(create(), *made)}
+    project = write_project(tmp_path, {"blog": blog}, aliases=("default", "blog_db"), rules={"blog": "blog_db"})
+
+    dbmigrate("all", cwd=tmp_path).expect(0)
+
+    assert tables(project.database("blog_db")) == {"django_migrations", "blog_item"}
+    verify, *_ = looks({"verify": 0, "check": 0, "plan --exit-code": 0}, cwd=tmp_path)
+    assert "blog_db   1                   0                0        none" in verify.stdout

@@ -77,7 +77,8 @@ class AppRoute(Value):
     models: dict[str, Answer] = Field(default_factory=dict)
     """Models that were answered differently."""
     unfit: tuple[str, ...] = ()
-    """Models that this kind of server cannot hold (`required_db_vendor`): their "no" is no router's."""
+    """Models that this kind of server cannot hold (`required_db_vendor`, `required_db_features`): their "no" is not
+    a router's."""
 
     def answer_for(self, model: str | None) -> Answer:
         """Return the answer for one model, by its lower-case name; None stands for the app as a whole."""

@@ -33,7 +33,7 @@ def belonging(database: ExplainedDatabase) -> str:
         "open": 'no router has an opinion, and the configuration says open = "migrate"',
         "nobody": "no router has an opinion, and it is not the default database",
         "unmanaged": "it has no table that Django creates",
-        "unfit": "this kind of server cannot hold it (required_db_vendor)",
+        "unfit": "this kind of server cannot hold it (required_db_vendor, required_db_features)",
         "replica": "the database is a replica; it is written elsewhere",
     }[database.because]
     return f"{'it belongs here' if database.belongs else 'it does not belong here'}: {why}"

@@ -71,7 +71,7 @@ class AlreadyThere:
         """
         if type(operation) is migrations.CreateModel:
             state = ModelState(label, operation.name, list(operation.fields), dict(operation.options), operation.bases)
-            if has_table_of_its_own(state):
+            if has_table_of_its_own(self._connection, state):
                 for part in ModelParts(self._connection, (label, state.name_lower), state).find():
                     # Of a table that is not there the columns say nothing more.
                     if part.kind == "table" or (part.kind == "column" and self._is_there(part.table, "")):

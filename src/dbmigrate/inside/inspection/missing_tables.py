@@ -4,7 +4,7 @@ from ..migrations.effects import database_operations
 from ..migrations.graph import needing_migrations, recorded_migrations
 from ..migrations.judging import is_shown, sql_lines
 from ..migrations.routes import app_configs, tables_of
-from ..migrations.schema import recorded_walk
+from ..migrations.schema import is_held_by, recorded_walk
 
 
 def find_missing_tables(connection, loader, tables, belongs):
@@ -21,7 +21,7 @@ def find_missing_tables(connection, loader, tables, belongs):
         for config in app_configs()
         if config.label in applied_labels
         for model in tables_of(config)
-        if belongs(model) and not has_table(model._meta.db_table, tables)
+        if belongs(model) and not has_table(model._meta.db_table, tables) and _can_be_made(connection, model)
     ]
     if not suspects:
         return []
@@ -71,7 +71,7 @@ def find_unmade_tables(connection, loader, tables, belongs, effects):
         for config in app_configs()
         if config.label in loader.migrated_apps
         for model in tables_of(config)
-        if belongs(model) and not has_table(model._meta.db_table, tables)
+        if belongs(model) and not has_table(model._meta.db_table, tables) and _can_be_made(connection, model)
     ]
     unmade = [
         (model, name)
@@ -93,6 +93,12 @@ def find_unmade_tables(connection, loader, tables, belongs, effects):
         for model, name in unmade
         if not has_table(model._meta.db_table, names)
     ]
+
+
+def _can_be_made(connection, model):
+    """Whether the server can hold a model that belongs here; the table behind a ManyToManyField is its model's."""
+    options = (model._meta.auto_created or model)._meta
+    return is_held_by(connection, options.required_db_vendor, options.required_db_features)
 
 
 def _may_be_made(connection, loader, effects, model):

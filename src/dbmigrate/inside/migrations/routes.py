@@ -36,7 +36,7 @@ def has_own_table(model):
         options.managed
         and not options.proxy
         and not options.swapped
-        and (not options.required_db_vendor or any(_fits_server(model, alias) for alias in connections))
+        and any(_fits_server(model, alias) for alias in connections)
     )
 
 
@@ -180,8 +180,15 @@ def _owner(model):
 
 def _fits_server(model, alias):
     """Whether a model can be on this kind of server (Options.can_migrate), as far as nobody has to be asked."""
-    vendor = _owner(model)._meta.required_db_vendor
-    return not vendor or vendor == getattr(connections[alias], "vendor", "")
+    options = _owner(model)._meta
+    if not (options.required_db_vendor or options.required_db_features):
+        return True
+    connection = connections[alias]
+    # A feature that is a property may have to ask the server.
+    kind = type(getattr(connection, "features", None))
+    return options.required_db_vendor in (None, "", getattr(connection, "vendor", "")) and all(
+        getattr(kind, feature, False) for feature in options.required_db_features
+    )
 
 
 def explain(name: str) -> ExplainReply:

@@ -83,7 +83,7 @@ class SchemaWalk:
 
     def _parts_of(self, key):
         state = self.state.models.get(key)
-        if state is None or not has_table_of_its_own(state):
+        if state is None or not has_table_of_its_own(self._connection, state):
             return []
         return list(ModelParts(self._connection, key, state).find())
 
@@ -100,7 +100,7 @@ def state_columns(connection, state):
     """Return {folded table: folded names of its columns} of the models of a state that have a table each."""
     columns: dict[str, set[str]] = {}
     for key, model in state.models.items():
-        if has_table_of_its_own(model):
+        if has_table_of_its_own(connection, model):
             for part in ModelParts(connection, key, model).find():
                 if part.kind == "column":
                     columns.setdefault(part.table.casefold(), set()).add(part.name.casefold())
@@ -112,7 +112,7 @@ def state_indexes(connection, state, table):
     return [
         part
         for key, model in state.models.items()
-        if has_table_of_its_own(model)
+        if has_table_of_its_own(connection, model)
         for part in ModelParts(connection, key, model).find()
         if part.table.casefold() == table and part.kind in ("index", "unique", "constraint", "foreign key")
     ]
@@ -163,12 +163,21 @@ def _shorten(name):
     return truncate_name(name, default_connection.ops.max_name_length())
 
 
-def has_table_of_its_own(state):
-    """Whether Django makes a table for a state of a model."""
+def has_table_of_its_own(connection, state):
+    """Whether Django makes a table for a state of a model on this kind of server (Options.can_migrate)."""
     options = state.options
+    if not is_held_by(connection, options.get("required_db_vendor"), options.get("required_db_features") or ()):
+        return False
     swapped_for = getattr(settings, options.get("swappable") or "", None)
     is_swapped = swapped_for and swapped_for.lower() != "{}.{}".format(state.app_label, state.name_lower)
     return options.get("managed", True) and not options.get("proxy") and not options.get("abstract") and not is_swapped
+
+
+def is_held_by(connection, vendor, features):
+    """Whether the server is of a kind, and can do, what the options of a model require."""
+    return vendor in (None, "", connection.vendor) and all(
+        getattr(connection.features, name, False) for name in features
+    )
 
 
 def touched_models(operation, label):

@@ -81,7 +81,7 @@ def _needs(operation, keys, before, after, state, connection, backwards):
     if not keys:
         return _needs_of_extension(operation, backwards)
     old, new = before.get(keys[0]), after.get(keys[-1])
-    old, new = (one if one is not None and has_table_of_its_own(one) else None for one in (old, new))
+    old, new = (one if one is not None and has_table_of_its_own(connection, one) else None for one in (old, new))
     change = _Change(connection, state, keys[-1])
     if old is None and new is None:
         return []
@@ -233,7 +233,7 @@ class _Change:
         """Yield that a constraint points to a table, if this field makes one."""
         target = planned_target(field, *self._key)
         model = None if target is None else self._state.models.get(target)
-        if model is not None and has_table_of_its_own(model):
+        if model is not None and has_table_of_its_own(self._connection, model):
             yield Need("reference", ModelParts(self._connection, target, model).table)
 
 

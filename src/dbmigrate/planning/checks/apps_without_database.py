@@ -81,7 +81,10 @@ def _why(snapshot: Snapshot, routing: Routing, label: str, model: str) -> str:
             aliases.setdefault(database.routes[label].answer_for(model), []).append(database.alias)
     said = [f"the routers {OPINIONS[answer]} on {' and '.join(where)}" for answer, where in aliases.items()]
     if unfit:
-        said.append(f"the server of {' and '.join(unfit)} is of a kind that cannot hold it (required_db_vendor)")
+        said.append(
+            f"the server of {' and '.join(unfit)} is of a kind that cannot hold it "
+            "(required_db_vendor, required_db_features)"
+        )
     return ", ".join([*said, *_notes(snapshot, routing, {alias for where in aliases.values() for alias in where})])
 
 
