@@ -77,7 +77,24 @@ def _cache(workshop: Workshop) -> dict[str, str]:
     return {"PRE_COMMIT_HOME": str(workshop.folder / "pre-commit")}
 
 
+def phases_finds_a_mark_that_says_nothing(workshop: Workshop) -> None:
+    """The hook needs no package that the mark is from."""
+    project = _repository(workshop, "phases", ".")
+    claim("Passed" in _try(workshop, project, "dbmigrate-phases"), "it does not pass without marks")
+
+    newest = max((project / "shop" / "migrations").glob("0*.py"))
+    with newest.open("a") as file:
+        file.write('\n    stage = "after lunch"\n')
+    shown = _try(workshop, project, "dbmigrate-phases", exits=1)
+    claim("DBM401" in shown and f"stage = 'after lunch' of shop.{newest.stem}" in shown, shown)
+
+
 HOOKS = [
     Line("hooks", "pre-commit try-repo . dbmigrate-check passes, and finds a model change", check_passes_and_finds),
+    Line(
+        "hooks",
+        "pre-commit try-repo . dbmigrate-phases passes, and finds a wrong mark",
+        phases_finds_a_mark_that_says_nothing,
+    ),
     Line("hooks", "dbmigrate-check finds a project in a folder below", check_works_in_a_folder_below),
 ]

@@ -113,7 +113,6 @@ def test_checks_that_were_not_run_are_skipped_and_a_database_that_was_not_checke
         "DBM305",
         "DBM306",
         "DBM307",
-        "DBM401",
         "DBM402",
     }
 

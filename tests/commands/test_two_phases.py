@@ -321,6 +321,17 @@ def test_check_finds_phases_that_cannot_work_where_the_project_uses_them(tmp_pat
     assert "DBM402" in dbmigrate("check", "--select", "DBM402", cwd=project.root).expect(0).stdout
 
 
+def test_without_a_database_check_finds_marks_that_are_wrong_and_nothing_that_may_be_applied(tmp_path: Path) -> None:
+    old = marked(FILL, number=2)
+    wrong = marked(FILL, number=3, mark='safe = "sometimes"', head=NO_PACKAGE)
+    project = two_databases(tmp_path, old, wrong)
+
+    found = dbmigrate("check", "--offline", "--select", "DBM401", cwd=project.root).expect(13).stdout
+
+    assert "DBM401: safe = 'sometimes' of blog.0003 does not say whether it runs before or after a deploy" in found
+    assert "blog.0002" not in found
+
+
 USAGE = {
     "--phase both": (("all", "--phase", "both"), "", "'both' is not one of 'pre', 'post'"),
     "--phase with --to": (

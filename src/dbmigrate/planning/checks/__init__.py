@@ -98,7 +98,7 @@ RULES: tuple[Rule, ...] = (
         is_about_plan=True,
         may_be_ignored=True,
     ),
-    Rule(PHASES, find_phases, needs_databases=True),
+    Rule(PHASES, find_phases),
     Rule(PHASES_BEHIND, find_phases_behind, needs_databases=True),
 )
 """In the order of their ids."""

@@ -26,9 +26,15 @@ def find_phases(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield what nobody has decided, what is none of the words it may be, and what would run before what it needs."""
     if not snapshot.phases:
         return
+    if all(database.state == "unasked" for database in snapshot.databases):
+        # What is pending is unknown, and what is applied may be undecided; a wrong mark is wrong all the same.
+        for identifier, found in snapshot.phases.items():
+            if found.says == "wrong":
+                yield _describe_undecided(snapshot, found, identifier)
+        return
     split = split_phases(snapshot, routing)
     for identifier in split.undecided():
-        yield _describe_undecided(snapshot, split, identifier)
+        yield _describe_undecided(snapshot, split.of[identifier], identifier)
     for identifier, other in split.contradictions():
         yield _describe_contradiction(split, identifier, other)
 
@@ -65,8 +71,7 @@ def _behind(alias: str, message: str, hint: str) -> Finding:
     )
 
 
-def _describe_undecided(snapshot: Snapshot, split: Split, identifier: MigrationId) -> Finding:
-    found = split.of[identifier]
+def _describe_undecided(snapshot: Snapshot, found: PhaseOf, identifier: MigrationId) -> Finding:
     return _finding(identifier, found, _why_undecided(identifier, found), _how_to_decide(snapshot, identifier, found))
 
 
