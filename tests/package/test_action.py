@@ -1,4 +1,7 @@
-"""The action: its shell steps, run as GitHub's runner runs them, with files and a server that stand in for GitHub."""
+"""The action: its shell steps, run as GitHub's runner runs them, with files and a server that stand in for GitHub.
+
+`make package` runs them all.
+"""
 
 from __future__ import annotations
 
@@ -135,6 +138,7 @@ def runner(sample: Project, tmp_path: Path) -> Runner:
     return Runner(sample.root, folder)
 
 
+@pytest.mark.soak
 def test_a_plan_is_one_comment_that_is_edited(runner: Runner) -> None:
     """It is found among more comments than one page has, and a person's with the same mark is left as it is."""
     comments = Comments([{"id": n, "user": {"login": "someone"}, "body": MARK} for n in range(100)])
@@ -157,6 +161,7 @@ def test_a_plan_is_one_comment_that_is_edited(runner: Runner) -> None:
     assert (runner.folder / "output").read_text() == "exit-code=0\n" * 2
 
 
+@pytest.mark.soak
 def test_what_an_input_says_is_never_run(runner: Runner) -> None:
     hostile = "$(touch pwned) `touch pwned`; touch pwned\n\"; touch pwned; '"
     quoted = "--database '$(touch pwned)'\n--database \"`touch pwned`\"\n"
@@ -190,6 +195,7 @@ def test_outside_of_github_the_command_runs_and_nothing_is_commented(runner: Run
     assert ended["Comment on the pull request"].stdout == "no pull request here: no comment is written\n"
 
 
+@pytest.mark.soak
 def test_a_comment_that_github_refuses_is_a_warning_and_a_failure_is_the_commands(runner: Runner) -> None:
     models = runner.project / "shop" / "models.py"
     models.write_text(models.read_text().replace("max_length=200", "max_length=300"))
