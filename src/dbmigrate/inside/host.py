@@ -111,6 +111,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     while True:
         request = channel.receive()
         if request is None:
+            inspector.give_up()
             forker.end_copies()
             with watch.limit(ORPHAN_SECONDS):
                 held.end_orphans(ORPHAN_SECONDS, are_gone=False)

@@ -1,5 +1,6 @@
 """One database: does it answer, what is it, and what is applied and pending there."""
 
+import time
 from functools import partial
 
 from django.apps import apps
@@ -9,7 +10,7 @@ from django.db.migrations import SeparateDatabaseAndState
 from ..migrations.asking import is_applied_as_django_does
 from ..migrations.data_migrations import describe_data_operations
 from ..migrations.effects import strongest_answer
-from ..migrations.graph import read_times
+from ..migrations.graph import find_last, read_times
 from ..migrations.history import find_inconsistency, find_left_tables, find_unknown, find_way_back
 from ..migrations.relations import find_planned_relations, find_present, follow_fields
 from ..migrations.routes import answer_in, app_configs, tables_of
@@ -26,6 +27,9 @@ from .missing_tables import find_missing_tables, find_unmade_tables, fold, has_t
 from .rights import describe_rights
 from .strays import find_refusing_columns
 
+FRESH_SECONDS = 5.0
+"""How long what was found about pending migrations counts: the look under the locks comes right after the first one."""
+
 
 class DatabaseDescriber:
     """Describes databases in one look at the project."""
@@ -34,7 +38,7 @@ class DatabaseDescriber:
         """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
 
         `recorded`: what numbers the records (facts.Records). `before` is handed from one look at the same migrations on
-        disk to the next: {alias: (what the database was found to hold, what follows from that)}.
+        disk to the next: {alias: (what the database was found to hold, what follows from that, when that was found)}.
         """
         self._disk = disk
         self._effects = effects
@@ -89,21 +93,22 @@ class DatabaseDescriber:
         return description
 
     def _describe_contents(self, connection, state, routed):
-        """Return what is applied and pending; where nothing was pending and nothing is new, as it was said before."""
+        """Return what is applied and pending; where nothing is new, as it was said before."""
         loader = self._disk.for_connection(connection if state == "ok" else None)
         tables = fold(connection.introspection.table_names()) if state == "ok" else set()
         foreign = _foreign_tables(connection) if state == "ok" else set()
         found = (state, loader.recorded, tables, foreign, routed, self._records)
-        known, contents = self._before.get(connection.alias, (None, None))
+        known, contents, at = self._before.get(connection.alias, (None, None, 0.0))
         # Of what is pending the size of tables is told, and who has which right, which change at any time.
-        if known != found or loader.plan_all():
+        is_current = known == found and (time.monotonic() - at < FRESH_SECONDS or not loader.plan_all())
+        if not is_current:
+            at = time.monotonic()
             contents = self._work_out(connection, state, loader, routed, tables, foreign)
-            self._before[connection.alias] = found, contents
+            self._before[connection.alias] = found, contents, at
         return {**contents, "recorded": self._recorded.number(loader.recorded)}
 
     def _work_out(self, connection, state, loader, routed, tables, foreign):
-        times = read_times(connection, loader)
-        recorded = [(at, key) for key, at in times.items() if key in loader.disk_migrations]
+        last = find_last(connection, loader)
         unknown, leftover = find_unknown(loader)
         describer = MigrationDescriber(connection, loader, self._effects, tables, foreign)
         # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
@@ -112,8 +117,8 @@ class DatabaseDescriber:
         pending = describer.describe(planned, only_what_stays=only_what_stays)
         inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
         return {
-            "last_applied": _describe_record(*max(recorded)) if recorded else None,
-            "records": [_describe_record(*record) for record in sorted(recorded)] if self._records else None,
+            "last_applied": None if last is None else _describe_record(*last),
+            "records": _list_records(connection, loader) if self._records else None,
             "unknown": sorted(_id(key) for key in unknown),
             "leftover": sorted(_id(key) for key in leftover),
             "undo_to": find_way_back(loader, unknown),
@@ -286,6 +291,16 @@ class _StateBefore:
                 self._walk(operation.database_operations, number + ".", state)
             state = state.clone()
             operation.state_forwards(self._migration.app_label, state)
+
+
+def _list_records(connection, loader):
+    """Return the records of migrations on disk, the oldest first (models.database.Record)."""
+    times = read_times(connection, loader)
+    return [
+        _describe_record(at, key)
+        for at, key in sorted((at, key) for key, at in times.items())
+        if key in loader.disk_migrations
+    ]
 
 
 def _describe_record(at, key):

@@ -147,12 +147,16 @@ class Inspector:
         None, and nobody, where it was not asked.
         """
         if self._alike is None:
-            self._alike = _group({each: frozenset(found[1]) for each, (found, _) in self._before.items()})
+            self._alike = _group({each: frozenset(found[1]) for each, (found, *_) in self._before.items()})
         return self._alike.get(alias, (None, []))
 
-    def _read_disk(self):
+    def give_up(self):
+        """End what was begun in a copy of this process."""
         if self._comparison is not None:
             self._comparison.give_up()
+
+    def _read_disk(self):
+        self.give_up()
         self._disk, self._before, self._comparison, self._changes, self._foreseen = Disk(), {}, None, {}, {}
 
     def _disk_with(self, foreseen):

@@ -116,5 +116,6 @@ class _Names:
         return _fold(name, self.longest)
 
 
+@functools.lru_cache(maxsize=100_000)  # databases that are alike have the same names
 def _fold(name, longest):
     return name.strip('"')[:longest].casefold()

@@ -15,6 +15,9 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from .folders import forget_namespaces, list_files, migrations_folder
 
+RECENT = 20
+"""Records among which the newest one of a migration on disk mostly is; the others are of migrations that have gone."""
+
 NO_SUCH_TABLE = 1146
 """Error number of MySQL."""
 
@@ -49,6 +52,22 @@ def read_times(connection, loader):
         return {}
     rows = MigrationRecorder(connection).migration_qs.values_list("app", "name", "applied")
     return {(label, name): applied for label, name, applied in rows if (label, name) in loader.recorded}
+
+
+def find_last(connection, loader):
+    """Return (when it was applied, (app label, migration name)) of the newest record of a migration on disk, or None.
+
+    To read when each one was applied takes as long as to read which are.
+    """
+    if not loader.recorded:
+        return None
+    newest = MigrationRecorder(connection).migration_qs.order_by("-applied", "-app", "-name")
+    rows = newest.values_list("applied", "app", "name")
+    for some in (rows[:RECENT], rows):
+        found = [(applied, (label, name)) for applied, label, name in some if (label, name) in loader.disk_migrations]
+        if found:
+            return max(found)
+    return None
 
 
 class _SharedLoader(MigrationLoader):
