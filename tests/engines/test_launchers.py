@@ -33,6 +33,8 @@ from support.sites import ENGINES, Site
 
 FORKED_FIRST = {
     "test_exit_handlers_run_and_threads_are_waited_for",
+    "test_how_a_child_ends_is_told_in_a_project_that_ignores_the_ends_of_children",
+    "test_children_that_have_ended_are_not_kept_until_the_end_of_the_run",
     "test_the_random_numbers_of_two_children_differ",
     "test_a_connection_that_was_opened_at_import_is_not_shared",
     "test_a_manage_that_does_more_than_it_should",
@@ -125,21 +127,54 @@ def test_a_failure_is_told_with_its_traceback(tmp_path: Path, launcher: str) -> 
 
 @pytest.mark.soak
 def test_however_a_child_ends_it_is_told(tmp_path: Path, launcher: str) -> None:
-    project = everywhere(tmp_path / "site", numbered(4))
+    project = everywhere(tmp_path / "site", numbered(5))
     head = (
         "import os, sys\n\n\ndef act(apps, schema_editor):\n    {\n"
         "        'default': lambda: os._exit(3),\n"
         "        'db1': lambda: sys.exit('enough'),\n"
         "        'db2': lambda: sys.exit(5),\n"
         "        'db3': lambda: os.kill(os.getpid(), 9),\n"
+        "        'db4': lambda: os.execv('/bin/sh', ['sh', '-c', 'exit 6']),\n"
         "    }[schema_editor.connection.alias]()\n"
     )
     project.write("core/migrations/0001_initial.py", migration(create(), "migrations.RunPython(act)", head=head))
 
     outcome = run(project, launcher, "--keep-going").expect(30)
 
-    for alias, said in {"default": "exit 3", "db1": "exit 1", "db2": "exit 5", "db3": "killed by signal 9"}.items():
+    ends = {"default": "exit 3", "db1": "exit 1", "db2": "exit 5", "db3": "killed by signal 9", "db4": "exit 6"}
+    for alias, said in ends.items():
         assert f"[{alias}] failed: core.0001_initial ({said} after" in outcome.stderr
+
+
+def test_how_a_child_ends_is_told_in_a_project_that_ignores_the_ends_of_children(tmp_path: Path, launcher: str) -> None:
+    body = "import os, signal\nprint('ignored', signal.getsignal(signal.SIGCHLD))\nos.kill(os.getpid(), signal.SIGKILL)"
+    project = project_with(tmp_path, body)
+    project.append("site_settings.py", "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)")
+
+    outcome = run(project, launcher, "-v").expect(30)
+
+    assert "ignored Handlers.SIG_IGN" in outcome.stderr or "ignored 1" in outcome.stderr
+    assert "[default] failed: core.0001_initial (killed by signal 9 after" in outcome.stderr
+
+
+def test_children_that_have_ended_are_not_kept_until_the_end_of_the_run(tmp_path: Path, launcher: str) -> None:
+    body = (
+        "import os, pathlib\n"
+        "parent = os.getppid()\n"
+        "ended = 0\n"
+        "for pid in pathlib.Path(f'/proc/{parent}/task/{parent}/children').read_text().split():\n"
+        "    ended += pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'\n"
+        "print('have ended:', ended)"
+    )
+    project = everywhere(tmp_path / "site", numbered(8))
+    head = "\n\ndef act(apps, schema_editor):\n" + indented(body)
+    project.write("core/migrations/0001_initial.py", migration(create(), "migrations.RunPython(act)", head=head))
+
+    outcome = run(project, launcher, "-v", "--jobs", "2").expect(0)
+
+    counts = [int(count) for count in re.findall(r"have ended: (\d+)", outcome.stderr)]
+    assert len(counts) == 8
+    assert max(counts) <= 3, counts  # those that ran at the same time, and the comparison of the models
 
 
 @pytest.mark.soak
@@ -304,6 +339,10 @@ MANAGES = {
     "ends by os._exit": ("", "import os; os._exit(0)"),
     "wraps stdout": ("import io; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')", ""),
     "sends stdout to a file": ("sys.stdout = open('log', 'a')", ""),
+    "has a child that ends otherwise": (
+        "",
+        "child = os.fork()\nif child == 0:\n    sys.exit(9)\nos.waitpid(child, 0)",
+    ),
     "catches everything": ("try:", "except BaseException as error: raise SystemExit(getattr(error, 'code', 1))"),
 }
 

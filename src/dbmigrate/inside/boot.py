@@ -105,9 +105,8 @@ def _set_first_path(folder):
 def boot_project(manage, words, *, take_over, give_up):
     """Boot the project and call `take_over(Opened, Watch)` in the command's place, inside the call that manage.py made.
 
-    `take_over` returns only in a copy of this process, with a fork.Copy: the words of the command that is run there,
-    and its files. Django's own `execute` continues with the words, then manage.py behind it, and then the copy ends as
-    a process of its own.
+    `take_over` returns only in a copy of this process, with a fork.Copy. Django's own `execute` continues with its
+    words, then manage.py behind it, and then the copy ends as a process of its own.
     `give_up(HostError)` is called if the project raised, exited, or never came to run a command, or if Django is
     missing or too old. It raises HostEnds, as `take_over` does in the end: manage.py cleans up behind it (a pid file,
     a log), without running another command, and then the process ends.
@@ -159,7 +158,7 @@ def boot_project(manage, words, *, take_over, give_up):
     if calls is not None or has_ended:
         ended = tell_end(raised)
         raised = None  # what its frames hold, as an open file, goes before exit handlers are called
-        finalize(*ended, waits=calls is not None, files=None if copy is None else copy.files)
+        finalize(*ended, waits=calls is not None, copy=copy)
     if raised is None:
         raised = HostError("no-command", "it exited without running a Django command")
     try:

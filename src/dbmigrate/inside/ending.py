@@ -53,11 +53,11 @@ def _without_ours(entry):
     return entry
 
 
-def finalize(code, ended_by, *, waits, files=None):
+def finalize(code, ended_by, *, waits, copy=None):
     """Do what the interpreter does at its end (Py_FinalizeEx): join threads, call exit handlers, flush.
 
     `ended_by`: the signal that an uncaught KeyboardInterrupt makes the interpreter end by. `waits`: for as long as
-    threads run; else for THREAD_SECONDS. `files`: in a copy, what `find_files` gave before it was made.
+    threads run; else for THREAD_SECONDS. `copy`: in a copy of the host, the fork.Copy.
     """
     try:
         _join_threads(waits)
@@ -65,13 +65,17 @@ def finalize(code, ended_by, *, waits, files=None):
             atexit._run_exitfuncs()
         except BaseException:
             pass  # it was printed; the interpreter continues too
-        if find_held():
-            _flush(find_files() if files is None else [*files, *_files_among(gc.get_objects())])
+        if copy is None:
+            _flush(find_files() if find_held() else [])
+        elif find_held(copy.own):
+            _flush([*copy.files, *_files_among(gc.get_objects())])
         sys.stdout.flush()
         sys.stderr.flush()
         if ended_by is not None:
             signal.signal(ended_by, signal.SIG_DFL)
             os.kill(os.getpid(), ended_by)
+        if copy is not None:
+            copy.report(code)
     finally:
         os._exit(code)
 

@@ -718,11 +718,12 @@ class ForkedStep(TypedDict):
 
 
 class ForkArguments(TypedDict):
-    step: ForkedStep  # its descriptors come over the socket: stdout, stderr, why it failed, how it ended
+    step: ForkedStep  # its descriptors come over the socket: stdout, stderr, why it failed, its exit code
     variables: Dict[str, str]  # in addition to the environment of the process
+    ended: List[int]  # process ids of earlier steps that may be reaped: how they ended is known
 
 
-ForkReply = Optional[str]  # why it cannot be forked
+ForkReply = Union[int, str]  # its process id, or why it cannot be forked
 
 
 class FindBlockersArguments(TypedDict):

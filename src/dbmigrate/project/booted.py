@@ -484,12 +484,15 @@ class BootedProject:
         reason: str | None = self._ask("why_not_fork", arguments, str | None)
         return reason
 
-    def fork(self, step: Mapping[str, Any], variables: Mapping[str, str], pipes: Sequence[int]) -> str | None:
-        """Run a step in a copy of the process; return why it cannot be forked, or None.
+    def fork(
+        self, step: Mapping[str, Any], variables: Mapping[str, str], pipes: Sequence[int], ended: Sequence[int]
+    ) -> int | str:
+        """Run a step in a copy of the process; return its process id, or why it cannot be forked.
 
         `step`: of what inside/steps/step.py takes, what ForkedStep has; `variables`: what its environment has
-        in addition to the process's own; `pipes`: the ends that become its stdout and stderr, and one that gets two
-        lines: its process id (0: the system refused it after all), and how it ended (negative: by that signal).
+        in addition to the process's own; `pipes`: the ends that become its stdout and stderr, one on which it says why
+        a migration failed, and one that gets a line with its exit code, unless it was killed. `ended`: process ids of
+        copies of which nobody needs to know any more how they ended.
 
         Raises:
             ProjectError: the process has ended.
@@ -501,14 +504,14 @@ class BootedProject:
             "is_forward": step["is_forward"],
             "words": step["words"],
         }
-        arguments: protocol.ForkArguments = {"step": forked, "variables": dict(variables)}
+        arguments: protocol.ForkArguments = {"step": forked, "variables": dict(variables), "ended": list(ended)}
         self._channel.send_files(pipes)
         try:
-            reason: str | None = self._ask("fork", arguments, str | None, is_brief=False)
+            reply: int | str = self._ask("fork", arguments, int | str, is_brief=False)
         except ProjectError:
             self.close()  # or it might fork the step later, when nobody listens to it
             raise
-        return reason
+        return reply
 
     def close(self) -> None:
         """End the process; harmless when it has ended."""

@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import select
+import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
@@ -18,17 +20,11 @@ from dbmigrate.models.target import Choice
 from dbmigrate.project.booted import BootedProject
 from dbmigrate.running.process import ChildMessage, ChildRequest, Launcher, RunningChild, SpawnLauncher, watch
 
-KILLED = -9
-"""What is reported of a child of which nothing is known but that it has ended."""
+ENDED = ("Z", int(signal.SIGKILL))
+"""What is assumed of a child of which nothing is known but that it has ended: somebody has killed it."""
 
-BEGIN_SECONDS = 60.0
-"""How long it may take until a child that was forked has a process id."""
-
-CODE_SECONDS = 1.0
-"""How long the process that waits for a child may take to report an end that the system has reported already."""
-
-SLICE_SECONDS = 0.2
-"""Between two looks whether a signal has come."""
+SLICE_SECONDS = 0.05
+"""Between two looks whether a child has ended, where the system does not report it (Linux before 5.3)."""
 
 
 def choose_launcher(host: BootedProject, wanted: LauncherName, environment: Mapping[str, str]) -> Launcher:
@@ -67,6 +63,8 @@ class ForkLauncher:
         self._environment = environment
         self._or_nothing = or_nothing
         self._spawn = SpawnLauncher()
+        self._ended: list[int] = []
+        """Process ids of children whose end was read: they may be reaped."""
 
     def warm_up(self) -> None:
         """Let the host import what every child needs.
@@ -89,22 +87,35 @@ class ForkLauncher:
         ends = _make_pipes(4)
         out, err, told = (os.fdopen(reading, "rb") for reading, _ in ends[:3])
         status: IO[bytes] = os.fdopen(ends[3][0], "rb", buffering=0)  # what is to be read must be seen by select
-        forked: SimpleQueue[int | None] = SimpleQueue()
-        pid = None
+        forked: SimpleQueue[int | str] = SimpleQueue()
+        reply: int | str = "nothing was forked"
         try:
-            try:
-                # Before there is a child: one that cannot be watched must not begin.
-                watch((out, err, told), request.key, lambda: _wait_for_code(status, forked.get()), outbox)
-                reason = self._host.fork(step, own, [writing for _, writing in ends])
-            finally:
-                for _, writing in ends:
-                    os.close(writing)
-            pid = None if reason is not None else _read_pid(status, self._host)
+            # Before there is a child: one that cannot be watched must not begin.
+            watch((out, err, told), request.key, lambda: self._wait_for_code(status, forked.get()), outbox)
+            ended = list(self._ended)
+            reply = self._host.fork(step, own, [writing for _, writing in ends], ended)
+            del self._ended[: len(ended)]
         except ProjectError as error:
-            raise _host_has_ended() from error
+            # Nothing may be started any more, spawned neither: the locks have ended with it.
+            message = "the process that had booted the project has exited, and its locks with it"
+            raise OSError(errno.ESRCH, message) from error
         finally:
-            forked.put(pid)
-        return _ForkedChild(pid, status) if pid is not None else self._spawn.start(request, outbox)
+            for _, writing in ends:
+                os.close(writing)
+            forked.put(reply)
+        return _ForkedChild(reply, status) if isinstance(reply, int) else self._spawn.start(request, outbox)
+
+    def _wait_for_code(self, status: IO[bytes], pid: int | str) -> int | None:
+        """Wait until a child has ended and return its exit code; None if there is no child."""
+        with status:
+            if isinstance(pid, str):
+                return None
+            _wait_for_end(pid)
+            # Not to the end of the pipe: a process that the child has left behind may hold it open.
+            line = status.readline() if _is_readable(status.fileno(), 0) else b""
+            code = int(line) if line else _read_code_of_dead(pid)
+        self._ended.append(pid)
+        return code
 
 
 def _make_pipes(count: int) -> list[tuple[int, int]]:
@@ -124,35 +135,6 @@ def _make_pipes(count: int) -> list[tuple[int, int]]:
     return ends
 
 
-def _read_pid(status: IO[bytes], host: BootedProject) -> int | None:
-    """Return the process id of the copy that migrates; None if the system refused the second of the two forks.
-
-    Raises:
-        OSError: the host has ended, or had to be ended: it may have been stopped, and would begin the step later.
-    """
-    deadline = time.monotonic() + BEGIN_SECONDS
-    while not _readable([status.fileno()], SLICE_SECONDS):
-        if time.monotonic() >= min(deadline, host.ask_until):
-            host.close()
-    line = status.readline()
-    if not line:
-        raise _host_has_ended()
-    return int(line) or None
-
-
-def _readable(descriptors: Sequence[int], seconds: float | None) -> list[int]:
-    """Wait until one of these can be read, or has ended; return which. select() takes no descriptor above 1023."""
-    poll = select.poll()
-    for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
-    return [descriptor for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000)]
-
-
-def _host_has_ended() -> OSError:
-    # Nothing may be started any more, spawned neither: the locks have ended with it.
-    return OSError(errno.ESRCH, "the process that had booted the project has exited, and its locks with it")
-
-
 class _ForkedChild:
     def __init__(self, pid: int, status: IO[bytes]) -> None:
         self._pid = pid
@@ -164,45 +146,42 @@ class _ForkedChild:
         try:
             os.killpg(self._pid, signum)
         except ProcessLookupError:
-            pass
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signum)  # it was forked this moment, and has no group of its own yet
 
 
-def _wait_for_code(status: IO[bytes], pid: int | None) -> int | None:
-    """Wait until a child has ended and return its exit code; None if there is no child.
-
-    The process that reports it may be stopped or killed. So the system is asked too, whose word counts: a child that
-    has ended has ended, and one that has not is still waited for.
-    """
-    with status:
-        if pid is None:
-            return None
-        line = _read_report(status, pid)
-        return int(line) if line else _read_code_of_dead(pid)
-
-
-def _read_report(status: IO[bytes], pid: int) -> bytes:
-    """Return the line about a child's end; b"" if it has ended and nobody reports it."""
+def _wait_for_end(pid: int) -> None:
+    """Wait until a child of the host has ended; the host may have ended too, or be stopped."""
     try:
         process = os.pidfd_open(pid)
-    except OSError:  # it has ended already; or an older kernel, where there is only the report
-        return status.readline()
+    except OSError:  # it is gone already; or an older kernel, or a container that forbids the call
+        while (_read_stat(pid) or ENDED)[0] != "Z":
+            time.sleep(SLICE_SECONDS)
+        return
     try:
-        ready = _readable([status.fileno(), process], None)
-        if status.fileno() not in ready:
-            ready = _readable([status.fileno()], CODE_SECONDS)
-        line = status.readline() if ready else b""
-        if not line:
-            _readable([process], None)  # of a killed reporter the child gets a signal, and may take its time
-        return line
+        _is_readable(process, None)
     finally:
         os.close(process)
 
 
+def _is_readable(descriptor: int, seconds: float | None) -> bool:
+    """Return whether this can be read, or has ended, within this time. select() takes no descriptor above 1023."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+
 def _read_code_of_dead(pid: int) -> int:
-    """Return the exit code of a child that nobody has waited for yet, as far as the system tells (proc(5), stat)."""
+    """Return the exit code of a child that nobody has waited for yet, as far as the system tells."""
+    _, status = _read_stat(pid) or ENDED
+    return os.waitstatus_to_exitcode(status)
+
+
+def _read_stat(pid: int) -> tuple[str, int] | None:
+    """Return the state of a process and how it has ended (proc(5), stat); None if there is none."""
     try:
         _, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
     except OSError:
-        return KILLED
+        return None
     state, *_, status = rest.split()
-    return os.waitstatus_to_exitcode(int(status)) if state == "Z" else KILLED
+    return state, int(status)

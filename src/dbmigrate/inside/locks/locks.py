@@ -165,9 +165,13 @@ class Locks:
                 lock.close(is_held=key in self._held)
         self._locks, self._held = {}, {}
 
-    def all(self):
-        """Return every lock, held or tried for."""
-        return list(self._locks.values())
+    def descriptors(self):
+        """Return the descriptors of the connections that locks are held on, or tried for, which a copy lets go."""
+        return {number for lock in self._locks.values() for number in lock.descriptors}
+
+    def files(self):
+        """Return the descriptors of the files of locks, which a copy keeps."""
+        return {number for lock in self._locks.values() for number in lock.files}
 
     def connections(self):
         """Return the connections that locks are held on, or tried for."""
@@ -180,10 +184,9 @@ class Locks:
         lives the server sees the connection, so the lock of a run that was killed lasts until its migration has ended.
         """
         nowhere = os.open(os.devnull, os.O_RDWR)
-        for lock in self._locks.values():
-            for descriptor in lock.descriptors:
-                os.dup(descriptor)
-                os.dup2(nowhere, descriptor)
+        for descriptor in self.descriptors():
+            os.dup(descriptor)
+            os.dup2(nowhere, descriptor)
         os.close(nowhere)
 
 

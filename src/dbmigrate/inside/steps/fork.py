@@ -1,9 +1,9 @@
 """The questions `why_not_fork` and `fork`: a step in a copy of this process, which has booted the project already.
 
-As gunicorn's --preload and multiprocessing's forkserver do. Two forks: the first copy does nothing but wait for the
-second, and tell dbmigrate how that one ended. The second continues from where this process stands: it returns from the
-loop of questions into Django's `execute`, in the call that manage.py made (boot.boot_project). So this process stays
-free for questions, and its death is the death of both.
+As gunicorn's --preload and multiprocessing's forkserver do. The copy continues from where this process stands: it
+returns from the loop of questions into Django's `execute`, in the call that manage.py made (boot.boot_project). It says
+itself with which exit code it ends. One that was killed does not: so it is not reaped before dbmigrate has read from
+the system how it ended (running/fork.py). The death of this process is that of its copies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connections
@@ -28,7 +28,7 @@ from ..ending import find_files, find_held
 from ..servers.connecting import find_silent
 from ..servers.identity import sqlite_file
 from .sharing import Sharing
-from .step import arrange_in_copy, end, end_with, runs
+from .step import arrange_in_copy, end_with, runs
 
 if TYPE_CHECKING:
     from ..protocol import ForkedStep, ForkReply, WhyNotForkReply
@@ -50,15 +50,24 @@ ENDING_SECONDS = 0.1
 class Copy:
     """What `fork` returns in the copy that runs the step."""
 
-    def __init__(self, words, files, kept):
+    def __init__(self, words, files, own, status, kept):
         """Keep the words of the command, without what stands before them (manage.py).
 
-        `files`: the file objects that were there before the copy (ending.find_files). `kept`: what the process that
-        was copied needed; to release it here would copy all of its memory first.
+        `files`: the file objects that were there before the copy (ending.find_files). `own`: descriptors of files that
+        are ours. `status`: the descriptor that gets the exit code. `kept`: what the process that was copied needed; to
+        release it here would copy all of its memory first.
         """
         self.words = words
         self.files = files
-        self.kept = kept
+        self.own = own
+        self._status = status
+        self._pid = os.getpid()
+        self._kept = kept
+
+    def report(self, code):
+        """Say with which exit code this process ends now; a child of its own that ends in the same way says nothing."""
+        if os.getpid() == self._pid:
+            os.write(self._status, b"%d\n" % code)
 
 
 class Forker:
@@ -71,7 +80,10 @@ class Forker:
         self._locks = locks
         self._opened = opened
         self._watch_of_servers = watch
-        self._copies = []
+        self._copies: dict[int, int] = {}
+        """By process id: the signal that a copy gets when this process ends. It runs, or was not reaped yet."""
+        self._handler: Any = signal.SIG_DFL
+        """What the project does about SIGCHLD."""
         self._handover = None if handover is None else socket.socket(fileno=handover)
         self._is_warm = False
         self._has_failed = False
@@ -81,13 +93,13 @@ class Forker:
 
     def why_not_fork(self, warm_up: bool) -> WhyNotForkReply:
         """Return why a copy of this process would not do, or None; `warm_up`: once it is ready for the first one."""
-        reason = self._reason()
+        reason = self._reason(self._own())
         if reason is None and warm_up and not self._is_warm:
             self._warm_up()
-            reason = self._reason()
+            reason = self._reason(self._own())
         return reason
 
-    def _reason(self):
+    def _reason(self, own):
         if not sys.platform.startswith("linux"):
             return "only Linux signals a child when its parent dies"
         # What the project has opened while it was imported too; Django opens it again.
@@ -102,18 +114,18 @@ class Forker:
             return "the project has started a process of its own ({}), which a copy might end".format(
                 ", ".join(helpers)
             )
-        return self._shared_connection()
+        return _find_shared(own, self._links)
 
-    def fork(self, step: ForkedStep, variables: dict[str, str]) -> ForkReply | Copy:
-        """Start a step whose descriptors come over the socket; return why not, or None.
+    def fork(self, step: ForkedStep, variables: dict[str, str], ended: list[int]) -> ForkReply | Copy:
+        """Start a step whose descriptors come over the socket; return its process id, or why it cannot be forked.
 
-        They are stdout, stderr, what `retelling` writes to, and the step's status.
+        They are stdout, stderr, what `retelling` writes to, and what gets its exit code.
         It returns a second time, in the copy that is to run the step, and there a `Copy`.
 
         step: {"death", "scope", "is_watched", "is_forward", "words"}; variables: what its environment has next to this
-        process's own.
+        process's own; ended: process ids of copies about which nothing more is asked.
         """
-        self._copies = [pid for pid in self._copies if runs(pid)]
+        self._copies = {pid: death for pid, death in self._copies.items() if pid not in ended or runs(pid)}
         received = _receive(self._handover, 4)
         try:
             if len(received) < 4:
@@ -122,8 +134,9 @@ class Forker:
             if reason is not None:
                 return reason
             arrange = self._share(step)
-            reason = self._reason()
-            return reason if reason is not None else self._fork(step, variables, arrange, *received)
+            own = self._own()
+            reason = self._reason(own)
+            return reason if reason is not None else self._fork(own, step, variables, arrange, *received)
         finally:
             for descriptor in received:
                 os.close(descriptor)
@@ -138,54 +151,41 @@ class Forker:
             return lambda: None
         return self._sharing.prepare(step["words"], step["scope"])
 
-    def _fork(self, step, variables, arrange, out, err, told, status):
+    def _fork(self, own, step, variables, arrange, out, err, told, status):
         sys.stdout.flush()
         sys.stderr.flush()
-        files = find_files() if find_held(self._own()) else []
+        files = find_files() if find_held(own) else []
         self._watch_of_servers.leave_closed()
         gc.freeze()  # a copy that counted references for its garbage collection would copy every object
-        own = os.getpid()
+        parent = os.getpid()
+        # Where the project ignores it, or reaps whatever ends, the end of a copy would be lost.
+        handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._handler = self._handler if handler in (None, signal.SIG_DFL) else handler
         try:
             pid = os.fork()
         except OSError as error:
             return "the system refused a fork: {}".format(error.strerror)
         if pid:
-            self._copies.append(pid)
-            return None
+            self._copies[pid] = step["death"]
+            return pid
         try:
-            watcher = self._watch(own, (out, err, told), status)
-            _become(step, variables, arrange, out, err, told, watcher)
-            return Copy(step["words"], files, self)
+            signal.signal(signal.SIGCHLD, self._handler)
+            self._let_go()
+            _become(step, variables, arrange, out, err, told, parent)
+            return Copy(step["words"], files, self._locks.files(), os.dup(status), self)
         except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
             os._exit(1)
 
     def end_copies(self):
         """Do now what the end of this process would do: end every copy."""
-        for pid in self._copies:
-            end(pid)
-
-    def _shared_connection(self):
-        """Return which open connection, not one of Django's, this process would share with its copies, or None."""
-        databases = None
-        for number, target in find_descriptors(self._own()).items():
-            peer = _find_peer(number) if target.startswith("socket:") else None
-            if peer is not None and target in self._links:
-                return "the project has opened a connection to {}, which every copy would use".format(peer)
-            if peer is not None:
-                return "reading the databases leaves a connection to {} open, which every copy would use".format(peer)
-            if databases is None and target.startswith("/") and target != os.devnull:
-                databases = _find_sqlite_files()
-            if databases is not None and target in databases:
-                return "the project has opened the file of database {}, which SQLite forbids a copy to use".format(
-                    databases[target]
-                )
-        return None
+        for pid, death in self._copies.items():
+            if runs(pid):
+                os.kill(pid, death)
 
     def _own(self):
         """Return the descriptors that are ours, which a copy lets go."""
         own = {self._handover.fileno()} if self._handover is not None else set()
-        own.update(number for lock in self._locks.all() for number in (*lock.descriptors, *lock.files))
-        return own
+        return own | self._locks.descriptors() | self._locks.files()
 
     def _warm_up(self):
         """Import before the first fork what the system checks of every step would import in each copy."""
@@ -197,35 +197,33 @@ class Forker:
         except (Exception, SystemExit):
             self._has_failed = True  # the step that needs it says so, in its own words
 
-    def _watch(self, parent, others, status):
-        """Be the first copy: fork the second, and report its process id (0: there is none) and its end.
-
-        It returns in the second alone, with the process id of the first.
-        """
-        end_with(parent, signal.SIGKILL)
+    def _let_go(self):
+        """In a copy: let go what belongs to the process that was copied."""
         self._channel.close()
         assert self._handover is not None
         self._handover.close()
         self._locks.let_go()
-        own = os.getpid()
-        # Where the project ignores it, or reaps whatever ends, the end of the second would be lost.
-        handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        try:
-            pid = os.fork()
-        except OSError:
-            os.write(status, b"0\n")
-            os._exit(1)
-        if pid == 0:
-            if handler is not None:
-                signal.signal(signal.SIGCHLD, handler)
-            return own
-        for descriptor in others:
-            os.close(descriptor)
-        os.write(status, b"%d\n" % pid)
-        _, ended = os.waitpid(pid, 0)
-        code = -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
-        os.write(status, b"%d\n" % code)
-        os._exit(0)
+
+
+def _find_shared(own, known):
+    """Return which open connection, not one of Django's, this process would share with its copies, or None.
+
+    `own`: descriptors that are ours. `known`: the links (find_descriptors) that were there before we did anything.
+    """
+    databases = None
+    for number, target in find_descriptors(own).items():
+        peer = _find_peer(number) if target.startswith("socket:") else None
+        if peer is not None and target in known:
+            return "the project has opened a connection to {}, which every copy would use".format(peer)
+        if peer is not None:
+            return "reading the databases leaves a connection to {} open, which every copy would use".format(peer)
+        if databases is None and target.startswith("/") and target != os.devnull:
+            databases = _find_sqlite_files()
+        if databases is not None and target in databases:
+            return "the project has opened the file of database {}, which SQLite forbids a copy to use".format(
+                databases[target]
+            )
+    return None
 
 
 def _find_sqlite_files():
@@ -292,7 +290,7 @@ def _find_peer(descriptor):
 
 
 def _become(step, variables, arrange, out, err, told, parent):
-    """Be the second copy: a process of its own, in the surroundings of its step."""
+    """In a copy: be a process of its own, in the surroundings of its step."""
     os.setsid()
     end_with(parent, step["death"])
     os.dup2(out, 1)

@@ -33,6 +33,8 @@ class SharedStates:
         self._observe = observe
         self._inspector = inspector
         self._disk = None
+        self._is_usable = False
+        """Whether `migrate` would read these migrations at all."""
         self._waiting = {}
         """By what is applied: the databases that have it and whose step was not copied yet."""
         self._made = {}
@@ -41,12 +43,12 @@ class SharedStates:
     def prepare(self, alias):
         """Return what has a copy take what is known for its database."""
         disk = self._inspector.find_disk()
-        if disk is None or disk.unstarted():
-            self._forget()
-            return lambda: None
         if disk is not self._disk:
             self._forget()
             self._disk = disk
+            self._is_usable = disk is not None and not disk.unstarted()
+        if not self._is_usable:
+            return lambda: None
         recorded, aliases = self._inspector.find_alike(alias)
         made = self._find(recorded, aliases) if recorded is not None else None
         self._leave(recorded, alias)
@@ -76,7 +78,6 @@ class SharedStates:
         self._has_dropped = self._has_dropped or bool(self._made)
         self._made.clear()
         self._waiting.clear()
-        self._disk = None
 
     def _collect(self):
         """Release the memory of states that were dropped: this process collects no garbage on its own."""
