@@ -1,4 +1,4 @@
-"""DBM202 to DBM206: what routers and rules say, and do not."""
+"""DBM202 to DBM206, and DBM211: what routers and rules say, and do not."""
 
 from support.corpus import Case
 
@@ -116,6 +116,28 @@ raising = Case(
     """,
 )
 
+by_class_attribute = Case(
+    "a router that reads an attribute of the model's class, which the model of a migration does not have",
+    BLOG.replace("        pass", '        database = "blog_db"')
+    + """
+    == routers.py
+    class Router:
+        def allow_migrate(self, db, app_label, model_name=None, **hints):  # <- DBM211 blog on default (warning) and DBM211 blog on blog_db
+            return db == getattr(hints.get("model"), "database", "default")
+    """,
+)
+
+raising_for_migrate = Case(
+    "a router that insists on an attribute of the model's class",
+    BLOG.replace("        pass", '        database = "blog_db"')
+    + """
+    == routers.py
+    class Router:
+        def allow_migrate(self, db, app_label, **hints):  # <- DBM205 blog on default and DBM205 blog on blog_db
+            return db == hints["model"].database
+    """,
+)
+
 raising_for_one = Case(
     "a router that raises for one model of one app",
     BLOG
@@ -177,6 +199,22 @@ CASES = (
         settings='DATABASE_ROUTING_RULES = {"blog": "default"}',
         aliases=("default",),
     ),
+    by_class_attribute,
+    by_class_attribute.twin(
+        "the same router, which looks the class up",
+        {
+            "class Router:": "from django.apps import apps\n\n    class Router:",
+            'hints.get("model")': "apps.get_model(app_label, model_name)",
+        },
+    ),
+    by_class_attribute.twin(
+        "a router that asks the model for what a migration's has too",
+        {'getattr(hints.get("model"), "database", "default")': 'hints["model"].objects.db'},
+    ),
+    by_class_attribute.twin(
+        "the same router without an opinion", {'"database", "default")': '"database", db) or None'}
+    ),
+    raising_for_migrate,
     homeless_model,
     homeless_model.twin(
         "the same model, whose table is made by others",

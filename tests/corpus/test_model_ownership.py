@@ -398,3 +398,51 @@ def test_a_model_that_this_server_cannot_hold_is_not_missed_there(tmp_path: Path
     assert tables(project.database("blog_db")) == {"django_migrations", "blog_item"}
     verify, *_ = looks({"verify": 0, "check": 0, "plan --exit-code": 0}, cwd=tmp_path)
     assert "blog_db   1                   0                0        none" in verify.stdout
+
+
+ATTRIBUTE_ROUTER = """
+class Router:
+    def allow_migrate(self, db, app_label, model_name=None, **hints):
+        database = getattr(hints.get("model"), "database", {})
+        return None if database is None else db == database
+"""
+
+
+def attribute_project(folder: Path, otherwise: str) -> Project:
+    """Write a project whose router reads an attribute of a model's class, `otherwise` where it has none."""
+    attribute = 'database = "blog_db"'
+    apps = {
+        "blog": {
+            "models.py": model("Item", attribute, "name = models.CharField(max_length=20)"),
+            "migrations/0001_initial.py": simple_app()["migrations/0001_initial.py"],
+        },
+        "shop": simple_app(),
+    }
+    project = write_project(folder, apps, aliases=("default", "blog_db"), settings=ROUTED)
+    project.write("routers.py", ATTRIBUTE_ROUTER.format(otherwise))
+    return project
+
+
+def test_a_router_that_reads_the_projects_class_is_found_before_migrate_makes_its_table_elsewhere(
+    tmp_path: Path,
+) -> None:
+    project = attribute_project(tmp_path, '"default"')
+
+    refused = dbmigrate("all", cwd=tmp_path).expect(13)
+    ignored = dbmigrate("all", cwd=tmp_path, environment={"DBMIGRATE_IGNORE": "DBM211"}).expect(12)
+
+    assert (
+        "DBM211: router routers.Router allows blog.item on blog_db, but refuses it when migrate asks, so migrate "
+        "neither creates nor changes its table there (routers.py:3)"
+    ) in refused.stderr
+    assert tables(project.database("blog_db")) == {"django_migrations"}
+    assert "blog_item" in tables(project.database("default")), ignored
+
+
+def test_a_router_without_an_opinion_when_migrate_asks_puts_no_table_on_default(tmp_path: Path) -> None:
+    project = attribute_project(tmp_path, "None")
+
+    dbmigrate("all", cwd=tmp_path).expect(0)
+
+    assert tables(project.database("blog_db")) == {"django_migrations", "blog_item"}
+    assert tables(project.database("default")) == {"django_migrations", "shop_item"}

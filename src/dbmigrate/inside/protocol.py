@@ -341,6 +341,7 @@ class InspectReply(TypedDict):
     apps: List[Dict[str, Any]]  # models.apps.App, in the order of INSTALLED_APPS
     routers: List[Dict[str, Any]]
     router_errors: List[Dict[str, Any]]
+    contradictions: List[Dict[str, Any]]
     rules: List[Dict[str, Any]]
     conflicts: Dict[str, List[str]]  # leaf migrations by app label, where there are several
     unstarted: List[Dict[str, Any]]

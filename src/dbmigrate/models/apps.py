@@ -119,6 +119,21 @@ class RouterError(Value):
     model: str
     """App label and model name, or the app label alone."""
     message: str
+    is_as_migrated: bool = False
+    """Whether it raised only for the class that `migrate` passes, which lacks what the project's class has."""
+
+
+class Contradiction(Value):
+    """A model of which the routers say something else to `migrate` than of the project's class."""
+
+    router: str
+    alias: str
+    model: str
+    """label.model."""
+    answer: Answer
+    """For the project's class."""
+    as_migrated: Answer
+    """For the class that `migrate` passes, which has only what migrations know of the model."""
 
 
 class Change(Value):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dbmigrate.models.apps import App, Change, Router, RouterError, RoutingRule, Unstable, Unstarted
+from dbmigrate.models.apps import App, Change, Contradiction, Router, RouterError, RoutingRule, Unstable, Unstarted
 from dbmigrate.models.base import Value
 from dbmigrate.models.database import Database
 from dbmigrate.models.migrations import Migration, MigrationId, PhaseOf, Relation
@@ -86,6 +86,7 @@ class Snapshot(Value):
     """In the order of INSTALLED_APPS."""
     routers: tuple[Router, ...]
     router_errors: tuple[RouterError, ...]
+    contradictions: tuple[Contradiction, ...] = ()
     rules: tuple[RoutingRule, ...]
     conflicts: dict[str, tuple[str, ...]]
     """Leaf migrations of each app that has more than one."""

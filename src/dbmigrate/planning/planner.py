@@ -412,8 +412,8 @@ class _DatabasePlanner:
     def _scope(self) -> GuardScope | None:
         """Return what the guard router leaves in; None where the project's routers answer everything themselves."""
         if self.alias == DEFAULT_ALIAS:
-            return self._scope_by_rules() if self.routing.by_rules else None
-        if not self.routing.unopposed[self.alias]:
+            return self._scope_by_rules() if self.routing.by_rules else self._scope_of_contradicted()
+        if not (self.routing.unopposed[self.alias] or self._contradicted()):
             return None
         placements = {**self.routing.placements[self.alias], **self.routing.unmigrated[self.alias]}
         return GuardScope(
@@ -424,6 +424,22 @@ class _DatabasePlanner:
             },
             others=False,
         )
+
+    def _contradicted(self) -> frozenset[str]:
+        """Return the apps with a model that the routers refuse here, and of which they have no opinion for migrate."""
+        return frozenset(
+            label_of(one.model)
+            for one in self.snapshot.contradictions
+            if (one.alias, one.answer, one.as_migrated) == (self.alias, "no", "none")
+        )
+
+    def _scope_of_contradicted(self) -> GuardScope | None:
+        placements = self.routing.placements[self.alias]
+        apps: dict[str, tuple[str, ...] | None] = {
+            label: tuple(sorted(placements[label].models)) if label in placements else ()
+            for label in sorted(self._contradicted())
+        }
+        return GuardScope(alias=self.alias, apps=apps, others=True) if apps else None
 
     def _scope_by_rules(self) -> GuardScope | None:
         elsewhere = [rule.label for rule in self.snapshot.rules if rule.label and rule.alias != self.alias]

@@ -211,6 +211,7 @@ class Inspector:
             "apps": described,
             "routers": describe_routers(routes),
             "router_errors": routes.errors,
+            "contradictions": routes.contradictions,
             "rules": rules,
             "conflicts": disk.conflicts(),
             "unstarted": disk.unstarted(),

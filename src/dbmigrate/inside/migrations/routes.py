@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.db import connections, router
+from django.db.migrations.exceptions import InvalidBasesError
+from django.db.migrations.state import ProjectState
 
 if TYPE_CHECKING:
     from ..protocol import ExplainReply
@@ -52,6 +54,8 @@ class RouteBook:
     def __init__(self):
         """Start with no error."""
         self.errors = []
+        self.contradictions = []
+        """Models of which the routers say something else to `migrate` than of the project's class."""
         self.looking = []
         """The routers that looked at a connection when they were asked."""
         self._answers = {}
@@ -60,7 +64,7 @@ class RouteBook:
         """Return one app's answers on one alias: the most common one, and the models that differ (AppRoute)."""
         label = app_config.label
         unfit = [model._meta.model_name for model in tables_of(app_config) if not _fits_server(model, alias)]
-        answers = {model._meta.model_name: self.ask_model(alias, model) for model in tables_of(app_config)}
+        answers = {model._meta.model_name: self._ask_both(alias, model)[0] for model in tables_of(app_config)}
         if not answers:
             # Django asks of an app without models only when it runs an operation of it, with that operation's hints.
             return {"answer": self._answer(alias, label, {})[0], "models": {}, "unfit": []}
@@ -72,18 +76,49 @@ class RouteBook:
         }
 
     def ask_model(self, alias, model):
-        """Return the answer for a model class, with the hints that `migrate` gives.
+        """Return the answer that `migrate` gets for a model class."""
+        return self._ask_both(alias, model)[1]
+
+    def _ask_both(self, alias, model):
+        """Return (answer for a model class, answer that `migrate` gets for it).
 
         The automatic table of a ManyToManyField is made and dropped with the model that has the field, and `migrate`
         never asks about it (BaseDatabaseSchemaEditor.create_model).
         """
         model = _owner(model)
         if (alias, model) not in self._answers:
-            answer = "no"
+            answers = "no", "no"
             if _fits_server(model, alias):
-                answer = self.ask(alias, model._meta.app_label, _hints_of(model))
-            self._answers[alias, model] = answer
+                answers = self._compare(alias, model)
+            self._answers[alias, model] = answers
         return self._answers[alias, model]
+
+    def _compare(self, alias, model):
+        """Ask about a model class, and as `migrate` does: its class has what the migrations know, and no more.
+
+        To make that class costs much, so it is made only if a class without any attribute gets another answer.
+        """
+        label = model._meta.app_label
+        answer, entry, error = self._answer(alias, label, _hints_of(model))
+        if error is not None:
+            self._remember(entry, alias, label, _hints_of(model), error)
+            return answer, answer
+        if self._answer(alias, label, dict(_hints_of(model), model=_bare(model)))[0] == answer:
+            return answer, answer
+        migrated, asked, error = self._answer(alias, label, dict(_hints_of(model), model=_as_migrated(model)))
+        if error is not None:
+            self._remember(asked, alias, label, _hints_of(model), error, is_as_migrated=True)
+        elif migrated != answer:
+            self.contradictions.append(
+                {
+                    "router": _class_name(entry or asked),
+                    "alias": alias,
+                    "model": model._meta.label_lower,
+                    "answer": answer,
+                    "as_migrated": migrated,
+                }
+            )
+        return answer, migrated
 
     def refuses(self, alias, model):
         """Whether a router says no to a model class on an alias, whatever its server can hold."""
@@ -100,7 +135,7 @@ class RouteBook:
         return answer
 
     def _answer(self, alias, app_label, hints):
-        """Return (answer, router that raised or None, what it raised or None)."""
+        """Return (answer, router that gave it or raised, what it raised or None)."""
         for entry in router.routers:
             method = getattr(entry, "allow_migrate", None)
             if method is None:
@@ -112,7 +147,7 @@ class RouteBook:
             if is_looking and not any(entry is known for known in self.looking):
                 self.looking.append(entry)
             if answer is not None:
-                return _word(answer), None, None
+                return _word(answer), entry, None
         return "none", None, None
 
     def is_allowed_elsewhere(self, app_config):
@@ -136,7 +171,7 @@ class RouteBook:
             answers.append({"router": _class_name(entry), "answer": said, "error": error})
         return answers
 
-    def _remember(self, entry, alias, app_label, hints, error):
+    def _remember(self, entry, alias, app_label, hints, error, is_as_migrated=False):
         name = hints.get("model_name")
         self.errors.append(
             {
@@ -144,6 +179,7 @@ class RouteBook:
                 "alias": alias,
                 "model": "{}.{}".format(app_label, name) if name else app_label,
                 "message": "{}: {}".format(type(error).__name__, error),
+                "is_as_migrated": is_as_migrated,
             }
         )
 
@@ -172,6 +208,27 @@ def _watch(method, alias, app_label, hints):
 
 def _hints_of(model):
     return {"model_name": model._meta.model_name, "model": model}
+
+
+def _bare(model):
+    """Return a class that has nothing of a model but its description."""
+    return type(model.__name__, (), {"__module__": "__fake__", "_meta": model._meta})
+
+
+def _as_migrated(model):
+    """Return a model as migrations describe it: without the attributes and methods of the project's class.
+
+    Itself, if the models contradict each other.
+    """
+    try:
+        return _migrated_apps().get_model(model._meta.app_label, model._meta.model_name)
+    except (InvalidBasesError, LookupError, ValueError):
+        return model
+
+
+@functools.lru_cache(maxsize=None)
+def _migrated_apps():
+    return ProjectState.from_apps(apps).apps
 
 
 def _owner(model):

@@ -25,6 +25,7 @@ from dbmigrate.nearest import nearest
 from dbmigrate.planning.checks.already_there import find_already_there
 from dbmigrate.planning.checks.apps_without_database import find_apps_without_database
 from dbmigrate.planning.checks.conflicts import find_conflicts
+from dbmigrate.planning.checks.contradicting_routers import find_contradicting_routers
 from dbmigrate.planning.checks.cross_database_relations import find_cross_database_relations
 from dbmigrate.planning.checks.dangers import find_dangers
 from dbmigrate.planning.checks.data_migrations import find_data_migrations
@@ -83,6 +84,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM208", find_data_migrations),
     Rule("DBM209", find_unasking_operations, is_about_plan=True, may_be_ignored=True),
     Rule(MUTUAL_NEEDS, find_mutual_needs, needs_databases=True, may_be_ignored=True),
+    Rule("DBM211", find_contradicting_routers, may_be_ignored=True),
     Rule(MISSING_TABLES, find_missing_tables, category="drift", needs_databases=True),
     Rule("DBM302", find_unknown_migrations, category="drift", needs_databases=True),
     Rule(HALF_DONE_MIGRATIONS, find_half_done_migrations, needs_databases=True),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.migrations import label_of
 from dbmigrate.models.snapshot import Snapshot
+from dbmigrate.planning.checks.contradicting_routers import LOOK_UP
 from dbmigrate.planning.routing import Routing
 
 
@@ -17,12 +18,15 @@ def find_router_errors(snapshot: Snapshot, _routing: Routing) -> Iterator[Findin
         if (error.router, error.alias) in seen:
             continue
         seen.add((error.router, error.alias))
+        when = " when migrate asks" if error.is_as_migrated else ""
         yield Finding(
             id="DBM205",
             level="error",
             stops=True,
-            message=f"router {error.router} raised for {error.model} on {error.alias}: {error.message}",
-            hint="allow_migrate(self, db, app_label, model_name=None, **hints) must return True, False or None",
+            message=f"router {error.router} raised for {error.model} on {error.alias}{when}: {error.message}",
+            hint=LOOK_UP
+            if error.is_as_migrated
+            else "allow_migrate(self, db, app_label, model_name=None, **hints) must return True, False or None",
             aliases=(error.alias,),
             apps=(label_of(error.model),),
             subject=("router", error.router),
