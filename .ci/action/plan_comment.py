@@ -61,7 +61,7 @@ def _body(document: Any) -> Iterator[str]:
 
 
 def _table(pending: list[tuple[Any, Any]]) -> Iterator[str]:
-    """Yield a row for each migration; a column for phases where the plan has them."""
+    """Yield a row for each migration; a column for phases where the plan has them: a new database takes all at once."""
     has_phases = any(migration.get("phase") for _, migration in pending)
     yield ""
     yield "| database | migration |" + (" phase |" if has_phases else "")
@@ -69,7 +69,7 @@ def _table(pending: list[tuple[Any, Any]]) -> Iterator[str]:
     for step, migration in pending[:MOST_ROWS]:
         undone = " (undone)" if migration["backwards"] else ""
         row = f"| {_plain(step['alias'])} | {_plain(migration['id'])}{undone} |"
-        yield row + (f" {_plain(migration.get('phase') or '')} |" if has_phases else "")
+        yield row + (f" {_plain(migration.get('phase') or 'at once')} |" if has_phases else "")
     if len(pending) > MOST_ROWS:
         yield f"| | and {len(pending) - MOST_ROWS} more |" + (" |" if has_phases else "")
 

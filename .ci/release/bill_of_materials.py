@@ -22,6 +22,7 @@ KIND = "dbmigrate:requirement"
 def bill_of_materials(project: Path) -> str:
     """Return the bill of the project's pyproject.toml; it has no time and no serial number, so that builds are equal.
 
+    Not by cyclonedx-py: from pyproject.toml it gives no version, which is dynamic, and no graph.
     The wheel holds no other package's code. What it needs stands in it by name and range: which version
     that is, is known where it is installed.
     """

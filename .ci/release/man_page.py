@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from importlib.resources import files
 
 import click
 
@@ -21,7 +22,7 @@ def manual_page() -> str:
     lines = [f'.TH DBMIGRATE 1 "" "dbmigrate {__version__}" "User Commands"', ".nh", ".ad l"]
     lines += [".SH NAME", _text("dbmigrate - migrate every database of a Django project")]
     lines += [".SH SYNOPSIS", ".B dbmigrate", _text("[OPTIONS] [COMMAND] [ARGS]...")]
-    lines += [".SH DESCRIPTION", *_paragraphs(cli.help or "")]
+    lines += [".SH DESCRIPTION", _text(_what_it_is())]
     lines += [".SH OPTIONS", *_options(cli.params, root)]
     lines += [".SH COMMANDS", *_commands(root)]
     lines += [".SH EXIT STATUS"]
@@ -34,6 +35,12 @@ def manual_page() -> str:
     lines += [_text(", ".join(f"DBMIGRATE_{key.upper()}" for key in KEYS) + ".")]
     lines += [".SH FILES", ".TP", ".I pyproject.toml", _text("[tool.dbmigrate] holds the configuration.")]
     return "\n".join(lines) + "\n"
+
+
+def _what_it_is() -> str:
+    """Return the paragraph of `dbmigrate --help` that follows the usage."""
+    text = files("dbmigrate.cli").joinpath("help.txt").read_text(encoding="utf-8")
+    return " ".join(text.split("\n\n")[1].split())
 
 
 def _commands(root: click.Context) -> Iterator[str]:
@@ -50,7 +57,7 @@ def _commands(root: click.Context) -> Iterator[str]:
 
 def _options(parameters: Iterable[click.Parameter], context: click.Context) -> Iterator[str]:
     for parameter in parameters:
-        record = parameter.get_help_record(context)
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
         if record is not None:
             yield from (".TP", f".B {_text(record[0])}", _text(" ".join(record[1].split())))
 
