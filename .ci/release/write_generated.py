@@ -55,7 +55,7 @@ def main() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     for name in differ:
-        print(f"{name} {'differs: run make docs' if arguments.check else 'written'}")
+        print(f"{name} {'differs: run .ci/release/write_generated.py' if arguments.check else 'written'}")
     sys.exit(1 if differ and arguments.check else 0)
 
 

@@ -30,7 +30,7 @@ RECIPES = {
     "django32": Recipe(("3.8", "3.9", "3.10"), ("Django==3.2.*", "django-constance>=3")),
     "django42": Recipe(("3.8", "3.9", "3.10", "3.11", "3.12"), ("Django==4.2.*", "django-constance>=4")),
     "django52": Recipe(("3.10", "3.11", "3.12", "3.13"), ("Django==5.2.*", "django-constance>=4")),
-    "newest": Recipe(("3.14", "3.13", "3.12"), ("Django>=6.0", "django-constance>=4")),
+    "newest": Recipe(("3.14", "3.13", "3.12"), ("Django==6.1.*", "django-constance>=4")),
     "axes-and-silk-old": Recipe(("3.8", "3.9", "3.10"), ("Django==3.2.*", "django-axes", "django-silk")),
     "axes-and-silk-new": Recipe(("3.13", "3.12", "3.11", "3.10"), ("Django", "django-axes", "django-silk")),
     "wagtail-old": Recipe(("3.8", "3.9", "3.10", "3.11"), ("Django==4.2.*", "wagtail==5.2.*", "django-axes")),
