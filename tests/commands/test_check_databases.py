@@ -205,6 +205,47 @@ def test_the_hints_for_an_inconsistent_history_mend_it(way: int, tmp_path: Path)
     assert "DBM103" not in [identifier for identifier, _ in ids(project)]
 
 
+def test_a_squashed_migration_is_cut_off_where_the_files_of_a_part_are_gone(tmp_path: Path) -> None:
+    size = "migrations.AddField('item', 'size', models.IntegerField(default=0))"
+    replaces = "    replaces = [('blog', '0001_initial'), ('blog', '0002_size')]\n    operations"
+    blog = {
+        "models.py": model("Item", "name = models.CharField(max_length=20)", SIZE),
+        "migrations/0001_squashed_0002.py": migration(create(), size).replace("    operations", replaces),
+    }
+    project = write_project(tmp_path, {"blog": blog}, aliases=("default", "blog_db"), rules={"blog": "blog_db"})
+    dbmigrate("all", cwd=tmp_path).expect(0)
+    for alias in ("default", "blog_db"):
+        with closing(sqlite3.connect(project.database(alias))) as connection, connection:
+            connection.execute("DELETE FROM django_migrations WHERE name <> '0001_initial'")
+
+    alone = found(project)
+    looks({"plan": 13, "verify": 12}, cwd=tmp_path)
+    project.write(
+        "blog/migrations/0003_larger.py",
+        migration(
+            "migrations.AlterField('item', 'size', models.IntegerField(default=1))",
+            after=(("blog", "0001_squashed_0002"),),
+        ),
+    )
+    (tmp_path / "blog/models.py").write_text(blog["models.py"].replace("default=0", "default=1"))
+    before_another = found(project)
+    looks({"status": 0, "verify": 12}, cwd=tmp_path)
+    for _ in before_another:
+        hint = str(dbmigrate("check", "--format", "json", cwd=tmp_path).json["result"]["findings"][0]["hint"])
+        (command,) = re.findall(r'\S+ \S+/manage\.py shell -c ".*?"', hint)
+        subprocess.run(shlex.split(command), cwd=tmp_path.parent, check=True, timeout=60)
+    dbmigrate("all", cwd=tmp_path).expect(0)
+
+    words = (
+        "the history of database {} is inconsistent: blog.0001_squashed_0002 replaces migrations of which some are "
+        "applied there, and others are neither applied nor on disk (blog.0002_size), so Django ignores "
+        "blog.0001_squashed_0002"
+    )
+    assert alone == [("DBM103", "error", words.format("blog_db"))]  # nothing of it belongs on default
+    assert before_another == [("DBM103", "error", words.format(alias)) for alias in ("default", "blog_db")]
+    assert found(project) == []
+
+
 @pytest.mark.mariadb
 def test_what_mariadb_would_leave_half_done_is_a_note(site: Callable[..., Site]) -> None:
     two = {

@@ -11,7 +11,7 @@ from ..migrations.asking import is_applied_as_django_does
 from ..migrations.data_migrations import describe_data_operations
 from ..migrations.effects import strongest_answer
 from ..migrations.graph import find_last, read_times
-from ..migrations.history import find_inconsistency, find_left_tables, find_unknown, find_way_back
+from ..migrations.history import find_cut_off, find_inconsistency, find_left_tables, find_unknown, find_way_back
 from ..migrations.relations import find_planned_relations, find_present, follow_fields
 from ..migrations.routes import answer_in, app_configs, tables_of
 from ..migrations.schema import recorded_walk
@@ -113,9 +113,10 @@ class DatabaseDescriber:
         describer = MigrationDescriber(connection, loader, self._effects, tables, foreign)
         # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
         only_what_stays = connection.vendor == "sqlite" or state == "unasked"
-        planned = loader.plan_all()
+        # The states before what is pending cannot be made without a migration that is cut off.
+        planned = [] if find_cut_off(connection, loader, self._effects) else loader.plan_all()
         pending = describer.describe(planned, only_what_stays=only_what_stays)
-        inconsistent = find_inconsistency(connection, loader) if state == "ok" else None
+        inconsistent = find_inconsistency(connection, loader, self._effects) if state == "ok" else None
         return {
             "last_applied": None if last is None else _describe_record(*last),
             "records": _list_records(connection, loader) if self._records else None,

@@ -3,8 +3,16 @@
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 
 
-def find_inconsistency(connection, loader):
-    """Return Django's words if a migration is recorded before one that it depends on, else None."""
+def find_inconsistency(connection, loader, effects):
+    """Return Django's words if a migration is recorded before one that it depends on, else None.
+
+    And words of our own if a squashed migration is cut off (`find_cut_off`), of which Django says nothing.
+    """
+    for (label, name), gone in find_cut_off(connection, loader, effects):
+        return (
+            "{0}.{1} replaces migrations of which some are applied there, and others are neither applied nor on disk "
+            "({2}), so Django ignores {0}.{1}".format(label, name, ", ".join("{}.{}".format(*key) for key in gone))
+        )
     if not loader.may_be_inconsistent():
         return None
     try:
@@ -12,6 +20,28 @@ def find_inconsistency(connection, loader):
     except InconsistentMigrationHistory as error:
         return str(error)
     return None
+
+
+def find_cut_off(connection, loader, effects):
+    """Return [(squashed migration, those it replaces that are neither applied nor on disk)] where Django drops both.
+
+    It drops a squashed migration of which only a part is applied, for those it replaces, whose files may be gone. Only
+    what matters on this database: it does something there, or something of its app is pending.
+    """
+    found = []
+    for key, migration in loader.replacements.items():
+        replaced = [tuple(one) for one in migration.replaces]
+        gone = [one for one in replaced if one not in loader.applied_migrations and one not in loader.disk_migrations]
+        is_begun = any(one in loader.applied_migrations for one in replaced)
+        if is_begun and gone and _matters(connection, loader, effects, key[0], migration):
+            found.append((key, gone))
+    return found
+
+
+def _matters(connection, loader, effects, label, migration):
+    return bool(effects.reaching(connection, migration)) or any(
+        pending.app_label == label for pending, _ in loader.plan_all()
+    )
 
 
 def find_unknown(loader):

@@ -58,10 +58,11 @@ def _describe(connection, reached: ReachedReply, disk, routes, placement, repair
         is_there = reached["state"] == "ok"
         loader = disk.for_connection(connection if is_there else None)
         times = read_times(connection, loader)
-        described["inconsistent"] = find_inconsistency(connection, loader) if is_there else None
+        effects = Effects(disk, routes)
+        described["inconsistent"] = find_inconsistency(connection, loader, effects) if is_there else None
         if described["inconsistent"] is None:
             catalogue = Catalogue(connection) if is_there else None
-            verifier = _Verifier(connection, loader, times, Effects(disk, routes), placement, catalogue, repair)
+            verifier = _Verifier(connection, loader, times, effects, placement, catalogue, repair)
             described["migrations"] = verifier.describe()
             if is_there:
                 described["refusing"] = find_refusing_columns(connection, verifier.has_model, verifier.made)

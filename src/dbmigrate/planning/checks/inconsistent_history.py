@@ -1,9 +1,10 @@
-"""DBM103: a migration is recorded before one that it depends on."""
+"""DBM103: a migration is recorded before one that it depends on, or only a part of a squashed one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from shlex import quote
 
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.migrations import MigrationId, label_of
@@ -13,11 +14,18 @@ from dbmigrate.planning.routing import Routing
 # Django's words (django/db/migrations/loader.py, check_consistent_history, the same from 3.2 to 6.0).
 WORDS = re.compile(r"Migration (?P<later>\S+) is applied before its dependency (?P<earlier>\S+) on database")
 
+# The host's (inside/migrations/history.py, find_inconsistency).
+CUT_OFF = re.compile(r"(?P<squashed>\S+) replaces migrations of which some .* on disk \((?P<gone>[^)]+)\)")
+
 
 def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each database, with Django's words."""
     for database in snapshot.databases:
         if database.inconsistent is None or not routing.is_checked(database.alias):
+            continue
+        cut_off = CUT_OFF.match(database.inconsistent)
+        if cut_off is not None:
+            yield _describe_cut_off(snapshot, database.alias, database.inconsistent, *cut_off.group("squashed", "gone"))
             continue
         match = WORDS.match(database.inconsistent)
         later, earlier = match.group("later", "earlier") if match else ("APP.MIGRATION", "APP.MIGRATION")
@@ -40,6 +48,25 @@ def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[
             apps=tuple(dict.fromkeys((label_of(later), app))) if match else (),
             subject=("migration", later) if match else (),
         )
+
+
+def _describe_cut_off(snapshot: Snapshot, alias: str, words: str, squashed: MigrationId, gone: str) -> Finding:
+    app = label_of(squashed)
+    record = "; ".join(_recorder(snapshot, "record_applied", alias, one) for one in gone.split(", "))
+    return Finding(
+        id="DBM103",
+        level="error",
+        stops=True,
+        message=f"the history of database {alias} is inconsistent: {words}",
+        hint=(
+            f"restore the files of all migrations that {squashed} replaces, for example from version control, and run: "
+            f"dbmigrate run --app {app} --database {quote(alias)}; or, if everything that {gone} creates and writes "
+            f"(RunPython, RunSQL) is there, record it: {record}"
+        ),
+        aliases=(alias,),
+        apps=(app,),
+        subject=("migration", squashed),
+    )
 
 
 def _recorder(snapshot: Snapshot, act: str, alias: str, identifier: MigrationId) -> str:
