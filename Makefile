@@ -63,8 +63,8 @@ chaos: .venv/.dev ## races and kills at random moments, an hour; writes docs/rel
 hangs: .venv/.dev ## how long a run waits for servers that fall silent, some minutes; writes docs/reliability.md
 	$(BIN)/python bench/hangs.py $(if $(ARGS),$(ARGS),--write)
 
-docs: .venv/.dev ## write what the documents and the package take from the program: tables, schemas, captures, manual page
-	$(BIN)/python docs/generate.py
+docs: .venv/.dev ## write what the documents and the package take from the program: tables, schemas, captures, manual page (ARGS=--tables: no captures)
+	$(BIN)/python docs/generate.py $(ARGS)
 	$(BIN)/python .ci/release/write_generated.py
 
 site: .venv/.dev ## build the documents as a site in build/site

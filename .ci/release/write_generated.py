@@ -1,7 +1,7 @@
 """Write what a release takes from the program and the documents: manual page, completions, bill, schema, llms.txt.
 
 python .ci/release/write_generated.py            write the files
-python .ci/release/write_generated.py --check     exit 1 if one of them is not what would be written
+python .ci/release/write_generated.py --check    exit 1 if one of them is not what would be written
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     for name in differ:
-        print(f"{name} {'differs: run .ci/release/write_generated.py' if arguments.check else 'written'}")
+        print(f"{name} {'differs: run make docs ARGS=--tables' if arguments.check else 'written'}")
     sys.exit(1 if differ and arguments.check else 0)
 
 
