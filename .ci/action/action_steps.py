@@ -27,8 +27,6 @@ from plan_comment import comment_of, mark_of
 VERSION = re.compile(r"[0-9][0-9A-Za-z.!+_-]*")
 PER_PAGE = 100
 ENDS_AFTER_SECONDS = 30
-BOT = "github-actions[bot]"
-"""Who writes with the token of a workflow; a mark in the comment of a person is not ours."""
 
 
 class WrongInput(Exception):  # noqa: N818 - what is wrong is the input
@@ -82,8 +80,9 @@ def comment(environ: Mapping[str, str]) -> int:
 def _write(environ: Mapping[str, str], number: int, text: str, mark: str) -> None:
     """Edit the comment that has the mark, or write the first one."""
     comments = f"{environ['GITHUB_API_URL']}/repos/{environ['GITHUB_REPOSITORY']}/issues"
+    login = _login(environ)
     ours = next(
-        (one["id"] for one in _comments(environ, f"{comments}/{number}/comments") if _is_ours(one, mark)),
+        (one["id"] for one in _comments(environ, f"{comments}/{number}/comments") if _is_ours(one, mark, login)),
         None,
     )
     if ours is None:
@@ -101,8 +100,20 @@ def _comments(environ: Mapping[str, str], url: str) -> Iterator[Any]:
         page += 1
 
 
-def _is_ours(one: Any, mark: str) -> bool:
-    return bool(one["user"]["login"] == BOT and one["body"].startswith(mark))
+def _login(environ: Mapping[str, str]) -> str | None:
+    """Return whose token it is; None for that of a workflow or an app, which writes as a bot."""
+    try:
+        return str(_ask(environ, "GET", f"{environ['GITHUB_API_URL']}/user")["login"])
+    except HTTPError as error:
+        error.close()
+        return None
+
+
+def _is_ours(one: Any, mark: str, login: str | None) -> bool:
+    """Return whether this token's owner wrote a comment; a mark in the comment of somebody else is not ours."""
+    author = one["user"]
+    is_own = author["login"] == login if login is not None else author["type"] == "Bot"
+    return bool(is_own and one["body"].startswith(mark))
 
 
 def _ask(environ: Mapping[str, str], method: str, url: str, body: object = None) -> Any:

@@ -25,7 +25,7 @@ from support.projects import Project
 ROOT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 MARK = "<!-- dbmigrate plan . myproj.settings -->"
-BOT = "github-actions[bot]"
+BOT = {"login": "github-actions[bot]", "type": "Bot"}
 
 
 @dataclass
@@ -35,6 +35,8 @@ class Comments:
     written: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     refuses: bool = False
+    owner: str | None = None
+    """Of the token; None for that of a workflow, which belongs to no user."""
 
 
 @contextmanager
@@ -43,11 +45,14 @@ def github(comments: Comments) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path == "/user":
+                self._answer({"login": comments.owner}, status=403 if comments.owner is None else 200)
+                return
             page = int(re.search(r"page=(\d+)$", self.path)[1])  # type: ignore[index]
             self._answer(comments.written[(page - 1) * 100 : page * 100])
 
         def do_POST(self) -> None:
-            one = {"id": len(comments.written), "user": {"login": BOT}, "body": self._body()}
+            one = {"id": len(comments.written), "user": _author(comments), "body": self._body()}
             comments.written.append(one)
             self._answer(one)
 
@@ -59,10 +64,10 @@ def github(comments: Comments) -> Iterator[str]:
         def _body(self) -> str:
             return str(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"])
 
-        def _answer(self, value: object) -> None:
+        def _answer(self, value: object, status: int = 200) -> None:
             comments.asked.append(f"{self.command} {self.headers['Authorization']}")
             data = json.dumps(value).encode()
-            self.send_response(403 if comments.refuses else 200)
+            self.send_response(403 if comments.refuses else status)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -78,6 +83,10 @@ def github(comments: Comments) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def _author(comments: Comments) -> dict[str, str]:
+    return BOT if comments.owner is None else {"login": comments.owner, "type": "User"}
 
 
 @dataclass(frozen=True)
@@ -139,9 +148,11 @@ def runner(sample: Project, tmp_path: Path) -> Runner:
 
 
 @pytest.mark.soak
-def test_a_plan_is_one_comment_that_is_edited(runner: Runner) -> None:
+@pytest.mark.parametrize("owner", [None, "release-robot"])
+def test_a_plan_is_one_comment_that_is_edited(runner: Runner, owner: str | None) -> None:
     """It is found among more comments than one page has, and a person's with the same mark is left as it is."""
-    comments = Comments([{"id": n, "user": {"login": "someone"}, "body": MARK} for n in range(100)])
+    person = {"login": "someone", "type": "User"}
+    comments = Comments([{"id": n, "user": person, "body": MARK} for n in range(100)], owner=owner)
     with github(comments) as api:
         first, second = (
             runner.steps(runner.on_pull_request(api), command="plan", args=args, settings="myproj.settings")
@@ -150,7 +161,7 @@ def test_a_plan_is_one_comment_that_is_edited(runner: Runner) -> None:
 
     for ended in (first, second):
         assert [step.returncode for step in ended.values()] == [0, 0], ended
-    assert [verb.split()[0] for verb in comments.asked] == ["GET", "GET", "POST", "GET", "GET", "PATCH"]
+    assert [verb.split()[0] for verb in comments.asked] == [*["GET"] * 3, "POST", *["GET"] * 3, "PATCH"]
     assert {verb.split(" ", 1)[1] for verb in comments.asked} == {"Bearer a-token"}
     assert len(comments.written) == 101
     text = comments.written[-1]["body"]
