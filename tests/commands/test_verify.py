@@ -606,3 +606,24 @@ def test_one_database_is_verified_alone(migrated_sample: Project) -> None:
     assert one.stdout.splitlines()[-1].startswith("1 database checked: everything recorded exists")
     assert "blog_db" not in one.stdout
     assert "2 databases checked" in two.stdout
+
+
+def test_what_is_on_columns_is_found_beside_an_index_on_an_expression(tmp_path: Path) -> None:
+    head = "from django.db.models.functions import Lower"
+    index = "models.Index(Lower('name'), 'name', name='lower_name')"
+    field = "models.CharField(max_length=20, db_index=True)"
+    app = {
+        "models.py": model("Item", f"name = {field}", f"class Meta:\n        indexes = [{index}]").replace(
+            "import models\n", f"import models\n{head}\n"
+        ),
+        "migrations/0001_initial.py": migration(create("Item", f"('name', {field})")),
+        "migrations/0002_lower.py": migration(
+            f"migrations.AddIndex('item', {index})", after=(("core", "0001_initial"),), head=head
+        ),
+    }
+    write_project(tmp_path, {"core": app})
+    dbmigrate("all", cwd=tmp_path).expect(0)
+
+    verified = dbmigrate("verify", cwd=tmp_path).expect(0)
+
+    assert "default   2                   0                0        none" in verified.stdout

@@ -68,8 +68,7 @@ class Catalogue:
         """
         wanted = sorted(column.casefold() for column in columns)
         return self.has_table(table) and any(
-            any(found[kind] for kind in kinds)
-            and sorted(column.casefold() for column in found["columns"] or ()) == wanted
+            any(found[kind] for kind in kinds) and _fold(found["columns"]) == wanted
             for found in self._constraints_of(table).values()
         )
 
@@ -128,3 +127,11 @@ class Catalogue:
                 found = self._connection.introspection.get_constraints(cursor, name)
             self._constraints[name] = {key.casefold(): value for key, value in found.items()}
         return self._constraints[name]
+
+
+def _fold(columns):
+    """Return the folded names of columns, sorted; None if there are none, or expressions among them.
+
+    For an expression in an index SQLite has None in the place of a column.
+    """
+    return sorted(column.casefold() for column in columns) if columns and None not in columns else None
