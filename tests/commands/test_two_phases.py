@@ -332,6 +332,61 @@ def test_without_a_database_check_finds_marks_that_are_wrong_and_nothing_that_ma
     assert "blog.0002" not in found
 
 
+INSERTS = {
+    "migrations.AddField('item', 'size', models.IntegerField(default=0))": True,
+    "migrations.AddField('item', 'size', models.IntegerField(null=True))": False,
+    "migrations.AddField('item', 'size', models.IntegerField(default=0, db_default=0))": False,
+    "migrations.AddField('item', 'tags', models.ManyToManyField('self'))": False,
+    f"{create('Size')}, migrations.AddField('size', 'size', models.IntegerField(default=0))": False,
+    "migrations.AlterField('item', 'name', models.CharField(max_length=20, null=True)), "
+    "migrations.AlterField('item', 'name', models.CharField(max_length=20))": False,
+    "migrations.AddField('item', 'size', models.IntegerField(null=True)), migrations.RunPython(fill), "
+    "migrations.AlterField('item', 'size', models.IntegerField())": True,
+    "migrations.AddField('item', 'size', models.IntegerField(default=0)), "
+    "migrations.RunSQL('ALTER TABLE item ALTER COLUMN size SET DEFAULT 0')": False,
+    "migrations.SeparateDatabaseAndState([migrations.AddField('item', 'size', models.IntegerField(default=0))])": True,
+}
+"""By operations of a migration that runs before the deploy: whether the inserts of the old code fail after it."""
+
+
+def test_a_column_without_which_the_inserts_of_the_old_code_fail_is_warned_of(tmp_path: Path) -> None:
+    mark = "is_post_deployment = False"
+    project = one_app_for_each(tmp_path, {work: (mark, work) for work in INSERTS}, head=HEAD)
+
+    checked = dbmigrate("check", "--select", "DBM404", "--format", "json", cwd=project.root).expect(0).json["result"]
+
+    named = {app for finding in checked["findings"] for app in finding["apps"]}
+    assert {case: f"app{number}" in named for number, case in enumerate(INSERTS)} == INSERTS
+    assert {finding["level"] for finding in checked["findings"]} == {"warning"}
+
+
+def test_the_first_phase_warns_of_a_needed_column_and_no_other_run_does(tmp_path: Path) -> None:
+    size = "migrations.AddField('item', 'size', models.IntegerField(default=0))"
+    colour = marked(create("Colour"), number=3)
+    code = "migrations.AddField('colour', 'code', models.IntegerField(default=0))"
+    needed = (marked(size, number=2), colour, marked(code, number=4), marked(DROP.format("old"), number=5))
+    project = deployed(two_databases(tmp_path, *needed))
+
+    for command in ("plan", "run --app core --phase pre", "all --phase post"):
+        silent = every(command, project, 13 if "post" in command else 0)
+        assert "DBM404" not in silent.stdout + silent.stderr
+    planned = every("plan --phase pre", project).stdout
+    done = every("all --phase pre", project).stderr
+
+    assert planned.count("DBM404") == 1
+    said = (
+        "warning: DBM404: blog.0002 runs before the deploy on blog_db (Add field size to item): size is NOT NULL there "
+        "without a default in the database, so inserts of the old code into blog.item fail until the new code serves "
+        "(blog/migrations/0002.py:9)\n"
+    )
+    hint = (
+        "hint: give the field db_default=…, or use null=True now and make it NOT NULL in a later migration, which runs"
+    )
+    for shown in (planned, done):
+        assert said in shown
+        assert hint in shown
+
+
 USAGE = {
     "--phase both": (("all", "--phase", "both"), "", "'both' is not one of 'pre', 'post'"),
     "--phase with --to": (

@@ -255,11 +255,27 @@ class PhaseMarkReply(TypedDict):
     text: str  # the value
 
 
-class PhaseWorkReply(TypedDict):
+class RefusedInsertReply(TypedDict):
+    """models.migrations.RefusedInsert."""
+
+    operation: str
+    model: str
+    field: str
+    text: str
+    made_by: List[str]
+
+
+class _PhaseWorkReply(TypedDict):
     says: str
     operation: str  # the number of the one that decides it; "" for none
     text: str
     by: str  # the setting that decides it; "" for none
+
+
+class PhaseWorkReply(_PhaseWorkReply, total=False):
+    """models.migrations.PhaseWork."""
+
+    refused: List[RefusedInsertReply]
 
 
 class PhaseFacts(TypedDict):

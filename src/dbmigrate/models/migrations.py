@@ -152,6 +152,19 @@ class PhaseMark(Value):
     """The value."""
 
 
+class RefusedInsert(Value):
+    """A column of a table that was there that needs a value from a migration on, which old code does not give."""
+
+    operation: str
+    model: str
+    """Lower-case name."""
+    field: str
+    text: str
+    """The operation in Django's words."""
+    made_by: tuple[MigrationId, ...]
+    """What creates the model: where that is pending too, no code has inserted into it yet."""
+
+
 class PhaseWork(Value):
     """What its operations say of that."""
 
@@ -163,6 +176,7 @@ class PhaseWork(Value):
     """What that one does, in Django's words; of "mixed" two of them."""
     by: str = ""
     """The setting that decides what the operations do not; "" for none."""
+    refused: tuple[RefusedInsert, ...] = ()
 
 
 class PhaseOf(Value):

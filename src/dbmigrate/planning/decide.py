@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Literal
 
 from dbmigrate.models.apps import Change
-from dbmigrate.models.check_ids import ALREADY_THERE, PHASES, PHASES_BEHIND, UNMIGRATED_APPS
+from dbmigrate.models.check_ids import ALREADY_THERE, PHASES, PHASES_BEHIND, REFUSED_INSERTS, UNMIGRATED_APPS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.migrations import MigrationId
 from dbmigrate.models.plan import MigrationPlan
 from dbmigrate.models.selection import Selection, Targets
-from dbmigrate.models.settings import Settings
+from dbmigrate.models.settings import Phase, Settings
 from dbmigrate.models.snapshot import Snapshot
 from dbmigrate.planning.checks import OF_PLANS, check_ids, run_checks
 from dbmigrate.planning.checks.already_there import will_be_faked
@@ -41,6 +41,11 @@ from dbmigrate.planning.selection import check_has_apps, check_selection, check_
 NamedUnclaimed = Literal["migrated", "looked-at", "refused"]
 """What becomes of a database that is open and was named: it is migrated as if the routers wanted it, it stays what it
 is when nothing is named, or it is refused."""
+
+ABOUT_PHASES = (PHASES, PHASES_BEHIND, REFUSED_INSERTS)
+
+BREAKING: dict[str, Phase] = {PHASES_BEHIND: "post", REFUSED_INSERTS: "pre"}
+"""By id of a finding about phases: the only phase whose runs it is about."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Decision:
             finding
             for finding in run_checks(self.snapshot, self.routing, self.settings.ignore)
             if not self._is_provided(finding)
-            and (finding.id not in (PHASES, PHASES_BEHIND) or self._is_about_phases(finding))
+            and (finding.id not in ABOUT_PHASES or self._is_about_phases(finding))
             and (finding.id not in OF_PLANS or is_planned(finding, self.plan))
         )
 
@@ -102,7 +107,7 @@ class Decision:
         """Return whether a finding about phases is of interest: a run of one, or a check where they are used."""
         phase = self.goal.selection.phase
         if phase is not None:
-            return finding.id != PHASES_BEHIND or phase == "post"
+            return phase == BREAKING.get(finding.id, phase)
         is_due = finding.id != PHASES_BEHIND or (self.split is not None and self.split.has_post)
         return self.goal.judges_phases and self.snapshot.uses_phases and is_due
 

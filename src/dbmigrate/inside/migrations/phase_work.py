@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
-from django.db.models import NOT_PROVIDED
 
 from ..sentences import one_line
 from .effects import all_operations, model_name, numbered_operations
 from .phase_marks import read_fallback, read_marks, read_stage
+from .refused_inserts import find_refused_inserts, has_database_value, works_as_django
 
 if TYPE_CHECKING:
-    from ..protocol import PhaseFacts, PhaseWorkReply
+    from ..protocol import PhaseFacts, PhaseWorkReply, RefusedInsertReply
 
 DROPPING = (
     migrations.DeleteModel,
@@ -47,16 +47,36 @@ def describe_phases(disk, owned) -> dict[str, PhaseFacts]:
     described: dict[str, PhaseFacts] = {}
     for label, names in disk.names_by_app().items():
         fields: Any = {}
+        makers: dict[str, list[str]] = {}
         for name in names:
             migration = disk.loader.disk_migrations[label, name]
             # A squashed migration next to what it replaces makes the same fields again.
             is_twin = any(tuple(key) in disk.loader.disk_migrations for key in migration.replaces)
             before = dict(fields) if is_twin else fields
+            refused = _find_refused(migration, before, makers)
+            work = _describe_or_leave(migration, before, label in owned)
             described["{}.{}".format(label, name)] = {
                 "marks": read_marks(migration),
-                "work": _describe_or_leave(migration, before, label in owned),
+                "work": {**work, "refused": refused} if refused else work,
             }
     return described
+
+
+def _find_refused(migration, fields, makers) -> list[RefusedInsertReply]:
+    """Return what `find_refused_inserts` does; `makers`, {model: ids of what created it}, is brought forward.
+
+    Where a field of the project raises there is nothing, for what becomes of it a person decides anyway.
+    """
+    for operation in all_operations(migration.operations):
+        if isinstance(operation, migrations.CreateModel):
+            identifier = "{}.{}".format(migration.app_label, migration.name)
+            makers.setdefault(operation.name_lower, []).append(identifier)
+        elif isinstance(operation, migrations.RenameModel):
+            makers[operation.new_name_lower] = makers.get(operation.old_name_lower, [])
+    try:
+        return find_refused_inserts(migration, fields, makers)
+    except Exception:
+        return []
 
 
 def _describe_or_leave(migration, fields, is_own) -> PhaseWorkReply:
@@ -114,12 +134,12 @@ def _judge(operation, number, fields, made):
             yield from _judge(inner, "{}.{}".format(number, index), fields, made)
         return
     for _, reaching in numbered_operations([operation]):
-        is_new = _works_as_django(reaching) and model_name(reaching) in made
+        is_new = works_as_django(reaching) and model_name(reaching) in made
         yield "pre" if is_new else _phase_of(reaching, fields), number, reaching.describe()
 
 
 def _phase_of(operation, fields):
-    if not _works_as_django(operation):
+    if not works_as_django(operation):
         return "undecided"
     if isinstance(operation, DROPPING):
         return "post"
@@ -139,20 +159,9 @@ def _phase_of(operation, fields):
     return "undecided"
 
 
-def _works_as_django(operation):
-    """Whether what it does to a database is Django's own code, which does what its name says."""
-    function = type(operation).database_forwards
-    return (function.__module__ or "").startswith("django.")
-
-
 def _may_be_left_out(field):
-    """Whether Django has a value for rows that are there.
-
-    Code that does not know the field may still fail to insert: Django takes a default of Python away from the column
-    once it has filled the rows.
-    """
-    has_default = field.has_default() or getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED
-    return field.null or field.many_to_many or has_default
+    """Whether Django has a value for rows that are there; for those that are inserted: `find_refused_inserts`."""
+    return field.has_default() or has_database_value(field)
 
 
 def _phase_of_change(old, new):

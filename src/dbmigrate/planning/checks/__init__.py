@@ -17,6 +17,7 @@ from dbmigrate.models.check_ids import (
     MUTUAL_NEEDS,
     PHASES,
     PHASES_BEHIND,
+    REFUSED_INSERTS,
     UNMIGRATED_APPS,
 )
 from dbmigrate.models.findings import Category, Finding, is_of_linter
@@ -37,6 +38,7 @@ from dbmigrate.planning.checks.missing_tables import find_missing_tables
 from dbmigrate.planning.checks.model_changes import find_model_changes
 from dbmigrate.planning.checks.mutual_needs import find_mutual_needs
 from dbmigrate.planning.checks.phases import find_phases, find_phases_behind
+from dbmigrate.planning.checks.refused_inserts import find_refused_inserts
 from dbmigrate.planning.checks.refusing_columns import find_refusing_columns
 from dbmigrate.planning.checks.router_errors import find_router_errors
 from dbmigrate.planning.checks.routing_rules import find_broken_rules, find_rules_not_followed
@@ -102,6 +104,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(PHASES, find_phases),
     Rule(PHASES_BEHIND, find_phases_behind, needs_databases=True),
+    Rule(REFUSED_INSERTS, find_refused_inserts, needs_databases=True, is_about_plan=True),
 )
 """In the order of their ids."""
 
