@@ -84,10 +84,15 @@ def find_descriptors(known=frozenset()):
     except OSError:
         return found
     for name in names:
-        if int(name) in known:
-            continue
-        try:
-            found[int(name)] = os.readlink("/proc/self/fd/" + name)
-        except OSError:
-            pass  # the one that listed them
+        link = None if int(name) in known else read_link(name)
+        if link is not None:  # as that of the one that listed them
+            found[int(name)] = link
     return found
+
+
+def read_link(number):
+    """Return what a descriptor of this process is, as "socket:[54321]" or a path; None if there is none."""
+    try:
+        return os.readlink("/proc/self/fd/{}".format(number))
+    except OSError:
+        return None

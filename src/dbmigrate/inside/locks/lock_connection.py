@@ -7,7 +7,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from ..connections.keepalives import keep_alive
-from ..connections.opened import find_descriptors, standing_for_its_alias
+from ..connections.opened import read_link, standing_for_its_alias
 from ..connections.silence import SilenceError
 from ..connections.sockets import find_descriptor, find_sockets, shut
 from ..host_error import HostError
@@ -50,7 +50,7 @@ class ConnectionLock:
     @property
     def descriptors(self):
         """Those of its connection; what receivers have opened with it is closed by now."""
-        return [number for number, _ in self._sockets & find_sockets()]
+        return [number for number, link in self._sockets if read_link(number) == link]
 
     @property
     def session(self):
@@ -72,7 +72,7 @@ class ConnectionLock:
         with standing_for_its_alias(self.connection):
             self._connect()
         number = find_descriptor(self.connection)
-        known = None if number is None else find_descriptors().get(number)
+        known = None if number is None else read_link(number)
         self._sockets = find_sockets() - before if known is None else {(number, known)}
         keep_alive(self.connection)
 
