@@ -48,6 +48,7 @@ from projects import (  # noqa: E402
     write_generated,
     write_oscar,
 )
+from servers import mariadb_site, postgresql_site  # noqa: E402
 from support.postgresql import running_server  # noqa: E402 - the tests' own tools
 from weight import measure_growth, measure_jobs, measure_own  # noqa: E402
 
@@ -165,6 +166,16 @@ class Bench:
             site = self._kept_current(f"deploy-small-{count}", SMALL, count)
             add_new_migration(site.folder, "app0", "novel")
             yield self._against_one_process(f"one new migration on each of {count} SQLite databases", site, 0.6)
+        site = self._kept_current("deploy-own", SMALL, 100)
+        site.begin()
+        site.dbmigrate()
+        site.keep(self._folder / "deploy-own-databases")
+        add_new_migration(site.folder, "app0", "novel")
+        work = "one new migration on each of 100 SQLite databases that dbmigrate has migrated"
+        yield self._against_one_process(work, site, 0.6)
+        for engine, make in (("PostgreSQL", postgresql_site), ("MariaDB", mariadb_site)):
+            with make(self._folder / f"deploy-{engine}", 50) as on_server:
+                yield self._against_one_process(f"one new migration on each of 50 {engine} databases", on_server, 0.4)
         site = self._kept_current("deploy-refused", SMALL, 100)
         add_new_migration(site.folder, "app3", "novel")
         refuse_app(site.folder, "app3")

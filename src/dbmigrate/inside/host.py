@@ -125,7 +125,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
                 try:
                     result = questions[request["question"]](**request["arguments"])
                 finally:
-                    if not isinstance(result, fork.Copy):  # where all are closed, and to look at them takes copies
+                    if not is_copying:
                         opened.close(held.connections())
         except HostError as error:
             channel.fail(error.kind, error.message, **error.fields)

@@ -26,6 +26,11 @@ class Opened:
 
     def close(self, kept):
         """Close every connection but those in `kept` and those of other threads that still run."""
+        self.close_noticed(kept)
+        connections.close_all()
+
+    def close_noticed(self, kept):
+        """Do the same with those that Django has announced: to look at all others takes time, and pages of copies."""
         seen, self._seen = self._seen, []
         for reference, thread in seen:
             connection = reference()
@@ -35,19 +40,11 @@ class Opened:
                 self._seen.append((reference, thread))
             else:
                 _close(connection)
-        close_open()
 
     def stop(self):
         """Notice nothing any more."""
         connection_created.disconnect(self._note)
         self._seen = []
-
-
-def close_open():
-    """Close the connections of this thread that are open: `connections.close_all` does more for those that are not."""
-    for connection in connections.all():
-        if connection.connection is not None:
-            connection.close()
 
 
 def _close(connection):

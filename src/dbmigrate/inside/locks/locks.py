@@ -177,17 +177,18 @@ class Locks:
         """Return the connections that locks are held on, or tried for."""
         return [lock.connection for lock in self._locks.values() if lock.connection is not None]
 
-    def let_go(self):
-        """Take the connections away from the drivers of a copy of this process, and keep them open all the same.
 
-        A driver that closes its connection at exit would say goodbye on one that is not its own. As long as the copy
-        lives the server sees the connection, so the lock of a run that was killed lasts until its migration has ended.
-        """
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for descriptor in self.descriptors():
-            os.dup(descriptor)
-            os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+def let_go(descriptors):
+    """Take the connections of locks away from the drivers of a copy of this process, and keep them open all the same.
+
+    A driver that closes its connection at exit would say goodbye on one that is not its own. As long as the copy
+    lives the server sees the connection, so the lock of a run that was killed lasts until its migration has ended.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in descriptors:
+        os.dup(descriptor)
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def _make_room(count):

@@ -25,6 +25,7 @@ from django.db import connections
 
 from ..connections.opened import find_descriptors
 from ..ending import find_files, find_held
+from ..locks.locks import let_go
 from ..servers.connecting import find_silent
 from ..servers.identity import sqlite_file
 from .sharing import Sharing
@@ -103,7 +104,7 @@ class Forker:
         if not sys.platform.startswith("linux"):
             return "only Linux signals a child when its parent dies"
         # What the project has opened while it was imported too; Django opens it again.
-        self._opened.close(self._locks.connections())
+        self._opened.close_noticed(self._locks.connections())
         threads = count_threads()
         if threads > 1 and find_silent():
             return "the server of database {} has not answered yet".format(", ".join(find_silent()))
@@ -134,9 +135,8 @@ class Forker:
             if reason is not None:
                 return reason
             arrange = self._share(step)
-            own = self._own()
-            reason = self._reason(own)
-            return reason if reason is not None else self._fork(own, step, variables, arrange, *received)
+            reason = self._reason(self._own())
+            return reason if reason is not None else self._fork(step, variables, arrange, *received)
         finally:
             for descriptor in received:
                 os.close(descriptor)
@@ -151,9 +151,10 @@ class Forker:
             return lambda: None
         return self._sharing.prepare(step["words"], step["scope"])
 
-    def _fork(self, own, step, variables, arrange, out, err, told, status):
+    def _fork(self, step, variables, arrange, out, err, told, status):
         sys.stdout.flush()
         sys.stderr.flush()
+        sockets, own = self._locks.descriptors(), self._locks.files()
         files = find_files() if find_held(own) else []
         self._watch_of_servers.leave_closed()
         gc.freeze()  # a copy that counted references for its garbage collection would copy every object
@@ -170,9 +171,9 @@ class Forker:
             return pid
         try:
             signal.signal(signal.SIGCHLD, self._handler)
-            self._let_go()
+            self._let_go(sockets)
             _become(step, variables, arrange, out, err, told, parent)
-            return Copy(step["words"], files, self._locks.files(), os.dup(status), self)
+            return Copy(step["words"], files, own, os.dup(status), self)
         except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
             os._exit(1)
 
@@ -197,12 +198,12 @@ class Forker:
         except (Exception, SystemExit):
             self._has_failed = True  # the step that needs it says so, in its own words
 
-    def _let_go(self):
-        """In a copy: let go what belongs to the process that was copied."""
+    def _let_go(self, sockets):
+        """In a copy: let go what belongs to the process that was copied; `sockets`: those of its locks."""
         self._channel.close()
         assert self._handover is not None
         self._handover.close()
-        self._locks.let_go()
+        let_go(sockets)
 
 
 def _find_shared(own, known):
