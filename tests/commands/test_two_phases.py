@@ -114,6 +114,23 @@ def test_new_databases_take_everything_in_the_first_phase_and_say_so(tmp_path: P
     assert blog(project)[-1] == "blog.0004"
 
 
+def test_a_new_database_takes_everything_after_the_deploy_too_once_no_other_lacks_what_comes_before(
+    tmp_path: Path,
+) -> None:
+    project = deployed(two_databases(tmp_path, *THREE))
+    needed = migration(ADD.format("more"), after=(("core", "0001_initial"),))
+    project.write("core/migrations/0002.py", needed)
+    project.database("blog_db").unlink()
+
+    early = every("run --database blog_db --phase post", project, 13).stderr
+    every("run --database default --phase pre", project)
+    done = every("run --database blog_db --phase post", project).stderr
+
+    assert "DBM402: database default still lacks what runs before the deploy: core.0002" in early
+    assert "blog_db: nothing is recorded there, so no old code uses it: all phases at once" in done
+    assert blog(project) == ["blog.0001", "blog.0002", "blog.0003"]
+
+
 NO_PACKAGE = """
 import enum
 
