@@ -16,7 +16,7 @@ from support.background import read_until, start
 from support.cli import Outcome, dbmigrate
 from support.environments import environment
 from support.in_process import InProcess
-from support.projects import Project, applied, migration, simple_app, write_project
+from support.projects import Project, applied, migration, model, simple_app, write_project
 
 from dbmigrate import __version__
 from dbmigrate.cli.saved_document import read_document
@@ -413,6 +413,22 @@ def test_a_plan_that_undoes_is_applied(begun: Project) -> None:
 
     assert "core.0002_note" not in applied(begun.database("default"))
     assert "already applied" in again.stdout
+
+
+def test_a_plan_that_creates_tables_without_migrations_is_applied_once(begun: Project) -> None:
+    begun.write("notes/__init__.py", "")
+    begun.write("notes/models.py", model("Note"))
+    settings = begun.root / "site_settings.py"
+    settings.write_text(settings.read_text().replace("'shop'", "'shop', 'notes'", 1))
+    dbmigrate(*SAVE, "--run-syncdb", cwd=begun.root).expect(0)
+
+    first = apply(begun).expect(0)
+    again = apply(begun).expect(0)
+
+    assert "already applied" not in first.stdout
+    assert "already applied" in again.stdout
+    write(begun, "DROP TABLE notes_note")
+    assert "already applied" not in apply(begun).expect(32).stdout
 
 
 def test_a_plan_of_another_project_is_refused(begun: Project, tmp_path: Path) -> None:

@@ -82,18 +82,22 @@ def _find_other_calls(then: CodeBasis, now: FileHash) -> list[str]:
 
 
 def is_done(saved: SavedPlan, snapshot: Snapshot) -> bool:
-    """Return whether all that a plan wanted is recorded, or not any more; False if it wanted no migration."""
+    """Return whether all that a plan wanted is recorded, or not any more, and the tables that it made are there.
+
+    False if it wanted neither.
+    """
     wanted = [(step.alias, one) for step in saved.steps for one in step.migrations]
-    databases = {alias: snapshot.database(alias) for alias in dict.fromkeys(alias for alias, _ in wanted)}
-    recorded = {
-        alias: {*recorded_on(snapshot, database)}
-        for alias, database in databases.items()
+    synced = [(step.alias, model) for step in saved.steps for model in step.synced]
+    known = {
+        database.alias: database
+        for database in map(snapshot.database, dict.fromkeys(alias for alias, _ in (*wanted, *synced)))
         if database is not None and database.recorded is not None
     }
+    recorded = {alias: {*recorded_on(snapshot, database)} for alias, database in known.items()}
     return (
-        bool(wanted)
-        and not any(step.synced for step in saved.steps)
-        and all(alias in recorded and (one.id in recorded[alias]) is not one.backwards for alias, one in wanted)
+        bool(wanted or synced)
+        and all(alias in known and (one.id in recorded[alias]) is not one.backwards for alias, one in wanted)
+        and all(alias in known and model not in known[alias].unsynced for alias, model in synced)
     )
 
 
