@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -532,3 +533,25 @@ def test_what_is_said_to_need_a_right_fails_without_it_and_nothing_else(changing
     }
 
     assert {label for label, code in ends.items() if code} == set(NEEDING[engine])
+
+
+@pytest.mark.postgresql
+def test_a_superuser_without_a_schema_to_create_tables_in_is_found_before_anything_moves(
+    tmp_path: Path, postgresql: PostgresqlServer
+) -> None:
+    entry = {**postgresql.create_database(), "OPTIONS": {"options": "-c search_path=shop"}}
+    aliases = {"default": {}, "shop_db": entry}
+    project = write_project(
+        tmp_path, {"core": simple_app(), "shop": simple_app()}, aliases=aliases, rules={"shop": "shop_db"}
+    )
+
+    refused = dbmigrate("all", cwd=tmp_path).expect(13)
+    moved = project.database("default").exists()
+    found = re.search(r'CREATE SCHEMA "shop" AUTHORIZATION "\w+";', refused.stderr)
+    assert found is not None, refused
+    postgresql.query(entry, found.group())
+    dbmigrate("all", cwd=tmp_path).expect(0)
+
+    assert "has no schema to create tables in (search path shop), needed for django_migrations" in refused.stderr
+    assert not moved
+    assert postgresql.query(entry, "SELECT count(*) FROM shop.shop_item") == [(0,)]

@@ -75,15 +75,15 @@ class PostgresqlRights:
 
     @property
     def is_limited(self):
-        """Whether there is anything that the role may not do."""
-        return not self._is_super
+        """Whether there is anything that the role cannot do: a superuser too needs a schema to create tables in."""
+        return not self._is_super or self._home is None
 
     def lacks_for_record(self, table, *, is_there, directions):
         """Return what is lacking to record what goes in these directions: "forwards", "backwards", or both."""
-        if self._is_super:
-            return []
         if not is_there:
             return self._lacks_to_make(self._home)
+        if self._is_super:
+            return []
         may_insert, may_delete, sequence = self._record
         lacks = []
         if "forwards" in directions and not may_insert:
@@ -97,7 +97,7 @@ class PostgresqlRights:
 
     def lacks(self, need, *, is_made):
         """Return what is lacking for a need (table_acts.Need); `is_made`: of a table that the same plan makes."""
-        if self._is_super:
+        if self._is_super and (self._home is not None or need.act != "make"):
             return []
         if need.act == "extension":
             return self._lacks_for_extension(need.name)
