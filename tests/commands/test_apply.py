@@ -202,6 +202,28 @@ def test_a_helper_counts_however_it_is_reached(begun: Project, head: str, body: 
     assert refused(begun) == ["code: core.services.deep, which core.0004_work calls, was edited since"]
 
 
+def test_an_approver_reads_which_migration_calls_more_code_than_is_followed(begun: Project) -> None:
+    assert "warning" not in dbmigrate(*SAVE, cwd=begun.root).expect(0).stdout
+    chain = "".join(f"def step{number}():\n    step{number + 1}()\n\n" for number in range(51))
+    begun.write("core/chain.py", f"{chain}def step51():\n    pass\n")
+    begun.write("core/parts/__init__.py", "".join(f"from . import part{number}\n" for number in range(201)))
+    for number in range(201):
+        begun.write(f"core/parts/part{number}.py", "")
+    heads = ("from core.chain import step0 as work\n", "def work(apps, editor):\n    import core.parts\n")
+    for number, after, head in ((4, "0003_fill", heads[0]), (5, "0004", heads[1])):
+        text = migration("migrations.RunPython(work)", head=head, after=(("core", after),))
+        begun.write(f"core/migrations/{number:04}.py", text)
+
+    shown = dbmigrate(*SAVE, cwd=begun.root).expect(0).stdout
+
+    assert (
+        "warning: core.0004, core.0005 call too many functions or modules of the project, and the digest does not "
+        "cover all of them: an edit of the rest does not make this plan stale\nDigest: "
+    ) in shown
+    code = read(begun)["result"]["plan"]["basis"]["code"]
+    assert [one for one in code if code[one]["has_more"]] == ["core.0004", "core.0005"]
+
+
 def test_a_digest_covers_sql_that_is_read_from_a_file(begun: Project) -> None:
     head = "from pathlib import Path"
     operation = 'migrations.RunSQL(Path("work.sql").read_text())'

@@ -463,6 +463,7 @@ class FileHashReply(TypedDict):
     sha256: str
     code: str
     calls: Optional[Dict[str, str]]  # by dotted name of a module; None: the migration is not loaded
+    has_more: bool
     sql: Optional[str]  # "": it has no RunSQL; None: the migration is not loaded
 
 

@@ -28,6 +28,9 @@ class FileHash(Hashed):
     calls: dict[str, Sha256] | None
     """By dotted name of another module whose functions its RunPython calls: of the bytes of that file. None where the
     migration cannot be loaded."""
+    has_more: bool = False
+    """Whether its RunPython calls more of the project's code than is followed, so that an edit of the rest is not
+    noticed."""
     sql: Sha256 | None = None
     """Of the SQL that its RunSQL operations were given, wherever it was read; "" for none. None where the migration
     cannot be loaded, and in documents of before."""

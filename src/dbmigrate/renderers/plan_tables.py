@@ -86,6 +86,9 @@ def show_plan(page: Page, report: PlanReport) -> None:
         page.line(plan_words.nothing_pending(plan.databases, plan.limits, is_everything=is_everything), "green")
     elif plan.digest is not None:
         page.line()
+        uncovered = plan_words.uncovered(plan)
+        if uncovered:
+            page.line(uncovered, LEVEL_STYLES["warning"])
         page.line(f"Digest: {plan.digest[:DIGEST_CHARACTERS]}", is_copied=True)
 
 

@@ -131,6 +131,19 @@ def planned_skip(database: PlannedDatabase) -> str:
     return skip_sentence(owner, database.skip, reason, len(database.out_of_reach))
 
 
+def uncovered(plan: ShownPlan) -> str:
+    """Return which migrations call more code than the digest covers; "" for none."""
+    code = plan.basis.code if plan.basis is not None else {}
+    found = [identifier for identifier, one in code.items() if one.is_planned and one.has_more]
+    if not found:
+        return ""
+    calls = "calls" if len(found) == 1 else "call"
+    return (
+        f"warning: {listed(found)} {calls} too many functions or modules of the project, and the digest does not cover "
+        "all of them: an edit of the rest does not make this plan stale"
+    )
+
+
 def needs(plan: MigrationPlan) -> list[str]:
     """Return why one database comes before another: a sentence for each that comes before `default`, or is needed."""
     place = {step.alias: number for number, step in reversed(list(enumerate(plan.steps)))}

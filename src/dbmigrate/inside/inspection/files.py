@@ -51,10 +51,12 @@ def _describe(label, name):
         return None
     text = content.decode("utf-8", "surrogateescape")
     operations = _operations("{}.{}".format(package, name))
+    calls, has_more = (None, False) if operations is None else _find_called("{}.{}".format(package, name), operations)
     return {
         "sha256": _hash(content),
         "code": _hash(without_comments(text).encode("utf-8", "surrogateescape")),
-        "calls": None if operations is None else _find_called("{}.{}".format(package, name), operations),
+        "calls": calls,
+        "has_more": has_more,
         "sql": None if operations is None else _find_sql(operations),
     }
 
@@ -108,8 +110,8 @@ def _name_type(value):
 def _find_called(name, operations):
     """Return {dotted name of another module of the project: hash} of what a migration's functions are in, or call.
 
-    Also of what they import themselves, with what that imports. A module that has no file, or that is one too many, is
-    not followed.
+    And whether there are more, which are not followed. Also of what they import themselves, with what that imports. A
+    module that has no file is left out.
     """
     functions = [
         function
@@ -117,7 +119,7 @@ def _find_called(name, operations):
         if isinstance(operation, RunPython)
         for function in (operation.code, operation.reverse_code)
     ]
-    followed, modules = _follow(functions)
+    followed, modules, has_more_functions = _follow(functions)
     imported = [
         one
         for function in followed
@@ -126,9 +128,10 @@ def _find_called(name, operations):
     called = {
         one: content for one in modules if one != name for content in [_read_module_of(one)] if content is not None
     }
-    called.update(find_imported(imported))
+    contents, has_more_modules = find_imported(imported)
+    called.update(contents)
     called.pop(name, None)
-    return {one: _hash(content) for one, content in called.items()}
+    return {one: _hash(content) for one, content in called.items()}, has_more_functions or has_more_modules
 
 
 def _read_module_of(name):
@@ -139,20 +142,22 @@ def _read_module_of(name):
 def _follow(functions):
     """Return these functions as they are written down and those of the project that they call, directly or not.
 
-    And the names of the modules that these are in, or name.
+    And the names of the modules that these are in, or name, and whether there are more functions.
     """
     found: list[types.FunctionType] = []
     modules: dict[str, None] = {}
     queue = list(functions)
-    while queue and len(found) < MOST_FUNCTIONS:
+    while queue:
         function = plain_function(queue.pop(0))[0]
         if function is None or function in found or is_of_library(function):
             continue
+        if len(found) == MOST_FUNCTIONS:
+            return found, modules, True
         found.append(function)
         named = _find_named(function)
         modules.update(dict.fromkeys([function.__module__, *(vars(one)["__name__"] for one in named[0])]))
         queue += named[1]
-    return found, modules
+    return found, modules, False
 
 
 def _find_named(function):

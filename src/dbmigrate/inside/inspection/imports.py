@@ -53,11 +53,11 @@ def _resolve(name, level, names, package):
 
 
 def find_imported(names):
-    """Return {dotted name: content} of modules of the project, and of those that they import."""
+    """Return {dotted name: content} of the project's modules and those they import, and whether there are more."""
     found: dict[str, bytes] = {}
     seen: set[str] = set()
     queue = list(names)
-    while queue and len(found) < MOST_MODULES:
+    while queue:
         name = queue.pop(0)
         if name in seen:
             continue
@@ -66,6 +66,8 @@ def find_imported(names):
         origin = os.path.realpath(spec.origin) if spec is not None and spec.has_location else ""
         if not origin.endswith(".py") or is_installed(origin):
             continue
+        if len(found) == MOST_MODULES:
+            return found, True
         try:
             with open(origin, "rb") as file:
                 found[name] = file.read()
@@ -73,7 +75,7 @@ def find_imported(names):
         except (OSError, SyntaxError, ValueError):
             continue
         queue += imports_of(code, name if spec.submodule_search_locations is not None else name.rpartition(".")[0])
-    return found
+    return found, False
 
 
 def _find_spec(name):
