@@ -44,7 +44,6 @@ SECONDS = 120
 VICTIMS = {
     "dbmigrate": "dbmigrate itself",
     "host": "the host",
-    "watcher": "the watcher",
     "child": "the migrating process",
     "server": "the database server",
 }
@@ -180,11 +179,11 @@ class Arena:
 
     def kill(self, victim: str, chance: random.Random) -> bool:
         """Kill one of the processes at a random moment, and run again; return whether that one was there."""
-        launcher = chance.choice(LAUNCHERS) if victim != "watcher" else ()
+        launcher = chance.choice(LAUNCHERS)
         site = self.site()
         run = start(site.project, "all", *launcher)
         # Half of them while the migrations run, which is a small part of the whole.
-        if victim in ("watcher", "child") or chance.random() < 0.5:
+        if victim == "child" or chance.random() < 0.5:
             self._wait_for(run, "child")
             moment = chance.uniform(0, self._child_seconds)
         else:
@@ -289,18 +288,22 @@ class Arena:
 
 
 def _processes(parent: int) -> dict[str, int]:
-    """Return the process ids of a run by what they are; the host forks a watcher, and that one the migrating child."""
+    """Return the process ids of a run by what they are; of the host's copies those that migrate lead a session."""
     found = {"dbmigrate": parent}
     for pid in children(parent):
         if "host" in _words(pid):
             found["host"] = pid
-            for watcher in children(pid):
-                found["watcher"] = watcher
-                for child in children(watcher):
-                    found["child"] = child
+            found.update(("child", child) for child in children(pid) if _leads_session(child))
         elif "migrate" in _words(pid) or "step" in _words(pid):
             found["child"] = pid
     return found
+
+
+def _leads_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 def _words(pid: int) -> list[str]:
