@@ -9,7 +9,7 @@ import pytest
 from support.cli import dbmigrate
 from support.combinations import combinations
 from support.postgresql import PostgresqlServer
-from support.projects import Project, applied, simple_app, waiting_project, write_project
+from support.projects import Project, applied, migration, model, simple_app, waiting_project, write_project
 from support.sites import ENGINES
 from support.terminal import CONTROL_C, CONTROL_D, DOWN, ENTER, ESCAPE, UP, Terminal
 
@@ -449,3 +449,46 @@ def test_a_walk_through_every_entry(engine: str, tmp_path: Path, request: pytest
 
     assert terminal.wait_for_end() == 0
     assert settled(terminal.screen()) == WALK.splitlines()
+
+
+def test_a_saved_plan_is_shown_before_somebody_is_asked_whether_to_apply_it(project: Project) -> None:
+    dbmigrate("all", cwd=project.root).expect(0)
+    drop = 'migrations.RemoveField("item", "name")'
+    project.write("blog/models.py", model("Item", "pass"))
+    project.write("blog/migrations/0002_drop.py", migration(drop, after=(("blog", "0001_initial"),)))
+    dbmigrate("plan", "--skip-makemigrations", "-o", "plan.json", cwd=project.root).expect(0)
+    terminal = Terminal(project, rows=120, columns=120)
+    terminal.wait_for("  Exit")
+
+    terminal.press(UP, UP, ENTER)
+    terminal.wait_for("Which file?")
+    terminal.press(ENTER)
+    terminal.wait_for("Apply this plan, if nothing has changed? (y/N)")
+    shown = "\n".join(settled(terminal.screen()))
+    terminal.press("y")
+    terminal.wait_for("$ dbmigrate apply plan.json")
+    terminal.press(CONTROL_C)
+
+    terminal.wait_for_end()
+    assert (
+        "Saved plan in plan.json: 2 databases\n"
+        "  default: 1 migration, 1 only recorded: blog.0002_drop (post, only recorded)\n"
+        "  blog_db: 1 migration: blog.0002_drop (post)\n"
+        "  ! DBM304: blog.0002_drop on blog_db drops a column (blog_item): Remove field name from item\n"
+        "Digest: DIGEST\n"
+    ) in shown
+    assert applied(project.database("blog_db")) == ["blog.0001_initial", "blog.0002_drop"]
+
+
+def test_a_file_that_holds_no_plan_is_refused_before_anybody_is_asked(project: Project) -> None:
+    terminal = Terminal(project)
+    terminal.wait_for("  Exit")
+
+    terminal.press(UP, UP, ENTER)
+    terminal.wait_for("Which file?")
+    terminal.press(ENTER)
+
+    terminal.wait_for("error: plan.json cannot be read: No such file or directory (nothing was changed)")
+    terminal.press(CONTROL_C)
+    assert terminal.wait_for_end() == 0
+    assert not any("Apply this plan" in line for line in terminal.screen())

@@ -44,6 +44,10 @@ class Outside:
     def plan(self, words: Sequence[str]) -> bool:
         return self.run(["plan", "--exit-code", *words]) is not ExitCode.OK
 
+    def show_saved(self, file: str) -> bool:
+        self.said.append(f"plan in {file}")
+        return file != "none.json"
+
     def say(self, text: str, *, is_heading: bool = False) -> None:
         self.said.append(text)
 
@@ -175,6 +179,19 @@ def test_a_plan_that_is_not_run_can_be_saved_and_applied_later() -> None:
 
 
 def test_nothing_is_saved_or_applied_where_somebody_goes_back() -> None:
-    outside, _ = walk("all databases", False, True, None, "saved plan", None, "saved plan", "", False, "Exit")
+    outside, _ = walk(
+        "all databases",
+        False,
+        True,
+        None,
+        "saved plan",
+        None,
+        "saved plan",
+        "",
+        False,
+        "saved plan",
+        "none.json",
+        "Exit",
+    )
 
     assert outside.ran == [["plan", "--exit-code"]]

@@ -27,8 +27,7 @@ REPEATED = ("settings", "project", "manage", "python")
 def command(context: click.Context) -> ExitCode:
     """Show databases and apps, and ask what to do. Needs a terminal.
 
-    Each choice shows the command that does the same, and asks before anything changes; all but the one for a saved
-    plan show the plan before.
+    Each choice shows the command that does the same, and shows the plan and asks before anything changes.
     """
     return show_menu(context)
 
@@ -125,6 +124,21 @@ class _CommandLine:
         self._is_refused = False
         code = self.run(["plan", "--exit-code", *words])
         return code in (ExitCode.PENDING, ExitCode.MODEL_CHANGES) and not self._is_refused
+
+    def show_saved(self, file: str) -> bool:
+        """Show a summary of the plan in a file, without a look at the project; a file that holds none is refused."""
+        from dbmigrate.cli.saved_document import read_document
+        from dbmigrate.renderers.saved_plan_words import summary
+
+        session = self._new_session(("apply",))
+        try:
+            document = read_document(session.cwd, file)
+        except DbmigrateError as error:
+            self._refuse(error, session)
+            return False
+        for line in summary(file, document.plan, document.phases, document.warnings):
+            self.say(line)
+        return True
 
     def say(self, text: str, *, is_heading: bool = False) -> None:
         """Print a line."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbmigrate import __version__
 from dbmigrate.errors import UsageError
+from dbmigrate.models.check_ids import DANGERS
 from dbmigrate.system import shortened
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class Document:
     plan: SavedPlan
     statements: dict[tuple[str, MigrationId], tuple[str, ...]]
     """By (alias, migration): its SQL, where the plan was saved with `--sql`."""
+    phases: dict[tuple[str, MigrationId], str]
+    """By (alias, migration): the phase of a deploy in which it runs, as it is shown."""
+    warnings: tuple[str, ...]
+    """What the plan said of its dangers, and warned of."""
 
 
 def read_document(cwd: Path, name: str) -> Document:
@@ -44,7 +49,8 @@ def read_document(cwd: Path, name: str) -> Document:
         raise UsageError("apply requires a file name, and - is not one (nothing was changed)", hint=SAVE)
     envelope = _parse(name, _read(cwd / name, name))
     result = _check_envelope(name, envelope)
-    return Document(_build_plan(name, result["plan"]), _read_statements(name, result))
+    plan = _build_plan(name, result["plan"])
+    return Document(plan, _read_statements(name, result), _read_phases(result["plan"]), _read_warnings(result["plan"]))
 
 
 def _refuse(name: str, why: str, hint: str = SAVE) -> NoReturn:
@@ -166,6 +172,29 @@ def _read_statements(name: str, result: dict[str, Any]) -> dict[tuple[str, Migra
     except (TypeError, KeyError):
         _refuse(name, "has SQL that cannot be read")
     return found
+
+
+def _read_phases(plan: dict[str, Any]) -> dict[tuple[str, MigrationId], str]:
+    """Return the phases of a plan that can be read; its steps have their form."""
+    return {
+        (step["alias"], one["id"]): one["phase"]
+        for step in plan["steps"]
+        for one in step["migrations"]
+        if isinstance(one.get("phase"), str)
+    }
+
+
+def _read_warnings(plan: dict[str, Any]) -> tuple[str, ...]:
+    """Return warnings and dangers of a plan; what has another form is left out, for nothing is decided by it."""
+    findings = plan.get("findings")
+    return tuple(
+        f"{one['id']}: {one['message']}"
+        for one in (findings if isinstance(findings, list) else [])
+        if isinstance(one, dict)
+        and isinstance(one.get("id"), str)
+        and isinstance(one.get("message"), str)
+        and (one.get("level") != "note" or one["id"] == DANGERS)
+    )
 
 
 def save_again(name: str, selection: Selection) -> str:

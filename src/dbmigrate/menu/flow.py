@@ -54,6 +54,9 @@ class Outside(Protocol):
     def plan(self, words: Sequence[str]) -> bool:
         """Show what `all` or `run` with these words would do; return whether that is anything, and not refused."""
 
+    def show_saved(self, file: str) -> bool:
+        """Show what the saved plan in a file would do; return whether that is one, otherwise why not was shown."""
+
     def say(self, text: str, *, is_heading: bool = False) -> None:
         """Show a line."""
 
@@ -129,9 +132,11 @@ class Menu:
                 self._act(["plan", *words, "-o", file])
 
     def _apply(self) -> bool:
-        """Ask for the file of a saved plan and apply it; return whether that was tried."""
+        """Ask for the file of a saved plan, show what it would do, and apply it; return whether that was tried."""
         file = self._prompter.write("Which file?", PLAN_FILE)
-        if not file or not self._prompter.confirm(f"Apply the plan in {file}, if nothing has changed?", is_yes=False):
+        if not file or not self._outside.show_saved(file):
+            return False
+        if not self._prompter.confirm("Apply this plan, if nothing has changed?", is_yes=False):
             return False
         self._act(["apply", file])
         return True

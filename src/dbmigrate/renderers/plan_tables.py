@@ -133,7 +133,7 @@ def _show_step(page: Page, number: int, step: Step, project: Project, notes: Seq
 def _show_undoing(page: Page, step: Step) -> None:
     is_real = "--fake" not in step.arguments
     if is_real and any(migration.backwards and migration.does for migration in step.migrations):
-        page.line("       ! undoing drops the tables and columns they created, with all data in them", "yellow")
+        page.line(f"       {plan_words.UNDOING}", "yellow")
 
 
 def _show_constance(page: Page, plan: MigrationPlan) -> None:

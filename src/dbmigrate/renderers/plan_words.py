@@ -35,6 +35,9 @@ UNSEEN: frozenset[SkipReason | None] = frozenset({"open", "replica", "in-memory"
 """Skips of databases that may hold something, so that nobody may call them up to date."""
 
 
+UNDOING = "! undoing drops the tables and columns they created, with all data in them"
+
+
 def cost(plan: MigrationPlan, boot_seconds: float, launcher: str) -> str:
     """Return what a plan costs next to its statements."""
     count = len(plan.steps) + (plan.make is not None)

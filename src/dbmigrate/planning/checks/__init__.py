@@ -11,6 +11,7 @@ from dbmigrate.models.check_ids import (
     ALREADY_THERE,
     CONFLICTS,
     CROSS_DATABASE_RELATIONS,
+    DANGERS,
     HALF_DONE_MIGRATIONS,
     MISSING_TABLES,
     MODEL_CHANGES,
@@ -90,7 +91,7 @@ RULES: tuple[Rule, ...] = (
     Rule(MISSING_TABLES, find_missing_tables, category="drift", needs_databases=True),
     Rule("DBM302", find_unknown_migrations, category="drift", needs_databases=True),
     Rule(HALF_DONE_MIGRATIONS, find_half_done_migrations, needs_databases=True),
-    Rule("DBM304", find_dangers, needs_databases=True),
+    Rule(DANGERS, find_dangers, needs_databases=True),
     Rule("DBM305", find_lacking_rights, needs_databases=True, may_be_ignored=True),
     Rule("DBM306", find_refusing_columns, category="drift", needs_databases=True),
     Rule(

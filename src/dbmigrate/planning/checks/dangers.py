@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbmigrate.models.check_ids import DANGERS
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.migrations import Danger, DangerKind, MigrationId, label_of
 from dbmigrate.models.snapshot import Snapshot
@@ -54,9 +55,9 @@ def describe_danger(danger: Danger) -> str:
 def _describe(snapshot: Snapshot, alias: str, identifier: MigrationId, danger: Danger) -> Finding:
     label, hint = label_of(identifier), HINTS[danger.kind]
     if danger.kind in MENDED:
-        hint = hint_where(snapshot, label, hint, identifier="DBM304")
+        hint = hint_where(snapshot, label, hint, identifier=DANGERS)
     return Finding(
-        id="DBM304",
+        id=DANGERS,
         level="note",
         stops=False,
         message=f"{identifier} on {alias} {describe_danger(danger)}",
