@@ -329,7 +329,7 @@ KEYS: Mapping[str, Key] = {
         _ids,
         "`[]`",
         'checks not to report, for example `["DBM206"]`; one that stops a run cannot be ignored, except DBM209, '
-        "DBM210, DBM211, DBM305 and DBM307, which become warnings",
+        "DBM210, DBM211, DBM212, DBM305 and DBM307, which become warnings",
     ),
     "skip_makemigrations": Key(_truth, "`false`", "do not create migrations"),
     "keep_going": Key(

@@ -1,4 +1,4 @@
-"""DBM202 to DBM206, and DBM211: what routers and rules say, and do not."""
+"""DBM202 to DBM206, DBM211 and DBM212: what routers and rules say, and do not."""
 
 from support.corpus import Case
 
@@ -127,6 +127,31 @@ by_class_attribute = Case(
     """,
 )
 
+renamed_away = Case(
+    "a router by the name of a model that had another name before",
+    """
+    == blog/models.py
+    class Story(models.Model):
+        pass
+
+    == blog/migrations/0001_initial.py
+    class Migration(migrations.Migration):
+        operations = [migrations.CreateModel("Post", [ID])]
+
+    == blog/migrations/0002_story.py
+    class Migration(migrations.Migration):
+        dependencies = [("blog", "0001_initial")]
+        operations = [
+            migrations.RenameModel("Post", "Story"),  # <- DBM212 blog on blog_db
+        ]
+
+    == routers.py
+    class Router:
+        def allow_migrate(self, db, app_label, model_name=None, **hints):
+            return db == ("blog_db" if model_name == "story" else "default")
+    """,
+)
+
 raising_for_migrate = Case(
     "a router that insists on an attribute of the model's class",
     BLOG.replace("        pass", '        database = "blog_db"')
@@ -215,6 +240,20 @@ CASES = (
         "the same router without an opinion", {'"database", "default")': '"database", db) or None'}
     ),
     raising_for_migrate,
+    renamed_away,
+    renamed_away.twin("a router that knows both names", {'== "story"': 'in ("post", "story")'}),
+    renamed_away.twin(
+        "the same router where the table was made while it knew the old name",
+        recorded={"blog_db": "blog.0001_initial"},
+        tables={"blog_db": ("blog_post",)},
+    ),
+    renamed_away.twin(
+        "a table that RunSQL makes there",
+        {
+            "operations = [\n": "operations = [\n            "
+            'migrations.RunSQL("CREATE TABLE blog_post (id integer PRIMARY KEY)", hints={"model_name": "story"}),\n'
+        },
+    ),
     homeless_model,
     homeless_model.twin(
         "the same model, whose table is made by others",

@@ -28,7 +28,7 @@ LEVELS = {
 }
 """Where it is not "error"; a claim in brackets is another one."""
 
-STOPPING = {"DBM102", "DBM103", "DBM201", "DBM202", "DBM204", "DBM205", "DBM207", "DBM211"}
+STOPPING = {"DBM102", "DBM103", "DBM201", "DBM202", "DBM204", "DBM205", "DBM207", "DBM211", "DBM212"}
 """What stops a run, unless the claim says "(goes on)"."""
 
 MODELS_HEAD = "from django.db import models\nfrom django.db.models import CASCADE\n\n\n"

@@ -213,6 +213,23 @@ class Migration(Value):
     """None, and without marks, where phases were not asked for."""
 
 
+class StrayRename(Value):
+    """A RenameModel on a database that has no table of the old name, and of which nothing known makes one before."""
+
+    operation: str
+    """Its number, as of UnaskedOperation."""
+    old: str
+    """Lower-case name of the model."""
+    new: str
+    table: str
+    """Of the old name."""
+    answer: Answer
+    """For the new name, which is the one that Django asks about."""
+    old_answer: Answer
+    is_refused_on_default: bool
+    """Whether a router refuses the old name on the default database."""
+
+
 class Effect(Value):
     """What a migration that is not applied on an alias would do there."""
 
@@ -230,6 +247,7 @@ class Effect(Value):
     data: tuple[DataOperation, ...] = ()
     dangers: tuple[Danger, ...] = ()
     unasked: tuple[UnaskedOperation, ...] = ()
+    strays: tuple[StrayRename, ...] = ()
     works_on_data: bool = False
     """Whether an operation of it that reaches this database works on rows, or may: it is RunPython, RunSQL, or none of
     Django's."""

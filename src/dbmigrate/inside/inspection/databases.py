@@ -5,7 +5,7 @@ from functools import partial
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
-from django.db.migrations import SeparateDatabaseAndState
+from django.db.migrations import RenameModel, SeparateDatabaseAndState
 
 from ..migrations.asking import is_applied_as_django_does
 from ..migrations.data_migrations import describe_data_operations
@@ -229,10 +229,12 @@ class MigrationDescriber:
         """Return [(migration, backwards, effect)] for a plan, [(migration, backwards)], in its order."""
         dangers = DangerFinder(self._connection, self._effects, self._loader, self._tables)
         there = AlreadyThere(self._connection, self._effects, self._tables)
-        described, made = [], []
+        described, made, is_known = [], [], True
         for migration, backwards in plan:
             reaching = self._effects.reaching(self._connection, migration, backwards)
             entry = self._describe(migration, backwards, reaching)
+            is_known = is_known and all(found.model for found in reaching)  # what RunSQL makes nobody knows
+            entry["strays"] = self._find_strays(migration, reaching) if is_known and not backwards else []
             entry.update(describe_data(reaching, backwards))
             if not backwards and reaching:
                 before = _StateBefore(self._loader, migration)
@@ -246,6 +248,25 @@ class MigrationDescriber:
             described.append((migration, backwards, entry))
         follow_fields(made, only_what_stays)
         return described
+
+    def _find_strays(self, migration, reaching):
+        """Return models.migrations.StrayRename for the models that get another name and have no table under the old."""
+        label = migration.app_label
+        return [
+            {
+                "operation": found.number,
+                "old": found.operation.old_name_lower,
+                "new": found.model,
+                "table": self._effects.table_of(label, found.operation.old_name_lower),
+                "answer": found.answer,
+                "old_answer": self._effects.answer_model(self._connection, label, found.operation.old_name_lower),
+                "is_refused_on_default": self._effects.refuses(DEFAULT_DB_ALIAS, label, found.operation.old_name_lower),
+            }
+            for found in reaching
+            if isinstance(found.operation, RenameModel)
+            and self._effects.is_made_by_migrate(label, found.model)
+            and not has_table(self._effects.table_of(label, found.operation.old_name_lower), self._tables)
+        ]
 
     def _describe(self, migration, backwards, reaching):
         answer, undecided = strongest_answer(reaching)

@@ -44,6 +44,7 @@ from dbmigrate.planning.checks.refusing_columns import find_refusing_columns
 from dbmigrate.planning.checks.router_errors import find_router_errors
 from dbmigrate.planning.checks.routing_rules import find_broken_rules, find_rules_not_followed
 from dbmigrate.planning.checks.shared_databases import find_shared_databases
+from dbmigrate.planning.checks.stray_renames import find_stray_renames
 from dbmigrate.planning.checks.unasking_operations import find_unasking_operations
 from dbmigrate.planning.checks.unclaimed_databases import find_unclaimed_databases
 from dbmigrate.planning.checks.unknown_migrations import find_unknown_migrations
@@ -88,6 +89,7 @@ RULES: tuple[Rule, ...] = (
     Rule("DBM209", find_unasking_operations, is_about_plan=True, may_be_ignored=True),
     Rule(MUTUAL_NEEDS, find_mutual_needs, needs_databases=True, may_be_ignored=True),
     Rule("DBM211", find_contradicting_routers, may_be_ignored=True),
+    Rule("DBM212", find_stray_renames, is_about_plan=True, may_be_ignored=True),
     Rule(MISSING_TABLES, find_missing_tables, category="drift", needs_databases=True),
     Rule("DBM302", find_unknown_migrations, category="drift", needs_databases=True),
     Rule(HALF_DONE_MIGRATIONS, find_half_done_migrations, needs_databases=True),
