@@ -627,3 +627,34 @@ def test_what_is_on_columns_is_found_beside_an_index_on_an_expression(tmp_path: 
     verified = dbmigrate("verify", cwd=tmp_path).expect(0)
 
     assert "default   2                   0                0        none" in verified.stdout
+
+
+def test_a_table_that_a_migration_only_states_is_not_said_to_be_made_by_applying_it_again(tmp_path: Path) -> None:
+    stated = create()[:-1] + ", options={'db_table': 'core_item'})"
+    moved = "migrations.SeparateDatabaseAndState(state_operations=[{}])"
+    apps = {
+        "core": {
+            "models.py": "",
+            "migrations/0001_initial.py": migration(create()),
+            "migrations/0002_move.py": migration(
+                moved.format("migrations.DeleteModel('Item')"),
+                after=(("core", "0001_initial"), ("blog", "0001_initial")),
+            ),
+        },
+        "blog": {
+            "models.py": model() + "\n    class Meta:\n        db_table = 'core_item'\n",
+            "migrations/0001_initial.py": migration(moved.format(stated), after=(("core", "0001_initial"),)),
+        },
+    }
+    project = write_project(tmp_path, apps, aliases=("default", "blog_db"), rules={"blog": "blog_db"})
+    dbmigrate("all", cwd=tmp_path).expect(12)
+
+    check, verify = looks({"check": 12, "verify --repair": 12}, cwd=tmp_path)
+    statement = next(line for line in verify.stdout.splitlines() if line.startswith("CREATE TABLE"))
+    with closing(sqlite3.connect(project.database("blog_db"))) as connection, connection:
+        connection.execute(statement)
+
+    assert "dbmigrate verify --repair --database blog_db" in check.stdout
+    assert "--fake" not in check.stdout.replace("(--fake,", "") + verify.stdout
+    dbmigrate("all", cwd=tmp_path).expect(0)
+    dbmigrate("verify", cwd=tmp_path).expect(0)

@@ -49,6 +49,7 @@ def find_missing_tables(connection, loader, tables, belongs):
                 "before": _before(loader, label, name),
                 "is_taken_over": part in walk.taken_over,
                 "is_redoable": part not in walk.taken_over
+                and part not in walk.stated
                 and not needing_migrations(loader, made_by)
                 and all(
                     _is_about(operation, label, gone)

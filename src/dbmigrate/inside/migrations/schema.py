@@ -13,6 +13,7 @@ from django.db.backends.utils import truncate_name
 from django.db.migrations import AlterModelOptions, RenameField
 from django.db.migrations.state import ProjectState
 
+from .effects import database_operations
 from .graph import recorded_migrations
 
 Part = namedtuple("Part", "kind table name columns model source")
@@ -35,6 +36,8 @@ class SchemaWalk:
         """{Part: id of the migration that made it}."""
         self.taken_over = set()
         """The parts of `makers` that no migration has made: of models that were unmanaged before."""
+        self.stated = set()
+        """The tables among `makers` that stand in a state alone: their migrations do nothing to a database."""
         self._parts = {}
 
     def copy(self):
@@ -43,6 +46,7 @@ class SchemaWalk:
         other.state = self.state.clone()
         other.makers = dict(self.makers)
         other.taken_over = set(self.taken_over)
+        other.stated = set(self.stated)
         other._parts = dict(self._parts)
         return other
 
@@ -70,10 +74,13 @@ class SchemaWalk:
                 self.makers[part] = renamed.get(_inside(part), "{}.{}".format(label, migration.name))
                 if isinstance(operation, AlterModelOptions) or _lasting(part, {}) in taken_over:
                     self.taken_over.add(part)
+                if part.kind == "table" and not any(database_operations(migration.operations)):
+                    self.stated.add(part)
         for part in before:
             if part not in after:
                 del self.makers[part]
                 self.taken_over.discard(part)
+                self.stated.discard(part)
         return [part for part in after if part not in before], [part for part in before if part not in after]
 
     def column_of(self, key, name):

@@ -132,7 +132,7 @@ class _Verifier:
         missing = [part for part in parts if part not in there]
         if not missing:
             outcome = "there" if self._reaches(migration) else "not-here"
-        elif there or self._walk.taken_over.intersection(missing):
+        elif there or (self._walk.taken_over | self._walk.stated).intersection(missing):
             outcome = "missing"  # what Django has never made is not made by applying the migration again
         else:
             outcome = "faked"
