@@ -11,7 +11,17 @@ from support.cli import clean_environment, dbmigrate, looks, manage
 from support.combinations import combinations
 from support.environments import EVERY_DJANGO, environment
 from support.mariadb import DRIVER
-from support.projects import Project, applied, create, make_read_only, migration, model, tables, write_project
+from support.projects import (
+    Project,
+    applied,
+    create,
+    make_read_only,
+    migration,
+    model,
+    simple_app,
+    tables,
+    write_project,
+)
 from support.terminal import CONTROL_C, DOWN, ENTER, Terminal
 
 CONTRIB = ("django.contrib.contenttypes", "django.contrib.auth")
@@ -439,3 +449,18 @@ def test_a_user_that_comes_too_late_is_found_before_anything_is_written(tmp_path
     assert "DBM103" in refused.stderr
     assert "accounts.0001_initial" in refused.stderr
     assert project.content() == before
+
+
+def test_an_app_whose_migrations_are_switched_off_is_told_what_can_be_typed(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path, {"core": simple_app()}, settings='MIGRATION_MODULES = {"core": None}\n', aliases=("default",)
+    )
+
+    found = dbmigrate("check", cwd=tmp_path).expect(13)
+    dbmigrate("all", "--run-syncdb", cwd=tmp_path).expect(0)
+
+    assert "app core has models but no migrations (MIGRATION_MODULES switches them off)" in found.stdout
+    assert found.stdout.index("dbmigrate all --run-syncdb") < found.stdout.index(
+        'for migrations: remove "core" from MIGRATION_MODULES, then:\n           dbmigrate make core'
+    )
+    assert "core_item" in tables(project.database("default"))

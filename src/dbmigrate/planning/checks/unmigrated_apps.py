@@ -32,7 +32,7 @@ def find_unmigrated_apps(snapshot: Snapshot, routing: Routing) -> Iterator[Findi
             id=UNMIGRATED_APPS,
             level="error" if missing else "warning",
             stops=False,
-            message=f"app {app.label} has models but no migrations, so migrate creates no tables for "
+            message=f"app {app.label} has models but no migrations{_why(app)}, so migrate creates no tables for "
             f"it{lacking}{needed}",
             hint=_hint(snapshot, app, unstarted, is_made=not missing),
             apps=(app.label,),
@@ -51,6 +51,10 @@ def find_unsynced(snapshot: Snapshot, routing: Routing, label: str) -> list[tupl
     ]
 
 
+def _why(app: App) -> str:
+    return " (MIGRATION_MODULES switches them off)" if app.migrations_module is None else ""
+
+
 def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None, *, is_made: bool) -> str:
     if unstarted is not None and unstarted.why == "no-init":
         return describe_unstarted(snapshot, unstarted)[1]
@@ -64,4 +68,7 @@ def _hint(snapshot: Snapshot, app: App, unstarted: Unstarted | None, *, is_made:
             f"{app.label} is a third-party app; {tables}"
             f'MIGRATION_MODULES = {{"{app.label}": "…"}} with a package of the project, then: {make_all}'
         )
-    return f"to give it migrations: {make_all}" if is_made else f"for migrations: {make}; {syncdb}"
+    switched_on = "" if app.migrations_module is not None else f'remove "{app.label}" from MIGRATION_MODULES, then: '
+    if is_made:
+        return f"to give it migrations: {switched_on}{make_all}"
+    return f"{syncdb}; for migrations: {switched_on}{make}" if switched_on else f"for migrations: {make}; {syncdb}"
