@@ -45,9 +45,10 @@ def main() -> None:
                 outcome = "failed"
                 failures.append(f"{line.group}: {line.claim}:\n{type(failed).__name__}: {failed}")
             print(f"{outcome:8} {line.group}: {line.claim} ({time.monotonic() - began:.1f} s)", flush=True)
-    for failure in failures:
-        print(f"\nfailed: {failure}\n")
-    print(f"{len(chosen) - len(failures) - skipped} passed, {len(failures)} failed, {skipped} skipped")
+        for failure in failures:
+            print(f"\nfailed: {failure}\n")
+        # Said before the folder is removed, which takes a while: it holds some gigabytes.
+        print(f"{len(chosen) - len(failures) - skipped} passed, {len(failures)} failed, {skipped} skipped", flush=True)
     must_run = bool(skipped and os.environ.get("TESTS_REQUIRE_SERVICES"))
     sys.exit(1 if failures or must_run or not chosen else 0)
 
