@@ -210,6 +210,7 @@ def _hints_of(model):
     return {"model_name": model._meta.model_name, "model": model}
 
 
+@functools.lru_cache(maxsize=None)
 def _bare(model):
     """Return a class that has nothing of a model but its description."""
     return type(model.__name__, (), {"__module__": "__fake__", "_meta": model._meta})
