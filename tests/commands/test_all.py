@@ -707,3 +707,13 @@ def test_a_model_without_a_table_is_never_a_success(tmp_path: Path) -> None:
 def _execute(project: Project, alias: str, statement: str) -> None:
     with closing(sqlite3.connect(project.database(alias))) as connection, connection:
         connection.execute(statement)
+
+
+def test_a_migration_whose_name_has_a_space_is_named_where_it_fails(tmp_path: Path) -> None:
+    second = migration("migrations.RunPython(fail)", head=failing(), after=(("core", "0001_initial"),))
+    write_project(tmp_path, {"core": simple_app(**{"migrations/0002 fill-in.py": second})})
+
+    failed = dbmigrate("all", cwd=tmp_path).expect(31)
+
+    assert "[default] Applying core.0002 fill-in (2 of 2)" in failed.stderr
+    assert "[default] failed: core.0002 fill-in" in failed.stderr

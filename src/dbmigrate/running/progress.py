@@ -9,8 +9,8 @@ from dbmigrate.models.plan import Step
 
 # "  Applying blog.0001_initial... OK" (django/core/management/commands/migrate.py, migration_progress_callback). A
 # migration may print inside that line ("...working..."), so only its beginning is looked at, up to the first dots; "OK"
-# at the end tells that it is over.
-_ANNOUNCED = re.compile(r"^\s*(Applying|Unapplying) (\w+\.[^\s.]+)\.\.\.(.*)$")
+# at the end tells that it is over. A name may have spaces, but so may a sentence of the project's: it must be planned.
+_ANNOUNCED = re.compile(r"^\s*(Applying|Unapplying) (\w+\.[^.]+)\.\.\.(.*)$")
 _DONE = re.compile(r"\b(OK|FAKED)$")
 
 
@@ -49,7 +49,7 @@ class MigrationWatch:
     def read(self, line: str) -> MigrationId | None:
         """Take a line, or the beginning of one; return a migration that it announces for the first time."""
         match = _ANNOUNCED.match(line)
-        if match is None:
+        if match is None or not (match[2] in self._planned or re.fullmatch(r"\S+", match[2])):
             if self._seen and _DONE.search(line.rstrip()):
                 self._note(is_done=True)
             return None
