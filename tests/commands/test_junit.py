@@ -114,6 +114,7 @@ def test_checks_that_were_not_run_are_skipped_and_a_database_that_was_not_checke
         "DBM306",
         "DBM307",
         "DBM402",
+        "DBM404",
     }
 
 
