@@ -210,6 +210,8 @@ WORK = {
     f"{NEW}, {FILL}": "undecided",
     "migrations.DeleteModel('item')": "post",
     DROP.format("name"): "post",
+    "migrations.AddField('item', 'copy', models.GeneratedField(expression=models.F('name'), "
+    "output_field=models.TextField(), db_persist=False))": "pre",
     "migrations.RenameField('item', 'name', 'title')": "post",
     "migrations.RenameModel('Item', 'Thing')": "post",
     "migrations.SeparateDatabaseAndState(database_operations=[migrations.DeleteModel('item')])": "post",
