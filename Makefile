@@ -9,7 +9,7 @@ LOCK = UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --pyt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak services check format package lock bench chaos hangs docs site clean
+.PHONY: help demo test soak services check format dist package lock bench chaos hangs docs site clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -47,12 +47,16 @@ format: .venv/.dev ## format the code and order its imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+dist: .venv-build/.build ## build the wheel and the sdist of what is committed into dist/, with the locked build tools alone
+	.venv-build/bin/python .ci/release/build.py dist
+
 package: .venv/.package ## build the package and check all that is published, one line each (ARGS="hooks action" for some)
 	$(BIN)/python .ci/release/check_published.py $(ARGS)
 
 lock: .venv/.package ## choose the versions for development again (ARGS=--upgrade for the newest)
 	$(LOCK) --group dev pyproject.toml --output-file .ci/locks/dev.txt
 	$(LOCK) --group package --constraint .ci/locks/dev.txt --output-file .ci/locks/package.txt
+	$(LOCK) --group build --constraint .ci/locks/package.txt --constraint .ci/locks/dev.txt --output-file .ci/locks/build.txt
 
 bench: .venv/.dev ## measure against plain shell and one process with call_command; writes docs/performance.md
 	$(BIN)/python bench/compare.py --write
@@ -71,7 +75,7 @@ site: .venv/.dev ## build the documents as a site in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 clean: ## remove everything that was made here
-	rm -rf .venv .demo .cache .pytest_cache .mypy_cache .ruff_cache dist dist-man build
+	rm -rf .venv .venv-build .demo .cache .pytest_cache .mypy_cache .ruff_cache dist dist-man build
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -84,6 +88,11 @@ clean: ## remove everything that was made here
 # before 25.1 does not read, stand in these files with versions and hashes.
 .venv/.dev: .ci/locks/dev.txt .venv/.demo | .venv/bin/python
 	$(PIP) --require-hashes --requirement .ci/locks/dev.txt
+	@touch $@
+
+.venv-build/.build: .ci/locks/build.txt
+	$(PYTHON) -m venv .venv-build
+	.venv-build/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .ci/locks/build.txt
 	@touch $@
 
 .venv/.package: .ci/locks/package.txt .venv/.dev

@@ -6,10 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from claims import BIN, ROOT, Line, Workshop, claim, copy_tracked, run
-
-SAMPLE = ROOT / "fixtures" / "sample_django_project"
-GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "init.defaultBranch=main")
+from build import copy_committed
+from claims import BIN, GIT, SAMPLE, Line, Workshop, claim, commit_all, run
 
 
 def check_passes_and_finds(workshop: Workshop) -> None:
@@ -43,10 +41,7 @@ def _repository(workshop: Workshop, name: str, place: str) -> Path:
     (repository / ".gitignore").write_text(".venv\n")
     # The environment that the project has: the one that runs this has Django.
     (repository / ".venv").symlink_to(Path(sys.prefix))
-    run([*GIT, "init", "--quiet"], cwd=repository)
-    run([*GIT, "add", "-A"], cwd=repository)
-    run([*GIT, "commit", "--quiet", "-m", "the project"], cwd=repository)
-    return repository
+    return commit_all(repository)
 
 
 def _try(workshop: Workshop, project: Path, hook: str, *, exits: int = 0) -> str:
@@ -56,13 +51,10 @@ def _try(workshop: Workshop, project: Path, hook: str, *, exits: int = 0) -> str
 
 
 def _hooks(workshop: Workshop) -> Path:
-    """Return a repository with the tracked files, as pre-commit clones one."""
+    """Return a repository with the files of the commit, as pre-commit clones one."""
     folder = workshop.folder / "hooks"
     if not folder.exists():
-        copy_tracked(folder)
-        run([*GIT, "init", "--quiet"], cwd=folder)
-        run([*GIT, "add", "-A"], cwd=folder)
-        run([*GIT, "commit", "--quiet", "-m", "the hooks"], cwd=folder)
+        commit_all(copy_committed(folder))
     return folder
 
 

@@ -9,10 +9,9 @@ import shutil
 import stat
 from pathlib import Path
 
-from claims import BIN, ROOT, Line, Workshop, claim, run
+from claims import BIN, ROOT, SAMPLE, Line, Workshop, claim, run
 
 EXAMPLES = ROOT / "docs" / "examples"
-SAMPLE = ROOT / "fixtures" / "sample_django_project"
 OWN_PATHS = re.compile(r"(?<![\w./])/(?=opt/|app\b|usr/local/bin/|entrypoint\.sh)")
 """The paths of the image that it makes itself; what it only reads (/bin, /usr, /tmp) is this machine's."""
 

@@ -19,13 +19,16 @@ from check_hooks import HOOKS
 from check_image import IMAGE
 from check_package import PACKAGE
 from check_repository import REPOSITORY
-from claims import Line, SkippedError, Workshop
+from claims import Line, SkippedError, Workshop, changed
 
 LINES: list[Line] = [*PACKAGE, *REPOSITORY, *ACTION, *HOOKS, *IMAGE]
 
 
 def main() -> None:
     """Run the chosen lines; exit 1 if one failed, or one was skipped where all must run (.ci/run)."""
+    differ = changed()
+    if differ:
+        sys.exit(f"the work tree is not what is committed, and a package is made of a commit: {', '.join(differ[:3])}")
     words = sys.argv[1:]
     chosen = [line for line in LINES if not words or any(word in f"{line.group} {line.claim}" for word in words)]
     failures = []

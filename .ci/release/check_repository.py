@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import yaml
-from claims import BIN, ROOT, Line, Workshop, claim, copy_tracked, run
+from build import copy_committed
+from claims import BIN, GIT, ROOT, Line, Workshop, claim, commit_all, run
 
-GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "init.defaultBranch=main")
 VERSION = re.compile(r'__version__ = "(.+)"')
 
 
@@ -73,11 +73,7 @@ HERE = {"GITHUB_REPOSITORY": "dbmigrate/dbmigrate"}
 
 
 def _repository(workshop: Workshop, name: str) -> Path:
-    folder = copy_tracked(workshop.folder / name)
-    run([*GIT, "init", "--quiet"], cwd=folder)
-    run([*GIT, "add", "-A"], cwd=folder)
-    run([*GIT, "commit", "--quiet", "-m", "everything"], cwd=folder)
-    return folder
+    return commit_all(copy_committed(workshop.folder / name))
 
 
 REPOSITORY = [

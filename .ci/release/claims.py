@@ -1,9 +1,8 @@
-"""What the lines of `make package` have in common: a checked claim, a command, a copy of the tracked files."""
+"""What the lines of `make package` have in common: a checked claim, a command, the builds, a repository."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from build import build
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+SAMPLE = ROOT / "fixtures" / "sample_django_project"
+GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "init.defaultBranch=main")
 ENDS_AFTER_SECONDS = 1800
 
 
@@ -42,8 +45,11 @@ class Workshop:
 
     @cached_property
     def builds(self) -> tuple[Path, Path]:
-        """Two folders with a wheel and an sdist each, built from two copies of the tracked files; the first is dist."""
-        return self._build("first", ROOT / "dist"), self._build("second", self.folder / "dist")
+        """Two folders with a wheel and an sdist each, built from two copies of the commit; the first is dist."""
+        folders = (ROOT / "dist", self.folder / "dist")
+        for folder in folders:
+            build(folder)
+        return folders
 
     @cached_property
     def wheel(self) -> Path:
@@ -62,24 +68,22 @@ class Workshop:
         run(["tar", "-xzf", str(self.sdist), "--strip-components=1"], cwd=folder)
         return folder
 
-    def _build(self, name: str, to: Path) -> Path:
-        source = copy_tracked(self.folder / name)
-        shutil.rmtree(to, ignore_errors=True)
-        run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(to)], cwd=source)
-        return to
-
 
 def tracked() -> list[str]:
-    """Return the paths of all files that git knows and that are there; the work tree's text counts."""
-    listed = run(["git", "ls-files", "-z"], cwd=ROOT).split("\0")
-    return sorted(name for name in listed if name and (ROOT / name).exists())
+    """Return the paths of all files of the commit."""
+    listed = run(["git", "ls-tree", "-r", "-z", "--name-only", "HEAD"], cwd=ROOT).split("\0")
+    return sorted(name for name in listed if name)
 
 
-def copy_tracked(folder: Path) -> Path:
-    """Copy the tracked files alone, so that nothing that merely lies about is built in."""
-    for name in tracked():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
+def changed() -> list[str]:
+    """Return the files of the work tree that are not what is committed."""
+    return [line[3:] for line in run(["git", "status", "--porcelain"], cwd=ROOT).splitlines()]
+
+
+def commit_all(folder: Path) -> Path:
+    """Make a repository of a folder."""
+    for words in (("init", "--quiet"), ("add", "-A"), ("commit", "--quiet", "-m", "everything")):
+        run([*GIT, *words], cwd=folder)
     return folder
 
 
