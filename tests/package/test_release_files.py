@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import yaml
 from support.documents import blocks
 from support.environments import RECIPES, SUPPORTED
 
@@ -118,13 +119,23 @@ def test_the_classifiers_are_the_djangos_of_the_tests() -> None:
     assert [f"Django=={version}.*" for version in claimed] == [RECIPES[name].packages[0] for name in SUPPORTED]
 
 
+def test_the_workflow_tests_the_pythons_of_the_classifiers_and_the_oldest_of_a_project() -> None:
+    matrix = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]["test"]["strategy"]["matrix"]
+    readme = (ROOT / "README.md").read_text()
+
+    assert matrix["python"] == re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["project"]["classifiers"]))
+    assert f">={matrix['python'][0]}" == PROJECT["project"]["requires-python"]
+    assert f"{matrix['python'][0]} or newer (tested to {matrix['python'][-1]})" in readme
+    assert [f"on Python {version} or newer" in readme for version in matrix["projects"]] == [True]
+
+
 def test_the_image_installs_this_version() -> None:
     dockerfile = (ROOT / "docs/examples/Dockerfile").read_text()
 
     assert re.findall(r"dbmigrate==(\S+)", dockerfile) == [__version__]
 
 
-@pytest.mark.parametrize(("group", "lock"), [("dev", "dev.txt"), ("package", "package.txt")])
+@pytest.mark.parametrize(("group", "lock"), [("dev", "dev.txt"), ("package", "package.txt"), ("build", "build.txt")])
 def test_the_lock_has_every_requirement_of_its_group_with_hashes(group: str, lock: str) -> None:
     text = (ROOT / ".ci/locks" / lock).read_text()
     locked = {re.sub(r"[-_.]+", "-", name).lower() for name in re.findall(r"^([A-Za-z0-9_.-]+)==", text, re.M)}
