@@ -25,12 +25,18 @@ def copy_committed(folder: Path) -> Path:
 
 
 def build(to: Path) -> None:
-    """Replace a folder by one with a wheel and an sdist."""
+    """Replace a folder by one with a wheel and an sdist.
+
+    Raises:
+        RuntimeError: the build failed; with what it printed.
+    """
     with tempfile.TemporaryDirectory(prefix="dbmigrate-build-") as folder:
         source = copy_committed(Path(folder))
         shutil.rmtree(to, ignore_errors=True)
         command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(to.resolve())]
-        subprocess.run(command, cwd=source, check=True, stdout=subprocess.DEVNULL)
+        ended = subprocess.run(command, cwd=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if ended.returncode != 0:
+            raise RuntimeError(ended.stdout)
 
 
 if __name__ == "__main__":
