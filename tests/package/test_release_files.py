@@ -125,7 +125,7 @@ def test_the_workflow_tests_the_pythons_of_the_classifiers_and_the_oldest_of_a_p
 
     assert matrix["python"] == re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["project"]["classifiers"]))
     assert f">={matrix['python'][0]}" == PROJECT["project"]["requires-python"]
-    assert f"{matrix['python'][0]} or newer (tested to {matrix['python'][-1]})" in readme
+    assert f"It needs Python\n{matrix['python'][0]} to {matrix['python'][-1]};" in readme
     assert [f"on Python {version} or newer" in readme for version in matrix["projects"]] == [True]
 
 
