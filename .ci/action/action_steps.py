@@ -2,7 +2,7 @@
 
 The inputs come as environment variables INPUT_*, never as text of a script, so that no shell reads them.
 
-python3 action.py install | run | comment
+python3 action_steps.py install | run | comment
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import json
 import os
 import re
 import shlex
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -69,11 +72,23 @@ def comment(environ: Mapping[str, str]) -> int:
     if not document.is_file():
         print("::warning::dbmigrate wrote no plan: no comment is written")
         return 0
-    about = (environ.get("INPUT_WORKING_DIRECTORY", "."), environ.get("INPUT_SETTINGS", ""))
+    about = (
+        environ.get("INPUT_WORKING_DIRECTORY", "."),
+        environ.get("INPUT_SETTINGS", ""),
+        environ.get("INPUT_ARGS", ""),
+    )
     try:
         _write(environ, number, comment_of(json.loads(document.read_text(encoding="utf-8")), about), mark_of(about))
-    except (HTTPError, URLError, TimeoutError) as error:
-        print(f"::warning::GitHub took no comment ({error}); the job needs the permission pull-requests: write")
+    except HTTPError as refusal:
+        refusal.close()
+        hint = "; the job needs the permission pull-requests: write" if refusal.code == 403 else ""
+        print(f"::warning::GitHub refused the comment ({refusal}){hint}")
+    except (
+        OSError,
+        HTTPException,
+        ValueError,
+    ) as failure:  # no connection, half an answer, or an answer that is not JSON
+        print(f"::warning::the comment could not be written ({type(failure).__name__}: {failure})")
     return 0
 
 
@@ -104,8 +119,10 @@ def _login(environ: Mapping[str, str]) -> str | None:
     """Return whose token it is; None for that of a workflow or an app, which writes as a bot."""
     try:
         return str(_ask(environ, "GET", f"{environ['GITHUB_API_URL']}/user")["login"])
-    except HTTPError as error:
-        error.close()
+    except HTTPError as refusal:
+        if refusal.code not in (401, 403):
+            raise
+        refusal.close()
         return None
 
 
@@ -146,8 +163,16 @@ def _folder(environ: Mapping[str, str]) -> Path:
 
 
 def _place(environ: Mapping[str, str]) -> Path:
-    """Return the folder of this action: that of the runner, or outside of GitHub the system's."""
-    return Path(environ.get("RUNNER_TEMP") or tempfile.gettempdir()) / "dbmigrate-action"
+    """Return the folder of this action: in that of the runner, or outside of GitHub one of this user alone."""
+    if environ.get("RUNNER_TEMP"):
+        return Path(environ["RUNNER_TEMP"]) / "dbmigrate-action"
+    folder = Path(tempfile.gettempdir()) / f"dbmigrate-action-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise WrongInput(f"{folder} exists and others can write to it: set RUNNER_TEMP to a folder of your own")
+    return folder
 
 
 def _clean(environ: Mapping[str, str]) -> dict[str, str]:

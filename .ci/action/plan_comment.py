@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 from collections.abc import Iterator
 from typing import Any
 
-MOST_CHARACTERS = 60_000
-"""GitHub takes 65 536."""
+MOST_CHARACTERS = 65_000
+"""GitHub accepts 65 536."""
 
 MOST_ROWS, MOST_FINDINGS = 200, 50
+TOO_LONG = "\n\nThe rest is too long for a comment: `dbmigrate plan --sql` prints it.\n"
 
-About = tuple[str, str]
-"""The working directory and the settings: each pair has a comment of its own."""
+About = tuple[str, str, str]
+"""The working directory, the settings and the arguments: each triple has a comment of its own."""
 
 
 def mark_of(about: About) -> str:
-    """Return the first line of the comment, by which it is found again; it is not shown."""
-    return f"<!-- dbmigrate plan {' '.join(re.sub(r'[^A-Za-z0-9._/]', '_', word) for word in about)} -->"
+    """Return the first line of the comment, by which it is found again; it is not shown.
+
+    The arguments stand in it as a digest: they may be long, and nothing of them may end the mark.
+    """
+    *shown, args = about
+    words = [re.sub(r"[^A-Za-z0-9._/]", "_", word)[:200] for word in shown]
+    return f"<!-- dbmigrate plan {' '.join(words)} {hashlib.sha256(args.encode()).hexdigest()[:12]} -->"
 
 
 def comment_of(document: Any, about: About) -> str:
-    """Return the text: what is pending where, what is dangerous, and the SQL of each database, folded."""
-    lines = [mark_of(about), *_body(document)]
-    text = "\n".join(lines) + "\n"
-    sql = list(_sql(document))
-    for part in sql:
-        if len(text) + len(part) > MOST_CHARACTERS:
-            return text + "\nThe rest of the SQL is too long for a comment: `dbmigrate plan --sql` prints it.\n"
+    """Return the text: what is pending where, what is dangerous, and the SQL of each database, folded.
+
+    What is too long ends at a whole line or before a whole database's SQL, and says so.
+    """
+    text = "\n".join((mark_of(about), *_body(document))) + "\n"
+    room = MOST_CHARACTERS - len(TOO_LONG)
+    if len(text) > room:
+        whole_lines = text[:room].rpartition("\n")[0]
+        return whole_lines + TOO_LONG
+    for part in _sql(document):
+        if len(text) + len(part) > room:
+            return text.rstrip("\n") + TOO_LONG
         text += part
     return text
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import threading
@@ -24,7 +25,7 @@ from support.projects import Project
 
 ROOT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
-MARK = "<!-- dbmigrate plan . myproj.settings -->"
+FIRST_LINE = "<!-- dbmigrate plan . myproj.settings 6a1b7a2f2b2a -->"
 BOT = {"login": "github-actions[bot]", "type": "Bot"}
 
 
@@ -34,7 +35,9 @@ class Comments:
 
     written: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    refuses: bool = False
+    refuses: int | None = None
+    """The status of every answer; 0 for a connection that ends before the answer."""
+    refuses_user: int = 403
     owner: str | None = None
     """Of the token; None for that of a workflow, which belongs to no user."""
 
@@ -46,7 +49,7 @@ def github(comments: Comments) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/user":
-                self._answer({"login": comments.owner}, status=403 if comments.owner is None else 200)
+                self._answer({"login": comments.owner}, status=comments.refuses_user if comments.owner is None else 200)
                 return
             page = int(re.search(r"page=(\d+)$", self.path)[1])  # type: ignore[index]
             self._answer(comments.written[(page - 1) * 100 : page * 100])
@@ -66,8 +69,11 @@ def github(comments: Comments) -> Iterator[str]:
 
         def _answer(self, value: object, status: int = 200) -> None:
             comments.asked.append(f"{self.command} {self.headers['Authorization']}")
+            if comments.refuses == 0:
+                self.close_connection = True
+                return
             data = json.dumps(value).encode()
-            self.send_response(403 if comments.refuses else status)
+            self.send_response(comments.refuses or status)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -152,11 +158,13 @@ def runner(sample: Project, tmp_path: Path) -> Runner:
 def test_a_plan_is_one_comment_that_is_edited(runner: Runner, owner: str | None) -> None:
     """It is found among more comments than one page has, and a person's with the same mark is left as it is."""
     person = {"login": "someone", "type": "User"}
-    comments = Comments([{"id": n, "user": person, "body": MARK} for n in range(100)], owner=owner)
+    comments = Comments([{"id": n, "user": person, "body": FIRST_LINE} for n in range(100)], owner=owner)
     with github(comments) as api:
         first, second = (
-            runner.steps(runner.on_pull_request(api), command="plan", args=args, settings="myproj.settings")
-            for args in ("", "--database blog_db")
+            runner.steps(
+                runner.on_pull_request(api), command="plan", args="--database blog_db", settings="myproj.settings"
+            )
+            for _ in range(2)
         )
 
     for ended in (first, second):
@@ -165,7 +173,7 @@ def test_a_plan_is_one_comment_that_is_edited(runner: Runner, owner: str | None)
     assert {verb.split(" ", 1)[1] for verb in comments.asked} == {"Bearer a-token"}
     assert len(comments.written) == 101
     text = comments.written[-1]["body"]
-    assert text.startswith(f"{MARK}\n### dbmigrate plan: 6 migrations on 1 database\n")
+    assert text.startswith(f"{FIRST_LINE}\n### dbmigrate plan: 6 migrations on 1 database\n")
     assert "| blog&#95;db | blog.0002&#95;tags |" in text
     assert "<details><summary>SQL on blog&#95;db: 6 migrations</summary>" in text
     assert 'CREATE TABLE "blog_post"' in text
@@ -199,6 +207,27 @@ def test_what_an_input_says_is_never_run(runner: Runner) -> None:
     assert "::error::working-directory: there is no folder '$(touch pwned)'" in ended["folder"].stdout
 
 
+@pytest.mark.soak
+def test_what_an_input_says_is_never_run_in_the_step_that_comments(runner: Runner) -> None:
+    comments = Comments()
+    hostile = "$(touch pwned) `touch pwned`; touch pwned\n\"; touch pwned; ' --> @everyone"
+    with github(comments) as api:
+        on = runner.on_pull_request(api)
+        by_settings = runner.steps(on, command="plan", settings=hostile)
+        by_args = runner.steps(on, command="plan", args="--database '$(touch pwned) --> @everyone'")
+        by_folder = runner.steps(on, command="plan", working_directory="$(touch pwned)")
+
+    assert [[step.returncode for step in ended.values()] for ended in (by_settings, by_args, by_folder)] == [
+        [3, 0],
+        [2, 0],
+        [2, 2],
+    ]
+    assert not list(runner.project.rglob("pwned"))
+    assert len(comments.written) == 2
+    assert not any("@everyone" in one["body"] for one in comments.written)
+    assert [re.findall("-->", one["body"]) for one in comments.written] == [["-->"]] * 2
+
+
 def test_outside_of_github_the_command_runs_and_nothing_is_commented(runner: Runner) -> None:
     ended = runner.steps({}, command="plan")
 
@@ -210,14 +239,51 @@ def test_outside_of_github_the_command_runs_and_nothing_is_commented(runner: Run
 def test_a_comment_that_github_refuses_is_a_warning_and_a_failure_is_the_commands(runner: Runner) -> None:
     models = runner.project / "shop" / "models.py"
     models.write_text(models.read_text().replace("max_length=200", "max_length=300"))
-    with github(Comments(refuses=True)) as api:
+    with github(Comments(refuses=403)) as api:
         ended = runner.steps(runner.on_pull_request(api), command="plan", args="--exit-code")
 
     run, comment = ended.values()
     assert run.returncode == 11, run.stdout
     assert (runner.folder / "output").read_text() == "exit-code=11\n"
     assert comment.returncode == 0
-    assert "::warning::GitHub took no comment (HTTP Error 403" in comment.stdout
+    assert "::warning::GitHub refused the comment (HTTP Error 403" in comment.stdout
+    assert comment.stdout.endswith("; the job needs the permission pull-requests: write\n")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("comments", "warning"),
+    [
+        (Comments(refuses=422), "GitHub refused the comment (HTTP Error 422: Unprocessable Entity)"),
+        (Comments(refuses_user=502), "GitHub refused the comment (HTTP Error 502: Bad Gateway)"),
+        (Comments(refuses=0), "the comment could not be written (RemoteDisconnected: "),
+    ],
+    ids=["too-long", "who-it-is", "no-answer"],
+)
+def test_what_github_answers_fails_nothing_and_only_403_is_a_matter_of_permission(
+    runner: Runner, comments: Comments, warning: str
+) -> None:
+    with github(comments) as api:
+        comment = runner.steps(runner.on_pull_request(api), command="plan")["Comment on the pull request"]
+
+    assert comment.returncode == 0, comment.stdout
+    assert f"::warning::{warning}" in comment.stdout
+    assert "permission" not in comment.stdout
+    assert comments.written == []
+
+
+def test_outside_of_github_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / f"dbmigrate-action-{os.getuid()}").mkdir(mode=0o777)
+    (tmp_path / f"dbmigrate-action-{os.getuid()}").chmod(0o777)
+    script = ACTION["runs"]["steps"][1]["run"]
+    environment = clean_environment(GITHUB_ACTION_PATH=str(ROOT), TMPDIR=str(tmp_path), INPUT_COMMAND="check")
+
+    ended = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+    assert ended.returncode == 2
+    assert "exists and others can write to it: set RUNNER_TEMP" in ended.stdout
 
 
 @pytest.mark.parametrize("version", ["0.1; touch pwned", "$(id)", "--pre"])

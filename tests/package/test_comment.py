@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 COMMENT = runpy.run_path(str(Path(__file__).parents[2] / ".ci/action/plan_comment.py"))
-ABOUT = (".", "")
+ABOUT = (".", "", "")
+MARK = "<!-- dbmigrate plan .  e3b0c44298fc -->\n"
 
 
 def _document(migrations: list[dict[str, Any]], **plan: Any) -> dict[str, Any]:
@@ -32,8 +36,7 @@ def test_it_has_the_digest_the_phases_and_the_dangers_of_the_plan() -> None:
     text = _comment(_document([migration], digest="0123456789abcdef", findings=[danger]))
 
     assert text == (
-        "<!-- dbmigrate plan .  -->\n"
-        "### dbmigrate plan: 1 migration on 1 database\n"
+        f"{MARK}### dbmigrate plan: 1 migration on 1 database\n"
         "\nDigest: `0123456789ab`\n"
         "\n| database | migration | phase |\n|---|---|---|\n"
         "| blog&#95;db | blog.0002&#95;x | post |\n"
@@ -48,8 +51,42 @@ def test_it_fits_into_a_comment_and_says_what_is_missing() -> None:
     text = _comment(_document([{"id": f"blog.{number:04}", "sql": "x" * 10_000} for number in range(9)]))
 
     assert len(text) < 65_536
-    assert text.count("<details>") == text.count("</details>") == 5
-    assert text.endswith("The rest of the SQL is too long for a comment: `dbmigrate plan --sql` prints it.\n")
+    assert text.count("<details>") == text.count("</details>") == 6
+    assert text.endswith("\n</details>\n\nThe rest is too long for a comment: `dbmigrate plan --sql` prints it.\n")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"error": {"message": "<" * 70_000, "hint": "x"}, "result": None},
+        {"error": {"message": "no plan", "hint": "|" * 70_000}, "result": None},
+    ],
+)
+def test_a_long_error_fits_into_a_comment(document: dict[str, Any]) -> None:
+    text = _comment(document)
+
+    assert len(text) < 65_536
+    assert text.startswith(f"{MARK}### dbmigrate could not make a plan\n")
+    assert text.endswith("The rest is too long for a comment: `dbmigrate plan --sql` prints it.\n")
+
+
+def test_long_names_and_findings_fit_into_a_comment_in_whole_lines() -> None:
+    finding = {"id": "DBM304", "level": "warning", "message": "a_" * 300}
+    migrations = [{"id": f"blog.{number:04}_{'a_' * 60}", "sql": "DROP"} for number in range(200)]
+
+    text = _comment(_document(migrations, findings=[finding] * 50))
+
+    *lines, _, last, _ = text.split("\n")
+    assert len(text) < 65_536
+    assert all(line.endswith((" |", "a&#95;", "**")) for line in lines[5:] if line)
+    assert last == "The rest is too long for a comment: `dbmigrate plan --sql` prints it."
+
+
+def test_each_set_of_arguments_has_a_comment_of_its_own_and_none_can_end_the_mark() -> None:
+    marks = {COMMENT["mark_of"]((".", "--> x", args)) for args in ("--database a", "--database b", "--> @all")}
+
+    assert len(marks) == 3
+    assert {re.sub(r"[0-9a-f]{12}", "DIGEST", mark) for mark in marks} == {"<!-- dbmigrate plan . ____x DIGEST -->"}
 
 
 def test_many_migrations_and_findings_are_counted() -> None:
@@ -67,7 +104,6 @@ def test_it_says_why_there_is_no_plan_and_that_nothing_is_pending() -> None:
     error = {"message": "there is no <b>", "hint": "pass --project"}
 
     assert _comment({"error": error, "result": None}) == (
-        "<!-- dbmigrate plan .  -->\n### dbmigrate could not make a plan\n"
-        "\nthere is no &lt;b&gt;\n\nhint: pass --project\n"
+        f"{MARK}### dbmigrate could not make a plan\n\nthere is no &lt;b&gt;\n\nhint: pass --project\n"
     )
     assert "### dbmigrate plan: 0 migrations on 0 databases\n" in _comment(_document([]))
