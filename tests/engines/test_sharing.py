@@ -298,3 +298,36 @@ def test_what_a_copy_has_written_is_flushed_whoever_opened_the_file(tmp_path: Pa
 
     assert (project.root / "log.txt").read_text() == "before the copy\n"
     assert (project.root / "own.txt").read_text() == "in the copy\n"
+
+
+@pytest.mark.parametrize("name", EVERY_DJANGO)
+def test_which_setting_names_a_model_is_found_anew_once_a_migration_adds_a_model(tmp_path: Path, name: str) -> None:
+    head = """
+
+def act(apps, schema_editor):
+    from django.apps import apps as own
+    from django.db import models
+    found = [own.get_swappable_settings_name("auth.User"), own.get_swappable_settings_name("core.late")]
+    meta = type("Meta", (), {"app_label": "core", "swappable": "CORE_LATE"})
+    type("Late", (models.Model,), {"__module__": "core.models", "Meta": meta})
+    print("found", *found, own.get_swappable_settings_name("core.late"))
+"""
+    said = {}
+    for launcher in ("fork", "spawn"):
+        project = write_project(
+            tmp_path / launcher,
+            {
+                "core": {
+                    "models.py": "",
+                    "migrations/0001_initial.py": migration("migrations.RunPython(act)", head=head),
+                }
+            },
+            settings=f"INSTALLED_APPS += {CONTRIB!r}",
+        )
+        words = ("all", "-v", "--skip-makemigrations", "--launcher", launcher, "--python", environment(name))
+        outcome = dbmigrate(*words, cwd=project.root).expect(0)
+        said[launcher] = re.findall(r"found (\S+) (\S+) (\S+)", outcome.stderr)
+
+    # Before 5.0 Django itself goes on saying None.
+    assert said["fork"] == said["spawn"] == [("AUTH_USER_MODEL", "None", said["spawn"][0][2])]
+    assert said["fork"][0][2] == "CORE_LATE" or name in ("django32", "django42")

@@ -53,7 +53,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     It returns in a copy of this process alone, with what `fork` gives there (fork.Copy).
     """
     # Imported here: they import Django, which only the booted project is sure to have on its path.
-    from . import language
+    from . import language, swappable_settings
     from .inspection import files, inspection, stability
     from .locks import blockers, locks
     from .migrations import routes
@@ -63,6 +63,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     from .trial import scratch
     from .verification import traces, verification
 
+    swappable_settings.remember()
     held = locks.Locks()
     patient = patience.Patience()
     scratches = scratch.Scratches()

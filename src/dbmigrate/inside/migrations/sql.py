@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django.apps import apps
 from django.db import connections
 from django.db.migrations.state import ProjectState
 
@@ -47,25 +45,8 @@ def write_sql(
     with _connection_without_file(alias) as connection, scoped(scope):
         loader = disk.for_connection(connection)
         states = _States(loader)
-        with connection.execute_wrapper(_only_look), _swappables_once():
+        with connection.execute_wrapper(_only_look):
             return [_collect(connection, loader, states, planned, is_compared) for planned in migrations]
-
-
-@contextlib.contextmanager
-def _swappables_once():
-    """Let Django look for the setting that names a model only once for each model.
-
-    Every model of a state that is rendered makes all registries forget it (Apps.clear_cache empties one cache for all),
-    and it is asked of the project's own models, for each relation that is rendered. They do not change meanwhile.
-    """
-    name, own = "get_swappable_settings_name", vars(apps)
-    before = {name: own[name]} if name in own else {}
-    own[name] = functools.lru_cache(maxsize=None)(apps.get_swappable_settings_name)
-    try:
-        yield
-    finally:
-        del own[name]
-        own.update(before)
 
 
 class _States:
