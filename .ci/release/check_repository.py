@@ -50,7 +50,10 @@ def only_the_version_is_released(workshop: Workshop) -> None:
     assert match is not None
     tag = f"v{match[1]}"
     log = folder / "CHANGELOG.md"
-    log.write_text(log.read_text().replace("## [Unreleased]", f"## [{match[1]}]"))
+    unreleased = f"## [{match[1]}] - "
+    shown = run([sys.executable, ".ci/release/refuse_wrong_tag.py", tag], cwd=folder, exits=1, environ=HERE)
+    claim(f"no section '{unreleased}' with the day" in shown, shown)
+    log.write_text(log.read_text().replace(f"{unreleased}Unreleased", f"{unreleased}2026-12-01"))
     run([*GIT, "commit", "--quiet", "-am", "a release"], cwd=folder)
 
     run([sys.executable, ".ci/release/refuse_wrong_tag.py", tag], cwd=folder, environ=HERE)

@@ -18,7 +18,7 @@ def reasons(tag: str, *, root: Path, repository: str | None) -> list[str]:
     """Return why a tag cannot be released from a work tree; `repository`: "owner/name", where it is known."""
     version = _found(r'^__version__ = "(.+)"$', root / "src" / "dbmigrate" / "__init__.py")
     home = _found(r'^Source = "https://github\.com/(.+)"$', root / "pyproject.toml")
-    sections = re.findall(r"^## \[(.+?)\]", (root / "CHANGELOG.md").read_text(), re.M)
+    sections = re.findall(r"^## \[(.+?)\] - \d{4}-\d\d-\d\d$", (root / "CHANGELOG.md").read_text(), re.M)
     changed = subprocess.run(
         ["git", "status", "--porcelain"], cwd=root, check=True, stdout=subprocess.PIPE, text=True
     ).stdout.splitlines()
@@ -26,7 +26,7 @@ def reasons(tag: str, *, root: Path, repository: str | None) -> list[str]:
     if tag != f"v{version}":
         found.append(f"the tag is {tag}, and the version is {version}: the tag must be v{version}")
     if version not in sections:
-        found.append(f"CHANGELOG.md has no section [{version}]")
+        found.append(f"CHANGELOG.md has no section '## [{version}] - ' with the day of the release")
     if changed:
         found.append(f"the work tree is not what is committed: {', '.join(line[3:] for line in changed[:3])}")
     if repository is not None and repository != home:

@@ -1,3 +1,3 @@
 """Migrate every database of a Django project, in order, and say what happened."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -129,10 +129,21 @@ def test_the_workflow_tests_the_pythons_of_the_classifiers_and_the_oldest_of_a_p
     assert [f"on Python {version} or newer" in readme for version in matrix["projects"]] == [True]
 
 
-def test_the_image_installs_this_version() -> None:
-    dockerfile = (ROOT / "docs/examples/Dockerfile").read_text()
+@pytest.mark.parametrize(
+    ("document", "pattern"),
+    [
+        ("docs/examples/Dockerfile", r"dbmigrate==(\S+)"),
+        ("docs/ci.md", r"dbmigrate/dbmigrate@v(\S+)|rev: v(\S+)"),
+        ("docs/compared.md", r"\| dbmigrate (\S+) \|"),
+        ("docs/approve-migrations.md", r"examples/plan-([\d.]+)\.json"),
+        ("CHANGELOG.md", r"\A# Changelog\n(?:(?!## ).*\n)*## \[(\S+)\] - "),
+    ],
+)
+def test_what_the_documents_call_the_newest_version_is_this_one(document: str, pattern: str) -> None:
+    found = ["".join(match.groups("")) for match in re.finditer(pattern, (ROOT / document).read_text())]
 
-    assert re.findall(r"dbmigrate==(\S+)", dockerfile) == [__version__]
+    assert found
+    assert {*found} == {__version__}
 
 
 @pytest.mark.parametrize(("group", "lock"), [("dev", "dev.txt"), ("package", "package.txt"), ("build", "build.txt")])
