@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from dbmigrate import __version__
 
@@ -15,7 +17,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?P<versions>[^;]*)(?:;\s*(?P<marker>.*))?")
 KIND = "dbmigrate:requirement"
 
 
@@ -55,13 +56,12 @@ def bill_of_materials(project: Path) -> str:
 
 
 def _component(requirement: str) -> dict[str, Any]:
-    match = REQUIREMENT.fullmatch(requirement)
-    assert match is not None, requirement
-    purl = "pkg:pypi/" + re.sub(r"[-_.]+", "-", match["name"]).lower()
+    name = Requirement(requirement).name
+    purl = f"pkg:pypi/{canonicalize_name(name)}"
     return {
         "type": "library",
         "bom-ref": purl,
-        "name": match["name"],
+        "name": name,
         "purl": purl,
         "properties": [{"name": KIND, "value": requirement}],
     }

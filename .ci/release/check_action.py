@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import yaml
 from claims import ROOT, Line, Workshop, claim, run
+
+from dbmigrate import __version__
 
 
 def steps_do_what_the_inputs_say(_: Workshop) -> None:
@@ -12,16 +15,17 @@ def steps_do_what_the_inputs_say(_: Workshop) -> None:
 
 
 def it_installs_itself(workshop: Workshop) -> None:
-    folder = workshop.folder / "runner"
+    """Its copy has a version that no index has."""
+    action, folder = workshop.unpacked("action"), workshop.folder / "runner"
     folder.mkdir()
-    environ = {"RUNNER_TEMP": str(folder), "GITHUB_ACTION_PATH": str(workshop.unpacked("action"))}
-    run(
-        ["bash", "-e", "-c", 'python3 "$GITHUB_ACTION_PATH/.ci/action/action_steps.py" install'],
-        cwd=ROOT,
-        environ=environ,
-    )
+    own = f"{__version__}+of.this.action"
+    (action / "src" / "dbmigrate" / "__init__.py").write_text(f'"""dbmigrate."""\n\n__version__ = "{own}"\n')
+    step = yaml.safe_load((action / "action.yml").read_text())["runs"]["steps"][0]
+    environ = {"RUNNER_TEMP": str(folder), "GITHUB_ACTION_PATH": str(action), **dict.fromkeys(step["env"], "")}
+    run(["bash", "-e", "-c", step["run"]], cwd=ROOT, environ=environ)
     executable = str(folder / "dbmigrate-action" / "environment" / "bin" / "dbmigrate")
-    claim("dbmigrate " in run([executable, "--version"], cwd=ROOT), "no version")
+    shown = run([executable, "--version"], cwd=ROOT)
+    claim(shown == f"dbmigrate {own}\n", shown)
 
 
 ACTION = [

@@ -15,7 +15,7 @@ from support.documents import blocks
 from support.environments import RECIPES, SUPPORTED
 
 from dbmigrate import __version__
-from dbmigrate.config import KEYS, ConfigFile, merge_settings
+from dbmigrate.config import DATABASE_KEYS, KEYS, ConfigFile, merge_settings
 from dbmigrate.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -84,6 +84,15 @@ def test_manual_page_completions_bill_and_schema_are_what_the_program_says() -> 
 @pytest.mark.parametrize("key", KEYS)
 def test_the_schema_of_the_settings_gives_the_answer_of_the_program(key: str) -> None:
     answers = {repr(value): (_schema_accepts({key: value}), _program_accepts({key: value})) for value in VALUES}
+
+    assert {value: answer for value, answer in answers.items() if answer[0] is not answer[1]} == {}
+    assert {True, False} == {accepted for _, accepted in answers.values()}
+
+
+@pytest.mark.parametrize("key", DATABASE_KEYS)
+def test_the_schema_of_one_database_gives_the_answer_of_the_program(key: str) -> None:
+    tables = {repr(value): {"databases": {"archive": {key: value}}} for value in VALUES}
+    answers = {value: (_schema_accepts(table), _program_accepts(table)) for value, table in tables.items()}
 
     assert {value: answer for value, answer in answers.items() if answer[0] is not answer[1]} == {}
     assert {True, False} == {accepted for _, accepted in answers.values()}
