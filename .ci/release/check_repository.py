@@ -6,7 +6,6 @@ import re
 import sys
 from pathlib import Path
 
-import yaml
 from build import copy_committed
 from claims import BIN, GIT, ROOT, Line, Workshop, claim, commit_all, run
 
@@ -31,17 +30,21 @@ def every_action_is_pinned(_: Workshop) -> None:
     claim(bool(used) and not loose, f"not pinned to a hash with its version: {loose}")
 
 
-def issue_forms_can_be_filled_in(_: Workshop) -> None:
+def what_github_reads_has_its_form(_: Workshop) -> None:
     """GitHub shows a form that it cannot read as an empty one, and says so nowhere else."""
-    forms = [path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml"]
-    claim(len(forms) >= 2, "there are no forms")
-    for path in forms:
-        form = yaml.safe_load(path.read_text())
-        fields = [one for one in form["body"] if one["type"] != "markdown"]
-        ids = [one["id"] for one in fields]
-        claim(bool(form["name"] and form["description"]), f"{path.name} has no name or description")
-        claim({one["type"] for one in fields} <= {"textarea", "input", "dropdown", "checkboxes"}, f"{path.name}: type")
-        claim(len(set(ids)) == len(ids) and all(one["attributes"]["label"] for one in fields), f"{path.name}: fields")
+    github = ROOT / ".github"
+    forms = sorted(path for path in (github / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
+    claim(len(forms) >= 2, "there are no issue forms")
+    for schema, paths in (
+        ("github-issue-forms", forms),
+        ("github-issue-config", [github / "ISSUE_TEMPLATE" / "config.yml"]),
+        ("github-workflows", sorted((github / "workflows").glob("*.yml"))),
+        ("github-actions", [ROOT / "action.yml"]),
+        ("dependabot", [github / "dependabot.yml"]),
+    ):
+        words = [str(BIN / "check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *map(str, paths)]
+        run(words, cwd=ROOT)
+    run([str(BIN / "pre-commit"), "validate-manifest", str(ROOT / ".pre-commit-hooks.yaml")], cwd=ROOT)
 
 
 def only_the_version_is_released(workshop: Workshop) -> None:
@@ -83,6 +86,10 @@ REPOSITORY = [
     Line("repository", "actionlint finds nothing in the workflows", actionlint_finds_nothing),
     Line("repository", "zizmor finds nothing in workflows, action and dependabot.yml", zizmor_finds_nothing),
     Line("repository", "every action is pinned to a hash, with its version", every_action_is_pinned),
-    Line("repository", "the issue forms can be filled in", issue_forms_can_be_filled_in),
+    Line(
+        "repository",
+        "issue forms, workflows, action, dependabot.yml and the hooks' manifest fit their schemas",
+        what_github_reads_has_its_form,
+    ),
     Line("repository", "a tag that is not the version, or a changed tree, is refused", only_the_version_is_released),
 ]
