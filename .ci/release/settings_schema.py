@@ -50,34 +50,27 @@ def _is_value(default: str) -> bool:
 
 
 def _values_of(key: config.Key) -> dict[str, Any]:
-    """Return what a key takes; a reader that is not here is a KeyError in `make docs`."""
-    choices = _choices(key)
-    if choices is not None:
-        return {"enum": [*choices]}
-    return {
-        "_text": {"type": "string", "pattern": f"^{NO_NUL}*[^\\s\\u0000]{NO_NUL}*$"},
-        "_number": _either({"type": "integer", "minimum": 1, "maximum": config.MOST_NUMBER}, _digits()),
-        "_seconds": _either({"type": "number", "minimum": 0, "maximum": config.MOST_SECONDS}, _decimals()),
-        "_truth": _either({"type": "boolean"}, "|".join(map(_any_case, _WORDS))),
-        "_names": _either({"type": "array", "items": {"type": "string", "pattern": f"^{NO_NUL}*$"}}, f"{NO_NUL}*"),
-        "_ids": _either({"type": "array", "items": {"type": "string", "pattern": f"^{NO_NUL}*$"}}, f"{NO_NUL}*"),
-        "_urls": _either(
+    """Return what a key takes; a form that is not here is a KeyError in `make docs`."""
+    by_form: dict[str, dict[str, Any]] = {
+        "choice": {"enum": [*key.form.choices]},
+        "text": {"type": "string", "pattern": f"^{NO_NUL}*[^\\s\\u0000]{NO_NUL}*$"},
+        "number": _either({"type": "integer", "minimum": 1, "maximum": config.MOST_NUMBER}, _digits()),
+        "seconds": _either({"type": "number", "minimum": 0, "maximum": config.MOST_SECONDS}, _decimals()),
+        "truth": _either({"type": "boolean"}, "|".join(map(_any_case, _WORDS))),
+        "names": _either({"type": "array", "items": {"type": "string", "pattern": f"^{NO_NUL}*$"}}, f"{NO_NUL}*"),
+        "urls": _either(
             {"type": "object", "additionalProperties": {"type": "string", "pattern": _URL}}, _entries(_URL_OF_ALIAS)
         ),
-        "_phases": _either(
+        "phases": _either(
             _phases(), _entries(f"({THIRD_PARTY}|{UNMARKED})=ask", f"[^=,]*=({'|'.join(config.PHASES)})")
         ),
-    }[key.read.__name__]
+    }
+    return by_form[key.form.name]
 
 
 def _phases() -> dict[str, Any]:
     undecided = {name: {"enum": [*config.PHASES, "ask"]} for name in (THIRD_PARTY, UNMARKED)}
     return {"type": "object", "properties": undecided, "additionalProperties": {"enum": [*config.PHASES]}}
-
-
-def _choices(key: config.Key) -> tuple[str, ...] | None:
-    cells = key.read.__closure__ or ()
-    return next((cell.cell_contents for cell in cells if isinstance(cell.cell_contents, tuple)), None)
 
 
 def _either(value: dict[str, Any], text: str) -> dict[str, Any]:

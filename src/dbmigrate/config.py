@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dbmigrate.errors import UsageError
 from dbmigrate.models.settings import LINTER, THIRD_PARTY, UNMARKED, DatabaseSettings, Settings
@@ -44,11 +44,21 @@ _SERVICE_LINK = re.compile(r"DBMIGRATE_(SERVICE_(HOST|PORT)|PORT)(_.*)?")
 
 
 @dataclass(frozen=True)
+class Form:
+    """What a value may be; the JSON Schema of the table has a part for each name."""
+
+    name: Literal["text", "number", "seconds", "truth", "names", "urls", "phases", "choice"]
+    read: Callable[[object, str], Any]
+    """(value, where it stands) -> value, or a UsageError."""
+    choices: tuple[str, ...] = ()
+    """Of a choice: its values."""
+
+
+@dataclass(frozen=True)
 class Key:
     """One configuration key; its words stand in the documents."""
 
-    read: Callable[[object, str], Any]
-    """(value, where it stands) -> value, or a UsageError."""
+    form: Form
     default: str
     meaning: str
 
@@ -119,7 +129,7 @@ def merge_settings(file: ConfigFile | None, environ: Mapping[str, str], flags: M
     for key, (value, origin) in (_read_file(file) | _read_environ(environ)).items():
         values[key], origins[key] = value, origin
     for key, flag in flags.items():
-        values[key], origins[key] = KEYS[key].read(flag.value, flag.name), flag.name
+        values[key], origins[key] = KEYS[key].form.read(flag.value, flag.name), flag.name
     return Settings(**values, origins=origins)
 
 
@@ -134,7 +144,7 @@ def _read_file(file: ConfigFile | None) -> dict[str, tuple[Any, str]]:
         if key == "databases":
             found[key] = (_read_databases(value, origin), str(file.path))
         elif key in KEYS:
-            found[key] = (KEYS[key].read(value, f"{origin} {key}"), str(file.path))
+            found[key] = (KEYS[key].form.read(value, f"{origin} {key}"), str(file.path))
         else:
             raise UsageError(
                 f"{origin}: there is no key {shortened(key)}", hint=nearest(key, (*KEYS, "databases"), what="keys")
@@ -154,7 +164,7 @@ def _read_databases(value: object, origin: str) -> dict[str, DatabaseSettings]:
                     hint=nearest(key, DATABASE_KEYS, what="keys"),
                 )
         read[alias] = DatabaseSettings(
-            **{key: DATABASE_KEYS[key].read(table[key], f"{origin} databases.{alias}.{key}") for key in table}
+            **{key: DATABASE_KEYS[key].form.read(table[key], f"{origin} databases.{alias}.{key}") for key in table}
         )
     return read
 
@@ -169,7 +179,7 @@ def _read_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
             names = [PREFIX + known.upper() for known in KEYS]
             raise UsageError(f"unknown variable {name} in the environment", hint=nearest(name, names, what="variables"))
         if environ[name]:  # an empty variable is how a shell or a compose file says "not set"
-            found[key] = (KEYS[key].read(environ[name], name), name)
+            found[key] = (KEYS[key].form.read(environ[name], name), name)
     return found
 
 
@@ -300,58 +310,71 @@ def _one_of(choices: Sequence[str]) -> Callable[[object, str], str]:
     return read
 
 
+def _choice(choices: tuple[str, ...]) -> Form:
+    return Form("choice", _one_of(choices), choices)
+
+
+TEXT = Form("text", _text)
+NUMBER = Form("number", _number)
+SECONDS = Form("seconds", _seconds)
+TRUTH = Form("truth", _truth)
+NAMES = Form("names", _names)
+IDS = Form("names", _ids)
+URLS = Form("urls", _urls)
+PHASE_OF = Form("phases", _phases)
+
 KEYS: Mapping[str, Key] = {
-    "settings": Key(_text, "see below", 'settings module, for example `"myproj.settings"`'),
-    "manage": Key(_text, "`manage.py`", 'command to run instead of manage.py, for example `"kiosk manage"`'),
-    "python": Key(_text, "see below", "the project's interpreter, or the folder of its environment"),
+    "settings": Key(TEXT, "see below", 'settings module, for example `"myproj.settings"`'),
+    "manage": Key(TEXT, "`manage.py`", 'command to run instead of manage.py, for example `"kiosk manage"`'),
+    "python": Key(TEXT, "see below", "the project's interpreter, or the folder of its environment"),
     "jobs": Key(
-        _number,
+        NUMBER,
         "the number of CPUs; if a database is on a server, four times that, but at most 16",
         "databases to migrate in parallel; 1 means one at a time",
     ),
     "launcher": Key(
-        _one_of(LAUNCHERS), '`"auto"`', "`fork`, `spawn` or `auto`: how migrate processes are started; see below"
+        _choice(LAUNCHERS), '`"auto"`', "`fork`, `spawn` or `auto`: how migrate processes are started; see below"
     ),
-    "scope": Key(_one_of(SCOPES), '`"app"`', "`app` or `database`: what is migrated on a database; see below"),
+    "scope": Key(_choice(SCOPES), '`"app"`', "`app` or `database`: what is migrated on a database; see below"),
     "open": Key(
-        _one_of(UNCLAIMED_POLICIES),
+        _choice(UNCLAIMED_POLICIES),
         '`"skip"`',
         'a database on which nothing belongs is skipped; `"migrate"` creates everything there that no router refuses',
     ),
     "receivers": Key(
-        _one_of(RECEIVER_POLICIES),
+        _choice(RECEIVER_POLICIES),
         '`"always"`',
         'receivers of migrate signals: `"pending"` calls them only where something is pending',
     ),
-    "exclude": Key(_names, "`[]`", "databases to skip"),
-    "order": Key(_names, "`[]`", "databases to migrate in this order; without `default` in it, after `default`"),
+    "exclude": Key(NAMES, "`[]`", "databases to skip"),
+    "order": Key(NAMES, "`[]`", "databases to migrate in this order; without `default` in it, after `default`"),
     "ignore": Key(
-        _ids,
+        IDS,
         "`[]`",
         'checks not to report, for example `["DBM206"]`; one that stops a run cannot be ignored, except DBM209, '
         "DBM210, DBM211, DBM212, DBM305 and DBM307, which become warnings",
     ),
-    "skip_makemigrations": Key(_truth, "`false`", "do not create migrations"),
+    "skip_makemigrations": Key(TRUTH, "`false`", "do not create migrations"),
     "keep_going": Key(
-        _truth, "`false`", "after a failure, continue with databases that do not depend on the failed one"
+        TRUTH, "`false`", "after a failure, continue with databases that do not depend on the failed one"
     ),
-    "wait": Key(_seconds, "`0`", "seconds to wait for unreachable databases"),
-    "lock_wait": Key(_seconds, "`60`", "seconds to wait for another run on the same database"),
-    "grace": Key(_seconds, "no limit", "seconds that running migrations may take after SIGTERM or SIGHUP"),
-    "step_timeout": Key(_seconds, "no limit", "seconds after which a migrate process is interrupted"),
+    "wait": Key(SECONDS, "`0`", "seconds to wait for unreachable databases"),
+    "lock_wait": Key(SECONDS, "`60`", "seconds to wait for another run on the same database"),
+    "grace": Key(SECONDS, "no limit", "seconds that running migrations may take after SIGTERM or SIGHUP"),
+    "step_timeout": Key(SECONDS, "no limit", "seconds after which a migrate process is interrupted"),
     "ddl_lock_timeout": Key(
-        _seconds, "the server's setting", "PostgreSQL: seconds that a migration waits for a table lock"
+        SECONDS, "the server's setting", "PostgreSQL: seconds that a migration waits for a table lock"
     ),
-    "ddl_retries": Key(_number, "`5`", "retries after that, with increasing delays"),
-    "lock_url": Key(_urls, "`{}`", "per alias: the URL that the lock's connection uses, to bypass a pooler; see below"),
+    "ddl_retries": Key(NUMBER, "`5`", "retries after that, with increasing delays"),
+    "lock_url": Key(URLS, "`{}`", "per alias: the URL that the lock's connection uses, to bypass a pooler; see below"),
     "phases": Key(
-        _phases,
+        PHASE_OF,
         "`{}`",
         'what runs before and after a deploy (`--phase`), by pattern: `"blog.0007*" = "post"`; `third_party` for '
         "third-party apps, `unmarked` for what is otherwise undecided",
     ),
     "format": Key(
-        _one_of(FORMATS),
+        _choice(FORMATS),
         '`"auto"`',
         "`rich`, `plain`, `json`, `jsonl` or `github`; `auto`: `rich` on a terminal, `github` in GitHub Actions",
     ),
