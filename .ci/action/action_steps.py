@@ -72,13 +72,13 @@ def comment(environ: Mapping[str, str]) -> int:
     if not document.is_file():
         print("::warning::dbmigrate wrote no plan: no comment is written")
         return 0
-    about = (
+    key = (
         environ.get("INPUT_WORKING_DIRECTORY", "."),
         environ.get("INPUT_SETTINGS", ""),
         environ.get("INPUT_ARGS", ""),
     )
     try:
-        _write(environ, number, comment_of(json.loads(document.read_text(encoding="utf-8")), about), mark_of(about))
+        _write(environ, number, comment_of(json.loads(document.read_text(encoding="utf-8")), key), mark_of(key))
     except HTTPError as refusal:
         refusal.close()
         hint = "; the job needs the permission pull-requests: write" if refusal.code == 403 else ""

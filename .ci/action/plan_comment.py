@@ -14,26 +14,26 @@ MOST_CHARACTERS = 65_000
 MOST_ROWS, MOST_FINDINGS = 200, 50
 TOO_LONG = "\n\nThe rest is too long for a comment: `dbmigrate plan --sql` prints it.\n"
 
-About = tuple[str, str, str]
+CommentKey = tuple[str, str, str]
 """The working directory, the settings and the arguments: each triple has a comment of its own."""
 
 
-def mark_of(about: About) -> str:
+def mark_of(key: CommentKey) -> str:
     """Return the first line of the comment, by which it is found again; it is not shown.
 
     The arguments stand in it as a digest: they may be long, and nothing of them may end the mark.
     """
-    *shown, args = about
+    *shown, args = key
     words = [re.sub(r"[^A-Za-z0-9._/]", "_", word)[:200] for word in shown]
     return f"<!-- dbmigrate plan {' '.join(words)} {hashlib.sha256(args.encode()).hexdigest()[:12]} -->"
 
 
-def comment_of(document: Any, about: About) -> str:
+def comment_of(document: Any, key: CommentKey) -> str:
     """Return the text: what is pending where, what is dangerous, and the SQL of each database, folded.
 
     What is too long ends at a whole line or before a whole database's SQL, and says so.
     """
-    text = "\n".join((mark_of(about), *_body(document))) + "\n"
+    text = "\n".join((mark_of(key), *_body(document))) + "\n"
     room = MOST_CHARACTERS - len(TOO_LONG)
     if len(text) > room:
         whole_lines = text[:room].rpartition("\n")[0]

@@ -9,38 +9,38 @@ import shutil
 import stat
 from pathlib import Path
 
-from claims import BIN, ROOT, SAMPLE, Line, Workshop, claim, run
+from claims import BIN, ROOT, SAMPLE, Claim, ReleaseFolder, require, run
 
 EXAMPLES = ROOT / "docs" / "examples"
 OWN_PATHS = re.compile(r"(?<![\w./])/(?=opt/|app\b|usr/local/bin/|entrypoint\.sh)")
 """The paths of the image that it makes itself; what it only reads (/bin, /usr, /tmp) is this machine's."""
 
 
-def hadolint_finds_nothing(_: Workshop) -> None:
+def hadolint_finds_nothing(_: ReleaseFolder) -> None:
     run([str(BIN / "hadolint"), str(EXAMPLES / "Dockerfile")], cwd=ROOT)
 
 
-def it_migrates_in_a_root_that_is_only_read(workshop: Workshop) -> None:
-    root = workshop.folder / "image"
-    state = workshop.folder / "state"
+def it_migrates_in_a_root_that_is_only_read(release: ReleaseFolder) -> None:
+    root = release.folder / "image"
+    state = release.folder / "state"
     for folder in (root / "opt", root / "usr" / "local" / "bin", root / "app", state):
         folder.mkdir(parents=True)
-    environ = _build(root, workshop.wheel, state)
-    _lock(root)
+    environ = _build(root, release.wheel, state)
+    _make_read_only(root)
 
     server = [str(root / "entrypoint.sh"), "gunicorn", "--check-config", "myproj.wsgi"]
-    shown = run([*_powerless(), *server], cwd=root / "app", environ=environ, cut=True)
-    claim("All migrations completed successfully" in shown, shown)
-    claim(sorted(path.suffix for path in state.iterdir()).count(".sqlite3") == 3, str([*state.iterdir()]))
+    shown = run([*_without_capabilities(), *server], cwd=root / "app", environ=environ, clean_environment=True)
+    require("All migrations completed successfully" in shown, shown)
+    require(sorted(path.suffix for path in state.iterdir()).count(".sqlite3") == 3, str([*state.iterdir()]))
     touch = [*server[:1], "touch", str(root / "app" / "written")]
-    again = run([*_powerless(), *touch], cwd=root / "app", environ=environ, cut=True, exits=1)
-    claim("Nothing pending" in again and "Permission denied" in again, again)
-    claim(
+    again = run([*_without_capabilities(), *touch], cwd=root / "app", environ=environ, clean_environment=True, exits=1)
+    require("Nothing pending" in again and "Permission denied" in again, again)
+    require(
         _instructions("USER") == ["10001:10001"],
         "the image runs as root, or as a user whose name a cluster cannot check",
     )
-    claim(json.loads(_instructions("CMD")[0])[0] == "gunicorn", "another CMD than what was run")
-    claim(_instructions("ENTRYPOINT") == ['["/entrypoint.sh"]'], "another ENTRYPOINT than what was run")
+    require(json.loads(_instructions("CMD")[0])[0] == "gunicorn", "another CMD than what was run")
+    require(_instructions("ENTRYPOINT") == ['["/entrypoint.sh"]'], "another ENTRYPOINT than what was run")
 
 
 def _build(root: Path, wheel: Path, state: Path) -> dict[str, str]:
@@ -50,7 +50,7 @@ def _build(root: Path, wheel: Path, state: Path) -> dict[str, str]:
     (root / "entrypoint.sh").chmod(0o755)
     for line in _instructions("RUN"):
         own = OWN_PATHS.sub(f"{root}/", re.sub(r"\bdbmigrate==[\d.]+", str(wheel), line))
-        run(["sh", "-e", "-c", own], cwd=root / "app", cut=True)
+        run(["sh", "-e", "-c", own], cwd=root / "app", clean_environment=True)
     path = f"{root}/usr/local/bin:{os.environ['PATH']}"
     environ = {"PATH": path, "HOME": "/nonexistent", "SAMPLE_DATABASE_DIR": str(state)}
     for line in _instructions("ENV"):
@@ -64,14 +64,14 @@ def _instructions(name: str) -> list[str]:
     return re.findall(rf"^{name} (.*)$", text, re.M)
 
 
-def _powerless() -> list[str]:
+def _without_capabilities() -> list[str]:
     """Return what takes from root the right to write everywhere; another user than this one may not see this Python."""
     if os.getuid() != 0:
         return []
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]
 
 
-def _lock(root: Path) -> None:
+def _make_read_only(root: Path) -> None:
     """Take the right to write from every file and folder: a root file system that is only read."""
     for folder, _, names in os.walk(root):
         for path in (Path(folder), *(Path(folder, name) for name in names)):
@@ -80,8 +80,8 @@ def _lock(root: Path) -> None:
 
 
 IMAGE = [
-    Line("image", "hadolint finds nothing in the Dockerfile", hadolint_finds_nothing),
-    Line(
+    Claim("image", "hadolint finds nothing in the Dockerfile", hadolint_finds_nothing),
+    Claim(
         "image",
         "its RUN and ENTRYPOINT lines run in a root that nothing is written to",
         it_migrates_in_a_root_that_is_only_read,

@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 from email import message_from_string
 
-from claims import BIN, ROOT, SAMPLE, Line, SkippedError, Workshop, claim, run, tracked
+from claims import BIN, ROOT, SAMPLE, Claim, ReleaseFolder, SkippedError, require, run, tracked
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support.environments import find_python
@@ -28,152 +28,152 @@ SHARED = (
 )
 
 
-def two_builds_are_equal(workshop: Workshop) -> None:
-    first, second = workshop.builds
+def two_builds_are_equal(release: ReleaseFolder) -> None:
+    first, second = release.builds
     names = sorted(path.name for path in first.iterdir())
-    claim(names == sorted(path.name for path in second.iterdir()), "the names differ")
+    require(names == sorted(path.name for path in second.iterdir()), "the names differ")
     for name in names:
-        claim((first / name).read_bytes() == (second / name).read_bytes(), f"{name} differs")
+        require((first / name).read_bytes() == (second / name).read_bytes(), f"{name} differs")
 
 
-def twine_has_nothing_to_say(workshop: Workshop) -> None:
-    run([str(BIN / "twine"), "check", "--strict", str(workshop.wheel), str(workshop.sdist)], cwd=ROOT)
+def twine_has_nothing_to_say(release: ReleaseFolder) -> None:
+    run([str(BIN / "twine"), "check", "--strict", str(release.wheel), str(release.sdist)], cwd=ROOT)
 
 
-def wheel_has_the_usual_shape(workshop: Workshop) -> None:
-    run([str(BIN / "check-wheel-contents"), str(workshop.wheel)], cwd=workshop.folder)
+def wheel_has_the_usual_shape(release: ReleaseFolder) -> None:
+    run([str(BIN / "check-wheel-contents"), str(release.wheel)], cwd=release.folder)
 
 
-def wheel_holds_the_tracked_files(workshop: Workshop) -> None:
-    with zipfile.ZipFile(workshop.wheel) as archive:
+def wheel_holds_the_tracked_files(release: ReleaseFolder) -> None:
+    with zipfile.ZipFile(release.wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    data = f"{workshop.wheel.name.rsplit('-', 3)[0]}.data/data/"
+    data = f"{release.wheel.name.rsplit('-', 3)[0]}.data/data/"
     expected = {name.removeprefix("src/") for name in tracked() if name.startswith("src/")}
     differ = names ^ (expected | {data + name for name in SHARED})
-    claim(not differ, f"only in the wheel or only in git: {sorted(differ)}")
-    claim("dbmigrate/py.typed" in names, "there is no py.typed")
+    require(not differ, f"only in the wheel or only in git: {sorted(differ)}")
+    require("dbmigrate/py.typed" in names, "there is no py.typed")
 
 
-def sdist_holds_the_tracked_files(workshop: Workshop) -> None:
-    with tarfile.open(workshop.sdist) as archive:
+def sdist_holds_the_tracked_files(release: ReleaseFolder) -> None:
+    with tarfile.open(release.sdist) as archive:
         names = {member.name.split("/", 1)[1] for member in archive.getmembers() if member.isfile()}
     differ = names ^ {*tracked(), "PKG-INFO"}
-    claim(not differ, f"only in the sdist or only in git: {sorted(differ)}")
+    require(not differ, f"only in the sdist or only in git: {sorted(differ)}")
 
 
-def sdist_builds_the_same_wheel(workshop: Workshop) -> None:
-    folder = workshop.unpacked("unpacked")
+def sdist_builds_the_same_wheel(release: ReleaseFolder) -> None:
+    folder = release.unpacked("unpacked")
     run([sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", "again"], cwd=folder)
-    again = folder / "again" / workshop.wheel.name
-    claim(again.read_bytes() == workshop.wheel.read_bytes(), "the wheel made from the sdist differs")
+    again = folder / "again" / release.wheel.name
+    require(again.read_bytes() == release.wheel.read_bytes(), "the wheel made from the sdist differs")
 
 
-def sdist_passes_its_tests(workshop: Workshop) -> None:
+def sdist_passes_its_tests(release: ReleaseFolder) -> None:
     """Make everything from python3 and make; the other Djangos are those of this folder, if it has them already."""
-    folder = workshop.unpacked("tested")
+    folder = release.unpacked("tested")
     if (ROOT / ".cache").is_dir():
         (folder / ".cache").symlink_to(ROOT / ".cache")
     run(["make", "test", f"ARGS={TESTS}"], cwd=folder)
 
 
-def generated_files_are_current(_: Workshop) -> None:
+def generated_files_are_current(_: ReleaseFolder) -> None:
     run([sys.executable, ".ci/release/write_generated.py", "--check"], cwd=ROOT)
 
 
-def manual_page_is_readable(workshop: Workshop) -> None:
+def manual_page_is_readable(release: ReleaseFolder) -> None:
     if shutil.which("man") is None:
         raise SkippedError("no man here")
     page = ROOT / "dist-man" / "dbmigrate.1"
     page.parent.mkdir(exist_ok=True)
-    with zipfile.ZipFile(workshop.wheel) as archive:
+    with zipfile.ZipFile(release.wheel) as archive:
         page.write_bytes(next(archive.read(name) for name in archive.namelist() if name.endswith("man1/dbmigrate.1")))
     shown = run(["man", "--warnings", "-E", "ascii", "-l", str(page)], cwd=ROOT, environ={"MANWIDTH": "80"})
-    claim(not re.search(r"warning(: | \[)", shown) and "dbmigrate - migrate every database" in shown, shown[:2000])
+    require(not re.search(r"warning(: | \[)", shown) and "dbmigrate - migrate every database" in shown, shown[:2000])
 
 
-def bill_of_materials_is_valid(workshop: Workshop) -> None:
+def bill_of_materials_is_valid(release: ReleaseFolder) -> None:
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
-    with zipfile.ZipFile(workshop.wheel) as archive:
+    with zipfile.ZipFile(release.wheel) as archive:
         bill = next(archive.read(name).decode() for name in archive.namelist() if "/sboms/" in name)
     wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill)
-    claim(wrong is None, str(wrong))
-    with zipfile.ZipFile(workshop.wheel) as archive:
+    require(wrong is None, str(wrong))
+    with zipfile.ZipFile(release.wheel) as archive:
         metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
     requirements = [Requirement(one) for one in message_from_string(metadata).get_all("Requires-Dist", [])]
     needed = {canonicalize_name(one.name) for one in requirements if "extra" not in str(one.marker)}
     named = {canonicalize_name(component["name"]) for component in json.loads(bill)["components"]}
-    claim(named == needed, f"only in METADATA or only in the bill: {sorted(named ^ needed)}")
+    require(named == needed, f"only in METADATA or only in the bill: {sorted(named ^ needed)}")
 
 
-def pipx_installs_it(workshop: Workshop) -> None:
-    home = {"PIPX_HOME": str(workshop.folder / "pipx"), "PIPX_BIN_DIR": str(workshop.folder / "bin")}
-    home["PIPX_MAN_DIR"] = str(workshop.folder / "man")
-    run([str(BIN / "pipx"), "install", "--python", sys.executable, str(workshop.wheel)], cwd=ROOT, environ=home)
-    executable = [str(workshop.folder / "bin" / "dbmigrate")]
-    _shows_version(executable, workshop)
-    _shows_status(executable, workshop)
+def pipx_installs_it(release: ReleaseFolder) -> None:
+    home = {"PIPX_HOME": str(release.folder / "pipx"), "PIPX_BIN_DIR": str(release.folder / "bin")}
+    home["PIPX_MAN_DIR"] = str(release.folder / "man")
+    run([str(BIN / "pipx"), "install", "--python", sys.executable, str(release.wheel)], cwd=ROOT, environ=home)
+    executable = [str(release.folder / "bin" / "dbmigrate")]
+    _shows_version(executable, release)
+    _shows_status(executable, release)
 
 
-def uvx_runs_it_on_every_python(workshop: Workshop) -> None:
+def uvx_runs_it_on_every_python(release: ReleaseFolder) -> None:
     lacking = []
     for version in PYTHONS:
         python = find_python(version)
         if python is None:
             lacking.append(version)
             continue
-        uvx = [str(BIN / "uvx"), "--python", python, "--from", str(workshop.wheel), "dbmigrate"]
-        _shows_version(uvx, workshop)
-        _shows_status(uvx, workshop)
+        uvx = [str(BIN / "uvx"), "--python", python, "--from", str(release.wheel), "dbmigrate"]
+        _shows_version(uvx, release)
+        _shows_status(uvx, release)
     if lacking:
         raise SkippedError(f"no Python {', '.join(lacking)} here; run on the others")
 
 
-def _shows_version(command: list[str], workshop: Workshop) -> None:
+def _shows_version(command: list[str], release: ReleaseFolder) -> None:
     """What uvx says of its installation stands before the answer."""
-    shown = run([*command, "--version"], cwd=workshop.folder)
-    claim(shown.splitlines()[-1:] == [f"dbmigrate {__version__}"], shown)
+    shown = run([*command, "--version"], cwd=release.folder)
+    require(shown.splitlines()[-1:] == [f"dbmigrate {__version__}"], shown)
 
 
-def _shows_status(command: list[str], workshop: Workshop, **environ: str) -> None:
+def _shows_status(command: list[str], release: ReleaseFolder, **environ: str) -> None:
     words = ["status", "--project", str(SAMPLE), "--python", sys.executable]
-    shown = run([*command, *words], cwd=workshop.folder, environ=environ)
-    claim("shop_db" in shown, shown)
+    shown = run([*command, *words], cwd=release.folder, environ=environ)
+    require("shop_db" in shown, shown)
 
 
-def python_3_9_is_refused(workshop: Workshop) -> None:
-    words = ["install", "--dry-run", "--no-deps", "--no-index", "--target", str(workshop.folder / "nowhere")]
-    shown = run([str(BIN / "uv"), "pip", *words, "--python-version", "3.9", str(workshop.wheel)], cwd=ROOT, exits=1)
-    claim("depends on Python>=3.10" in shown, shown)
+def python_3_9_is_refused(release: ReleaseFolder) -> None:
+    words = ["install", "--dry-run", "--no-deps", "--no-index", "--target", str(release.folder / "nowhere")]
+    shown = run([str(BIN / "uv"), "pip", *words, "--python-version", "3.9", str(release.wheel)], cwd=ROOT, exits=1)
+    require("depends on Python>=3.10" in shown, shown)
     python = find_python("3.9")
     if python is None:
         raise SkippedError("no Python 3.9 here: uv refused it, pip was not run")
-    shown = run([python, "-m", "pip", *words, str(workshop.wheel)], cwd=ROOT, exits=1)
-    claim("requires a different Python" in shown and ">=3.10" in shown, shown)
+    shown = run([python, "-m", "pip", *words, str(release.wheel)], cwd=ROOT, exits=1)
+    require("requires a different Python" in shown and ">=3.10" in shown, shown)
 
 
-def without_network_the_wheel_installs(workshop: Workshop) -> None:
-    folder = workshop.folder / "without-network"
+def without_network_the_wheel_installs(release: ReleaseFolder) -> None:
+    folder = release.folder / "without-network"
     run([sys.executable, "-m", "venv", str(folder)], cwd=ROOT)
     python = str(folder / "bin" / "python")
-    run([python, "-m", "pip", "install", "--no-index", "--no-deps", str(workshop.wheel)], cwd=ROOT)
+    run([python, "-m", "pip", "install", "--no-index", "--no-deps", str(release.wheel)], cwd=ROOT)
     executable = str(folder / "bin" / "dbmigrate")
-    _shows_version([executable], workshop)
+    _shows_version([executable], release)
     shown = run([executable, "status"], cwd=ROOT, exits=3)
-    claim("No module named 'click'" in shown and "Traceback" not in shown, shown)
+    require("No module named 'click'" in shown and "Traceback" not in shown, shown)
 
 
-def a_home_that_takes_no_files_is_enough(workshop: Workshop) -> None:
+def a_home_that_takes_no_files_is_enough(release: ReleaseFolder) -> None:
     """No folder can be made in a home that is a file, not even by root."""
-    home = workshop.folder / "home"
+    home = release.folder / "home"
     home.touch()
     places = {name: str(home / name) for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
-    _shows_status([str(BIN / "dbmigrate")], workshop, HOME=str(home), **places)
+    _shows_status([str(BIN / "dbmigrate")], release, HOME=str(home), **places)
 
 
 PACKAGE = [
-    Line("package", claimed, check)
+    Claim("package", claimed, check)
     for claimed, check in (
         ("two builds give the same bytes", two_builds_are_equal),
         ("twine check --strict finds nothing", twine_has_nothing_to_say),

@@ -1,7 +1,7 @@
 """Check what is published, by running it, and print a line for each claim.
 
 python .ci/release/check_published.py                  every line
-python .ci/release/check_published.py hooks twine      the lines whose group or claim has one of the words
+python .ci/release/check_published.py hooks twine      the lines whose group or text has one of the words
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from check_hooks import HOOKS
 from check_image import IMAGE
 from check_package import PACKAGE
 from check_repository import REPOSITORY
-from claims import Line, SkippedError, Workshop, changed
+from claims import Claim, ReleaseFolder, SkippedError, changed
 
-LINES: list[Line] = [*PACKAGE, *REPOSITORY, *ACTION, *HOOKS, *IMAGE]
+CLAIMS: list[Claim] = [*PACKAGE, *REPOSITORY, *ACTION, *HOOKS, *IMAGE]
 
 
 def main() -> None:
-    """Run the chosen lines; exit 1 if one failed, or one was skipped where all must run (.ci/run)."""
+    """Run the chosen claims; exit 1 if one failed, or one was skipped where all must run (.ci/run)."""
     differ = changed()
     if differ:
         sys.exit(f"the work tree is not what is committed, and a package is made of a commit: {', '.join(differ[:3])}")
     words = sys.argv[1:]
-    chosen = [line for line in LINES if not words or any(word in f"{line.group} {line.claim}" for word in words)]
+    chosen = [claim for claim in CLAIMS if not words or any(word in f"{claim.group} {claim.text}" for word in words)]
     failures = []
     skipped = 0
     with tempfile.TemporaryDirectory(prefix="dbmigrate-release-") as folder:
-        workshop = Workshop(Path(folder))
-        for line in chosen:
+        release = ReleaseFolder(Path(folder))
+        for claim in chosen:
             began = time.monotonic()
             outcome = "passed"
             try:
-                line.check(workshop)
+                claim.check(release)
             except SkippedError as why:
                 outcome = "skipped"
                 skipped += 1
                 print(f"         {why}")
             except Exception as failed:  # a time-out, a file that is not there: the line failed, the others still count
                 outcome = "failed"
-                failures.append(f"{line.group}: {line.claim}:\n{type(failed).__name__}: {failed}")
-            print(f"{outcome:8} {line.group}: {line.claim} ({time.monotonic() - began:.1f} s)", flush=True)
+                failures.append(f"{claim.group}: {claim.text}:\n{type(failed).__name__}: {failed}")
+            print(f"{outcome:8} {claim.group}: {claim.text} ({time.monotonic() - began:.1f} s)", flush=True)
         for failure in failures:
             print(f"\nfailed: {failure}\n")
         # Said before the folder is removed, which takes a while: it holds some gigabytes.

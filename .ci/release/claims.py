@@ -28,17 +28,17 @@ class SkippedError(Exception):
 
 
 @dataclass(frozen=True)
-class Line:
+class Claim:
     """One claim about what is published, and what checks it."""
 
     group: str
-    claim: str
-    check: Callable[[Workshop], None]
+    text: str
+    check: Callable[[ReleaseFolder], None]
     """Raises FailedError or SkippedError."""
 
 
 @dataclass(frozen=True)
-class Workshop:
+class ReleaseFolder:
     """Where things are made: a folder that is removed at the end, and the builds in it."""
 
     folder: Path
@@ -88,14 +88,19 @@ def commit_all(folder: Path) -> Path:
 
 
 def run(
-    command: Sequence[str], *, cwd: Path, exits: int = 0, environ: Mapping[str, str] | None = None, cut: bool = False
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    exits: int = 0,
+    environ: Mapping[str, str] | None = None,
+    clean_environment: bool = False,
 ) -> str:
-    """Run a command and return what it printed; `cut`: with nothing of this environment but PATH.
+    """Run a command and return what it printed; `clean_environment`: with nothing of this environment but PATH.
 
     Raises:
         FailedError: it ended with another exit code than `exits`.
     """
-    base = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} if cut else {**os.environ}
+    base = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} if clean_environment else {**os.environ}
     base.pop("VIRTUAL_ENV", None)
     ended = subprocess.run(
         command,
@@ -113,7 +118,7 @@ def run(
     return ended.stdout
 
 
-def claim(holds: bool, otherwise: str) -> None:
+def require(holds: bool, otherwise: str) -> None:
     """Raise FailedError with the reason unless something holds."""
     if not holds:
         raise FailedError(otherwise)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 COMMENT = runpy.run_path(str(Path(__file__).parents[2] / ".ci/action/plan_comment.py"))
-ABOUT = (".", "", "")
+KEY = (".", "", "")
 MARK = "<!-- dbmigrate plan .  e3b0c44298fc -->\n"
 
 
@@ -26,7 +26,7 @@ def _document(migrations: list[dict[str, Any]], **plan: Any) -> dict[str, Any]:
 
 
 def _comment(document: dict[str, Any]) -> str:
-    return str(COMMENT["comment_of"](document, ABOUT))
+    return str(COMMENT["comment_of"](document, KEY))
 
 
 def test_it_has_the_digest_the_phases_and_the_dangers_of_the_plan() -> None:

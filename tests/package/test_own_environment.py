@@ -12,7 +12,7 @@ import pytest
 from support.cli import EXECUTABLE, clean_environment
 from support.projects import Project
 
-HERE = Path(sysconfig.get_path("purelib"))
+SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 WITHOUT = ("django", "constance")
 
 
@@ -22,7 +22,7 @@ def own_environment(tmp_path: Path) -> Path:
     folder = tmp_path / "own"
     venv.create(folder, symlinks=True)
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-    for path in HERE.iterdir():
+    for path in SITE_PACKAGES.iterdir():
         if not path.name.lower().startswith(WITHOUT):
             (packages / path.name).symlink_to(path)
     executable = folder / "bin" / "dbmigrate"
