@@ -75,6 +75,8 @@ def only_the_version_is_released(release: ReleaseFolder) -> None:
     (folder / "src" / "dbmigrate" / "left_over.py").touch()
     shown = run([sys.executable, ".ci/release/refuse_wrong_tag.py", tag], cwd=folder, exits=1, environ=OWN_REPOSITORY)
     require("the work tree is not what is committed: src/dbmigrate/left_over.py" in shown, shown)
+    shown = run([sys.executable, ".ci/release/check_published.py"], cwd=folder, exits=1)
+    require("the work tree is not what is committed" in shown and "left_over.py" in shown, shown)
 
 
 OWN_REPOSITORY = {"GITHUB_REPOSITORY": "dbmigrate/dbmigrate"}
