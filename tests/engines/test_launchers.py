@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ from support.sites import ENGINES, Site
 
 FORKED_FIRST = {
     "test_exit_handlers_run_and_threads_are_waited_for",
+    "test_the_end_of_a_child_is_heard_where_the_system_does_not_report_it",
     "test_how_a_child_ends_is_told_in_a_project_that_ignores_the_ends_of_children",
     "test_children_that_have_ended_are_not_kept_until_the_end_of_the_run",
     "test_the_random_numbers_of_two_children_differ",
@@ -144,6 +146,39 @@ def test_however_a_child_ends_it_is_told(tmp_path: Path, launcher: str) -> None:
     ends = {"default": "exit 3", "db1": "exit 1", "db2": "exit 5", "db3": "killed by signal 9", "db4": "exit 6"}
     for alias, said in ends.items():
         assert f"[{alias}] failed: core.0001_initial ({said} after" in outcome.stderr
+
+
+WITHOUT_PIDFD = """\
+import os, sys
+del os.pidfd_open
+sys.argv[0] = "dbmigrate"
+from dbmigrate.__main__ import main
+main()
+"""
+"""dbmigrate on a Python that was built where the system had no such call, as those of uv and conda are."""
+
+
+@pytest.mark.parametrize(
+    ("act", "says"), [("pass", ""), ("os._exit(3)", "exit 3"), ("os.kill(os.getpid(), 9)", "killed")]
+)
+def test_the_end_of_a_child_is_heard_where_the_system_does_not_report_it(
+    tmp_path: Path, launcher: str, act: str, says: str
+) -> None:
+    project = project_with(tmp_path, f"import os\n{act}")
+    words = ("all", "--skip-makemigrations", "--launcher", launcher)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PIDFD, *words],
+        cwd=project.root,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == (30 if says else 0), ended
+    assert f"[default] failed: core.0001_initial ({says}" in ended.stderr or not says
 
 
 def test_how_a_child_ends_is_told_in_a_project_that_ignores_the_ends_of_children(tmp_path: Path, launcher: str) -> None:

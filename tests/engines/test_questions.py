@@ -155,6 +155,7 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
         "end_orphans": {"seconds": 0.0},
         "why_not_fork": {"warm_up": True},
         "fork": {"step": step, "variables": {"GREETING": "hello"}, "ended": []},
+        "how_ended": {"pid": os.getpid()},
         "unlock": {},
         "forget": {"labels": ["core"]},
     }

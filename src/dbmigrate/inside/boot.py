@@ -137,6 +137,7 @@ def boot_project(manage, words, *, take_over, give_up):
         if calls is None:
             copy = begin(utility)
             calls = _Calls(words, copy.words)
+            copy.hear_signals()
             # A second one would configure the logging again, which turns off the loggers that were made meanwhile.
             replace_next_setup(lambda setup: None)
         calls.put_words(utility)

@@ -70,6 +70,13 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     forker = fork.Forker(channel, held, opened, watch, handover)
     inspector = inspection.Inspector(lambda: forker.why_not_fork(warm_up=False), watch)
     forker.share(inspector)
+
+    def lock(**arguments):
+        reply = held.lock(**arguments)
+        if not held.has_waited:
+            inspector.expect_the_same()
+        return reply
+
     questions: dict[Question, Any] = {
         "inspect": inspector.inspect,
         "describe_undoing": inspector.describe_undoing,
@@ -95,12 +102,13 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
         "trace": traces.trace,
         "explain": routes.explain,
         "verify": partial(verification.verify, watch),
-        "lock": held.lock,
+        "lock": lock,
         "check_locks": partial(held.check, inspector.find_replacements),
         "unlock": held.unlock,
         "end_orphans": held.end_orphans,
         "why_not_fork": forker.why_not_fork,
         "fork": forker.fork,
+        "how_ended": forker.how_ended,
         "find_blockers": blockers.find_blockers,
     }
     copying = ("why_not_fork", "fork")  # a copy begins as the project has left the process
@@ -118,6 +126,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
                 held.end_orphans(ORPHAN_SECONDS, are_gone=False)
                 held.unlock()
             scratches.drop()
+            forker.reap_copies()
             raise boot.HostEnds
         try:
             is_copying = request["question"] in copying

@@ -42,6 +42,7 @@ Question = Literal[
     "end_orphans",
     "why_not_fork",
     "fork",
+    "how_ended",
     "find_blockers",
 ]
 
@@ -742,6 +743,13 @@ class ForkArguments(TypedDict):
 
 
 ForkReply = Union[int, str]  # its process id, or why it cannot be forked
+
+
+class HowEndedArguments(TypedDict):
+    pid: int
+
+
+HowEndedReply = Optional[int]  # its exit code, negative: by that signal; None if nobody knows it any more
 
 
 class FindBlockersArguments(TypedDict):

@@ -491,8 +491,8 @@ class BootedProject:
 
         `step`: of what inside/steps/step.py takes, what ForkedStep has; `variables`: what its environment has
         in addition to the process's own; `pipes`: the ends that become its stdout and stderr, one on which it says why
-        a migration failed, and one that gets a line with its exit code, unless it was killed. `ended`: process ids of
-        copies of which nobody needs to know any more how they ended.
+        a migration failed, and one that gets a line with its exit code, unless it ends in another way (`how_ended`).
+        `ended`: process ids of copies that have said it.
 
         Raises:
             ProjectError: the process has ended.
@@ -512,6 +512,16 @@ class BootedProject:
             self.close()  # or it might fork the step later, when nobody listens to it
             raise
         return reply
+
+    def how_ended(self, pid: int) -> int | None:
+        """Return how a copy has ended that has not said it, once; None if nobody knows.
+
+        Raises:
+            ProjectError: the process has ended, or is busy with a question that was given up.
+        """
+        arguments: protocol.HowEndedArguments = {"pid": pid}
+        code: int | None = self._ask("how_ended", arguments, int | None)
+        return code
 
     def close(self) -> None:
         """End the process; harmless when it has ended."""

@@ -7,7 +7,6 @@ import json
 import os
 import select
 import signal
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,13 +17,21 @@ from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.settings import LauncherName
 from dbmigrate.models.target import Choice
 from dbmigrate.project.booted import BootedProject
-from dbmigrate.running.process import ChildMessage, ChildRequest, Launcher, RunningChild, SpawnLauncher, watch
+from dbmigrate.running.process import (
+    ChildMessage,
+    ChildRequest,
+    ExitCode,
+    Launcher,
+    RunningChild,
+    SpawnLauncher,
+    watch,
+)
 
-ENDED = ("Z", int(signal.SIGKILL))
-"""What is assumed of a child of which nothing is known but that it has ended: somebody has killed it."""
+UNKNOWN = -int(signal.SIGKILL)
+"""What is reported of a child of which nobody knows more than that it has ended: as if somebody had killed it."""
 
 SLICE_SECONDS = 0.05
-"""Between two looks whether a child has ended, where the system does not report it (Linux before 5.3)."""
+"""Between two looks whether a child has ended, where the system does not report it (before Linux 5.3 or glibc 2.36)."""
 
 
 def choose_launcher(host: BootedProject, wanted: LauncherName, environment: Mapping[str, str]) -> Launcher:
@@ -86,7 +93,7 @@ class ForkLauncher:
             raise OSError(errno.EAGAIN, "the process that had booted the project is busy")
         ends = _make_pipes(4)
         out, err, told = (os.fdopen(reading, "rb") for reading, _ in ends[:3])
-        status: IO[bytes] = os.fdopen(ends[3][0], "rb", buffering=0)  # what is to be read must be seen by select
+        status: IO[bytes] = os.fdopen(ends[3][0], "rb", buffering=0)  # what is to be read must be seen by poll
         forked: SimpleQueue[int | str] = SimpleQueue()
         reply: int | str = "nothing was forked"
         try:
@@ -103,19 +110,22 @@ class ForkLauncher:
             for _, writing in ends:
                 os.close(writing)
             forked.put(reply)
-        return _ForkedChild(reply, status) if isinstance(reply, int) else self._spawn.start(request, outbox)
+        if isinstance(reply, str):
+            return self._spawn.start(request, outbox)
+        return _ForkedChild(self._host, reply, status)
 
-    def _wait_for_code(self, status: IO[bytes], pid: int | str) -> int | None:
-        """Wait until a child has ended and return its exit code; None if there is no child."""
+    def _wait_for_code(self, status: IO[bytes], pid: int | str) -> ExitCode | None:
+        """Wait until a child has ended, and return the exit code that it has said; None if there is no child."""
         with status:
             if isinstance(pid, str):
                 return None
-            _wait_for_end(pid)
+            _wait_for_end(pid, status.fileno())
             # Not to the end of the pipe: a process that the child has left behind may hold it open.
             line = status.readline() if _is_readable(status.fileno(), 0) else b""
-            code = int(line) if line else _read_code_of_dead(pid)
+        if not line.rstrip(b"\n").isdigit():
+            return "unsaid"
         self._ended.append(pid)
-        return code
+        return int(line)
 
 
 def _make_pipes(count: int) -> list[tuple[int, int]]:
@@ -136,7 +146,8 @@ def _make_pipes(count: int) -> list[tuple[int, int]]:
 
 
 class _ForkedChild:
-    def __init__(self, pid: int, status: IO[bytes]) -> None:
+    def __init__(self, host: BootedProject, pid: int, status: IO[bytes]) -> None:
+        self._host = host
         self._pid = pid
         self._status = status
 
@@ -149,14 +160,22 @@ class _ForkedChild:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signum)  # it was forked this moment, and has no group of its own yet
 
+    def find_code(self) -> int:
+        try:
+            code = self._host.how_ended(self._pid)
+        except ProjectError:  # it has ended, and its children with it
+            code = None
+        return UNKNOWN if code is None else code
 
-def _wait_for_end(pid: int) -> None:
+
+def _wait_for_end(pid: int, status: int) -> None:
     """Wait until a child of the host has ended; the host may have ended too, or be stopped."""
     try:
         process = os.pidfd_open(pid)
-    except OSError:  # it is gone already; or an older kernel, or a container that forbids the call
-        while (_read_stat(pid) or ENDED)[0] != "Z":
-            time.sleep(SLICE_SECONDS)
+    # It is gone already; or the kernel is older, a container forbids the call, or this Python was built without it.
+    except (OSError, AttributeError):
+        while _runs(pid) and not _is_readable(status, SLICE_SECONDS):
+            pass
         return
     try:
         _is_readable(process, None)
@@ -171,17 +190,16 @@ def _is_readable(descriptor: int, seconds: float | None) -> bool:
     return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
-def _read_code_of_dead(pid: int) -> int:
-    """Return the exit code of a child that nobody has waited for yet, as far as the system tells."""
-    _, status = _read_stat(pid) or ENDED
-    return os.waitstatus_to_exitcode(status)
-
-
-def _read_stat(pid: int) -> tuple[str, int] | None:
-    """Return the state of a process and how it has ended (proc(5), stat); None if there is none."""
+def _runs(pid: int) -> bool:
+    """Whether a process runs, as far as the system tells; one that nobody has waited for yet does not."""
     try:
-        _, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
     except OSError:
-        return None
-    state, *_, status = rest.split()
-    return state, int(status)
+        pass  # there is none, or it is another user's by now and hidden
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

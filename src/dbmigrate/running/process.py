@@ -93,12 +93,16 @@ class ChildTold:
     text: str
 
 
+ExitCode = Union[int, Literal["unsaid"]]
+"""How a child ended, negative: by that signal; "unsaid" if its parent has to be asked (RunningChild.find_code)."""
+
+
 @dataclass(frozen=True)
 class ChildEnded:
     """The child has ended and its pipes were read; comes once, after all of its output."""
 
     key: str
-    returncode: int
+    code: ExitCode
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,9 @@ class RunningChild(Protocol):
 
     def send_signal(self, signum: int) -> None:
         """Send a signal to the child and everything it started; harmless when it has ended."""
+
+    def find_code(self) -> int:
+        """Return the exit code of a child that has ended "unsaid", once."""
 
 
 class Launcher(Protocol):
@@ -189,6 +196,9 @@ class _SpawnedChild:
         except ProcessLookupError:
             pass
 
+    def find_code(self) -> int:
+        return self._process.wait()
+
 
 def _write_first_line(stdin: IO[bytes], line: str) -> None:
     try:
@@ -202,7 +212,7 @@ Streams = tuple[IO[bytes], IO[bytes], IO[bytes]]
 """Stdout, stderr, and what a step writes for dbmigrate."""
 
 
-def watch(streams: Streams, key: str, wait: Callable[[], int | None], outbox: SimpleQueue[ChildMessage]) -> None:
+def watch(streams: Streams, key: str, wait: Callable[[], ExitCode | None], outbox: SimpleQueue[ChildMessage]) -> None:
     """Report what comes on a child's streams, and its end when `wait` returns its code; None is no child.
 
     Raises:
@@ -214,10 +224,13 @@ def watch(streams: Streams, key: str, wait: Callable[[], int | None], outbox: Si
     reader = threading.Thread(target=_read, args=(selector, streams, key, gate), daemon=True)
 
     def wait_for_end() -> None:
-        returncode = wait()
-        if returncode is not None:
-            _drain(reader, gate)
-            gate.close_with(ChildEnded(key=key, returncode=returncode))
+        code: ExitCode | None = "unsaid"
+        try:
+            code = wait()
+        finally:  # also after a bug: a run that never hears of an end never ends
+            if code is not None:
+                _drain(reader, gate)
+                gate.close_with(ChildEnded(key=key, code=code))
 
     try:
         start_thread(reader)

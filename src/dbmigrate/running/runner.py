@@ -390,12 +390,13 @@ class _RunState:
         job = self.running.pop(message.key)
         if any(job.alias in cap.aliases for cap in self._caps):
             self._closing.append((job.alias, self._children.clock() + FREEING_SECONDS))
-        interrupted = (self.stop_level > 1 or job.alias in self.lost) and message.returncode != 0
+        code = job.child.find_code() if message.code == "unsaid" else message.code
+        interrupted = (self.stop_level > 1 or job.alias in self.lost) and code != 0
         result = StepResult(
             id=message.key,
             alias=job.alias,
-            status="ok" if message.returncode == 0 else "interrupted" if interrupted else "failed",
-            exit_code=message.returncode,
+            status="ok" if code == 0 else "interrupted" if interrupted else "failed",
+            exit_code=code,
             seconds=self._children.clock() - job.started_at,
             command=job.command,
             last_lines=job.tail.lines,
@@ -403,9 +404,9 @@ class _RunState:
             causes=tuple(job.tail.chain.causes),
             in_flight=job.watch.in_flight if job.watch is not None else None,
             done=tuple(job.watch.done) if job.watch is not None else (),
-            transient=job.transient if message.returncode != 0 else None,
+            transient=job.transient if code != 0 else None,
             retries=job.retries,
-            why=self._why_ended(job) if message.returncode != 0 else None,
+            why=self._why_ended(job) if code != 0 else None,
         )
         if isinstance(job.step, MakeMigrations):
             return MakeFinished(result=result)

@@ -1,5 +1,6 @@
 """One database: does it answer, what is it, and what is applied and pending there."""
 
+import math
 import time
 from functools import partial
 
@@ -28,17 +29,18 @@ from .rights import describe_rights
 from .strays import find_refusing_columns
 
 FRESH_SECONDS = 5.0
-"""How long what was found about pending migrations counts: the look under the locks comes right after the first one."""
+"""How long what was found about pending migrations counts for the look under the locks, if none was waited for."""
 
 
 class DatabaseDescriber:
     """Describes databases in one look at the project."""
 
-    def __init__(self, disk, effects, makers, rules, records, recorded, before):
+    def __init__(self, disk, effects, makers, rules, records, recorded, before, is_again):
         """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
 
         `recorded`: what numbers the records (facts.Records). `before` is handed from one look at the same migrations on
         disk to the next: {alias: (what the database was found to hold, what follows from that, when that was found)}.
+        `is_again`: whether this look only repeats the one before (Inspector.expect_the_same).
         """
         self._disk = disk
         self._effects = effects
@@ -47,6 +49,7 @@ class DatabaseDescriber:
         self._records = records
         self._recorded = recorded
         self._before = before
+        self._since = time.monotonic() - FRESH_SECONDS if is_again else math.inf
 
     def describe(self, connection, reached):
         """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
@@ -100,7 +103,7 @@ class DatabaseDescriber:
         found = (state, loader.recorded, tables, foreign, routed, self._records)
         known, contents, at = self._before.get(connection.alias, (None, None, 0.0))
         # Of what is pending the size of tables is told, and who has which right, which change at any time.
-        is_current = known == found and (time.monotonic() - at < FRESH_SECONDS or not loader.plan_all())
+        is_current = known == found and (at >= self._since or not loader.plan_all())
         if not is_current:
             at = time.monotonic()
             contents = self._work_out(connection, state, loader, routed, tables, foreign)

@@ -59,6 +59,7 @@ class Inspector:
         self._comparison: Any = None
         self._changes: dict[tuple[str, ...], FindChangesReply] = {}
         self._foreseen = {}
+        self._is_again = False
         self._alike: Any = None
 
     def inspect(
@@ -83,7 +84,8 @@ class Inspector:
         is_to_begin = changes and self._comparison is None and () not in self._changes
         if is_to_begin and self._why_not_copy() is None:
             self._comparison = Aside(self._compare)
-        return self._look(self._disk_with(foreseen), root, records, contact, phases)
+        is_again, self._is_again = self._is_again, False
+        return self._look(self._disk_with(foreseen), root, records, contact, phases, is_again)
 
     def describe_undoing(self, undone: dict[str, list[str]]) -> DescribeUndoingReply:
         """Return by alias what it would do there to undo these migrations of the last look, in this order."""
@@ -137,6 +139,10 @@ class Inspector:
             for squashed, migration in replacements.items()
         }
 
+    def expect_the_same(self):
+        """Take for the next look what was found about pending migrations a moment ago: nobody may have changed it."""
+        self._is_again = True
+
     def find_disk(self):
         """Return the migrations of the last look; None if there was none."""
         return self._disk
@@ -177,7 +183,7 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, disk, root, records, contact, phases) -> InspectReply:
+    def _look(self, disk, root, records, contact, phases, is_again) -> InspectReply:
         before = self._before if disk is self._disk else {}
         self._alike = None
         routes = RouteBook()
@@ -185,7 +191,7 @@ class Inspector:
         rules = read_rules()
         homes = unfollowed_rules(rules)
         recorded = Records(disk)
-        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, records, recorded, before)
+        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, records, recorded, before, is_again)
         reached = (
             open_in_turn(list(connections), self._watch) if contact else ((alias, UNASKED) for alias in connections)
         )

@@ -50,6 +50,8 @@ class Locks:
         self._held: dict[tuple[str, str], LockWatch] = {}
         self._asking: list[tuple[threading.Thread, list[LockWatch]]] = []
         self._has_room = False
+        self.has_waited = False
+        """Whether one was not to be had at once: another run may have done something meanwhile."""
         self._missing: dict[str, str] = {}
         self._mark = "{}:{}:".format(NAME, secrets.token_hex(8))
 
@@ -79,6 +81,7 @@ class Locks:
         if waiting is None and not self._has_room:
             crowded = self._find_crowded(may_wait)
             self._has_room = crowded is None
+        self.has_waited = self.has_waited or waiting is not None or crowded is not None
         environment: dict[str, dict[str, str]] = {alias: {} for alias in aliases}
         for lock in self._locks.values():
             environment[lock.alias].update(lock.environment)
@@ -163,7 +166,7 @@ class Locks:
         for key, lock in self._locks.items():
             if key not in self._held or self._held[key].stop():
                 lock.close(is_held=key in self._held)
-        self._locks, self._held = {}, {}
+        self._locks, self._held, self.has_waited = {}, {}, False
 
     def descriptors(self):
         """Return the descriptors of the connections that locks are held on, or tried for, which a copy lets go."""

@@ -2,13 +2,14 @@
 
 As gunicorn's --preload and multiprocessing's forkserver do. The copy continues from where this process stands: it
 returns from the loop of questions into Django's `execute`, in the call that manage.py made (boot.boot_project). It says
-itself with which exit code it ends. One that was killed does not: so it is not reaped before dbmigrate has read from
-the system how it ended (running/fork.py). The death of this process is that of its copies.
+itself with which exit code it ends. One that is killed, or ends by os._exit or as another program, does not: so none is
+reaped before dbmigrate has asked how it ended, or need not ask. The death of this process is that of its copies.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import gc
 import importlib
 import os
@@ -32,7 +33,7 @@ from .sharing import Sharing
 from .step import arrange_in_copy, end_with, runs
 
 if TYPE_CHECKING:
-    from ..protocol import ForkedStep, ForkReply, WhyNotForkReply
+    from ..protocol import ForkedStep, ForkReply, HowEndedReply, WhyNotForkReply
 
 SQLITE_ENGINES = ("sqlite3", "spatialite")
 
@@ -44,6 +45,9 @@ models, three times) would be looked through again and again, for a sixth of its
 """
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What dbmigrate may send to a step from its first moment on."""
+
 ENDING_SECONDS = 0.1
 """How long a thread that has ended may be seen by the system, on a machine with much to do."""
 
@@ -51,23 +55,32 @@ ENDING_SECONDS = 0.1
 class Copy:
     """What `fork` returns in the copy that runs the step."""
 
-    def __init__(self, words, files, own, status, kept):
+    def __init__(self, words, files, own, status, signals, kept):
         """Keep the words of the command, without what stands before them (manage.py).
 
         `files`: the file objects that were there before the copy (ending.find_files). `own`: descriptors of files that
-        are ours. `status`: the descriptor that gets the exit code. `kept`: what the process that was copied needed; to
-        release it here would copy all of its memory first.
+        are ours. `status`: the descriptor that gets the exit code. `signals`: what was blocked before the copy was
+        made. `kept`: what the process that was copied needed; to release it here would copy all of its memory first.
         """
         self.words = words
         self.files = files
         self.own = own
         self._status = status
+        self._pipe = _identify(status)
+        self._signals = signals
         self._pid = os.getpid()
         self._kept = kept
 
+    def hear_signals(self):
+        """Hear from now on what was blocked since before the copy was made, that too which came meanwhile."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._signals)
+
     def report(self, code):
-        """Say with which exit code this process ends now; a child of its own that ends in the same way says nothing."""
-        if os.getpid() == self._pid:
+        """Say with which exit code this process ends now; a child of its own that ends in the same way says nothing.
+
+        Nor is anything said where the project has closed all descriptors: the number may be another file's.
+        """
+        if os.getpid() == self._pid and _identify(self._status) == self._pipe:
             os.write(self._status, b"%d\n" % code)
 
 
@@ -84,16 +97,19 @@ class Forker:
         self._copies: dict[int, int] = {}
         """By process id: the signal that a copy gets when this process ends. It runs, or was not reaped yet."""
         self._handler: Any = signal.SIG_DFL
-        """What the project does about SIGCHLD."""
+        """What the project does about SIGCHLD: its copies do it, this process no more once it has made one."""
         self._handover = None if handover is None else socket.socket(fileno=handover)
         self._is_warm = False
         self._has_failed = False
         """Whether a step cannot import what it needs."""
         self._links = set(find_descriptors().values())
-        self._helpers = _find_children()  # a manage.py may end them behind its command: the first copy for all others
+        self._helpers = (
+            _find_children()
+        )  # a manage.py may end them behind its command: that of the first step for all others
 
     def why_not_fork(self, warm_up: bool) -> WhyNotForkReply:
         """Return why a copy of this process would not do, or None; `warm_up`: once it is ready for the first one."""
+        self._opened.close(self._locks.connections())
         reason = self._reason(self._own())
         if reason is None and warm_up and not self._is_warm:
             self._warm_up()
@@ -110,7 +126,8 @@ class Forker:
             return "the server of database {} has not answered yet".format(", ".join(find_silent()))
         if threads > 1:
             return "the project runs {} threads, of which a copy would have only one".format(threads)
-        helpers = sorted(name for pid, name in self._helpers.items() if _find_children().get(pid) == name)
+        children = _find_children() if self._helpers else {}
+        helpers = sorted(name for pid, name in self._helpers.items() if children.get(pid) == name)
         if helpers:
             return "the project has started a process of its own ({}), which a copy might end".format(
                 ", ".join(helpers)
@@ -162,10 +179,16 @@ class Forker:
         # Where the project ignores it, or reaps whatever ends, the end of a copy would be lost.
         handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._handler = self._handler if handler in (None, signal.SIG_DFL) else handler
+        # Python forgets in a copy what has come to it before it runs; what is blocked waits in the system.
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        pid = None
         try:
             pid = os.fork()
         except OSError as error:
             return "the system refused a fork: {}".format(error.strerror)
+        finally:
+            if pid != 0:
+                signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         if pid:
             self._copies[pid] = step["death"]
             return pid
@@ -173,15 +196,32 @@ class Forker:
             signal.signal(signal.SIGCHLD, self._handler)
             self._let_go(sockets)
             _become(step, variables, arrange, out, err, told, parent)
-            return Copy(step["words"], files, own, os.dup(status), self)
+            return Copy(step["words"], files, own, os.dup(status), signals, self)
         except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
             os._exit(1)
+
+    def how_ended(self, pid: int) -> HowEndedReply:
+        """Return the exit code of a copy that has ended, negative: by that signal; None if nobody knows it any more."""
+        try:
+            found, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if found != pid:
+            return None
+        del self._copies[pid]
+        return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
     def end_copies(self):
         """Do now what the end of this process would do: end every copy."""
         for pid, death in self._copies.items():
             if runs(pid):
-                os.kill(pid, death)
+                with contextlib.suppress(OSError):  # it has become another user's
+                    os.kill(pid, death)
+
+    def reap_copies(self):
+        """Leave no copy that has ended to whoever reaps orphans, which in a container may be nobody."""
+        for pid in self._copies:
+            runs(pid)
 
     def _own(self):
         """Return the descriptors that are ours, which a copy lets go."""
@@ -253,17 +293,30 @@ def count_threads():
 
 def _find_children():
     """Return {process id: name} of the children of this process that run."""
-    children = {}
+    children: dict[int, str] = {}
     try:
         with open("/proc/self/task/{}/children".format(os.getpid()), encoding="ascii") as file:
-            for pid in file.read().split():
-                with open("/proc/{}/stat".format(pid), encoding="utf-8", errors="replace") as stat_file:
-                    name, _, rest = stat_file.read().partition("(")[2].rpartition(")")
-                if rest.split()[0] != "Z":
-                    children[int(pid)] = name
-    except OSError:
-        pass  # this kernel does not list them, or one has ended meanwhile
+            found = file.read().split()
+    except OSError:  # this kernel does not list them
+        return children
+    for pid in found:
+        try:
+            with open("/proc/{}/stat".format(pid), encoding="utf-8", errors="replace") as stat_file:
+                name, _, rest = stat_file.read().partition("(")[2].rpartition(")")
+        except OSError:  # it has ended meanwhile
+            continue
+        if rest.split()[0] != "Z":
+            children[int(pid)] = name
     return children
+
+
+def _identify(descriptor):
+    """Return what file a descriptor is, whatever its number; None if it is none."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _receive(handover, count):
