@@ -179,11 +179,13 @@ class Bench:
         site = self._kept_current("deploy-refused", SMALL, 100)
         add_new_migration(site.folder, "app3", "novel")
         refuse_app(site.folder, "app3")
-        yield self._against_one_process("one new migration that the routers refuse, on 100 databases", site, 0.5)
+        work = "one new migration that the routers refuse, on 100 databases"
+        # Django records it on each; dbmigrate on the default one, where it migrates every app.
+        yield self._against_one_process(work, site, 0.5, with_records=False)
 
-    def _against_one_process(self, work: str, site: Site, goal: float) -> Row:
+    def _against_one_process(self, work: str, site: Site, goal: float, *, with_records: bool = True) -> Row:
         contenders = {"one process": site.one_process, "dbmigrate": site.dbmigrate}
-        taken = race(site, contenders, self._rounds, with_records=True)
+        taken = race(site, contenders, self._rounds, with_records=with_records)
         row = self._rows(work, site, taken, self._rounds)
         return row("one process, `call_command` for each", "one process", goal)
 
