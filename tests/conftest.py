@@ -35,8 +35,9 @@ _owner = pytest.StashKey[int]()
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the folder of the servers; workers inherit it."""
     if hasattr(config, "workerinput"):
-        # Under `nohup make test` it is ignored, and so it would be by all that the tests start and send it to.
+        # Under `nohup make test &` they are ignored, and so they would be by all that the tests start and send them to.
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     else:
         remove_leftovers({MEMORY, Path(tempfile.gettempdir())})
         config.stash[_owner] = make_servers_folder()
