@@ -169,7 +169,7 @@ def test_the_configuration_silences_a_warning_and_not_what_stops(sample: Project
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["--select", "DBM2O1"], "--select: there is no check DBM2O1", "did you mean DBM211 or DBM210 or DBM201?"),
+        (["--select", "DBM2O1"], "--select: there is no check DBM2O1", "did you mean DBM211 or DBM201 or DBM212?"),
         (["--ignore", "DBM999"], "--ignore: there is no check DBM999", "hint: "),
         (["--offline", "--pending"], "--pending cannot be combined with --offline", "remove one of the two"),
         (["--fail-on", "panic"], "'panic' is not one of", "dbmigrate check --help"),

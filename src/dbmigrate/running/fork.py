@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -174,8 +175,8 @@ def _wait_for_end(pid: int, status: int) -> None:
         process = os.pidfd_open(pid)
     # It is gone already; or the kernel is older, a container forbids the call, or this Python was built without it.
     except (OSError, AttributeError):
-        while _runs(pid) and not _is_readable(status, SLICE_SECONDS):
-            pass
+        while not _has_ended(pid, status):
+            time.sleep(SLICE_SECONDS)
         return
     try:
         _is_readable(process, None)
@@ -190,16 +191,16 @@ def _is_readable(descriptor: int, seconds: float | None) -> bool:
     return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
-def _runs(pid: int) -> bool:
-    """Whether a process runs, as far as the system tells; one that nobody has waited for yet does not."""
+def _has_ended(pid: int, status: int) -> bool:
+    """Whether a child of the host has ended, reaped or not, as far as the system tells."""
     try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
     except OSError:
         pass  # there is none, or it is another user's by now and hidden
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
+        return True
     except PermissionError:
         pass
-    return True
+    return _is_readable(status, 0)
