@@ -199,6 +199,26 @@ def test_nothing_is_written_or_applied_that_destroys_data_unasked(
     assert len(site.recorded()) == len(recorded) + 1
 
 
+@pytest.mark.parametrize("phase", ["pre", "post"])
+def test_no_phase_of_a_deploy_writes_unasked_what_would_destroy_data(
+    phase: str, migrated_site: Callable[[str], Site]
+) -> None:
+    site = migrated_site("sqlite")
+    project = with_rows(site)
+    LOSSES["model"][0](project)
+    before, recorded = project.content(), site.recorded()
+    command = ("all", "--phase", phase, "--no-input")
+
+    refused = dbmigrate(*command, cwd=project.root).expect(11)
+
+    assert "error: the model changes would delete data (nothing was changed):\n  core.0002_" in refused.stderr
+    assert (project.content(), site.recorded()) == (before, recorded)
+
+    dbmigrate(*command, "--allow-data-loss", cwd=project.root).expect(0)
+    assert len(list((project.root / "core/migrations").glob("0002_*.py"))) == 1
+    assert len(site.recorded()) == len(recorded) + (phase == "post")
+
+
 def test_what_somebody_has_written_is_applied_as_ever(migrated_site: Callable[[str], Site]) -> None:
     project = with_rows(migrated_site("sqlite"))
     LOSSES["model"][0](project)

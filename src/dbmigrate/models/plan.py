@@ -232,6 +232,10 @@ class MigrationPlan(Value):
         """Return the migrations that it applies or undoes on one alias, or that are out of reach, in their order."""
         return tuple(migration.id for migration in self.planned_on(alias))
 
+    def left_on(self, alias: str) -> tuple[MigrationId, ...]:
+        """Return the migrations that are pending on one alias and left to the other phase of a deploy."""
+        return tuple(one.id for database in self.databases if database.alias == alias for one in database.later)
+
     def planned_on(self, alias: str) -> tuple[PlannedMigration, ...]:
         """Return what `pending_on` names, and what is out of reach there."""
         out_of_reach = [one for database in self.databases if database.alias == alias for one in database.out_of_reach]
@@ -267,10 +271,10 @@ class MigrationPlan(Value):
 
     @property
     def unwritten(self) -> frozenset[MigrationId]:
-        """Migrations of its steps that makemigrations writes first."""
-        return frozenset(
-            migration.id for step in self.steps for migration in step.migrations if not migration.is_written
-        )
+        """Migrations that makemigrations writes first, of its steps and of what it leaves to the other phase."""
+        own = [migration for step in self.steps for migration in step.migrations]
+        left = [migration for database in self.databases for migration in database.later]
+        return frozenset(migration.id for migration in (*own, *left) if not migration.is_written)
 
     def synced_on(self, alias: str) -> tuple[str, ...]:
         """Return the models of apps without migrations whose tables it makes on one alias."""

@@ -94,13 +94,16 @@ class Decision:
         )
 
     def losses(self, identifiers: Collection[MigrationId]) -> tuple[Finding, ...]:
-        """Return what destroys data of these migrations where the plan applies them, whatever the settings ignore."""
+        """Return what destroys data of these migrations where the plan applies them, whatever the settings ignore.
+
+        Or where it leaves them to the other phase: once they are written, that applies them without a question.
+        """
         return tuple(
             finding
             for finding in find_dangers(self.snapshot, self.routing)
             if finding.destroys
             for alias in finding.aliases
-            if {*finding.migrations} & {*identifiers} & {*self.plan.pending_on(alias)}
+            if {*finding.migrations} & {*identifiers} & {*self.plan.pending_on(alias), *self.plan.left_on(alias)}
         )
 
     def _is_about_phases(self, finding: Finding) -> bool:
