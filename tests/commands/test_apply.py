@@ -235,7 +235,8 @@ def test_a_digest_covers_sql_that_is_read_from_a_file(begun: Project) -> None:
     begun.write("work.sql", "SELECT 2")
 
     assert plan.stdout.splitlines()[-1] == f"Digest: {digest[:12]}"
-    dbmigrate("all", "--skip-makemigrations", "--expect", digest, cwd=begun.root).expect(32)
+    stale = dbmigrate("all", "--skip-makemigrations", "--expect", digest, cwd=begun.root).expect(32)
+    assert "dbmigrate plan --skip-makemigrations\n" in stale.stderr
     begun.write("work.sql", "SELECT 1")
     dbmigrate("all", "--skip-makemigrations", "--expect", digest, cwd=begun.root).expect(0)
 
@@ -386,6 +387,7 @@ def test_models_without_migrations_cannot_be_saved(begun: Project) -> None:
 
     assert "dbmigrate make core" in ended.stderr
     assert "writes migrations first" in refusal.stderr
+    assert "dbmigrate plan --skip-makemigrations -o FILE" in refusal.stderr
 
 
 def test_the_part_that_was_applied_before_a_failure_needs_a_new_plan(begun: Project) -> None:

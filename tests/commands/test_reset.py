@@ -77,6 +77,15 @@ def test_migrations_are_made_anew_and_the_old_files_are_kept(project: Project) -
     assert "Nothing pending" in dbmigrate("all", cwd=project.root).expect(0).stdout
 
 
+def test_the_phase_of_a_migration_that_it_would_replace_stops_it_before_anything_goes(project: Project) -> None:
+    project.write("pyproject.toml", '[tool.dbmigrate.phases]\n"blog.0002_more" = "pre"\n')
+
+    said = refused(project, "--confirm", NAME)
+
+    assert 'phases names "blog.0002_more", which matches no migration' in said
+    assert "hint: remove it, or correct it: " in said
+
+
 @pytest.mark.soak
 def test_what_goes_is_counted_and_what_is_not_made_again_is_named(project: Project) -> None:
     fill = """

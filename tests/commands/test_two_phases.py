@@ -421,7 +421,12 @@ USAGE = {
     "a pattern of nothing": (
         ("status",),
         '"blog.9999*" = "post"',
-        'phases names "blog.9999*", which matches no migration',
+        'phases names "blog.9999*", which matches no migration\nhint: remove it, or correct it: ',
+    ),
+    "a pattern of no app": (
+        ("status",),
+        '"blgo.0001*" = "post"',
+        'phases names "blgo.0001*", which matches no migration\nhint: remove it, or correct it: did you mean blog?',
     ),
     "a value": (("status",), '"blog.0001*" = "both"', "phases blog.0001*: 'both' is not one of pre, post"),
     "without quotes": (("status",), 'blog.0001 = "post"', 'for example "blog.0001" = "post"'),

@@ -122,8 +122,9 @@ def migrate(
     if dry_run:
         return show_plan(context, asked, junit=junit)
     session = session_of(context)
-    phase = f" --phase {asked.phase}" if asked.phase is not None else ""
-    differs = saying_what_differs(f"to see what would run now, and its digest: dbmigrate plan{phase}")
+    options = " --skip-makemigrations" if "skip_makemigrations" in asked.flags else ""
+    options += f" --phase {asked.phase}" if asked.phase is not None else ""
+    differs = saying_what_differs(f"to see what would run now, and its digest: dbmigrate plan{options}")
     with open_project(session, asked.flags, junit, _load) as (work, output), differs:
         return run(
             work,

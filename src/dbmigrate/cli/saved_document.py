@@ -118,7 +118,12 @@ def _check_envelope(name: str, envelope: Any) -> dict[str, Any]:
     if not isinstance(plan, dict):
         _refuse(name, "has no plan")
     if plan.get("make") is not None:
-        _refuse(name, "has a plan that writes migrations first, which cannot be applied later")
+        _refuse(
+            name,
+            "has a plan that writes migrations first, which cannot be applied later",
+            hint="write them first: dbmigrate make; or save a plan without them: dbmigrate plan --skip-makemigrations "
+            "-o FILE",
+        )
     basis = plan.get("basis")
     if not isinstance(basis, dict) or plan.get("digest") is None:
         _refuse(name, "has a plan without its basis: nothing says what it was made from")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dbmigrate.errors import ProjectError, UsageError
 from dbmigrate.models.database import Database
+from dbmigrate.models.migrations import label_of
 from dbmigrate.models.selection import Selection
 from dbmigrate.models.settings import Settings
 from dbmigrate.models.snapshot import Snapshot
@@ -50,9 +51,17 @@ def check_settings(snapshot: Snapshot, settings: Settings, meant: Callable[[str]
 def _check_phases(snapshot: Snapshot, settings: Settings) -> None:
     unmatched = find_unmatched(snapshot, settings)
     if unmatched is not None:
-        meant = nearest(unmatched.rstrip("*"), sorted(snapshot.migrations), what="migrations")
+        label, _, _ = unmatched.partition(".")
+        of_app = sorted(one for one in snapshot.migrations if label_of(one) == label)
+        labels = sorted({label_of(one) for one in snapshot.migrations})
+        meant = (
+            nearest(unmatched.rstrip("*"), of_app, what=f"migrations of {label}")
+            if of_app
+            else nearest(label, labels, what="apps with migrations")
+        )
         raise UsageError(
-            f'{settings.origins["phases"]}: phases names "{unmatched}", which matches no migration', hint=meant
+            f'{settings.origins["phases"]}: phases names "{unmatched}", which matches no migration',
+            hint=f"remove it, or correct it: {meant}",
         )
 
 
