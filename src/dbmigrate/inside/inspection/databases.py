@@ -6,7 +6,7 @@ from functools import partial
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
-from django.db.migrations import RenameModel, SeparateDatabaseAndState
+from django.db.migrations import RenameModel, RunPython, RunSQL, SeparateDatabaseAndState
 
 from ..migrations.asking import is_applied_as_django_does
 from ..migrations.data_migrations import describe_data_operations
@@ -236,7 +236,7 @@ class MigrationDescriber:
         for migration, backwards in plan:
             reaching = self._effects.reaching(self._connection, migration, backwards)
             entry = self._describe(migration, backwards, reaching)
-            is_known = is_known and all(found.model for found in reaching)  # what RunSQL makes nobody knows
+            is_known = is_known and all(map(_is_told, reaching))
             entry["strays"] = self._find_strays(migration, reaching) if is_known and not backwards else []
             entry.update(describe_data(reaching, backwards))
             if not backwards and reaching:
@@ -290,6 +290,11 @@ class MigrationDescriber:
             "dangers": [],
             "unasked": self._effects.find_unasked(self._connection, migration, backwards),
         }
+
+
+def _is_told(found):
+    """Whether an operation says which tables it makes: RunSQL and RunPython do not, whatever model their hints name."""
+    return bool(found.model) and not isinstance(found.operation, (RunPython, RunSQL))
 
 
 class _StateBefore:
