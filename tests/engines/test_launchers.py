@@ -374,6 +374,10 @@ MANAGES = {
     "ends by os._exit": ("", "import os; os._exit(0)"),
     "wraps stdout": ("import io; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')", ""),
     "sends stdout to a file": ("sys.stdout = open('log', 'a')", ""),
+    "has a child that ends before the command": (
+        "child = os.fork()\nif child == 0:\n    sys.exit(9)\nos.waitpid(child, 0)",
+        "",
+    ),
     "has a child that ends otherwise": (
         "",
         "child = os.fork()\nif child == 0:\n    sys.exit(9)\nos.waitpid(child, 0)",

@@ -149,6 +149,7 @@ def boot_project(manage, words, *, take_over, give_up):
         management.ManagementUtility.execute = execute
 
     patch_management(patch)
+    own = os.getpid()
     raised = None
     try:
         run_manage(manage, words)
@@ -156,10 +157,12 @@ def boot_project(manage, words, *, take_over, give_up):
         raised = error
     from .ending import finalize, tell_end  # not every system that steps are spawned on has what it needs
 
-    if calls is not None or has_ended:
+    # A copy, and a child that manage.py has forked before its command, end as they would without us, and say nothing.
+    is_copied = calls is not None or os.getpid() != own
+    if is_copied or has_ended:
         ended = tell_end(raised)
         raised = None  # what its frames hold, as an open file, goes before exit handlers are called
-        finalize(*ended, waits=calls is not None, copy=copy)
+        finalize(*ended, waits=is_copied, copy=copy)
     if raised is None:
         raised = HostError("no-command", "it exited without running a Django command")
     try:
