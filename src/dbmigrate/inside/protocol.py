@@ -336,6 +336,7 @@ class DatabaseReply(_AnyDatabase, total=False):
     undo_to: Dict[str, str]
     left_tables: Dict[str, List[str]]
     inconsistent: Optional[str]
+    cut_off: List[Dict[str, Any]]
     effects: Dict[str, Dict[str, Any]]  # by migration
     existing: List[str]
     tables: Optional[int]

@@ -108,6 +108,14 @@ class SchemaCount(Value):
     """Rows of its django_migrations."""
 
 
+class CutOff(Value):
+    """A squashed migration of which only a part is applied on a database, where the files of the rest are gone."""
+
+    squashed: MigrationId
+    gone: tuple[MigrationId, ...]
+    """What it replaces and is neither applied nor on disk."""
+
+
 class Database(Value):
     """One entry of DATABASES as Django resolved it, and what the server said."""
 
@@ -157,7 +165,9 @@ class Database(Value):
     left_tables: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """By label of an app in `unknown` or `leftover`: tables of its that are there, and that no model of it has."""
     inconsistent: str | None = None
-    """Django's words if a migration is recorded before one it depends on."""
+    """Django's words if a migration is recorded before one it depends on, and ours if one is cut off."""
+    cut_off: tuple[CutOff, ...] = ()
+    """Squashed migrations that Django ignores here, without those they replace."""
     effects: dict[MigrationId, Effect] = Field(default_factory=dict)
     """By migration that is not applied here: what it would do. Nothing of those left out reaches this database."""
     pending: tuple[PendingMigration, ...] = ()

@@ -117,9 +117,10 @@ class DatabaseDescriber:
         # SQLite takes a foreign key to a table that is not there, and of a database nobody asked the past is not known.
         only_what_stays = connection.vendor == "sqlite" or state == "unasked"
         # The states before what is pending cannot be made without a migration that is cut off.
-        planned = [] if find_cut_off(connection, loader, self._effects) else loader.plan_all()
+        cut_off = find_cut_off(connection, loader, self._effects)
+        planned = [] if cut_off else loader.plan_all()
         pending = describer.describe(planned, only_what_stays=only_what_stays)
-        inconsistent = find_inconsistency(connection, loader, self._effects) if state == "ok" else None
+        inconsistent = find_inconsistency(connection, loader, cut_off) if state == "ok" else None
         return {
             "last_applied": None if last is None else _describe_record(*last),
             "records": _list_records(connection, loader) if self._records else None,
@@ -130,6 +131,7 @@ class DatabaseDescriber:
             if unknown or leftover
             else {},
             "inconsistent": inconsistent,
+            "cut_off": [{"squashed": _id(squashed), "gone": [_id(key) for key in gone]} for squashed, gone in cut_off],
             "effects": {
                 _id((migration.app_label, migration.name)): effect
                 for migration, _, effect in pending

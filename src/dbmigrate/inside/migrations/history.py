@@ -3,12 +3,12 @@
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 
 
-def find_inconsistency(connection, loader, effects):
+def find_inconsistency(connection, loader, cut_off):
     """Return Django's words if a migration is recorded before one that it depends on, else None.
 
-    And words of our own if a squashed migration is cut off (`find_cut_off`), of which Django says nothing.
+    And words of our own if a squashed migration is cut off, of which Django says nothing; `cut_off`: `find_cut_off`.
     """
-    for (label, name), gone in find_cut_off(connection, loader, effects):
+    for (label, name), gone in cut_off:
         return (
             "{0}.{1} replaces migrations of which some are applied there, and others are neither applied nor on disk "
             "({2}), so Django ignores {0}.{1}".format(label, name, ", ".join("{}.{}".format(*key) for key in gone))

@@ -9,7 +9,7 @@ from django.db import connections
 from ..inspection.strays import find_refusing_columns
 from ..migrations.effects import Effects
 from ..migrations.graph import Disk, needing_migrations, read_times, recorded_migrations
-from ..migrations.history import find_inconsistency, find_unknown
+from ..migrations.history import find_cut_off, find_inconsistency, find_unknown
 from ..migrations.judging import is_shown, name_operation
 from ..migrations.routes import RouteBook
 from ..migrations.schema import Part, SchemaWalk
@@ -59,7 +59,8 @@ def _describe(connection, reached: ReachedReply, disk, routes, placement, repair
         loader = disk.for_connection(connection if is_there else None)
         times = read_times(connection, loader)
         effects = Effects(disk, routes)
-        described["inconsistent"] = find_inconsistency(connection, loader, effects) if is_there else None
+        cut_off = find_cut_off(connection, loader, effects) if is_there else []
+        described["inconsistent"] = find_inconsistency(connection, loader, cut_off) if is_there else None
         if described["inconsistent"] is None:
             catalogue = Catalogue(connection) if is_there else None
             verifier = _Verifier(connection, loader, times, effects, placement, catalogue, repair)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from shlex import quote
 
+from dbmigrate.models.database import CutOff
 from dbmigrate.models.findings import Finding
 from dbmigrate.models.migrations import MigrationId, label_of
 from dbmigrate.models.snapshot import Snapshot
@@ -14,18 +15,14 @@ from dbmigrate.planning.routing import Routing
 # Django's words (django/db/migrations/loader.py, check_consistent_history, the same from 3.2 to 6.0).
 WORDS = re.compile(r"Migration (?P<later>\S+) is applied before its dependency (?P<earlier>\S+) on database")
 
-# The host's (inside/migrations/history.py, find_inconsistency).
-CUT_OFF = re.compile(r"(?P<squashed>\S+) replaces migrations of which some .* on disk \((?P<gone>[^)]+)\)")
-
 
 def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[Finding]:
     """Yield a finding for each database, with Django's words."""
     for database in snapshot.databases:
         if database.inconsistent is None or not routing.is_checked(database.alias):
             continue
-        cut_off = CUT_OFF.match(database.inconsistent)
-        if cut_off is not None:
-            yield _describe_cut_off(snapshot, database.alias, database.inconsistent, *cut_off.group("squashed", "gone"))
+        if database.cut_off:
+            yield _describe_cut_off(snapshot, database.alias, database.inconsistent, database.cut_off[0])
             continue
         match = WORDS.match(database.inconsistent)
         later, earlier = match.group("later", "earlier") if match else ("APP.MIGRATION", "APP.MIGRATION")
@@ -50,9 +47,10 @@ def find_inconsistent_history(snapshot: Snapshot, routing: Routing) -> Iterator[
         )
 
 
-def _describe_cut_off(snapshot: Snapshot, alias: str, words: str, squashed: MigrationId, gone: str) -> Finding:
+def _describe_cut_off(snapshot: Snapshot, alias: str, words: str, cut_off: CutOff) -> Finding:
+    squashed, gone = cut_off.squashed, ", ".join(cut_off.gone)
     app = label_of(squashed)
-    record = "; ".join(_recorder(snapshot, "record_applied", alias, one) for one in gone.split(", "))
+    record = "; ".join(_recorder(snapshot, "record_applied", alias, one) for one in cut_off.gone)
     return Finding(
         id="DBM103",
         level="error",
