@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.cli import dbmigrate
 from support.in_process import InProcess, in_this_process
@@ -33,7 +34,9 @@ _owner = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the folder of the servers; workers inherit it."""
+    """Choose the folder of the servers, which workers inherit; no example has to be fast on a machine that is busy."""
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     if hasattr(config, "workerinput"):
         # Under `nohup make test &` they are ignored, and so they would be by all that the tests start and send them to.
         signal.signal(signal.SIGHUP, signal.SIG_DFL)

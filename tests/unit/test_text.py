@@ -8,7 +8,7 @@ import re
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.snapshots import as_shown, database, pending, plan_of, routes, snapshot
 
@@ -30,7 +30,6 @@ SECRETS = st.text(min_size=3, max_size=30).filter(
 """But for the words that migrate's lines begin with: they stay readable (test_redact.py)."""
 
 
-@settings(deadline=None)
 @given(SECRETS, st.sampled_from(["{}", "password={}!", "postgres://me:{}@host/db", "({})"]))
 def test_a_secret_is_hidden_in_every_form(secret: str, place: str) -> None:
     redactor = Redactor([secret])
@@ -85,7 +84,6 @@ def test_a_command_in_a_hint_has_a_line_of_its_own_where_there_is_more() -> None
     assert shown == HINTS
 
 
-@settings(deadline=None)
 @given(secret=st.text(st.characters(codec="utf-8"), min_size=8, max_size=30), before=st.binary(max_size=7))
 @example(secret="Operations", before=b"")
 def test_a_secret_is_hidden_inside_a_longer_text_in_base64(secret: str, before: bytes) -> None:
