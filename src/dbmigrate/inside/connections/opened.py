@@ -76,15 +76,19 @@ def standing_for_its_alias(connection):
 def find_descriptors(known=frozenset()):
     """Return {number: what it is} of what this process has open, as "socket:[54321]" or a path; without those known."""
     found: dict[int, str] = {}
-    try:
-        names = os.listdir("/proc/self/fd")
-    except OSError:
-        return found
-    for name in names:
-        link = None if int(name) in known else read_link(name)
+    for number in list_descriptors():
+        link = None if number in known else read_link(number)
         if link is not None:  # as that of the one that listed them
-            found[int(name)] = link
+            found[number] = link
     return found
+
+
+def list_descriptors():
+    """Return the numbers of what this process has open; of none where the system does not list them."""
+    try:
+        return list(map(int, os.listdir("/proc/self/fd")))
+    except OSError:
+        return []
 
 
 def read_link(number):

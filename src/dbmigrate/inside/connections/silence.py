@@ -93,7 +93,8 @@ class Watch:
         seconds_in_all: how long the main thread may wait for servers, for all that they are asked; None is no limit.
         Threads that still wait for one when it ends are freed, so that this process can be copied.
         """
-        self.seconds, self._began_at, self._before = seconds, time.monotonic(), find_sockets()
+        self.seconds, self._began_at = seconds, time.monotonic()
+        self._before = set() if seconds is None else find_sockets()
         self._left_seconds = seconds_in_all
         try:
             yield
@@ -125,7 +126,8 @@ class Watch:
     def note(self, guard):
         """Note that a thread begins to wait for a server."""
         self._guards.add(guard)
-        wait = _Wait(guard, find_sockets() if guard.wrapper.connection is None else set())
+        is_connecting = guard.wrapper.connection is None and not guard.is_bounded
+        wait = _Wait(guard, find_sockets() if is_connecting else set())
         waits = self._waits.setdefault(threading.get_ident(), [])
         if waits:
             self._count(waits[-1])
@@ -172,6 +174,8 @@ class Watch:
         return min(seconds, max(self.seconds / LATER_PART, self._began_at + self.seconds - wait.since))
 
     def _cut(self, wait):
+        if wait.guard.is_bounded:
+            return
         descriptor = find_descriptor(wait.guard.wrapper)
         if descriptor is not None:
             shut(descriptor)

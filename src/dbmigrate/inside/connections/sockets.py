@@ -2,13 +2,22 @@
 
 import os
 import socket
+import stat
 
-from .opened import find_descriptors
+from .opened import list_descriptors
 
 
 def find_sockets():
-    """Return {(descriptor, what it is)} of the sockets of this process."""
-    return {(number, link) for number, link in find_descriptors().items() if link.startswith("socket:")}
+    """Return {(descriptor, what it is)} of the sockets of this process, as `find_descriptors` has them."""
+    found = set()
+    for number in list_descriptors():
+        try:
+            status = os.fstat(number)
+        except OSError:
+            continue  # that of the list
+        if stat.S_ISSOCK(status.st_mode):
+            found.add((number, "socket:[{}]".format(status.st_ino)))
+    return found
 
 
 def find_descriptor(connection):
