@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.cli import Outcome, dbmigrate
 from support.environments import EVERY_DJANGO, environment
-from support.projects import Project, migration, write_project
+from support.projects import Project, everywhere, migration, write_project
 
 CONTRIB = tuple(f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions"))
 ALIASES = ("default", "first", "second")
@@ -331,3 +331,41 @@ def act(apps, schema_editor):
     # Before 5.0 Django itself goes on saying None.
     assert said["fork"] == said["spawn"] == [("AUTH_USER_MODEL", "None", said["spawn"][0][2])]
     assert said["fork"][0][2] == "CORE_LATE" or name in ("django32", "django42")
+
+
+CONNECTED = """
+from django.db import connections
+
+
+def tell(apps, schema_editor):
+    known = [alias for alias in connections if hasattr(connections._connections, alias)]
+    print("known", *known, getattr(connections["second"], "mark", None))
+"""
+
+MARKS = """\
+from django.apps import AppConfig
+from django.db import connections
+
+
+class Config(AppConfig):
+    name = "core"
+
+    def ready(self):
+        connections["second"].mark = "marked"
+"""
+
+
+def test_a_step_knows_the_connections_that_the_project_has_made_and_none_that_only_we_have_asked(
+    tmp_path: Path,
+) -> None:
+    said = {}
+    for launcher in ("fork", "spawn"):
+        text = migration("migrations.RunPython(tell)", head=CONNECTED)
+        app = {"models.py": "", "apps.py": MARKS, "migrations/0001_initial.py": text}
+        project = everywhere(tmp_path / launcher, ALIASES, app)
+        words = ("all", "-v", "--skip-makemigrations", "--launcher", launcher)
+        outcome = dbmigrate(*words, cwd=project.root).expect(0)
+        said[launcher] = sorted(re.findall(r"known (.*)", outcome.stderr))
+
+    assert said["fork"] == said["spawn"]
+    assert "first second marked" in said["fork"]

@@ -15,23 +15,25 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from .folders import forget_namespaces, list_files, migrations_folder
 
-RECENT = 20
-"""Records among which the newest one of a migration on disk mostly is; the others are of migrations that have gone."""
-
 NO_SUCH_TABLE = 1146
 """Error number of MySQL."""
 
 
-def read_records(connection):
-    """Return {(app label, migration name): primary key} of django_migrations.
+def read_records(connection, tables=None):
+    """Return {(app label, migration name): (primary key, when it was applied, as the driver has it)}.
 
-    `MigrationRecorder.applied_migrations` makes a model of each row: with many databases that is most of the time.
+    `tables`: the names of the tables, if known. `MigrationRecorder.applied_migrations` reads those names itself, and
+    makes a model of each row: with many databases that is most of the time.
     """
-    recorder = MigrationRecorder(connection)
-    if not recorder.has_table():
+    meta = MigrationRecorder.Migration._meta
+    if meta.db_table not in (connection.introspection.table_names() if tables is None else tables):
         _refuse_hidden_table(connection)
         return {}
-    return {(label, name): pk for label, name, pk in recorder.migration_qs.values_list("app", "name", "pk")}
+    columns = [meta.get_field(name).column for name in ("app", "name", "id", "applied")]
+    words = [connection.ops.quote_name(name) for name in (*columns, meta.db_table)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT {}, {}, {}, {} FROM {}".format(*words))
+        return {(label, name): (pk, applied) for label, name, pk, applied in cursor.fetchall()}
 
 
 def _refuse_hidden_table(connection):
@@ -48,38 +50,38 @@ def _refuse_hidden_table(connection):
 
 def read_times(connection, loader):
     """Return {(app label, migration name): when it was applied} for what is recorded."""
-    if not loader.recorded:
-        return {}
-    rows = MigrationRecorder(connection).migration_qs.values_list("app", "name", "applied")
-    return {(label, name): applied for label, name, applied in rows if (label, name) in loader.recorded}
+    return {key: _read_time(connection, applied) for key, applied in loader.times.items()}
 
 
 def find_last(connection, loader):
-    """Return (when it was applied, (app label, migration name)) of the newest record of a migration on disk, or None.
-
-    To read when each one was applied takes as long as to read which are.
-    """
-    if not loader.recorded:
+    """Return (when, (app label, migration name)) of the newest record of a migration on disk, or None."""
+    found = [(applied, key) for key, applied in loader.times.items() if key in loader.disk_migrations]
+    if not found:
         return None
-    newest = MigrationRecorder(connection).migration_qs.order_by("-applied", "-app", "-name")
-    rows = newest.values_list("applied", "app", "name")
-    for some in (rows[:RECENT], rows):
-        found = [(applied, (label, name)) for applied, label, name in some if (label, name) in loader.disk_migrations]
-        if found:
-            return max(found)
-    return None
+    applied, key = max(found)
+    return _read_time(connection, applied), key
+
+
+def _read_time(connection, applied):
+    """Return when a migration was applied, as Django reads it."""
+    column = MigrationRecorder.Migration._meta.get_field("applied").cached_col
+    for convert in (*connection.ops.get_db_converters(column), *column.get_db_converters(connection)):
+        applied = convert(applied, column, connection)
+    return applied
 
 
 class _SharedLoader(MigrationLoader):
     """A loader for one database which takes over what another has read from disk.
 
-    `recorded` are the rows of django_migrations as they are (`read_records`); `applied_migrations` counts squashed
-    migrations in as soon as all they replace are applied.
+    `recorded` are the primary keys of the rows of django_migrations as they are (`read_records`), `times` when each was
+    applied, as the driver has it; `applied_migrations` counts squashed migrations in as soon as all they replace are
+    applied.
     """
 
-    def __init__(self, connection, disk, recorded=None):
+    def __init__(self, connection, disk, recorded=None, tables=None):
         self._disk = disk
         self._found = recorded
+        self._tables = tables
         self._parents = {}
         self.known = disk.known
         # As makemigrations does; that `migrate` would give up here is said by `Disk.unstarted`.
@@ -94,9 +96,11 @@ class _SharedLoader(MigrationLoader):
         """Take over the graph of another database: only what is applied of squashed migrations makes it differ."""
         self.load_disk()
         if self._found is not None:
-            self.recorded = self._found
+            self.recorded, self.times = self._found, {}
         else:
-            self.recorded = {} if self.connection is None else read_records(self.connection)
+            rows = {} if self.connection is None else read_records(self.connection, self._tables)
+            self.recorded = {key: pk for key, (pk, _) in rows.items()}
+            self.times = {key: applied for key, (_, applied) in rows.items()}
         built = take_graph(self, self._disk, self.recorded)
         if built is not None:
             self._parents = built._parents
@@ -196,6 +200,7 @@ class Disk:
             for squashed, migration in self.loader.replacements.items()
             for key in [squashed, *map(tuple, migration.replaces)]
         )
+        self._consistent: dict[frozenset[tuple[str, str]], bool] = {}
         self.graphs = {}
         """By what is applied of `squashing`: a loader that has built its graph."""
         self.plans = {}
@@ -290,15 +295,25 @@ class Disk:
         finally:
             state.field_is_referenced = referenced
 
-    def for_connection(self, connection):
-        """Return a loader that knows what is applied on this connection; None stands for an empty database."""
-        return _SharedLoader(connection, self)
+    def for_connection(self, connection, tables=None):
+        """Return a loader that knows what is applied on this connection; None stands for an empty database.
+
+        `tables`: the names of the tables there, if they are known.
+        """
+        return _SharedLoader(connection, self, tables=tables)
 
     def for_records(self, recorded):
         """Return a loader for a database that was asked already, by its records; None if that database was another."""
         if self.squashing.intersection(recorded) not in self.graphs:
             return None
         return _SharedLoader(None, self, dict.fromkeys(recorded))
+
+    def is_consistent(self, recorded):
+        """Whether whatever these records depend on is among them; False too where nobody can say it."""
+        if recorded not in self._consistent:
+            loader = self.for_records(recorded)
+            self._consistent[recorded] = loader is not None and not loader.may_be_inconsistent()
+        return self._consistent[recorded]
 
 
 def recorded_migrations(loader):

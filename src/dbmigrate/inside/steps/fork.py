@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connections
+from django.db.utils import ConnectionHandler
 
 from ..connections.opened import find_descriptors
 from ..ending import find_files, find_held
 from ..locks.locks import let_go
 from ..servers.connecting import find_silent
 from ..servers.identity import sqlite_file
-from .sharing import Sharing
+from .sharing import Sharing, alias_of
 from .step import arrange_in_copy, end_with, runs
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Forker:
         self._has_failed = False
         """Whether a step cannot import what it needs."""
         self._links = set(find_descriptors().values())
+        self._known_to_project = _list_connections()
+        self._connections: Any = None
         self._helpers = (
             _find_children()
         )  # a manage.py may end them behind its command: that of the first step for all others
@@ -195,6 +198,7 @@ class Forker:
         try:
             signal.signal(signal.SIGCHLD, self._handler)
             self._let_go(sockets)
+            self._forget_connections({*self._known_to_project, alias_of(step["words"])})
             _become(step, variables, arrange, out, err, told, parent)
             return Copy(step["words"], files, own, os.dup(status), signals, self)
         except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
@@ -238,6 +242,17 @@ class Forker:
         except (Exception, SystemExit):
             self._has_failed = True  # the step that needs it says so, in its own words
 
+    def _forget_connections(self, kept):
+        """In a copy: have Django know no connections but these, and so none that only we have asked for.
+
+        At the end of a command it closes each that it knows: with many databases that took as long as a migration.
+        """
+        self._connections = connections._connections
+        connections._connections = ConnectionHandler()._connections
+        for alias in kept.intersection(connections):
+            if hasattr(self._connections, alias):
+                setattr(connections._connections, alias, getattr(self._connections, alias))
+
     def _let_go(self, sockets):
         """In a copy: let go what belongs to the process that was copied; `sockets`: those of its locks."""
         self._channel.close()
@@ -265,6 +280,11 @@ def _find_shared(own, known):
                 databases[target]
             )
     return None
+
+
+def _list_connections():
+    """Return the aliases for which Django has made a connection already, open or not."""
+    return {alias for alias in connections if hasattr(connections._connections, alias)}
 
 
 def _find_sqlite_files():

@@ -52,9 +52,8 @@ class SharedStates:
         recorded, aliases = self._inspector.find_alike(alias)
         made = self._find(recorded, aliases) if recorded is not None else None
         self._leave(recorded, alias)
-        if made is None:
-            return functools.partial(_take, disk, recorded, None, None)
-        return functools.partial(_take, disk, recorded, *made)
+        is_consistent = recorded is not None and disk.is_consistent(recorded)
+        return functools.partial(_take, disk, recorded, is_consistent, *(made or (None, None)))
 
     def _find(self, recorded, aliases):
         if recorded not in self._waiting:
@@ -121,9 +120,14 @@ def _is_djangos_act(operation):
     )
 
 
-def _take(disk, recorded, before, after):
-    """In a copy: give Django what was made, where it would make the same."""
+def _take(disk, recorded, is_consistent, before, after):
+    """In a copy: give Django what was made, where it would make the same.
+
+    `is_consistent`: whether each of the records has those it depends on, as Django checks.
+    """
     build_as_django = MigrationLoader.build_graph
+    check_as_django = MigrationLoader.check_consistent_history
+    replace_as_django = MigrationExecutor.check_replacements
     create_as_django = MigrationExecutor._create_project_state
     render_as_django = ProjectState.apps.func
     ready = [before]
@@ -142,6 +146,15 @@ def _take(disk, recorded, before, after):
         taken[:] = [loader] if applied.keys() == recorded else []
         return None
 
+    def check_consistent_history(loader, connection):
+        # This loader has just read the same records, of which the answer is known.
+        if not (is_consistent and connection is loader.connection and any(loader is one for one in taken)):
+            check_as_django(loader, connection)
+
+    def check_replacements(executor):
+        if executor.loader.replacements:  # else it reads the records for nothing
+            replace_as_django(executor)
+
     def create_project_state(executor, with_applied_migrations=False):
         is_known = with_applied_migrations and any(executor.loader is loader for loader in taken)
         state = ready.pop() if is_known and ready else None
@@ -153,6 +166,8 @@ def _take(disk, recorded, before, after):
         return render_as_django(state)
 
     MigrationLoader.build_graph = build_graph
+    MigrationLoader.check_consistent_history = check_consistent_history
+    MigrationExecutor.check_replacements = check_replacements
     MigrationExecutor._create_project_state = create_project_state
     apps = cached_property(render)
     apps.__set_name__(ProjectState, "apps")
