@@ -31,7 +31,7 @@ Records = list[tuple[str, str]]
     ids=["same", "own", "foreign", "own-twice", "undone", "squashed", "squashed-before", "squashed-by-another"],
 )
 def test_what_is_not_of_this_run_differs(before: Records, now: Records, changed: list[str], differs: bool) -> None:
-    assert (find_difference(before, now, changed, REPLACEMENTS) is not None) is differs
+    assert (find_difference((before, []), (now, []), changed, REPLACEMENTS) is not None) is differs
 
 
 class Regained:
@@ -40,7 +40,7 @@ class Regained:
     keeper = "its file system"
 
     def __init__(self) -> None:
-        self.records: Records = []
+        self.contents: tuple[Records, list[str]] = ([], [])
 
     def ask(self, idle: float) -> str:
         """Return why it is not held."""
@@ -48,7 +48,7 @@ class Regained:
 
     def retake(self) -> None:
         """Hold it; a step of the run has recorded something meanwhile."""
-        self.records = [FIRST]
+        self.contents = ([FIRST], [])
 
     def leave_thread(self) -> None:
         """Have nothing open there."""
@@ -100,7 +100,7 @@ class Lost(Hung):
 
     def __init__(self) -> None:
         super().__init__()
-        self.records: Records = []
+        self.contents: tuple[Records, list[str]] = ([], [])
 
     def ask(self, idle: float) -> str:  # type: ignore[override]
         """Return why it is not held."""

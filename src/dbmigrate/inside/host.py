@@ -74,7 +74,7 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
     def lock(**arguments):
         reply = held.lock(**arguments)
         if not held.has_waited:
-            inspector.expect_the_same()
+            inspector.expect_the_same(held.find_contents())
         return reply
 
     questions: dict[Question, Any] = {

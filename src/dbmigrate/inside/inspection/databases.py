@@ -32,6 +32,24 @@ FRESH_SECONDS = 5.0
 """How long what was found about pending migrations counts for the look under the locks, if none was waited for."""
 
 
+class Known:
+    """What was found about a database: the next look at the same migrations on disk need not work it out again."""
+
+    def __init__(self, found, contents, at):
+        """Keep what it was found to hold, what follows from that, and when that was found."""
+        self.found = found
+        self.contents = contents
+        self.at = at
+        self.description = None
+        """The last whole description; None if the look did not come to its end."""
+        self.looked_at = at
+
+    def holds(self, records, tables):
+        """Whether it was found to hold just these records and tables (Locks.find_contents)."""
+        state, recorded, known_tables, *_ = self.found
+        return state == "ok" and known_tables == fold(tables) and recorded.keys() == {tuple(row) for row in records}
+
+
 class DatabaseDescriber:
     """Describes databases in one look at the project."""
 
@@ -39,8 +57,8 @@ class DatabaseDescriber:
         """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
 
         `recorded`: what numbers the records (facts.Records). `before` is handed from one look at the same migrations on
-        disk to the next: {alias: (what the database was found to hold, what follows from that, when that was found)}.
-        `is_again`: whether this look only repeats the one before (Inspector.expect_the_same).
+        disk to the next: {alias: Known}. `is_again`: whether this look only repeats the one before
+        (Inspector.expect_the_same).
         """
         self._disk = disk
         self._effects = effects
@@ -50,6 +68,18 @@ class DatabaseDescriber:
         self._recorded = recorded
         self._before = before
         self._since = time.monotonic() - FRESH_SECONDS if is_again else math.inf
+
+    def recall(self, alias, contents):
+        """Return what `describe` said of a database a moment ago; None where it may be otherwise now.
+
+        contents: the records and tables that its lock has read since (Locks.find_contents), or None.
+        """
+        known = self._before.get(alias)
+        if contents is None or known is None or known.description is None or known.looked_at < self._since:
+            return None
+        if known.found[-1] != self._records or not known.holds(*contents):
+            return None
+        return {**known.description, "recorded": self._recorded.number(known.found[1])}
 
     def describe(self, connection, reached):
         """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
@@ -86,6 +116,8 @@ class DatabaseDescriber:
             description.update(self._describe_contents(connection, state, routed))
             if state == "ok" and "migrate" in find_replaced_commands():
                 description["schema_name"], description["census"] = take_census(connection)
+            known = self._before[connection.alias]
+            known.description, known.looked_at = dict(description), time.monotonic()
         except Exception as error:
             failure = explain_failure(error, connection)
             if failure is None:
@@ -97,18 +129,18 @@ class DatabaseDescriber:
 
     def _describe_contents(self, connection, state, routed):
         """Return what is applied and pending; where nothing is new, as it was said before."""
-        loader = self._disk.for_connection(connection if state == "ok" else None)
-        tables = fold(connection.introspection.table_names()) if state == "ok" else set()
+        names = connection.introspection.table_names() if state == "ok" else []
+        loader = self._disk.for_connection(connection if state == "ok" else None, names)
+        tables = fold(names)
         foreign = _foreign_tables(connection) if state == "ok" else set()
         found = (state, loader.recorded, tables, foreign, routed, self._records)
-        known, contents, at = self._before.get(connection.alias, (None, None, 0.0))
+        known = self._before.get(connection.alias)
         # Of what is pending the size of tables is told, and who has which right, which change at any time.
-        is_current = known == found and (at >= self._since or not loader.plan_all())
-        if not is_current:
+        if known is None or known.found != found or (known.at < self._since and loader.plan_all()):
             at = time.monotonic()
-            contents = self._work_out(connection, state, loader, routed, tables, foreign)
-            self._before[connection.alias] = found, contents, at
-        return {**contents, "recorded": self._recorded.number(loader.recorded)}
+            known = Known(found, self._work_out(connection, state, loader, routed, tables, foreign), at)
+            self._before[connection.alias] = known
+        return {**known.contents, "recorded": self._recorded.number(loader.recorded)}
 
     def _work_out(self, connection, state, loader, routed, tables, foreign):
         last = find_last(connection, loader)

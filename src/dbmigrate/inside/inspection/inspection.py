@@ -59,7 +59,8 @@ class Inspector:
         self._comparison: Any = None
         self._changes: dict[tuple[str, ...], FindChangesReply] = {}
         self._foreseen = {}
-        self._is_again = False
+        self._again: Any = None
+        self._answers: Any = None
         self._alike: Any = None
 
     def inspect(
@@ -84,8 +85,8 @@ class Inspector:
         is_to_begin = changes and self._comparison is None and () not in self._changes
         if is_to_begin and self._why_not_copy() is None:
             self._comparison = Aside(self._compare)
-        is_again, self._is_again = self._is_again, False
-        return self._look(self._disk_with(foreseen), root, records, contact, phases, is_again)
+        again, self._again = self._again, None
+        return self._look(self._disk_with(foreseen), root, records, contact, phases, again)
 
     def describe_undoing(self, undone: dict[str, list[str]]) -> DescribeUndoingReply:
         """Return by alias what it would do there to undo these migrations of the last look, in this order."""
@@ -139,9 +140,13 @@ class Inspector:
             for squashed, migration in replacements.items()
         }
 
-    def expect_the_same(self):
-        """Take for the next look what was found about pending migrations a moment ago: nobody may have changed it."""
-        self._is_again = True
+    def expect_the_same(self, contents):
+        """Take for the next look what was found a moment ago: since then nobody else may have migrated.
+
+        contents: {alias: (records, tables)} that the locks have read (Locks.find_contents). A database that still has
+        just these is not asked once more; of another one, what was found about pending migrations counts.
+        """
+        self._again = contents
 
     def find_disk(self):
         """Return the migrations of the last look; None if there was none."""
@@ -153,7 +158,7 @@ class Inspector:
         None, and nobody, where it was not asked.
         """
         if self._alike is None:
-            self._alike = _group({each: frozenset(found[1]) for each, (found, *_) in self._before.items()})
+            self._alike = _group({alias: frozenset(known.found[1]) for alias, known in self._before.items()})
         return self._alike.get(alias, (None, []))
 
     def give_up(self):
@@ -183,19 +188,23 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, disk, root, records, contact, phases, is_again) -> InspectReply:
+    def _look(self, disk, root, records, contact, phases, again) -> InspectReply:
         before = self._before if disk is self._disk else {}
         self._alike = None
-        routes = RouteBook()
-        effects = Effects(disk, routes)
+        if again is None or self._answers is None or self._answers.disk is not disk:
+            self._answers = _Answers(disk)
+        routes, effects = self._answers.routes, self._answers.effects
         rules = read_rules()
         homes = unfollowed_rules(rules)
         recorded = Records(disk)
-        describer = DatabaseDescriber(disk, effects, Makers(disk), homes, records, recorded, before, is_again)
-        reached = (
-            open_in_turn(list(connections), self._watch) if contact else ((alias, UNASKED) for alias in connections)
+        describer = DatabaseDescriber(
+            disk, effects, self._answers.makers, homes, records, recorded, before, again is not None
         )
-        databases = [describer.describe(connections[alias], answer) for alias, answer in reached]
+        described = {alias: describer.recall(alias, contents) for alias, contents in (again or {}).items()}
+        asked = [alias for alias in connections if described.get(alias) is None]
+        reached = open_in_turn(asked, self._watch) if contact else ((alias, UNASKED) for alias in asked)
+        described.update((alias, describer.describe(connections[alias], answer)) for alias, answer in reached)
+        databases = [described[alias] for alias in connections]
         settle_identities(databases, self._watch.seconds)
         described = describe_apps(root, disk, effects)
         migrations = describe_migrations(disk)
@@ -227,6 +236,16 @@ class Inspector:
             "constance": find_constance(),
             "relations": find_relations([database["routes"] for database in databases], homes),
         }
+
+
+class _Answers:
+    """What routers have said about the migrations on disk, and what follows from it on each database."""
+
+    def __init__(self, disk):
+        self.disk = disk
+        self.routes = RouteBook()
+        self.effects = Effects(disk, self.routes)
+        self.makers = Makers(disk)
 
 
 def _group(recorded):

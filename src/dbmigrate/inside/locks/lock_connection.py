@@ -43,7 +43,9 @@ class ConnectionLock:
         self._mark = mark
         self._sockets = set()
         self._session = None
-        self.records = None
+        self.contents = None
+        """The records [(app, name)] and names of tables when it was taken; None if this user may not know them."""
+        self.is_direct = url is None
         self._is_given_up = False
         self.connection = _own_connection(connection, url)
 
@@ -84,9 +86,16 @@ class ConnectionLock:
         """Return whether this session has the lock, and have the server keep it for `idle` seconds of silence."""
         raise NotImplementedError
 
-    def _read_records(self, cursor):
-        """Return [(app, name)] of what is recorded; None if this user may not know it."""
-        raise NotImplementedError
+    def _read_contents(self, cursor):
+        """Return [(app, name)] of what is recorded, and the names of tables; None if this user may not know them."""
+        try:
+            tables = self.connection.introspection.table_names(cursor)
+            if "django_migrations" not in tables:
+                return [], tables
+            cursor.execute("SELECT app, name FROM django_migrations")
+            return cursor.fetchall(), tables
+        except DatabaseError:
+            return None
 
     def _end_session(self, cursor, session):
         """End a session of this run that the server has not seen the end of, and wait until it is over."""
@@ -101,16 +110,16 @@ class ConnectionLock:
             with self.connection.cursor() as cursor:
                 holder = self._take(cursor)
                 if holder is None:
-                    self.records = self._read_records(cursor)
+                    self.contents = self._read_contents(cursor)
                 return holder
         except DatabaseError as error:
             self._refuse(error)
 
     def remember(self):
-        """Remember what is recorded in the database."""
+        """Remember what is in the database."""
         try:
             with self.connection.cursor() as cursor:
-                self.records = self._read_records(cursor)
+                self.contents = self._read_contents(cursor)
         except DatabaseError as error:
             self._refuse(error)
 
@@ -126,7 +135,7 @@ class ConnectionLock:
             return _said(error)
 
     def retake(self):
-        """Try to take it again; return why that is not possible, or None: `records` are those of then."""
+        """Try to take it again; return why that is not possible, or None: `contents` are those of then."""
         began_at = time.monotonic()
         session = self._session
         self.abandon()
@@ -153,7 +162,7 @@ class ConnectionLock:
                 self._end_session(cursor, session)
             holder = self._take(cursor)
             if holder is None:
-                self.records = self._read_records(cursor)
+                self.contents = self._read_contents(cursor)
             return holder
 
     def give_up(self):

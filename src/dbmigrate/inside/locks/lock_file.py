@@ -46,6 +46,7 @@ class FileLock:
     environment: dict[str, str] = {}
     connection = None
     is_pooled = False
+    is_direct = True
     keeper = "its file system"
     descriptors = ()  # a copy of this process keeps the files: the lock ends with the last of both
 
@@ -60,7 +61,7 @@ class FileLock:
         self._file: int | None = None
         self._database_file: int | None = None
         self._is_proved = False
-        self.records = None
+        self.contents = None
 
     def find_identity(self):
         """Return what names the database for every run."""
@@ -105,8 +106,8 @@ class FileLock:
         return None
 
     def remember(self):
-        """Remember what is recorded in the database."""
-        self.records = _read_records(self._database)
+        """Remember what is in the database."""
+        self.contents = _read_contents(self._database)
 
     def ask(self, _idle):
         """Return why it is not held any more, or None."""
@@ -118,7 +119,7 @@ class FileLock:
         return "its lock file {} was {}".format(self._path, how)
 
     def retake(self):
-        """Try to take it again; return why that is not possible, or None: `records` are those of then."""
+        """Try to take it again; return why that is not possible, or None: `contents` are those of then."""
         own = self._file
         assert own is not None
         deadline = time.monotonic() + HELD_SECONDS
@@ -265,16 +266,19 @@ def _find_holder(path):
     return {"holder": "{}{}, which has another lock file or lost its own,".format(NAME, process), "seconds": None}
 
 
-def _read_records(path):
-    """Return [(app, name)] of what is recorded; None if it cannot be read."""
+def _read_contents(path):
+    """Return [(app, name)] of what is recorded, and the names of tables; None if they cannot be read."""
     import sqlite3  # a Python may be without it, and then no database is of this kind
 
     if not os.path.exists(path):
-        return []
+        return [], []
     address = "file:{}?mode=ro".format(urllib.parse.quote(path))
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=1)) as connection:
-            found = connection.execute("SELECT name FROM sqlite_master WHERE name = 'django_migrations'").fetchall()
-            return connection.execute("SELECT app, name FROM django_migrations").fetchall() if found else []
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = [name for (name,) in rows if name != "sqlite_sequence"]  # which Django does not name either
+            if "django_migrations" not in tables:
+                return [], tables
+            return connection.execute("SELECT app, name FROM django_migrations").fetchall(), tables
     except sqlite3.Error:
         return None

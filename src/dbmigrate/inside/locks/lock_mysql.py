@@ -73,20 +73,6 @@ class MysqlLock(ConnectionLock):
         cursor.execute("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", [self._name])
         return cursor.fetchone()[0] == 1
 
-    def _read_records(self, cursor):
-        """Return [(app, name)] of what is recorded; None if this user may not know it."""
-        cursor.execute(
-            "SELECT count(*) FROM information_schema.tables"
-            " WHERE table_schema = DATABASE() AND table_name = 'django_migrations'"
-        )
-        if not cursor.fetchone()[0]:
-            return []
-        try:
-            cursor.execute("SELECT app, name FROM django_migrations")
-        except DatabaseError:
-            return None
-        return list(cursor.fetchall())
-
     def _find_step(self, cursor, names):
         """Return the number of a session of another run's step that still migrates; None if there is none."""
         used = ", ".join(["IS_USED_LOCK(%s)"] * len(names))

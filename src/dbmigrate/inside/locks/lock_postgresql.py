@@ -94,21 +94,14 @@ class PostgresqlLock(ConnectionLock):
         cursor.execute(count_held(self._numbers, self._mark))
         return cursor.fetchone()[0] == len(self._numbers)
 
-    def _read_records(self, cursor):
-        """Return [(app, name)] of what is recorded; None if this role may not know it."""
+    def _read_contents(self, cursor):
         # Back to the savepoint: a lock on the table would last as long as the transaction.
-        cursor.execute("SAVEPOINT records")
+        cursor.execute("SAVEPOINT contents")
         try:
-            cursor.execute("SELECT to_regclass('django_migrations') IS NOT NULL")
-            if not cursor.fetchone()[0]:
-                return []
-            cursor.execute("SELECT app, name FROM django_migrations")
-            return cursor.fetchall()
-        except DatabaseError:
-            return None
+            return super()._read_contents(cursor)
         finally:
-            cursor.execute("ROLLBACK TO SAVEPOINT records")
-            cursor.execute("RELEASE SAVEPOINT records")
+            cursor.execute("ROLLBACK TO SAVEPOINT contents")
+            cursor.execute("RELEASE SAVEPOINT contents")
 
     def _end_session(self, cursor, session):
         """End a session of this run that the server has not seen the end of, and wait until it is over."""

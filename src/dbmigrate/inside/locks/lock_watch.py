@@ -38,7 +38,7 @@ class LockWatch:
         self._why_not_again: str | None = None
         self._is_abandoned = False
         self._regained = None
-        """The records before a lock was lost, and those when it was held again, until they are compared."""
+        """The contents before a lock was lost, and those when it was held again, until they are compared."""
 
     def begin(self, changed, replacements):
         """Return whether it is to be asked now, by `ask_in_turn`.
@@ -137,10 +137,10 @@ class LockWatch:
         self._lost_at = time.time()
         self._why_lost = reason
         try:
-            before = self._lock.records
+            before = self._lock.contents
             why_not = self._lock.retake()
             if why_not is None:
-                self._regained = before, self._lock.records
+                self._regained = before, self._lock.contents
             elif self._why_not_again is None:
                 self._why_not_again = why_not
         except OSError as error:
@@ -194,14 +194,15 @@ def _ask(watches, idle):
 
 
 def find_difference(before, now, changed, replacements):
-    """Return what another run has done to the records of a database, [(app, name)] before and now; None if nothing.
+    """Return what another run has done to the records of a database; None if nothing.
 
-    changed, replacements: as of `LockWatch.begin`. Django records what a squashed migration replaces together with it,
-    and the squashed one with the next `migrate` once all of that is recorded (executor.py, check_replacements).
+    before, now: what a lock has read ([(app, name)], names of tables), None where it could not. changed, replacements:
+    as of `LockWatch.begin`. Django records what a squashed migration replaces together with it, and the squashed one
+    with the next `migrate` once all of that is recorded (executor.py, check_replacements).
     """
     if before is None or now is None:
         return "what is recorded in django_migrations cannot be read, so it is unknown whether another run had it"
-    was, is_now = (Counter("{}.{}".format(*record) for record in records) for records in (before, now))
+    was, is_now = (Counter("{}.{}".format(*record) for record in records) for records, _ in (before, now))
     own = {*changed}
     for squashed, replaced in replacements.items():
         if squashed in own:

@@ -99,6 +99,14 @@ class Locks:
             "environment": environment,
         }
 
+    def find_contents(self):
+        """Return {alias: (records, names of tables)} as they were when the locks were taken.
+
+        A database is not in it if this user may not know them, or if its lock may be in another one.
+        """
+        held = [self._locks[key] for key in self._held]
+        return {lock.alias: lock.contents for lock in held if lock.is_direct and lock.contents is not None}
+
     def check(self, find_replacements, changed: dict[str, list[str]], idle: float, seconds: float) -> CheckLocksReply:
         """Return, by alias, whether the lock is still held (LockWatch.answer), within these seconds.
 
