@@ -118,7 +118,7 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
         "words": ["migrate", "core"],
     }
     first = "core.0001_initial"
-    look = {"records": True, "contact": True}
+    look = {"records": True, "contact": True, "columns": True}
     return {
         "inspect": {"root": root, "changes": True, "foreseen": [], "phases": True, **look},
         "describe_undoing": {"undone": {"default": [first]}},

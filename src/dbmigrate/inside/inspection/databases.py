@@ -3,6 +3,7 @@
 import math
 import time
 from functools import partial
+from typing import NamedTuple
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
@@ -32,6 +33,13 @@ FRESH_SECONDS = 5.0
 """How long what was found about pending migrations counts for the look under the locks, if none was waited for."""
 
 
+class Wanted(NamedTuple):
+    """What a look is to say of a database that takes time and that not everybody needs."""
+
+    records: bool
+    columns: bool
+
+
 class Known:
     """What was found about a database: the next look at the same migrations on disk need not work it out again."""
 
@@ -53,8 +61,8 @@ class Known:
 class DatabaseDescriber:
     """Describes databases in one look at the project."""
 
-    def __init__(self, disk, effects, makers, rules, records, recorded, before, is_again):
-        """Take what the look is about (Inspector.inspect); `rules`: routing rules that no router follows.
+    def __init__(self, disk, effects, makers, rules, wanted, recorded, before, is_again):
+        """Take what the look is about (Inspector.inspect, Wanted); `rules`: routing rules that no router follows.
 
         `recorded`: what numbers the records (facts.Records). `before` is handed from one look at the same migrations on
         disk to the next: {alias: Known}. `is_again`: whether this look only repeats the one before
@@ -64,7 +72,7 @@ class DatabaseDescriber:
         self._effects = effects
         self._makers = makers
         self._rules = rules
-        self._records = records
+        self._wanted = wanted
         self._recorded = recorded
         self._before = before
         self._since = time.monotonic() - FRESH_SECONDS if is_again else math.inf
@@ -77,7 +85,7 @@ class DatabaseDescriber:
         known = self._before.get(alias)
         if contents is None or known is None or known.description is None or known.looked_at < self._since:
             return None
-        if known.found[-1] != self._records or not known.holds(*contents):
+        if known.found[-1] != self._wanted or not known.holds(*contents):
             return None
         return {**known.description, "recorded": self._recorded.number(known.found[1])}
 
@@ -133,7 +141,7 @@ class DatabaseDescriber:
         loader = self._disk.for_connection(connection if state == "ok" else None, names)
         tables = fold(names)
         foreign = _foreign_tables(connection) if state == "ok" else set()
-        found = (state, loader.recorded, tables, foreign, routed, self._records)
+        found = (state, loader.recorded, tables, foreign, routed, self._wanted)
         known = self._before.get(connection.alias)
         # Of what is pending the size of tables is told, and who has which right, which change at any time.
         if known is None or known.found != found or (known.at < self._since and loader.plan_all()):
@@ -155,7 +163,7 @@ class DatabaseDescriber:
         inconsistent = find_inconsistency(connection, loader, cut_off) if state == "ok" else None
         return {
             "last_applied": None if last is None else _describe_record(*last),
-            "records": _list_records(connection, loader) if self._records else None,
+            "records": _list_records(connection, loader) if self._wanted.records else None,
             "unknown": sorted(_id(key) for key in unknown),
             "leftover": sorted(_id(key) for key in leftover),
             "undo_to": find_way_back(loader, unknown),
@@ -179,7 +187,7 @@ class DatabaseDescriber:
             # Records without those they depend on make no history that could be gone through.
             "missing": [] if inconsistent is not None else self._find_missing(connection, loader, tables, routed),
             "refusing": []
-            if inconsistent is not None or state != "ok"
+            if inconsistent is not None or state != "ok" or not self._wanted.columns
             else find_refusing_columns(
                 connection,
                 lambda model: answer_in(routed, model) in ("yes", "none"),

@@ -27,7 +27,7 @@ from ..steps.background import Aside
 from .applications import describe_apps, find_constance, find_receivers, read_rules, unfollowed_rules
 from .changes import find_changes, foresee
 from .commands import describe_commands, find_replaced_commands
-from .databases import DatabaseDescriber
+from .databases import DatabaseDescriber, Wanted
 from .sameness import settle_identities
 from .touched_tables import describe_tables
 from .undoing import describe_undoing
@@ -71,13 +71,15 @@ class Inspector:
         contact: bool,
         foreseen: list[str],
         phases: bool,
+        columns: bool,
     ) -> InspectReply:
         """Look at the project and at every database; nothing is written anywhere.
 
         `changes`: whether to begin, in a copy of this process, with what `find_changes` is asked for next.
         `records`: whether to list what is applied. `contact`: whether to ask the databases; without, each is described
         as if it were empty. `foreseen`: apps whose changes are described as if makemigrations had written them.
-        `phases`: whether to say what migrations say of when around a deploy they may run.
+        `phases`: whether to say what migrations say of when around a deploy they may run. `columns`: whether to look
+        for columns that no model knows and that refuse every insert.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
         if self._disk is None or not self._disk.is_current():
@@ -86,7 +88,8 @@ class Inspector:
         if is_to_begin and self._why_not_copy() is None:
             self._comparison = Aside(self._compare)
         again, self._again = self._again, None
-        return self._look(self._disk_with(foreseen), root, records, contact, phases, again)
+        wanted = Wanted(records, columns)
+        return self._look(self._disk_with(foreseen), root, wanted, contact, phases, again)
 
     def describe_undoing(self, undone: dict[str, list[str]]) -> DescribeUndoingReply:
         """Return by alias what it would do there to undo these migrations of the last look, in this order."""
@@ -188,7 +191,7 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, disk, root, records, contact, phases, again) -> InspectReply:
+    def _look(self, disk, root, wanted, contact, phases, again) -> InspectReply:
         before = self._before if disk is self._disk else {}
         self._alike = None
         if again is None or self._answers is None or self._answers.disk is not disk:
@@ -198,7 +201,7 @@ class Inspector:
         homes = unfollowed_rules(rules)
         recorded = Records(disk)
         describer = DatabaseDescriber(
-            disk, effects, self._answers.makers, homes, records, recorded, before, again is not None
+            disk, effects, self._answers.makers, homes, wanted, recorded, before, again is not None
         )
         described = {alias: describer.recall(alias, contents) for alias, contents in (again or {}).items()}
         asked = [alias for alias in connections if described.get(alias) is None]

@@ -60,10 +60,8 @@ def find_refusing_columns(connection, belongs, recorded_parts):
         if belongs(model)
     }
     rows = _query(connection, QUERIES) if here else []
-    found = [row for row in rows if names.fold(row[0]) in here]
-    models = tuple(apps.get_models(include_auto_created=True, include_swapped=True)) if found else ()
-    known = _known_columns(models, names.longest)
-    found = [row for row in found if (names.fold(row[0]), names.fold(row[1])) not in known]
+    models = tuple(apps.get_models(include_auto_created=True, include_swapped=True))
+    found = _find_unknown(tuple(rows), frozenset(here), models, names.longest)
     if found:
         made = {(names.fold(part.table), names.fold(part.name)) for part in recorded_parts() if part.kind == "column"}
         found = [row for row in found if (names.fold(row[0]), names.fold(row[1])) not in made]
@@ -97,6 +95,15 @@ def _text(value):
 
 
 @functools.lru_cache(maxsize=8)  # of databases that are alike
+def _find_unknown(rows, tables, models, longest):
+    """Return the rows of these tables, by their folded names, whose column no model has."""
+    names = [(row, _fold(row[0], longest), _fold(row[1], longest)) for row in rows]
+    here = [(row, table, column) for row, table, column in names if table in tables]
+    known = _known_columns(models, longest) if here else ()
+    return [row for row, table, column in here if (table, column) not in known]
+
+
+@functools.lru_cache(maxsize=8)
 def _known_columns(models, longest):
     """Return the columns of every model, whoever makes its table: also of an unmanaged one over the same table."""
     return frozenset(
