@@ -115,6 +115,7 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
         "scope": None,
         "is_watched": False,
         "is_forward": False,
+        "is_marked": False,
         "words": ["migrate", "core"],
     }
     first = "core.0001_initial"

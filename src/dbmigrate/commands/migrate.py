@@ -159,6 +159,7 @@ def _migrate(
 ) -> Iterator[Event]:
     """Do what `migrate` says; `locks`: what is held meanwhile."""
     environments = locks.environment if locks is not None else {}
+    marks = locks.marks if locks is not None else {}
     if not reviewed.plan.is_empty:
         work.launcher.warm_up()
     settings, snapshot = work.settings, reviewed.snapshot
@@ -179,7 +180,7 @@ def _migrate(
     children = Children(
         launcher=work.launcher,
         outbox=outbox,
-        request=lambda job: _request(work, job, environment(job), death=death(job), is_watched=not is_replaced),
+        request=lambda job: _request(work, job, environment(job), marks, death=death(job), is_watched=not is_replaced),
         clock=work.clock,
         heartbeat=_heartbeat(work, locks),
         grace=settings.grace,
@@ -357,14 +358,15 @@ def _request(
     work: CommandContext,
     job: Step | MakeMigrations,
     environment: Mapping[str, str],
+    marks: Mapping[str, str],
     *,
     death: signal.Signals,
     is_watched: bool,
 ) -> ChildRequest:
     """Return what to start for a step: manage.py as a person would, or under the guard router where it needs one.
 
-    `death`: the signal that it gets when dbmigrate is killed. `is_watched`: whether a migration that fails may be tried
-    again, if it says for what.
+    `marks`: variables that mark the sessions of a step. `death`: the signal that it gets when dbmigrate is killed.
+    `is_watched`: whether a migration that fails may be tried again, if it says for what.
     """
     command = work.target.command(*job.arguments)
     first_line = {
@@ -383,5 +385,6 @@ def _request(
         cwd=work.target.cwd,
         environment={**work.environment, **environment},
         first_line=json.dumps(first_line),
+        marks=marks if isinstance(job, Step) else {},
         shown_as=command,
     )

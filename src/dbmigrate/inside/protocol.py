@@ -688,6 +688,7 @@ class LockReply(TypedDict):
     missing: Dict[str, str]  # by alias: why there is no lock
     held: List[str]  # aliases
     environment: Dict[str, Dict[str, str]]  # by alias: variables of a step
+    marks: Dict[str, str]  # variables of every step
 
 
 class CheckLocksArguments(TypedDict):
@@ -735,6 +736,7 @@ class ForkedStep(TypedDict):
     scope: Optional[GuardScope]
     is_watched: bool  # whether to say why a migration failed
     is_forward: bool  # whether it may undo nothing
+    is_marked: bool  # whether its sessions are marked as those of the run that has the locks
     words: List[str]  # of the command
 
 

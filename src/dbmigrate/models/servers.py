@@ -51,6 +51,8 @@ class LockState(Value):
     """Aliases whose lock is held now."""
     environment: dict[str, dict[str, str]]
     """By alias: variables with which a child's sessions end soon after the child."""
+    marks: dict[str, str]
+    """Variables with which any child's sessions are marked as those of this run."""
 
 
 class LockCheck(Value):

@@ -505,6 +505,7 @@ class BootedProject:
             "scope": step["scope"],
             "is_watched": step["is_watched"],
             "is_forward": step["is_forward"],
+            "is_marked": step["is_marked"],
             "words": step["words"],
         }
         arguments: protocol.ForkArguments = {"step": forked, "variables": dict(variables), "ended": list(ended)}

@@ -88,7 +88,7 @@ class ForkLauncher:
         """Start the child, with a thread that reads its pipes and one that waits for its end."""
         assert request.first_line is not None
         begin = json.loads(request.first_line)
-        step = {key: begin[key] for key in ("death", "scope", "is_watched", "is_forward", "words")}
+        step = {**begin, "is_marked": bool(request.marks)}
         own = {name: value for name, value in request.environment.items() if self._environment.get(name) != value}
         if self._host.is_busy:
             raise OSError(errno.EAGAIN, "the process that had booted the project is busy")

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Literal, Protocol, Union
@@ -66,6 +66,8 @@ class ChildRequest:
     environment: Mapping[str, str]
     first_line: str | None = None
     """Written to its stdin, which is then closed; None gives it an empty stdin."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its environment that the process which has the locks knows as well."""
     shown_as: tuple[str, ...] | None = None
     """What it amounts to, for people, where that is not `argv`."""
 
@@ -157,7 +159,7 @@ class SpawnLauncher:
             process = subprocess.Popen(
                 request.argv,
                 cwd=request.cwd,
-                env={**request.environment, TOLD_VARIABLE: str(writing)},
+                env={**request.environment, **request.marks, TOLD_VARIABLE: str(writing)},
                 pass_fds=[writing],
                 stdin=subprocess.DEVNULL if request.first_line is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,

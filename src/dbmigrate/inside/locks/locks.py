@@ -24,7 +24,7 @@ from .lock_mysql import MysqlLock
 from .lock_names import NAME
 from .lock_postgresql import PostgresqlLock
 from .lock_watch import LockWatch, ask_in_turn
-from .session_marks import VARIABLE, describe
+from .session_marks import write_marks
 
 if TYPE_CHECKING:
     from ..protocol import CheckLocksReply, EndOrphansReply, LockReply
@@ -53,6 +53,8 @@ class Locks:
         self.has_waited = False
         """Whether one was not to be had at once: another run may have done something meanwhile."""
         self._missing: dict[str, str] = {}
+        self.run: dict[str, Any] = {}
+        """What steps are to know of this run (session_marks.VARIABLE)."""
         self._mark = "{}:{}:".format(NAME, secrets.token_hex(8))
 
     def lock(self, aliases: list[str], urls: dict[str, str], may_wait: bool) -> LockReply:
@@ -85,11 +87,8 @@ class Locks:
         environment: dict[str, dict[str, str]] = {alias: {} for alias in aliases}
         for lock in self._locks.values():
             environment[lock.alias].update(lock.environment)
-        if self._locks:
-            run = describe(self._mark, {lock.alias: lock.words for lock in self._locks.values()})
-            # Of a step on any database: a data migration may write to another.
-            for variables in environment.values():
-                variables[VARIABLE] = run
+        # Of a step on any database: a data migration may write to another.
+        self.run = {"mark": self._mark, "locks": {lock.alias: lock.words for lock in self._locks.values()}}
         held = [self._locks[key].alias for key in self._held]
         return {
             "waiting": waiting,
@@ -97,6 +96,7 @@ class Locks:
             "missing": dict(self._missing),
             "held": held,
             "environment": environment,
+            "marks": write_marks(self.run) if self._locks else {},
         }
 
     def find_contents(self):
@@ -174,7 +174,7 @@ class Locks:
         for key, lock in self._locks.items():
             if key not in self._held or self._held[key].stop():
                 lock.close(is_held=key in self._held)
-        self._locks, self._held, self.has_waited = {}, {}, False
+        self._locks, self._held, self.has_waited, self.run = {}, {}, False, {}
 
     def descriptors(self):
         """Return the descriptors of the connections that locks are held on, or tried for, which a copy lets go."""

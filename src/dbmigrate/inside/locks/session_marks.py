@@ -27,21 +27,20 @@ VARIABLE = "_DBMIGRATE_RUN"
 alias tells of itself (`words`), null if it cannot be looked for}}."""
 
 
-def are_wanted():
-    """Return whether the sessions of this process are to be marked."""
-    return VARIABLE in os.environ
+def read_marks():
+    """Return what this process is to know of its run, if its sessions are to be marked; else None."""
+    return json.loads(os.environ[VARIABLE]) if VARIABLE in os.environ else None
 
 
-def describe(mark, words):
-    """Return the value of VARIABLE."""
-    return json.dumps({"mark": mark, "locks": words})
+def write_marks(run):
+    """Return the variables from which a process reads this."""
+    return {VARIABLE: json.dumps(run)}
 
 
-def mark_sessions():
-    """Mark every session that this process begins from now on; Django's management is imported already."""
+def mark_sessions(run):
+    """Mark every session that this process begins from now on as one of a run; Django's management is imported."""
     from django.db.backends.signals import connection_created
 
-    run = json.loads(os.environ[VARIABLE])
     marks: dict[str, Any] = {"sqlite": _Files(), "postgresql": _mark_postgresql, "mysql": _mark_mysql}
 
     def mark(connection, **_):

@@ -28,6 +28,7 @@ from django.db.utils import ConnectionHandler
 from ..connections.opened import find_descriptors
 from ..ending import find_files, find_held
 from ..locks.locks import let_go
+from ..locks.session_marks import read_marks, write_marks
 from ..servers.connecting import find_silent
 from ..servers.identity import sqlite_file
 from .sharing import Sharing, alias_of
@@ -143,8 +144,8 @@ class Forker:
         They are stdout, stderr, what `retelling` writes to, and what gets its exit code.
         It returns a second time, in the copy that is to run the step, and there a `Copy`.
 
-        step: {"death", "scope", "is_watched", "is_forward", "words"}; variables: what its environment has next to this
-        process's own; ended: process ids of copies about which nothing more is asked.
+        variables: what its environment has next to this process's own, and next to its run's marks; ended: process ids
+        of copies about which nothing more is asked.
         """
         self._copies = {pid: death for pid, death in self._copies.items() if pid not in ended or runs(pid)}
         received = _receive(self._handover, 4)
@@ -199,7 +200,10 @@ class Forker:
             signal.signal(signal.SIGCHLD, self._handler)
             self._let_go(sockets)
             self._forget_connections({*self._known_to_project, alias_of(step["words"])})
-            _become(step, variables, arrange, out, err, told, parent)
+            if step["is_marked"]:
+                variables.update(write_marks(self._locks.run))
+            run = self._locks.run if step["is_marked"] else read_marks()
+            _become(step, variables, run, arrange, out, err, told, parent)
             return Copy(step["words"], files, own, os.dup(status), signals, self)
         except BaseException:  # whatever it is: nothing of ours is to come up in manage.py
             os._exit(1)
@@ -363,8 +367,8 @@ def _find_peer(descriptor):
     return "{}:{}".format(*peer[:2]) if isinstance(peer, tuple) else os.fsdecode(peer)
 
 
-def _become(step, variables, arrange, out, err, told, parent):
-    """In a copy: be a process of its own, in the surroundings of its step."""
+def _become(step, variables, run, arrange, out, err, told, parent):
+    """In a copy: be a process of its own, in the surroundings of its step; `run`: as of `arrange_in_copy`."""
     os.setsid()
     end_with(parent, step["death"])
     os.dup2(out, 1)
@@ -374,7 +378,7 @@ def _become(step, variables, arrange, out, err, told, parent):
     random.seed()
     os.environ.update(variables)
     _forget_types()
-    arrange_in_copy(step["scope"], os.dup(told) if step["is_watched"] else None, step["is_forward"])
+    arrange_in_copy(step["scope"], os.dup(told) if step["is_watched"] else None, step["is_forward"], run)
     arrange()
 
 

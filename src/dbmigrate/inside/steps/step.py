@@ -27,7 +27,7 @@ def main():
     descriptor = retelling.take_descriptor()
     if request["twin"] is not None:
         twin.arrange(request["twin"])
-    elif not (request["scope"] or session_marks.are_wanted() or request["is_watched"] or request["is_forward"]):
+    elif not (request["scope"] or session_marks.read_marks() or request["is_watched"] or request["is_forward"]):
         try:
             os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
         except UnicodeEncodeError:
@@ -44,8 +44,9 @@ def _run(manage, words, scope):
     from ..migrations.guard_router import add_router
 
     def arrange(management):
-        if session_marks.are_wanted():
-            session_marks.mark_sessions()
+        run = session_marks.read_marks()
+        if run is not None:
+            session_marks.mark_sessions(run)
         if scope is None:
             return
         execute_as_django = management.ManagementUtility.execute
@@ -67,11 +68,11 @@ def _run(manage, words, scope):
     boot.run_manage(manage, words)
 
 
-def arrange_in_copy(scope, descriptor, is_forward):
+def arrange_in_copy(scope, descriptor, is_forward, run):
     """Do for a step, in a copy of the process that has booted, what `main` does for one in a process of its own.
 
     `descriptor`: where to say why a migration failed (`retelling`), None if that is not wanted. `is_forward`: whether
-    it may undo nothing.
+    it may undo nothing. `run`: what it is to know of its run (session_marks), None if its sessions are not marked.
     """
     from ..migrations.guard_router import add_router
 
@@ -79,8 +80,8 @@ def arrange_in_copy(scope, descriptor, is_forward):
         retelling.arrange(descriptor)
     if is_forward:
         forward.arrange()
-    if session_marks.are_wanted():
-        session_marks.mark_sessions()
+    if run is not None:
+        session_marks.mark_sessions(run)
     if scope is not None:
         add_router(scope)
 
