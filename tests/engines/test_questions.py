@@ -119,7 +119,7 @@ def _questions(folder: Path) -> dict[Question, dict[str, Any]]:
         "words": ["migrate", "core"],
     }
     first = "core.0001_initial"
-    look = {"records": True, "contact": True, "columns": True}
+    look = {"records": True, "contact": True, "afterwards": False}
     return {
         "inspect": {"root": root, "changes": True, "foreseen": [], "phases": True, **look},
         "describe_undoing": {"undone": {"default": [first]}},

@@ -107,7 +107,7 @@ _CUT_SHORT = ("interrupted", "failed")
 def _ask(work: CommandContext, run: Run) -> Snapshot:
     try:
         # Not for as long as --wait says: these have been reached.
-        return work.host.inspect(columns=False, seconds=SILENCE_SECONDS)
+        return work.host.inspect(afterwards=True, seconds=SILENCE_SECONDS)
     except ProjectError as error:
         if run.stops.signum is not None:
             late = "no answer arrived in the time left after the signal"

@@ -77,8 +77,13 @@ def _serve(channel, handover, started_at, wanted, opened, watch):
             inspector.expect_the_same(held.find_contents())
         return reply
 
+    def inspect(**arguments):
+        if arguments["afterwards"]:
+            inspector.expect_an_end(held.read_contents())
+        return inspector.inspect(**arguments)
+
     questions: dict[Question, Any] = {
-        "inspect": inspector.inspect,
+        "inspect": inspect,
         "describe_undoing": inspector.describe_undoing,
         "find_changes": inspector.find_changes,
         "find_unstable": stability.find_unstable,

@@ -240,7 +240,7 @@ class InspectArguments(TypedDict):
     contact: bool  # whether to ask the databases
     foreseen: List[str]  # labels of apps whose changes are described as if they were written
     phases: bool  # whether to say what migrations say of when around a deploy they may run
-    columns: bool  # whether to look for columns that no model knows and that refuse every insert
+    afterwards: bool  # whether it is asked what became of a run whose locks are held
 
 
 class InspectedProject(TypedDict):

@@ -157,7 +157,7 @@ class BootedProject:
         contact: bool = True,
         foreseen: Sequence[str] = (),
         phases: bool = False,
-        columns: bool = True,
+        afterwards: bool = False,
         seconds: float | None = None,
     ) -> Snapshot:
         """Look at the project and at every database.
@@ -165,9 +165,8 @@ class BootedProject:
         `changes`: begin, in a copy of the process, with what `find_changes` is asked for next. `records`: list what
         is applied. `contact`: ask the databases; without, each is described as if it were empty. `foreseen`: apps
         whose changes are described as if makemigrations had written them; there must be nothing that it would have to
-        ask. `phases`: say what migrations say of when around a deploy they may run. `columns`: look for those that
-        no model knows and that refuse every insert. `seconds`: how long a server may say nothing, if not
-        `silence_seconds`.
+        ask. `phases`: say what migrations say of when around a deploy they may run. `afterwards`: say what became of
+        a run whose locks are held. `seconds`: how long a server may say nothing, if not `silence_seconds`.
 
         Raises:
             ProjectError: the project did not come up, or its migrations cannot be read.
@@ -182,7 +181,7 @@ class BootedProject:
             "contact": contact,
             "foreseen": list(foreseen),
             "phases": phases,
-            "columns": columns,
+            "afterwards": afterwards,
         }
         answer = self._ask("inspect", arguments, dict[str, object], seconds=seconds or self.silence_seconds)
         answer["project"] = {

@@ -12,7 +12,7 @@ from django.db.migrations import RenameModel, RunPython, RunSQL, SeparateDatabas
 from ..migrations.asking import is_applied_as_django_does
 from ..migrations.data_migrations import describe_data_operations
 from ..migrations.effects import strongest_answer
-from ..migrations.graph import find_last, read_times
+from ..migrations.graph import find_last, read_rows, read_times
 from ..migrations.history import find_cut_off, find_inconsistency, find_left_tables, find_unknown, find_way_back
 from ..migrations.relations import find_planned_relations, find_present, follow_fields
 from ..migrations.routes import answer_in, app_configs, tables_of
@@ -52,10 +52,10 @@ class Known:
         """The last whole description; None if the look did not come to its end."""
         self.looked_at = at
 
-    def holds(self, records, tables):
-        """Whether it was found to hold just these records and tables (Locks.find_contents)."""
+    def holds(self, rows, tables):
+        """Whether it was found to hold just these rows of django_migrations and these tables (Locks.find_contents)."""
         state, recorded, known_tables, *_ = self.found
-        return state == "ok" and known_tables == fold(tables) and recorded.keys() == {tuple(row) for row in records}
+        return state == "ok" and known_tables == fold(tables) and recorded.keys() == {tuple(row[:2]) for row in rows}
 
 
 class DatabaseDescriber:
@@ -77,17 +77,42 @@ class DatabaseDescriber:
         self._before = before
         self._since = time.monotonic() - FRESH_SECONDS if is_again else math.inf
 
-    def recall(self, alias, contents):
+    def recall(self, connection, contents):
         """Return what `describe` said of a database a moment ago; None where it may be otherwise now.
 
-        contents: the records and tables that its lock has read since (Locks.find_contents), or None.
+        contents: the rows of django_migrations and the tables that its lock has read since (Locks.find_contents).
         """
-        known = self._before.get(alias)
-        if contents is None or known is None or known.description is None or known.looked_at < self._since:
+        known = self._before.get(connection.alias)
+        if known is None or known.description is None or known.looked_at < self._since:
             return None
         if known.found[-1] != self._wanted or not known.holds(*contents):
             return None
         return {**known.description, "recorded": self._recorded.number(known.found[1])}
+
+    def follow(self, connection, contents):
+        """Return what `describe` would say of a database after a run, by what its lock has read (Locks.read_contents).
+
+        None where something is pending or its schemas are counted: then it has to be asked itself.
+        """
+        known = self._before.get(connection.alias)
+        if known is None or known.description is None or known.found[0] != "ok":
+            return None
+        rows, names = contents
+        loader = self._disk.for_rows(connection, rows)
+        if loader.plan_all() or "migrate" in find_replaced_commands():
+            return None
+        routed = self._find_routes(connection)
+        foreign = known.found[3]
+        try:
+            contents = self._describe_contents(connection, "ok", loader, routed, fold(names), foreign)
+        except Exception as error:
+            if explain_failure(error, connection) is None:
+                raise
+            return None
+        return {**known.description, "routes": routed, **contents}
+
+    def _find_routes(self, connection):
+        return {config.label: self._effects.routes.route(connection.alias, config) for config in app_configs()}
 
     def describe(self, connection, reached):
         """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
@@ -96,7 +121,7 @@ class DatabaseDescriber:
         as models.database.Database has it.
         """
         configured = connection.settings_dict
-        routed = {config.label: self._effects.routes.route(connection.alias, config) for config in app_configs()}
+        routed = self._find_routes(connection)
         description = {
             "alias": connection.alias,
             "engine": configured["ENGINE"],
@@ -121,7 +146,7 @@ class DatabaseDescriber:
             if state == "ok":
                 description["pooler"] = find_pooler(connection)
                 description["room"] = [] if description["pooler"] is not None else describe_room(connection)
-            description.update(self._describe_contents(connection, state, routed))
+            description.update(self._read_contents(connection, state, routed))
             if state == "ok" and "migrate" in find_replaced_commands():
                 description["schema_name"], description["census"] = take_census(connection)
             known = self._before[connection.alias]
@@ -135,12 +160,16 @@ class DatabaseDescriber:
             connection.close()
         return description
 
-    def _describe_contents(self, connection, state, routed):
+    def _read_contents(self, connection, state, routed):
+        if state != "ok":
+            loader = self._disk.for_connection(None)
+            return self._describe_contents(connection, state, loader, routed, set(), set())
+        names = connection.introspection.table_names()
+        loader = self._disk.for_rows(connection, read_rows(connection, names))
+        return self._describe_contents(connection, state, loader, routed, fold(names), _foreign_tables(connection))
+
+    def _describe_contents(self, connection, state, loader, routed, tables, foreign):
         """Return what is applied and pending; where nothing is new, as it was said before."""
-        names = connection.introspection.table_names() if state == "ok" else []
-        loader = self._disk.for_connection(connection if state == "ok" else None, names)
-        tables = fold(names)
-        foreign = _foreign_tables(connection) if state == "ok" else set()
         found = (state, loader.recorded, tables, foreign, routed, self._wanted)
         known = self._before.get(connection.alias)
         # Of what is pending the size of tables is told, and who has which right, which change at any time.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import platform
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django import get_version
 from django.conf import settings
@@ -59,7 +59,7 @@ class Inspector:
         self._comparison: Any = None
         self._changes: dict[tuple[str, ...], FindChangesReply] = {}
         self._foreseen = {}
-        self._again: Any = None
+        self._locked: _Locked | None = None
         self._answers: Any = None
         self._alike: Any = None
 
@@ -71,15 +71,15 @@ class Inspector:
         contact: bool,
         foreseen: list[str],
         phases: bool,
-        columns: bool,
+        afterwards: bool,
     ) -> InspectReply:
         """Look at the project and at every database; nothing is written anywhere.
 
         `changes`: whether to begin, in a copy of this process, with what `find_changes` is asked for next.
         `records`: whether to list what is applied. `contact`: whether to ask the databases; without, each is described
         as if it were empty. `foreseen`: apps whose changes are described as if makemigrations had written them.
-        `phases`: whether to say what migrations say of when around a deploy they may run. `columns`: whether to look
-        for columns that no model knows and that refuse every insert.
+        `phases`: whether to say what migrations say of when around a deploy they may run. `afterwards`: whether
+        it is asked what became of a run; then nobody needs to know which columns refuse every insert.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
         if self._disk is None or not self._disk.is_current():
@@ -87,9 +87,9 @@ class Inspector:
         is_to_begin = changes and self._comparison is None and () not in self._changes
         if is_to_begin and self._why_not_copy() is None:
             self._comparison = Aside(self._compare)
-        again, self._again = self._again, None
-        wanted = Wanted(records, columns)
-        return self._look(self._disk_with(foreseen), root, wanted, contact, phases, again)
+        locked, self._locked = self._locked, None
+        wanted = Wanted(records, columns=not afterwards)
+        return self._look(self._disk_with(foreseen), root, wanted, contact, phases, locked)
 
     def describe_undoing(self, undone: dict[str, list[str]]) -> DescribeUndoingReply:
         """Return by alias what it would do there to undo these migrations of the last look, in this order."""
@@ -146,10 +146,14 @@ class Inspector:
     def expect_the_same(self, contents):
         """Take for the next look what was found a moment ago: since then nobody else may have migrated.
 
-        contents: {alias: (records, tables)} that the locks have read (Locks.find_contents). A database that still has
-        just these is not asked once more; of another one, what was found about pending migrations counts.
+        contents: {alias: (rows, tables)} that the locks have read (Locks.find_contents). A database that still has just
+        these is not asked once more; of another one, what was found about pending migrations counts.
         """
-        self._again = contents
+        self._locked = _Locked(contents, is_again=True)
+
+    def expect_an_end(self, contents):
+        """Take for the next look what the locks of a run have read at its end (Locks.read_contents)."""
+        self._locked = _Locked(contents, is_again=False)
 
     def find_disk(self):
         """Return the migrations of the last look; None if there was none."""
@@ -191,19 +195,20 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, disk, root, wanted, contact, phases, again) -> InspectReply:
+    def _look(self, disk, root, wanted, contact, phases, locked) -> InspectReply:
         before = self._before if disk is self._disk else {}
         self._alike = None
-        if again is None or self._answers is None or self._answers.disk is not disk:
+        is_again = locked is not None and locked.is_again
+        if not is_again or self._answers is None or self._answers.disk is not disk:
             self._answers = _Answers(disk)
         routes, effects = self._answers.routes, self._answers.effects
         rules = read_rules()
         homes = unfollowed_rules(rules)
         recorded = Records(disk)
-        describer = DatabaseDescriber(
-            disk, effects, self._answers.makers, homes, wanted, recorded, before, again is not None
-        )
-        described = {alias: describer.recall(alias, contents) for alias, contents in (again or {}).items()}
+        describer = DatabaseDescriber(disk, effects, self._answers.makers, homes, wanted, recorded, before, is_again)
+        by_lock = describer.recall if is_again else describer.follow
+        contents = locked.contents if locked is not None and before else {}
+        described = {alias: by_lock(connections[alias], found) for alias, found in contents.items()}
         asked = [alias for alias in connections if described.get(alias) is None]
         reached = open_in_turn(asked, self._watch) if contact else ((alias, UNASKED) for alias in asked)
         described.update((alias, describer.describe(connections[alias], answer)) for alias, answer in reached)
@@ -239,6 +244,13 @@ class Inspector:
             "constance": find_constance(),
             "relations": find_relations([database["routes"] for database in databases], homes),
         }
+
+
+class _Locked(NamedTuple):
+    """What the locks of this run have read: once they were held, or at the end of the run."""
+
+    contents: dict[str, Any]
+    is_again: bool
 
 
 class _Answers:

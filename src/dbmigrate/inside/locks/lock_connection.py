@@ -11,6 +11,7 @@ from ..connections.opened import read_link, standing_for_its_alias
 from ..connections.silence import SilenceError
 from ..connections.sockets import find_descriptor, find_sockets, shut
 from ..host_error import HostError
+from ..migrations.graph import read_rows
 from ..sentences import one_line
 from ..servers.identity import describe_server
 from ..servers.pooling import is_pooled
@@ -44,7 +45,8 @@ class ConnectionLock:
         self._sockets = set()
         self._session = None
         self.contents = None
-        """The records [(app, name)] and names of tables when it was taken; None if this user may not know them."""
+        """When it was taken: the rows of django_migrations (graph.read_rows) and the names of tables; None if this user
+        may not know them."""
         self.is_direct = url is None
         self._is_given_up = False
         self.connection = _own_connection(connection, url)
@@ -87,13 +89,10 @@ class ConnectionLock:
         raise NotImplementedError
 
     def _read_contents(self, cursor):
-        """Return [(app, name)] of what is recorded, and the names of tables; None if this user may not know them."""
+        """Return what `contents` has."""
         try:
             tables = self.connection.introspection.table_names(cursor)
-            if "django_migrations" not in tables:
-                return [], tables
-            cursor.execute("SELECT app, name FROM django_migrations")
-            return cursor.fetchall(), tables
+            return read_rows(self.connection, tables), tables
         except DatabaseError:
             return None
 
@@ -122,6 +121,14 @@ class ConnectionLock:
                 self.contents = self._read_contents(cursor)
         except DatabaseError as error:
             self._refuse(error)
+
+    def read(self):
+        """Return what is in the database now (`contents`); None also where the server has nothing to say any more."""
+        try:
+            with self.connection.cursor() as cursor:
+                return self._read_contents(cursor)
+        except Exception:  # whatever a driver raises of a connection that is gone
+            return None
 
     def ask(self, idle):
         """Return why it is not held any more, or None; it is asked again within `idle` seconds.

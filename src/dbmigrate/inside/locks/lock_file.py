@@ -107,7 +107,11 @@ class FileLock:
 
     def remember(self):
         """Remember what is in the database."""
-        self.contents = _read_contents(self._database)
+        self.contents = self.read()
+
+    def read(self):
+        """Return what is in the database (`contents`)."""
+        return _read_contents(self._database)
 
     def ask(self, _idle):
         """Return why it is not held any more, or None."""
@@ -267,7 +271,7 @@ def _find_holder(path):
 
 
 def _read_contents(path):
-    """Return [(app, name)] of what is recorded, and the names of tables; None if they cannot be read."""
+    """Return the rows of django_migrations (graph.read_rows) and the names of tables; None if they cannot be read."""
     import sqlite3  # a Python may be without it, and then no database is of this kind
 
     if not os.path.exists(path):
@@ -279,6 +283,6 @@ def _read_contents(path):
             tables = [name for (name,) in rows if name != "sqlite_sequence"]  # which Django does not name either
             if "django_migrations" not in tables:
                 return [], tables
-            return connection.execute("SELECT app, name FROM django_migrations").fetchall(), tables
+            return connection.execute("SELECT app, name, id, applied FROM django_migrations").fetchall(), tables
     except sqlite3.Error:
         return None

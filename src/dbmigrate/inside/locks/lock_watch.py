@@ -65,6 +65,11 @@ class LockWatch:
         self._thread = thread
 
     @property
+    def is_lost(self):
+        """Whether it is not held any more."""
+        return self._why_not_again is not None
+
+    @property
     def is_asked(self):
         """Whether a thread asks, or tries to take the lock again."""
         return not self._has_ended.is_set()
@@ -196,13 +201,13 @@ def _ask(watches, idle):
 def find_difference(before, now, changed, replacements):
     """Return what another run has done to the records of a database; None if nothing.
 
-    before, now: what a lock has read ([(app, name)], names of tables), None where it could not. changed, replacements:
-    as of `LockWatch.begin`. Django records what a squashed migration replaces together with it, and the squashed one
-    with the next `migrate` once all of that is recorded (executor.py, check_replacements).
+    before, now: what a lock has read (`contents`), None where it could not. changed, replacements: as of
+    `LockWatch.begin`. Django records what a squashed migration replaces together with it, and the squashed one with the
+    next `migrate` once all of that is recorded (executor.py, check_replacements).
     """
     if before is None or now is None:
         return "what is recorded in django_migrations cannot be read, so it is unknown whether another run had it"
-    was, is_now = (Counter("{}.{}".format(*record) for record in records) for records, _ in (before, now))
+    was, is_now = (Counter("{}.{}".format(*row[:2]) for row in rows) for rows, _ in (before, now))
     own = {*changed}
     for squashed, replaced in replacements.items():
         if squashed in own:

@@ -100,12 +100,20 @@ class Locks:
         }
 
     def find_contents(self):
-        """Return {alias: (records, names of tables)} as they were when the locks were taken.
+        """Return {alias: (rows of django_migrations, names of tables)} as they were when the locks were taken.
 
         A database is not in it if this user may not know them, or if its lock may be in another one.
         """
-        held = [self._locks[key] for key in self._held]
-        return {lock.alias: lock.contents for lock in held if lock.is_direct and lock.contents is not None}
+        return self._list_contents(lambda lock: lock.contents)
+
+    def read_contents(self):
+        """Return the same as it is now, of the locks that are held and whose server answers."""
+        return self._list_contents(lambda lock: lock.read())
+
+    def _list_contents(self, read):
+        free = [self._locks[key] for key, watch in self._held.items() if not watch.is_asked and not watch.is_lost]
+        found = {lock.alias: read(lock) for lock in free if lock.is_direct}
+        return {alias: contents for alias, contents in found.items() if contents is not None}
 
     def check(self, find_replacements, changed: dict[str, list[str]], idle: float, seconds: float) -> CheckLocksReply:
         """Return, by alias, whether the lock is still held (LockWatch.answer), within these seconds.

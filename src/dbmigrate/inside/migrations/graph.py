@@ -19,21 +19,26 @@ NO_SUCH_TABLE = 1146
 """Error number of MySQL."""
 
 
-def read_records(connection, tables=None):
-    """Return {(app label, migration name): (primary key, when it was applied, as the driver has it)}.
+def read_records(connection):
+    """Return {(app label, migration name): primary key} of django_migrations."""
+    return {(label, name): pk for label, name, pk, _ in read_rows(connection, connection.introspection.table_names())}
 
-    `tables`: the names of the tables, if known. `MigrationRecorder.applied_migrations` reads those names itself, and
+
+def read_rows(connection, tables):
+    """Return [(app label, migration name, primary key, when it was applied, as the driver has it)].
+
+    `tables`: the names of the tables. `MigrationRecorder.applied_migrations` reads those names itself, and
     makes a model of each row: with many databases that is most of the time.
     """
     meta = MigrationRecorder.Migration._meta
-    if meta.db_table not in (connection.introspection.table_names() if tables is None else tables):
+    if meta.db_table not in tables:
         _refuse_hidden_table(connection)
-        return {}
+        return []
     columns = [meta.get_field(name).column for name in ("app", "name", "id", "applied")]
     words = [connection.ops.quote_name(name) for name in (*columns, meta.db_table)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT {}, {}, {}, {} FROM {}".format(*words))
-        return {(label, name): (pk, applied) for label, name, pk, applied in cursor.fetchall()}
+        return cursor.fetchall()
 
 
 def _refuse_hidden_table(connection):
@@ -73,15 +78,15 @@ def _read_time(connection, applied):
 class _SharedLoader(MigrationLoader):
     """A loader for one database which takes over what another has read from disk.
 
-    `recorded` are the primary keys of the rows of django_migrations as they are (`read_records`), `times` when each was
+    `rows` are those of django_migrations (`read_rows`), `recorded` their primary keys, and `times` when each was
     applied, as the driver has it; `applied_migrations` counts squashed migrations in as soon as all they replace are
     applied.
     """
 
-    def __init__(self, connection, disk, recorded=None, tables=None):
+    def __init__(self, connection, disk, rows):
         self._disk = disk
-        self._found = recorded
-        self._tables = tables
+        self.recorded = {(label, name): pk for label, name, pk, _ in rows}
+        self.times = {(label, name): applied for label, name, _, applied in rows}
         self._parents = {}
         self.known = disk.known
         # As makemigrations does; that `migrate` would give up here is said by `Disk.unstarted`.
@@ -95,12 +100,6 @@ class _SharedLoader(MigrationLoader):
     def build_graph(self):
         """Take over the graph of another database: only what is applied of squashed migrations makes it differ."""
         self.load_disk()
-        if self._found is not None:
-            self.recorded, self.times = self._found, {}
-        else:
-            rows = {} if self.connection is None else read_records(self.connection, self._tables)
-            self.recorded = {key: pk for key, (pk, _) in rows.items()}
-            self.times = {key: applied for key, (_, applied) in rows.items()}
         built = take_graph(self, self._disk, self.recorded)
         if built is not None:
             self._parents = built._parents
@@ -295,18 +294,20 @@ class Disk:
         finally:
             state.field_is_referenced = referenced
 
-    def for_connection(self, connection, tables=None):
-        """Return a loader that knows what is applied on this connection; None stands for an empty database.
+    def for_connection(self, connection):
+        """Return a loader that knows what is applied on this connection; None stands for an empty database."""
+        rows = [] if connection is None else read_rows(connection, connection.introspection.table_names())
+        return self.for_rows(connection, rows)
 
-        `tables`: the names of the tables there, if they are known.
-        """
-        return _SharedLoader(connection, self, tables=tables)
+    def for_rows(self, connection, rows):
+        """Return the same where the rows of django_migrations have been read already."""
+        return _SharedLoader(connection, self, rows)
 
     def for_records(self, recorded):
         """Return a loader for a database that was asked already, by its records; None if that database was another."""
         if self.squashing.intersection(recorded) not in self.graphs:
             return None
-        return _SharedLoader(None, self, dict.fromkeys(recorded))
+        return _SharedLoader(None, self, [(*key, None, None) for key in recorded])
 
     def is_consistent(self, recorded):
         """Whether whatever these records depend on is among them; False too where nobody can say it."""
