@@ -14,6 +14,9 @@ from .lock_names import NAME, count_held, is_lock, number_of, own_name, steps_nu
 CHECK_OPTION = "-c client_connection_check_interval=1000"
 """PostgreSQL 14 and newer: a session whose client is gone ends within a second, also in the middle of a statement."""
 
+TIMEOUTS = ("idle_in_transaction_session_timeout", "transaction_timeout", "idle_session_timeout")
+"""What would end the lock's transaction while the run migrates."""
+
 
 class PostgresqlLock(ConnectionLock):
     """A transaction's advisory lock: a pooler must leave an open transaction on its server connection.
@@ -62,11 +65,7 @@ class PostgresqlLock(ConnectionLock):
         cursor.execute("SELECT current_database()")
         database = cursor.fetchone()[0]
         cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-        cursor.execute(
-            "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN"
-            " ('idle_in_transaction_session_timeout', 'transaction_timeout', 'idle_session_timeout')"
-        )
-        cursor.execute(postgresql_settings(is_local=True))
+        cursor.execute(postgresql_settings(TIMEOUTS))
         cursor.execute("SELECT set_config('application_name', '{}', true), pg_backend_pid()".format(own_name()))
         self._session = cursor.fetchone()[1]
         cursor.execute("SELECT pg_try_advisory_xact_lock_shared({})".format(number_of(self._mark)))
