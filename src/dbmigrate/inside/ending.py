@@ -10,6 +10,7 @@ import signal
 import stat
 import sys
 import threading
+import weakref
 
 OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, runpy.__file__, "<frozen runpy>")
 """Whose frames stand between manage.py and what it raised, or before manage.py, only because it was copied."""
@@ -119,6 +120,35 @@ def find_files():
     """
     gc.unfreeze()
     return _files_among(gc.get_objects())
+
+
+class OpenFiles:
+    """Finds the same before each copy of this process, and looks through all of its objects only once.
+
+    What was found is known by weak references. Of all other objects only those are looked through that were made since
+    `freeze`, which every copy is made after.
+    """
+
+    def __init__(self):
+        """Know of none yet."""
+        self._known = []
+        self._has_seen_all = False
+
+    def find(self):
+        """Return every file object of this process that can be written to."""
+        if not self._has_seen_all:
+            gc.unfreeze()
+        known = [file for file in (reference() for reference in self._known) if file is not None]
+        seen = set(map(id, known))
+        files = [*known, *(file for file in _files_among(gc.get_objects()) if id(file) not in seen)]
+        self._known = [weakref.ref(file) for file in files]
+        self._has_seen_all = True
+        return files
+
+    def freeze(self, *, were_found):
+        """Keep all objects that there are from being counted in copies; `were_found`: whether `find` has seen them."""
+        self._has_seen_all = self._has_seen_all and were_found
+        gc.freeze()
 
 
 def _files_among(values):

@@ -37,7 +37,8 @@ class Wanted(NamedTuple):
     """What a look is to say of a database that takes time and that not everybody needs."""
 
     records: bool
-    columns: bool
+    checks: bool
+    """What only checks, and what is asked before a run, need: columns that refuse inserts, and rights."""
 
 
 class Known:
@@ -92,14 +93,17 @@ class DatabaseDescriber:
     def follow(self, connection, contents):
         """Return what `describe` would say of a database after a run, by what its lock has read (Locks.read_contents).
 
-        None where something is pending or its schemas are counted: then it has to be asked itself.
+        None where something is pending that does anything there, or its schemas are counted: then it has to be asked.
         """
         known = self._before.get(connection.alias)
         if known is None or known.description is None or known.found[0] != "ok":
             return None
         rows, names = contents
         loader = self._disk.for_rows(connection, rows)
-        if loader.plan_all() or "migrate" in find_replaced_commands():
+        if "migrate" in find_replaced_commands() or any(
+            self._effects.reaching(connection, *planned) or not is_applied_as_django_does(*planned)
+            for planned in loader.plan_all()
+        ):
             return None
         routed = self._find_routes(connection)
         foreign = known.found[3]
@@ -216,7 +220,7 @@ class DatabaseDescriber:
             # Records without those they depend on make no history that could be gone through.
             "missing": [] if inconsistent is not None else self._find_missing(connection, loader, tables, routed),
             "refusing": []
-            if inconsistent is not None or state != "ok" or not self._wanted.columns
+            if inconsistent is not None or state != "ok" or not self._wanted.checks
             else find_refusing_columns(
                 connection,
                 lambda model: answer_in(routed, model) in ("yes", "none"),
@@ -232,7 +236,7 @@ class DatabaseDescriber:
                 connection,
                 loader,
                 self._effects,
-                [] if state != "ok" or inconsistent is not None else planned,
+                [] if state != "ok" or inconsistent is not None or not self._wanted.checks else planned,
                 tables,
             ),
         }

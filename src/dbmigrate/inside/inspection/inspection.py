@@ -79,7 +79,7 @@ class Inspector:
         `records`: whether to list what is applied. `contact`: whether to ask the databases; without, each is described
         as if it were empty. `foreseen`: apps whose changes are described as if makemigrations had written them.
         `phases`: whether to say what migrations say of when around a deploy they may run. `afterwards`: whether
-        it is asked what became of a run; then nobody needs to know which columns refuse every insert.
+        it is asked what became of a run, so that nothing is checked.
         """
         importlib.invalidate_caches()  # makemigrations may have written files since the last question
         if self._disk is None or not self._disk.is_current():
@@ -88,7 +88,7 @@ class Inspector:
         if is_to_begin and self._why_not_copy() is None:
             self._comparison = Aside(self._compare)
         locked, self._locked = self._locked, None
-        wanted = Wanted(records, columns=not afterwards)
+        wanted = Wanted(records, checks=not afterwards)
         return self._look(self._disk_with(foreseen), root, wanted, contact, phases, locked)
 
     def describe_undoing(self, undone: dict[str, list[str]]) -> DescribeUndoingReply:

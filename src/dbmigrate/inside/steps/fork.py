@@ -26,7 +26,7 @@ from django.db import connections
 from django.db.utils import ConnectionHandler
 
 from ..connections.opened import find_descriptors
-from ..ending import find_files, find_held
+from ..ending import OpenFiles, find_held
 from ..locks.locks import let_go
 from ..locks.session_marks import read_marks, write_marks
 from ..servers.connecting import find_silent
@@ -60,7 +60,7 @@ class Copy:
     def __init__(self, words, files, own, status, signals, kept):
         """Keep the words of the command, without what stands before them (manage.py).
 
-        `files`: the file objects that were there before the copy (ending.find_files). `own`: descriptors of files that
+        `files`: the file objects that were there before the copy (ending.OpenFiles). `own`: descriptors of files that
         are ours. `status`: the descriptor that gets the exit code. `signals`: what was blocked before the copy was
         made. `kept`: what the process that was copied needed; to release it here would copy all of its memory first.
         """
@@ -101,6 +101,7 @@ class Forker:
         self._handler: Any = signal.SIG_DFL
         """What the project does about SIGCHLD: its copies do it, this process no more once it has made one."""
         self._handover = None if handover is None else socket.socket(fileno=handover)
+        self._files = OpenFiles()
         self._is_warm = False
         self._has_failed = False
         """Whether a step cannot import what it needs."""
@@ -176,9 +177,11 @@ class Forker:
         sys.stdout.flush()
         sys.stderr.flush()
         sockets, own = self._locks.descriptors(), self._locks.files()
-        files = find_files() if find_held(own) else []
+        has_held = bool(find_held(own))
+        files = self._files.find() if has_held else []
         self._watch_of_servers.leave_closed()
-        gc.freeze()  # a copy that counted references for its garbage collection would copy every object
+        # A copy that counted references for its garbage collection would copy every object.
+        self._files.freeze(were_found=has_held)
         parent = os.getpid()
         # Where the project ignores it, or reaps whatever ends, the end of a copy would be lost.
         handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
