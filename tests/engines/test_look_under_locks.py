@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from support.cli import dbmigrate
@@ -116,3 +118,43 @@ def test_a_table_that_somebody_makes_meanwhile_stops_the_run(engine: str, site: 
 
     assert "core.0002_late is pending on default and creates what exists already: table core_late" in refused.stderr
     assert here.recorded()["core.0002_late"] == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_database_on_which_a_step_has_failed_is_asked_itself_what_became_of_it(
+    engine: str, site: Callable[..., Site]
+) -> None:
+    here = deployed(site, engine)
+    here.project.write(
+        "core/migrations/0002_late.py", migration("FAILS", after=(("core", "0001_initial"),), head=FAILS)
+    )
+
+    outcome = dbmigrate("all", "--skip-makemigrations", cwd=here.project.root).expect(30)
+
+    assert connections(here) == CONNECTIONS[engine] + 2  # also for what the migration has left behind
+    assert "core.0002_late" in outcome.stderr
+    assert here.recorded()["core.0002_late"] == 0
+
+
+@pytest.mark.postgresql
+def test_what_a_lock_reads_on_its_way_around_a_pooler_says_nothing_of_what_steps_see(
+    site: Callable[..., Site],
+) -> None:
+    here = deployed(site, "postgresql")
+    host = quote(str(here.entry["HOST"]), safe="")
+    url = f"postgresql://{here.entry['USER']}@{host}:{here.entry['PORT']}/{here.entry['NAME']}"
+
+    dbmigrate("all", cwd=here.project.root, environment={"DBMIGRATE_LOCK_URL": f"default={url}"}).expect(0)
+
+    assert connections(here) == CONNECTIONS["postgresql"] + 2
+    assert here.recorded()["core.0002_late"] == 1
+
+
+def test_records_whose_times_have_an_offset_are_read_with_those_that_have_none(site: Callable[..., Site]) -> None:
+    here = site("sqlite")
+    dbmigrate("all", cwd=here.project.root).expect(0)
+    here.query("UPDATE django_migrations SET applied = '2001-02-03 04:05:06+02:00' WHERE app = 'core'")
+
+    status = json.loads(dbmigrate("status", "--format", "json", cwd=here.project.root).expect(0).stdout)
+
+    assert status["result"]["databases"][0]["last_applied"]["id"] == "more.0001_initial"

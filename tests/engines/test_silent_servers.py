@@ -27,6 +27,8 @@ LOOK_WORDS = {"postgresql": b"current_setting('server_version')", "mariadb": b"l
 LOCK_WORDS = {"postgresql": b"pg_try_advisory_xact_lock(", "mariadb": b"GET_LOCK"}
 
 RECORD_WORDS = b"django_migrations"
+LAST_WORDS = {"postgresql": b'"name", "id", "applied"', "mariadb": b"`name`, `id`, `applied`"}
+"""What the lock's session asks at the end of a run, and no step."""
 
 HANG_SECONDS = 25
 """In which a run ends that waits for a server as long as it does by itself, or less."""
@@ -180,7 +182,7 @@ def test_a_server_that_falls_silent_behind_the_steps_is_named_and_has_more_time_
         reach_by(here.project, between)
         process = start(here.project, "all", "--wait", "2", "--skip-makemigrations")
         until((folder / "ready").exists, "in the migration")
-        between.freeze_at(LOOK_WORDS[engine])
+        between.freeze_at(LAST_WORDS[engine])
         (folder / "go").touch()
         said = process.communicate(timeout=HANG_SECONDS)[0]
 

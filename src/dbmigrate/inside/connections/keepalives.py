@@ -24,18 +24,18 @@ _POSTGRESQL = {
 _OURS = {"TCP_KEEPIDLE": IDLE_SECONDS, "TCP_KEEPINTVL": INTERVAL_SECONDS, "TCP_KEEPCNT": COUNT}
 
 
-def postgresql_settings(more=()):
-    """Return the statement that has a PostgreSQL server look for its client, for the session.
+def postgresql_settings(*, is_local, turned_off=()):
+    """Return the statement that has a PostgreSQL server look for its client; `is_local`: until the transaction ends.
 
-    `more`: names of settings that are turned off as well, and then all of it lasts as long as the transaction. What the
-    server does not know is left out. A session over a UNIX socket takes the settings, and they do nothing.
+    `turned_off`: names of settings that become 0 as well. What the server does not know is left out. A session over a
+    UNIX socket takes the settings, and they do nothing.
     """
-    wanted = {**_POSTGRESQL, **dict.fromkeys(more, 0)}
+    wanted = {**_POSTGRESQL, **dict.fromkeys(turned_off, 0)}
     # Not from pg_settings, which makes a row of every setting: a tenth of what a session costs the server.
     return (
         "SELECT set_config(name, value, {}) FROM (VALUES {}) AS wanted (name, value)"
         " WHERE current_setting(name, true) IS NOT NULL"
-    ).format("true" if more else "false", ", ".join("('{}', '{}')".format(*each) for each in wanted.items()))
+    ).format("true" if is_local else "false", ", ".join("('{}', '{}')".format(*each) for each in wanted.items()))
 
 
 def keep_alive(connection):

@@ -9,6 +9,7 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations import RenameModel, RunPython, RunSQL, SeparateDatabaseAndState
 
+from ..connections.silence import SilenceError
 from ..migrations.asking import is_applied_as_django_does
 from ..migrations.data_migrations import describe_data_operations
 from ..migrations.effects import strongest_answer
@@ -33,8 +34,8 @@ FRESH_SECONDS = 5.0
 """How long what was found about pending migrations counts for the look under the locks, if none was waited for."""
 
 
-class Wanted(NamedTuple):
-    """What a look is to say of a database that takes time and that not everybody needs."""
+class Depth(NamedTuple):
+    """Whether a look says of a database what takes time and not everybody needs."""
 
     records: bool
     checks: bool
@@ -62,8 +63,8 @@ class Known:
 class DatabaseDescriber:
     """Describes databases in one look at the project."""
 
-    def __init__(self, disk, effects, makers, rules, wanted, recorded, before, is_again):
-        """Take what the look is about (Inspector.inspect, Wanted); `rules`: routing rules that no router follows.
+    def __init__(self, disk, effects, makers, rules, depth, recorded, before, is_again):
+        """Take what the look is about (Inspector.inspect, Depth); `rules`: routing rules that no router follows.
 
         `recorded`: what numbers the records (facts.Records). `before` is handed from one look at the same migrations on
         disk to the next: {alias: Known}. `is_again`: whether this look only repeats the one before
@@ -73,7 +74,7 @@ class DatabaseDescriber:
         self._effects = effects
         self._makers = makers
         self._rules = rules
-        self._wanted = wanted
+        self._depth = depth
         self._recorded = recorded
         self._before = before
         self._since = time.monotonic() - FRESH_SECONDS if is_again else math.inf
@@ -86,7 +87,7 @@ class DatabaseDescriber:
         known = self._before.get(connection.alias)
         if known is None or known.description is None or known.looked_at < self._since:
             return None
-        if known.found[-1] != self._wanted or not known.holds(*contents):
+        if known.found[-1] != self._depth or not known.holds(*contents) or _may_be_elsewhere():
             return None
         return {**known.description, "recorded": self._recorded.number(known.found[1])}
 
@@ -96,27 +97,28 @@ class DatabaseDescriber:
         None where something is pending that does anything there, or its schemas are counted: then it has to be asked.
         """
         known = self._before.get(connection.alias)
-        if known is None or known.description is None or known.found[0] != "ok":
+        if known is None or known.description is None or known.found[0] != "ok" or _may_be_elsewhere():
             return None
+        described = self._describe_settings(connection)
+        if isinstance(contents, SilenceError):
+            return {**described, **(explain_failure(contents, connection) or {})}
         rows, names = contents
-        loader = self._disk.for_rows(connection, rows)
-        if "migrate" in find_replaced_commands() or any(
-            self._effects.reaching(connection, *planned) or not is_applied_as_django_does(*planned)
-            for planned in loader.plan_all()
-        ):
-            return None
-        routed = self._find_routes(connection)
-        foreign = known.found[3]
         try:
-            contents = self._describe_contents(connection, "ok", loader, routed, fold(names), foreign)
+            loader = self._disk.for_rows(connection, rows)
+            if any(
+                self._effects.reaching(connection, *planned) or not is_applied_as_django_does(*planned)
+                for planned in loader.plan_all()
+            ):
+                return None
+            routed, foreign = described["routes"], known.found[3]
+            follows = self._describe_contents(connection, "ok", loader, routed, fold(names), foreign)
+            return {**known.description, "routes": routed, **follows}
         except Exception as error:
             if explain_failure(error, connection) is None:
                 raise
             return None
-        return {**known.description, "routes": routed, **contents}
-
-    def _find_routes(self, connection):
-        return {config.label: self._effects.routes.route(connection.alias, config) for config in app_configs()}
+        finally:
+            connection.close()  # what is missing is looked for among the views too, for example
 
     def describe(self, connection, reached):
         """Return one entry of Snapshot.databases; a database that does not answer is described, never raised.
@@ -124,24 +126,9 @@ class DatabaseDescriber:
         `reached` is its answer to `reach`; one that was not asked is described as if it were empty. What is left out is
         as models.database.Database has it.
         """
-        configured = connection.settings_dict
-        routed = self._find_routes(connection)
-        description = {
-            "alias": connection.alias,
-            "engine": configured["ENGINE"],
-            "vendor": getattr(connection, "vendor", ""),
-            "name": str(configured.get("NAME") or ""),
-            "host": str(configured.get("HOST") or ""),
-            "port": str(configured.get("PORT") or ""),
-            "mirror_of": (configured.get("TEST") or {}).get("MIRROR"),
-            "transactional_ddl": _can_roll_back(connection),
-            "routes": routed,
-            "identity": None,
-            "read_only": why_no_writes(connection),
-            "in_memory": is_in_memory(connection),
-        }
-        description.update(reached)
-        state = reached["state"]
+        looked_at = time.monotonic()
+        description = {**self._describe_settings(connection), **reached}
+        routed, state = description["routes"], reached["state"]
         if state not in ("ok", "absent", "unasked"):
             return description
         try:
@@ -151,10 +138,10 @@ class DatabaseDescriber:
                 description["pooler"] = find_pooler(connection)
                 description["room"] = [] if description["pooler"] is not None else describe_room(connection)
             description.update(self._read_contents(connection, state, routed))
-            if state == "ok" and "migrate" in find_replaced_commands():
+            if state == "ok" and _may_be_elsewhere():
                 description["schema_name"], description["census"] = take_census(connection)
             known = self._before[connection.alias]
-            known.description, known.looked_at = dict(description), time.monotonic()
+            known.description, known.looked_at = dict(description), looked_at
         except Exception as error:
             failure = explain_failure(error, connection)
             if failure is None:
@@ -163,6 +150,24 @@ class DatabaseDescriber:
         finally:
             connection.close()
         return description
+
+    def _describe_settings(self, connection):
+        """Return what is known of a database without asking it."""
+        configured = connection.settings_dict
+        return {
+            "alias": connection.alias,
+            "engine": configured["ENGINE"],
+            "vendor": getattr(connection, "vendor", ""),
+            "name": str(configured.get("NAME") or ""),
+            "host": str(configured.get("HOST") or ""),
+            "port": str(configured.get("PORT") or ""),
+            "mirror_of": (configured.get("TEST") or {}).get("MIRROR"),
+            "transactional_ddl": _can_roll_back(connection),
+            "routes": {config.label: self._effects.routes.route(connection.alias, config) for config in app_configs()},
+            "identity": None,
+            "read_only": why_no_writes(connection),
+            "in_memory": is_in_memory(connection),
+        }
 
     def _read_contents(self, connection, state, routed):
         if state != "ok":
@@ -174,7 +179,7 @@ class DatabaseDescriber:
 
     def _describe_contents(self, connection, state, loader, routed, tables, foreign):
         """Return what is applied and pending; where nothing is new, as it was said before."""
-        found = (state, loader.recorded, tables, foreign, routed, self._wanted)
+        found = (state, loader.recorded, tables, foreign, routed, self._depth)
         known = self._before.get(connection.alias)
         # Of what is pending the size of tables is told, and who has which right, which change at any time.
         if known is None or known.found != found or (known.at < self._since and loader.plan_all()):
@@ -196,7 +201,7 @@ class DatabaseDescriber:
         inconsistent = find_inconsistency(connection, loader, cut_off) if state == "ok" else None
         return {
             "last_applied": None if last is None else _describe_record(*last),
-            "records": _list_records(connection, loader) if self._wanted.records else None,
+            "records": _list_records(connection, loader) if self._depth.records else None,
             "unknown": sorted(_id(key) for key in unknown),
             "leftover": sorted(_id(key) for key in leftover),
             "undo_to": find_way_back(loader, unknown),
@@ -220,7 +225,7 @@ class DatabaseDescriber:
             # Records without those they depend on make no history that could be gone through.
             "missing": [] if inconsistent is not None else self._find_missing(connection, loader, tables, routed),
             "refusing": []
-            if inconsistent is not None or state != "ok" or not self._wanted.checks
+            if inconsistent is not None or state != "ok" or not self._depth.checks
             else find_refusing_columns(
                 connection,
                 lambda model: answer_in(routed, model) in ("yes", "none"),
@@ -236,7 +241,7 @@ class DatabaseDescriber:
                 connection,
                 loader,
                 self._effects,
-                [] if state != "ok" or inconsistent is not None or not self._wanted.checks else planned,
+                [] if state != "ok" or inconsistent is not None or not self._depth.checks else planned,
                 tables,
             ),
         }
@@ -263,6 +268,11 @@ class DatabaseDescriber:
             or self._effects.routes.refuses(DEFAULT_DB_ALIAS, model)
             or not any(route["answer"] == "yes" or "yes" in route["models"].values() for route in routed.values())
         )
+
+
+def _may_be_elsewhere():
+    """Whether a migrate of the project's own may work in other schemas than the one that a session sees."""
+    return "migrate" in find_replaced_commands()
 
 
 def _model_tables():

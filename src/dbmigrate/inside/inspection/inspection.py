@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import platform
 import sys
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django import get_version
@@ -27,7 +28,7 @@ from ..steps.background import Aside
 from .applications import describe_apps, find_constance, find_receivers, read_rules, unfollowed_rules
 from .changes import find_changes, foresee
 from .commands import describe_commands, find_replaced_commands
-from .databases import DatabaseDescriber, Wanted
+from .databases import FRESH_SECONDS, DatabaseDescriber, Depth
 from .sameness import settle_identities
 from .touched_tables import describe_tables
 from .undoing import describe_undoing
@@ -88,8 +89,8 @@ class Inspector:
         if is_to_begin and self._why_not_copy() is None:
             self._comparison = Aside(self._compare)
         locked, self._locked = self._locked, None
-        wanted = Wanted(records, checks=not afterwards)
-        return self._look(self._disk_with(foreseen), root, wanted, contact, phases, locked)
+        depth = Depth(records, checks=not afterwards)
+        return self._look(self._disk_with(foreseen), root, depth, contact, phases, locked)
 
     def describe_undoing(self, undone: dict[str, list[str]]) -> DescribeUndoingReply:
         """Return by alias what it would do there to undo these migrations of the last look, in this order."""
@@ -144,7 +145,7 @@ class Inspector:
         }
 
     def expect_the_same(self, contents):
-        """Take for the next look what was found a moment ago: since then nobody else may have migrated.
+        """Take for the next look what was found a moment ago: no other run was waited for since.
 
         contents: {alias: (rows, tables)} that the locks have read (Locks.find_contents). A database that still has just
         these is not asked once more; of another one, what was found about pending migrations counts.
@@ -195,24 +196,24 @@ class Inspector:
                 return None
             raise
 
-    def _look(self, disk, root, wanted, contact, phases, locked) -> InspectReply:
+    def _look(self, disk, root, depth, contact, phases, locked) -> InspectReply:
         before = self._before if disk is self._disk else {}
         self._alike = None
         is_again = locked is not None and locked.is_again
-        if not is_again or self._answers is None or self._answers.disk is not disk:
+        if not is_again or self._answers is None or not self._answers.are_fresh(disk):
             self._answers = _Answers(disk)
         routes, effects = self._answers.routes, self._answers.effects
         rules = read_rules()
         homes = unfollowed_rules(rules)
         recorded = Records(disk)
-        describer = DatabaseDescriber(disk, effects, self._answers.makers, homes, wanted, recorded, before, is_again)
+        describer = DatabaseDescriber(disk, effects, self._answers.makers, homes, depth, recorded, before, is_again)
         by_lock = describer.recall if is_again else describer.follow
         contents = locked.contents if locked is not None and before else {}
-        described = {alias: by_lock(connections[alias], found) for alias, found in contents.items()}
-        asked = [alias for alias in connections if described.get(alias) is None]
+        databases_by_alias = {alias: by_lock(connections[alias], found) for alias, found in contents.items()}
+        asked = [alias for alias in connections if databases_by_alias.get(alias) is None]
         reached = open_in_turn(asked, self._watch) if contact else ((alias, UNASKED) for alias in asked)
-        described.update((alias, describer.describe(connections[alias], answer)) for alias, answer in reached)
-        databases = [described[alias] for alias in connections]
+        databases_by_alias.update((alias, describer.describe(connections[alias], answer)) for alias, answer in reached)
+        databases = [databases_by_alias[alias] for alias in connections]
         settle_identities(databases, self._watch.seconds)
         described = describe_apps(root, disk, effects)
         migrations = describe_migrations(disk)
@@ -257,10 +258,15 @@ class _Answers:
     """What routers have said about the migrations on disk, and what follows from it on each database."""
 
     def __init__(self, disk):
-        self.disk = disk
+        self._disk = disk
+        self._since = time.monotonic()
         self.routes = RouteBook()
         self.effects = Effects(disk, self.routes)
         self.makers = Makers(disk)
+
+    def are_fresh(self, disk):
+        """Whether they are about these migrations, and what a router looks at may hardly be other than it was."""
+        return self._disk is disk and time.monotonic() < self._since + FRESH_SECONDS
 
 
 def _group(recorded):

@@ -8,7 +8,7 @@ from django.db import connections
 
 from ..connections.keepalives import keep_alive
 from ..connections.opened import read_link, standing_for_its_alias
-from ..connections.silence import SilenceError
+from ..connections.silence import SilenceError, find_place
 from ..connections.sockets import find_descriptor, find_sockets, shut
 from ..host_error import HostError
 from ..migrations.graph import read_rows
@@ -45,9 +45,8 @@ class ConnectionLock:
         self._sockets = set()
         self._session = None
         self.contents = None
-        """When it was taken: the rows of django_migrations (graph.read_rows) and the names of tables; None if this user
-        may not know them."""
-        self.is_direct = url is None
+        """The rows of django_migrations (graph.read_rows) and the names of tables, as they were when it was taken, or
+        remembered; None if this user may not know them."""
         self._is_given_up = False
         self.connection = _own_connection(connection, url)
 
@@ -55,6 +54,16 @@ class ConnectionLock:
     def descriptors(self):
         """Those of its connection; what receivers have opened with it is closed by now."""
         return [number for number, link in self._sockets if read_link(number) == link]
+
+    @property
+    def is_direct(self):
+        """Whether its session sees what steps see: the same address, and no pooler that has settings of its own."""
+        return self._url is None and not self.is_pooled
+
+    @property
+    def place(self):
+        """Equal for locks on one server."""
+        return find_place(self.connection)
 
     @property
     def session(self):
@@ -93,6 +102,8 @@ class ConnectionLock:
         try:
             tables = self.connection.introspection.table_names(cursor)
             return read_rows(self.connection, tables), tables
+        except SilenceError:
+            raise
         except DatabaseError:
             return None
 
@@ -123,10 +134,16 @@ class ConnectionLock:
             self._refuse(error)
 
     def read(self):
-        """Return what is in the database now (`contents`); None also where the server has nothing to say any more."""
+        """Return what is in the database now (`contents`); None also where the session is gone.
+
+        Raises:
+            SilenceError: the server said nothing in time.
+        """
         try:
             with self.connection.cursor() as cursor:
                 return self._read_contents(cursor)
+        except SilenceError:
+            raise
         except Exception:  # whatever a driver raises of a connection that is gone
             return None
 

@@ -47,6 +47,7 @@ class FileLock:
     connection = None
     is_pooled = False
     is_direct = True
+    place = None
     keeper = "its file system"
     descriptors = ()  # a copy of this process keeps the files: the lock ends with the last of both
 
@@ -107,11 +108,11 @@ class FileLock:
 
     def remember(self):
         """Remember what is in the database."""
-        self.contents = self.read()
+        self.contents = _read_contents(self._database)
 
     def read(self):
-        """Return what is in the database (`contents`)."""
-        return _read_contents(self._database)
+        """Return what is in the database now (`contents`); None on a file system that may not answer."""
+        return None if self._database_file is None else _read_contents(self._database)
 
     def ask(self, _idle):
         """Return why it is not held any more, or None."""

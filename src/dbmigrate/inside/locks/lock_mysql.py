@@ -73,6 +73,12 @@ class MysqlLock(ConnectionLock):
         cursor.execute("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", [self._name])
         return cursor.fetchone()[0] == 1
 
+    def _read_contents(self, cursor):
+        contents = super()._read_contents(cursor)
+        if contents is None:
+            cursor.execute("SELECT 1")  # a right that is missing, or the session, and the lock with it
+        return contents
+
     def _find_step(self, cursor, names):
         """Return the number of a session of another run's step that still migrates; None if there is none."""
         used = ", ".join(["IS_USED_LOCK(%s)"] * len(names))

@@ -65,7 +65,7 @@ class PostgresqlLock(ConnectionLock):
         cursor.execute("SELECT current_database()")
         database = cursor.fetchone()[0]
         cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-        cursor.execute(postgresql_settings(TIMEOUTS))
+        cursor.execute(postgresql_settings(is_local=True, turned_off=TIMEOUTS))
         cursor.execute("SELECT set_config('application_name', '{}', true), pg_backend_pid()".format(own_name()))
         self._session = cursor.fetchone()[1]
         cursor.execute("SELECT pg_try_advisory_xact_lock_shared({})".format(number_of(self._mark)))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
+from ..connections.silence import SilenceError
 from ..host_error import HostError
 from ..servers.identity import sqlite_file
 from ..servers.pooling import has_room, is_alone
@@ -100,19 +101,29 @@ class Locks:
         }
 
     def find_contents(self):
-        """Return {alias: (rows of django_migrations, names of tables)} as they were when the locks were taken.
+        """Return {alias: (rows of django_migrations, names of tables)} as the locks know them.
 
-        A database is not in it if this user may not know them, or if its lock may be in another one.
+        A database is not in it if this user may not know them, or if a step may see another one than its lock does.
         """
-        return self._list_contents(lambda lock: lock.contents)
+        locks = [self._locks[key] for key in self._held if self._locks[key].is_direct]
+        return {lock.alias: lock.contents for lock in locks if lock.contents is not None}
 
     def read_contents(self):
-        """Return the same as it is now, of the locks that are held and whose server answers."""
-        return self._list_contents(lambda lock: lock.read())
+        """Return the same as it is now, of the locks that are not known to be lost.
 
-    def _list_contents(self, read):
-        free = [self._locks[key] for key, watch in self._held.items() if not watch.is_asked and not watch.is_lost]
-        found = {lock.alias: read(lock) for lock in free if lock.is_direct}
+        Instead of what it has, the SilenceError of the first lock on each server that says nothing in time.
+        """
+        found: dict[str, Any] = {}
+        silent = set()
+        for key, watch in self._held.items():
+            lock = self._locks[key]
+            if watch.is_asked or watch.is_lost or not lock.is_direct or lock.place in silent:
+                continue
+            try:
+                found[lock.alias] = lock.read()
+            except SilenceError as error:
+                found[lock.alias] = error
+                silent.add(lock.place)
         return {alias: contents for alias, contents in found.items() if contents is not None}
 
     def check(self, find_replacements, changed: dict[str, list[str]], idle: float, seconds: float) -> CheckLocksReply:

@@ -75,7 +75,7 @@ def _mark_postgresql(connection, mark, words):
         if is_pooled(connection, cursor):
             return True
         keep_alive(connection)
-        cursor.execute(postgresql_settings())
+        cursor.execute(postgresql_settings(is_local=False))
         cursor.execute("SELECT current_database()")
         if words is None or cursor.fetchone()[0] != words["database"]:
             return True

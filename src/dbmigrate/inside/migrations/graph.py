@@ -15,6 +15,9 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from .folders import forget_namespaces, list_files, migrations_folder
 
+WITH_SQL = ("sqlite", "postgresql", "mysql", "oracle", "microsoft")
+"""Vendors whose cursors take SQL; that of MongoDB is none."""
+
 NO_SUCH_TABLE = 1146
 """Error number of MySQL."""
 
@@ -25,7 +28,7 @@ def read_records(connection):
 
 
 def read_rows(connection, tables):
-    """Return [(app label, migration name, primary key, when it was applied, as the driver has it)].
+    """Return [(app label, migration name, primary key, when it was applied, for `_read_times`)].
 
     `tables`: the names of the tables. `MigrationRecorder.applied_migrations` reads those names itself, and
     makes a model of each row: with many databases that is most of the time.
@@ -34,6 +37,8 @@ def read_rows(connection, tables):
     if meta.db_table not in tables:
         _refuse_hidden_table(connection)
         return []
+    if connection.vendor not in WITH_SQL:
+        return list(MigrationRecorder(connection).migration_qs.values_list("app", "name", "pk", "applied"))
     columns = [meta.get_field(name).column for name in ("app", "name", "id", "applied")]
     words = [connection.ops.quote_name(name) for name in (*columns, meta.db_table)]
     with connection.cursor() as cursor:
@@ -55,24 +60,24 @@ def _refuse_hidden_table(connection):
 
 def read_times(connection, loader):
     """Return {(app label, migration name): when it was applied} for what is recorded."""
-    return {key: _read_time(connection, applied) for key, applied in loader.times.items()}
+    return dict(zip(loader.times, _read_times(connection, loader.times.values())))
 
 
 def find_last(connection, loader):
     """Return (when, (app label, migration name)) of the newest record of a migration on disk, or None."""
-    found = [(applied, key) for key, applied in loader.times.items() if key in loader.disk_migrations]
-    if not found:
-        return None
-    applied, key = max(found)
-    return _read_time(connection, applied), key
+    times = read_times(connection, loader)
+    return max(((at, key) for key, at in times.items() if key in loader.disk_migrations), default=None)
 
 
-def _read_time(connection, applied):
-    """Return when a migration was applied, as Django reads it."""
+def _read_times(connection, values):
+    """Return as Django reads them when migrations were applied, which is in no order as the driver has it."""
+    values = list(values)
+    if connection is None or connection.vendor not in WITH_SQL:
+        return values
     column = MigrationRecorder.Migration._meta.get_field("applied").cached_col
     for convert in (*connection.ops.get_db_converters(column), *column.get_db_converters(connection)):
-        applied = convert(applied, column, connection)
-    return applied
+        values = [convert(value, column, connection) for value in values]
+    return values
 
 
 class _SharedLoader(MigrationLoader):

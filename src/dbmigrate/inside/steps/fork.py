@@ -182,6 +182,7 @@ class Forker:
         self._watch_of_servers.leave_closed()
         # A copy that counted references for its garbage collection would copy every object.
         self._files.freeze(were_found=has_held)
+        used = {*self._known_to_project, *_list_connections(is_of_interest=lambda wrapper: wrapper.execute_wrappers)}
         parent = os.getpid()
         # Where the project ignores it, or reaps whatever ends, the end of a copy would be lost.
         handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -202,7 +203,7 @@ class Forker:
         try:
             signal.signal(signal.SIGCHLD, self._handler)
             self._let_go(sockets)
-            self._forget_connections({*self._known_to_project, alias_of(step["words"])})
+            self._forget_connections({*used, alias_of(step["words"])})
             if step["is_marked"]:
                 variables.update(write_marks(self._locks.run))
             run = self._locks.run if step["is_marked"] else read_marks()
@@ -252,6 +253,7 @@ class Forker:
     def _forget_connections(self, kept):
         """In a copy: have Django know no connections but these, and so none that only we have asked for.
 
+        `kept`: also those to which a receiver has added what each of their statements goes through, perhaps only once.
         At the end of a command it closes each that it knows: with many databases that took as long as a migration.
         """
         self._connections = connections._connections
@@ -289,9 +291,10 @@ def _find_shared(own, known):
     return None
 
 
-def _list_connections():
-    """Return the aliases for which Django has made a connection already, open or not."""
-    return {alias for alias in connections if hasattr(connections._connections, alias)}
+def _list_connections(is_of_interest=lambda wrapper: True):
+    """Return the aliases for which Django has made a connection already, open or not, and one that is of interest."""
+    made = {alias: getattr(connections._connections, alias, None) for alias in connections}
+    return {alias for alias, wrapper in made.items() if wrapper is not None and is_of_interest(wrapper)}
 
 
 def _find_sqlite_files():
