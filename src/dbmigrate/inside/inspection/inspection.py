@@ -61,7 +61,7 @@ class Inspector:
         self._changes: dict[tuple[str, ...], FindChangesReply] = {}
         self._foreseen = {}
         self._locked: _Locked | None = None
-        self._answers: Any = None
+        self._answers: _Answers | None = None
         self._alike: Any = None
 
     def inspect(
@@ -199,14 +199,15 @@ class Inspector:
     def _look(self, disk, root, depth, contact, phases, locked) -> InspectReply:
         before = self._before if disk is self._disk else {}
         self._alike = None
+        if locked is not None and locked.is_again and not (self._answers and self._answers.are_fresh(disk)):
+            locked = None  # nothing that was found so long ago may count
         is_again = locked is not None and locked.is_again
-        if not is_again or self._answers is None or not self._answers.are_fresh(disk):
-            self._answers = _Answers(disk)
-        routes, effects = self._answers.routes, self._answers.effects
+        answers = self._answers = self._answers if self._answers and is_again else _Answers(disk)
+        routes, effects = answers.routes, answers.effects
         rules = read_rules()
         homes = unfollowed_rules(rules)
         recorded = Records(disk)
-        describer = DatabaseDescriber(disk, effects, self._answers.makers, homes, depth, recorded, before, is_again)
+        describer = DatabaseDescriber(disk, effects, answers.makers, homes, depth, recorded, before, is_again)
         by_lock = describer.recall if is_again else describer.follow
         contents = locked.contents if locked is not None and before else {}
         databases_by_alias = {alias: by_lock(connections[alias], found) for alias, found in contents.items()}
@@ -214,6 +215,7 @@ class Inspector:
         reached = open_in_turn(asked, self._watch) if contact else ((alias, UNASKED) for alias in asked)
         databases_by_alias.update((alias, describer.describe(connections[alias], answer)) for alias, answer in reached)
         databases = [databases_by_alias[alias] for alias in connections]
+        answers.asked_at = time.monotonic()
         settle_identities(databases, self._watch.seconds)
         described = describe_apps(root, disk, effects)
         migrations = describe_migrations(disk)
@@ -259,14 +261,14 @@ class _Answers:
 
     def __init__(self, disk):
         self._disk = disk
-        self._since = time.monotonic()
+        self.asked_at = -FRESH_SECONDS
         self.routes = RouteBook()
         self.effects = Effects(disk, self.routes)
         self.makers = Makers(disk)
 
     def are_fresh(self, disk):
         """Whether they are about these migrations, and what a router looks at may hardly be other than it was."""
-        return self._disk is disk and time.monotonic() < self._since + FRESH_SECONDS
+        return self._disk is disk and time.monotonic() < self.asked_at + FRESH_SECONDS
 
 
 def _group(recorded):
