@@ -10,7 +10,7 @@ import pytest
 from support.cli import dbmigrate, looks
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
-from support.projects import Project, create, migration, model, simple_app, write_project
+from support.projects import Project, create, migration, model, simple_app, tables, write_project
 
 DOWN: dict[str, Any] = {
     "ENGINE": "django.db.backends.postgresql",
@@ -260,3 +260,34 @@ def test_a_table_that_mariadb_hides_is_not_taken_for_none(tmp_path: Path, mariad
     assert "error: database default cannot be read: " in refused.stderr
     assert 'hint: GRANT SELECT ON django_migrations to the user of DATABASES["default"]' in refused.stderr
     assert "unreadable: this user may not read it" in status.stdout
+
+
+def test_a_database_that_is_open_by_configuration_stays_so_once_it_was_migrated(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path,
+        {"core": simple_app(), "secret": simple_app()},
+        aliases=("default", "nobody"),
+        settings='DATABASE_ROUTERS = ["quiet.Router"]\n',
+    )
+    project.write("quiet.py", QUIET_BUT_FOR_ONE_APP)
+    project.write("pyproject.toml", '[tool.dbmigrate]\ndatabases.nobody.open = "migrate"\n')
+    dbmigrate("all", cwd=project.root).expect(0)
+    project.write("core/models.py", model() + model("Late").replace("from django.db import models\n", ""))
+    project.write("core/migrations/0002_late.py", migration(create("Late"), after=(("core", "0001_initial"),)))
+    for path, text in simple_app().items():
+        project.write(f"more/{path}", text)
+    project.write("more/__init__.py", "")
+    project.write("more/migrations/__init__.py", "")
+    project.append("site_settings.py", 'INSTALLED_APPS = [*INSTALLED_APPS, "more"]\n')
+
+    dbmigrate("all", "--skip-makemigrations", cwd=project.root).expect(0)
+
+    assert tables(project.database("nobody")) >= {"core_item", "core_late", "more_item"}
+    assert "secret_item" not in tables(project.database("nobody"))
+
+
+QUIET_BUT_FOR_ONE_APP = """\
+class Router:
+    def allow_migrate(self, db, app_label, **hints):
+        return False if (db, app_label) == ("nobody", "secret") else None
+"""

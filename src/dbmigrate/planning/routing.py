@@ -177,19 +177,21 @@ def _find_places(
 ) -> dict[str, Placement]:
     """Return what belongs on one database, apps without migrations included; everything, where it was decided so."""
     is_default = database.alias == DEFAULT_ALIAS
-    found = _placements(snapshot, database, by_rules=by_rules, takes_unopposed=is_default)
-    is_decided = is_named or settings.unclaimed_policy(database.alias) == "migrate"
-    if is_decided and not found:
-        return _placements(snapshot, database, by_rules=False, takes_unopposed=True)
+    # What an alias holds that no router speaks of proves nothing.
+    existing = frozenset(database.existing if database.existing and _is_spoken_of(snapshot, database) else ())
+    found = _placements(snapshot, database, existing, by_rules=by_rules, takes_unopposed=is_default)
+    # A setting counts as well on what its first run has made there: that is no answer of a router.
+    is_open = not found or not _placements(snapshot, database, (), by_rules=by_rules, takes_unopposed=is_default)
+    if (is_named and not found) or (settings.unclaimed_policy(database.alias) == "migrate" and is_open):
+        return _placements(snapshot, database, existing, by_rules=False, takes_unopposed=True)
     return found
 
 
 def _placements(
-    snapshot: Snapshot, database: Database, *, by_rules: bool, takes_unopposed: bool
+    snapshot: Snapshot, database: Database, existing: Collection[str], *, by_rules: bool, takes_unopposed: bool
 ) -> dict[str, Placement]:
+    """Return what belongs on one database; `existing`: models whose tables count there as an answer."""
     ruled = {rule.label: rule.alias for rule in snapshot.rules if rule.label is not None}
-    # What an alias holds that no router speaks of proves nothing.
-    existing = frozenset(database.existing if database.existing and _is_spoken_of(snapshot, database) else ())
     found = {}
     for app in snapshot.apps:
         if by_rules:
