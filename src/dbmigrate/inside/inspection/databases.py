@@ -96,12 +96,12 @@ class DatabaseDescriber:
 
         None where something is pending that does anything there, or its schemas are counted: then it has to be asked.
         """
-        known = self._before.get(connection.alias)
-        if known is None or known.description is None or known.found[0] != "ok" or _may_be_elsewhere():
-            return None
         described = self._describe_settings(connection)
         if isinstance(contents, SilenceError):
             return {**described, **(explain_failure(contents, connection) or {})}
+        known = self._before.get(connection.alias)
+        if known is None or known.description is None or known.found[0] != "ok" or _may_be_elsewhere():
+            return None
         rows, names = contents
         try:
             loader = self._disk.for_rows(connection, rows)

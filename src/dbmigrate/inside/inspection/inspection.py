@@ -209,7 +209,7 @@ class Inspector:
         recorded = Records(disk)
         describer = DatabaseDescriber(disk, effects, answers.makers, homes, depth, recorded, before, is_again)
         by_lock = describer.recall if is_again else describer.follow
-        contents = locked.contents if locked is not None and before else {}
+        contents = locked.contents if locked is not None else {}
         databases_by_alias = {alias: by_lock(connections[alias], found) for alias, found in contents.items()}
         asked = [alias for alias in connections if databases_by_alias.get(alias) is None]
         reached = open_in_turn(asked, self._watch) if contact else ((alias, UNASKED) for alias in asked)

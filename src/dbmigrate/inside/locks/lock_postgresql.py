@@ -96,11 +96,10 @@ class PostgresqlLock(ConnectionLock):
     def _read_contents(self, cursor):
         # Back to the savepoint: a lock on the table would last as long as the transaction.
         cursor.execute("SAVEPOINT contents")
-        try:
-            return super()._read_contents(cursor)
-        finally:
-            cursor.execute("ROLLBACK TO SAVEPOINT contents")
-            cursor.execute("RELEASE SAVEPOINT contents")
+        contents = super()._read_contents(cursor)
+        cursor.execute("ROLLBACK TO SAVEPOINT contents")
+        cursor.execute("RELEASE SAVEPOINT contents")
+        return contents
 
     def _end_session(self, cursor, session):
         """End a session of this run that the server has not seen the end of, and wait until it is over."""
