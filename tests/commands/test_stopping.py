@@ -14,7 +14,7 @@ import pytest
 from support.background import children_of, is_alive, start, until
 from support.combinations import combinations
 from support.projects import create, migration, model
-from support.proxy import Proxy, proxy
+from support.proxy import LAST_WORDS, Proxy, proxy
 from support.sites import ENGINES, Site
 
 GRACE_SECONDS, REPORT_SECONDS = 3, 5
@@ -146,13 +146,13 @@ def step(run: Run) -> None:
 
 
 def verify(run: Run) -> None:
-    """Stop in the look at a database that comes after the steps."""
+    """Stop in what the session of the lock reads after the steps."""
     run.start_step()
-    run.between.freeze_at(LOOK[run.engine])
+    run.between.freeze_at(LAST_WORDS[run.engine])
     run.go()
     run.between.wait_for(STEP[run.engine])
     until(lambda: not steps_of(run.pid), "without a step")
-    run.between.wait_for_connections(2)  # the lock's, and the look's
+    run.between.wait_for(LAST_WORDS[run.engine])
 
 
 def steps_of(pid: int) -> list[int]:

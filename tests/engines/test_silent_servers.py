@@ -16,7 +16,7 @@ from support.combinations import combinations
 from support.mariadb import DRIVER, MariadbServer
 from support.postgresql import PostgresqlServer
 from support.projects import Project, everywhere, simple_app, waiting_app, write_project
-from support.proxy import Proxy, proxy
+from support.proxy import LAST_WORDS, Proxy, proxy
 from support.sites import ENGINES, Site
 
 SERVERS = ENGINES[1:]
@@ -27,8 +27,6 @@ LOOK_WORDS = {"postgresql": b"current_setting('server_version')", "mariadb": b"l
 LOCK_WORDS = {"postgresql": b"pg_try_advisory_xact_lock(", "mariadb": b"GET_LOCK"}
 
 RECORD_WORDS = b"django_migrations"
-LAST_WORDS = {"postgresql": b'"name", "id", "applied"', "mariadb": b"`name`, `id`, `applied`"}
-"""What the lock's session asks at the end of a run, and no step."""
 
 HANG_SECONDS = 25
 """In which a run ends that waits for a server as long as it does by itself, or less."""

@@ -15,6 +15,9 @@ T = TypeVar("T")
 LOCK_WORDS = {"postgresql": b"pg_try_advisory_xact_lock(", "mariadb": b"wait_timeout"}
 """What the session of a run's lock says, and no other: those of steps ask MariaDB for a lock of their own."""
 
+LAST_WORDS = {"postgresql": b'"name", "id", "applied"', "mariadb": b"`name`, `id`, `applied`"}
+"""What the lock's session asks at the end of a run, and no step."""
+
 WAIT_SECONDS = 30
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close sends RST, as the host does that a balancer gave up
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from django.apps import apps
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations import RenameModel, RunPython, RunSQL, SeparateDatabaseAndState
 
 from ..connections.silence import SilenceError
@@ -19,6 +19,7 @@ from ..migrations.relations import find_planned_relations, find_present, follow_
 from ..migrations.routes import answer_in, app_configs, tables_of
 from ..migrations.schema import recorded_walk
 from ..servers.census import take_census
+from ..servers.connecting import MOST_OPEN
 from ..servers.identity import describe_server, is_in_memory, why_no_writes
 from ..servers.room import describe_room, find_pooler
 from ..servers.troubles import explain_failure
@@ -89,6 +90,8 @@ class DatabaseDescriber:
             return None
         if known.found[-1] != self._depth or not known.holds(*contents) or _may_be_elsewhere():
             return None
+        if any(room["others"] + _sessions_of_a_run() >= room["most"] for room in known.description.get("room") or ()):
+            return None  # the locks have taken some of it since
         return {**known.description, "recorded": self._recorded.number(known.found[1])}
 
     def follow(self, connection, contents):
@@ -268,6 +271,11 @@ class DatabaseDescriber:
             or self._effects.routes.refuses(DEFAULT_DB_ALIAS, model)
             or not any(route["answer"] == "yes" or "yes" in route["models"].values() for route in routed.values())
         )
+
+
+def _sessions_of_a_run():
+    """Return how many sessions a run may have at the same time at most, those of its look included."""
+    return 2 * len(connections.databases) + MOST_OPEN
 
 
 def _may_be_elsewhere():

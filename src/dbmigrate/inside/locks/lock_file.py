@@ -277,7 +277,7 @@ def _read_contents(path):
 
     if not os.path.exists(path):
         return [], []
-    address = "file:{}?mode=ro".format(urllib.parse.quote(path))
+    address = "file:{}?mode=ro".format(urllib.parse.quote(os.fsencode(path)))
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=1)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
