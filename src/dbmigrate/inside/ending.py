@@ -67,7 +67,7 @@ def finalize(code, ended_by, *, waits, copy=None):
         except BaseException:
             pass  # it was printed; the interpreter continues too
         if copy is None:
-            _flush(find_files() if find_held() else [])
+            _flush(OpenFiles().find() if find_held() else [])
         elif find_held(copy.own):
             _flush([*copy.files, *_files_among(gc.get_objects())])
         sys.stdout.flush()
@@ -113,20 +113,12 @@ def find_held(known=frozenset()):
     return held
 
 
-def find_files():
-    """Return every file object of this process that can be written to.
-
-    To look at an object counts it; a copy that looked at all that it was made with would copy all of it.
-    """
-    gc.unfreeze()
-    return _files_among(gc.get_objects())
-
-
 class OpenFiles:
-    """Finds the same before each copy of this process, and looks through all of its objects only once.
+    """Finds the file objects of this process, before each copy too, and looks through all of its objects only once.
 
-    What was found is known by weak references. Of all other objects only those are looked through that were made since
-    `freeze`, which every copy is made after.
+    To look at an object counts it; a copy that looked at all that it was made with would copy all of it. What was found
+    is known by weak references. Of all other objects only those are looked through that were made since `freeze`, which
+    every copy is made after.
     """
 
     def __init__(self):
