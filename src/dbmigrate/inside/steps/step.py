@@ -25,9 +25,10 @@ def main():
     os.close(empty)
     end_with(request["parent"], request["death"])
     descriptor = retelling.take_descriptor()
+    run = session_marks.read_marks()
     if request["twin"] is not None:
         twin.arrange(request["twin"])
-    elif not (request["scope"] or session_marks.read_marks() or request["is_watched"] or request["is_forward"]):
+    elif not (request["scope"] or run or request["is_watched"] or request["is_forward"]):
         try:
             os.execv(sys.executable, [sys.executable, *request["manage"], *request["words"]])
         except UnicodeEncodeError:
@@ -36,15 +37,17 @@ def main():
         retelling.arrange(descriptor)
     if request["is_forward"]:
         forward.arrange()
-    _run(request["manage"], request["words"], request["scope"])
+    _run(request["manage"], request["words"], request["scope"], run)
 
 
-def _run(manage, words, scope):
-    """Run manage.py in this process; `scope` (models.plan.GuardScope) adds the router once Django is set up."""
+def _run(manage, words, scope, run):
+    """Run manage.py in this process; `scope` (models.plan.GuardScope) adds the router once Django is set up.
+
+    `run`: as of `arrange_in_copy`.
+    """
     from ..migrations.guard_router import add_router
 
     def arrange(management):
-        run = session_marks.read_marks()
         if run is not None:
             session_marks.mark_sessions(run)
         if scope is None:
